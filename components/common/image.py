@@ -1,0 +1,84 @@
+"""From a photo's bytes to the network's input; the same function in validation, evaluation and service."""
+
+import io
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from components.common.bundle import InputTransform
+from components.common.errors import InventoryError
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+MAX_PIXELS = 50_000_000
+"""Photos larger than this are refused before they are decoded (decompression bombs)."""
+
+
+class BadImage(InventoryError):
+    """The bytes are not a photo that we can read."""
+
+
+def decode(data: bytes | memoryview, size_hint: int | None = None) -> Image.Image:
+    """Decodes a JPEG, PNG or WebP to upright RGB.
+
+    Args:
+        data: the file's bytes.
+        size_hint: shortest side that is still needed, in pixels; lets the JPEG decoder skip detail beyond it.
+
+    Raises:
+        BadImage: if the bytes are not an image of these formats, are truncated or damaged, or decode to more
+            than ``MAX_PIXELS``.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+            if image.width * image.height > MAX_PIXELS:
+                raise BadImage(
+                    f"the photo has {image.width}x{image.height} pixels; at most {MAX_PIXELS:,} are read"
+                )
+            if size_hint:
+                image.draft("RGB", (size_hint, size_hint))
+            image.load()
+            return _flatten(ImageOps.exif_transpose(image))
+    except BadImage:
+        raise
+    except (
+        UnidentifiedImageError,
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        TypeError,
+        IndexError,
+    ) as error:
+        raise BadImage(
+            "not a readable JPEG, PNG or WebP photo (truncated, damaged or another kind of file)"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise BadImage(f"the photo decodes to more than {MAX_PIXELS:,} pixels") from error
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """RGB without transparency: what is transparent becomes white, as on paper."""
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        paper = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(paper, rgba).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def preprocess(data: bytes | memoryview, transform: InputTransform) -> NDArray[np.uint8]:
+    """Decodes a photo and resizes it as the bundle says.
+
+    Returns:
+        uint8 [size, size, 3], RGB.
+
+    Raises:
+        BadImage: as ``decode``.
+    """
+    image = decode(data, size_hint=transform.size)
+    if image.size != (transform.size, transform.size):
+        image = image.resize((transform.size, transform.size), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.uint8)

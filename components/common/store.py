@@ -1,0 +1,228 @@
+"""The object store, through the ``minio`` client: any S3 endpoint, named by environment variables.
+
+===========================  =====================================================================
+``S3_ENDPOINT_URL``          ``http(s)://host:port``; ``AWS_ENDPOINT_URL`` is read when it is unset
+``AWS_ACCESS_KEY_ID`` …      credentials, with ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN``
+``AWS_REGION``               optional
+``AWS_CA_BUNDLE``            optional file of certificates to trust
+``INVENTORY_BUCKET``         the workflow's own bucket, default ``inventory``; made when missing
+===========================  =====================================================================
+"""
+
+import io
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import certifi
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, S3Error, ServerError
+
+from components.common.errors import InventoryError
+
+DEFAULT_BUCKET = "inventory"
+MISSING = ("NoSuchKey", "NoSuchBucket", "NoSuchObject")
+CREDENTIALS_REFUSED = (
+    "AccessDenied",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidToken",
+    "ExpiredToken",
+)
+
+
+@dataclass(frozen=True)
+class Store:
+    """One bucket of an object store; every method raises ``InventoryError`` when the store refuses or is away."""
+
+    client: Minio
+    bucket: str
+    endpoint: str
+
+    def uri(self, key: str) -> str:
+        """The ``s3://`` address of a key in this bucket."""
+        return f"s3://{self.bucket}/{key}"
+
+    def key(self, uri: str) -> str:
+        """The key of an address in this bucket.
+
+        Raises:
+            InventoryError: if the address is of another bucket.
+        """
+        prefix = f"s3://{self.bucket}/"
+        if not uri.startswith(prefix):
+            raise InventoryError(f"{uri} is not in the bucket {self.bucket} of {self.endpoint}")
+        return uri.removeprefix(prefix)
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        """Writes one object; a reader sees the old or the new content, never a part."""
+        with plain_errors(self.endpoint, f"write {self.uri(key)}"):
+            self.client.put_object(self.bucket, key, io.BytesIO(data), len(data))
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Uploads a file, in parts when it is large."""
+        with plain_errors(self.endpoint, f"write {self.uri(key)}"):
+            self.client.fput_object(self.bucket, key, str(path))
+
+    def get_bytes(self, key: str) -> bytes:
+        """Reads one object whole."""
+        with plain_errors(self.endpoint, f"read {self.uri(key)}"):
+            return self._read(key)
+
+    def get_bytes_or_none(self, key: str) -> bytes | None:
+        """Reads one object whole, or returns None when there is no such object."""
+        with plain_errors(self.endpoint, f"read {self.uri(key)}"):
+            try:
+                return self._read(key)
+            except S3Error as error:
+                if error.code in MISSING:
+                    return None
+                raise
+
+    def _read(self, key: str) -> bytes:
+        response = self.client.get_object(self.bucket, key)
+        try:
+            return response.read()
+        finally:
+            response.close()
+            response.release_conn()
+
+    def get_file(self, key: str, path: Path) -> None:
+        """Downloads one object to a file; the file appears whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with plain_errors(self.endpoint, f"read {self.uri(key)}"):
+            self.client.fget_object(self.bucket, key, str(path))
+
+    def exists(self, key: str) -> bool:
+        """Says whether there is such an object."""
+        with plain_errors(self.endpoint, f"look for {self.uri(key)}"):
+            try:
+                self.client.stat_object(self.bucket, key)
+            except S3Error as error:
+                if error.code in MISSING:
+                    return False
+                raise
+            return True
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yields the keys under a prefix, in order."""
+        with plain_errors(self.endpoint, f"list {self.uri(prefix)}"):
+            for item in self.client.list_objects(self.bucket, prefix=prefix, recursive=True):
+                yield str(item.object_name)
+
+    def delete(self, key: str) -> None:
+        """Removes one object; a missing one is no error."""
+        with plain_errors(self.endpoint, f"delete {self.uri(key)}"):
+            self.client.remove_object(self.bucket, key)
+
+
+@contextmanager
+def plain_errors(endpoint: str, doing: str) -> Iterator[None]:
+    """Turns what the S3 client raises into one line that says what to do."""
+    try:
+        yield
+    except S3Error as error:
+        if error.code in MISSING:
+            raise InventoryError(
+                f"cannot {doing}: there is no such object or bucket at {endpoint}"
+            ) from error
+        if error.code in CREDENTIALS_REFUSED:
+            raise InventoryError(
+                f"cannot {doing}: {endpoint} refused the credentials ({error.code}); "
+                "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and the bucket's policy"
+            ) from error
+        raise InventoryError(f"cannot {doing}: {endpoint} answered {error.code}: {error.message}") from error
+    except (InvalidResponseError, ServerError) as error:
+        raise InventoryError(
+            f"cannot {doing}: {endpoint} does not answer like an S3 store: {error}"
+        ) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise InventoryError(
+            f"cannot {doing}: the object store at {endpoint} cannot be reached or broke off "
+            f"({type(error).__name__}); check S3_ENDPOINT_URL and the network"
+        ) from error
+
+
+def connect(
+    endpoint: str,
+    access_key: str | None = None,
+    secret_key: str | None = None,
+    session_token: str | None = None,
+    region: str | None = None,
+    connections: int = 32,
+    retries: int = 5,
+) -> Minio:
+    """Makes a client for an S3 endpoint; without credentials it is anonymous.
+
+    Args:
+        endpoint: ``http(s)://host[:port]``.
+        access_key: with ``secret_key``; None for anonymous access.
+        secret_key: see ``access_key``.
+        session_token: for temporary credentials.
+        region: when known; otherwise the client asks the endpoint.
+        connections: how many connections to keep open.
+        retries: tries after a refused connection, a reset or a 5xx answer, with exponential back-off.
+
+    Raises:
+        InventoryError: if the endpoint is not such a URL.
+    """
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        raise InventoryError(
+            f"'{endpoint}' is not an S3 endpoint; write it as http://host:port or https://host"
+        )
+    pool = urllib3.PoolManager(
+        maxsize=connections,
+        timeout=urllib3.Timeout(connect=5, read=60),
+        cert_reqs=ssl.CERT_REQUIRED,
+        ca_certs=os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where(),
+        retries=urllib3.Retry(
+            total=retries, connect=min(retries, 2), backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)
+        ),
+    )
+    return Minio(
+        parts.netloc,
+        access_key=access_key,
+        secret_key=secret_key,
+        session_token=session_token,
+        secure=parts.scheme == "https",
+        region=region,
+        http_client=pool,
+    )
+
+
+def open_store(environment: Mapping[str, str] = os.environ) -> Store:
+    """Opens the workflow's bucket at the endpoint that the environment names, making the bucket when missing.
+
+    Raises:
+        InventoryError: if no endpoint is set, it cannot be reached or it refuses the credentials.
+    """
+    endpoint = environment.get("S3_ENDPOINT_URL") or environment.get("AWS_ENDPOINT_URL")
+    if not endpoint:
+        raise InventoryError(
+            "no object store: set S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
+            "(`inventory run` starts one of its own when they are unset)"
+        )
+    client = connect(
+        endpoint,
+        environment.get("AWS_ACCESS_KEY_ID"),
+        environment.get("AWS_SECRET_ACCESS_KEY"),
+        environment.get("AWS_SESSION_TOKEN"),
+        environment.get("AWS_REGION"),
+    )
+    bucket = environment.get("INVENTORY_BUCKET", DEFAULT_BUCKET)
+    with plain_errors(endpoint, f"open the bucket {bucket}"):
+        try:
+            if not client.bucket_exists(bucket):
+                client.make_bucket(bucket)
+        except S3Error as error:
+            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise
+        except ValueError as error:
+            raise InventoryError(f"'{bucket}' is not a bucket name: {error}") from error
+    return Store(client, bucket, endpoint)
