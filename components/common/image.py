@@ -15,7 +15,7 @@ MAX_PIXELS = 50_000_000
 """Photos larger than this are refused before they are decoded (decompression bombs)."""
 
 
-class BadImage(InventoryError):
+class BadImageError(InventoryError):
     """The bytes are not a photo that we can read."""
 
 
@@ -27,7 +27,7 @@ def decode(data: bytes | memoryview, size_hint: int | None = None) -> Image.Imag
         size_hint: shortest side that is still needed, in pixels; lets the JPEG decoder skip detail beyond it.
 
     Raises:
-        BadImage: if the bytes are not an image of these formats, are truncated or damaged, or decode to more
+        BadImageError: if the bytes are not an image of these formats, are truncated or damaged, or decode to more
             than ``MAX_PIXELS``.
     """
     try:
@@ -35,14 +35,14 @@ def decode(data: bytes | memoryview, size_hint: int | None = None) -> Image.Imag
             warnings.simplefilter("ignore")
             image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
             if image.width * image.height > MAX_PIXELS:
-                raise BadImage(
+                raise BadImageError(
                     f"the photo has {image.width}x{image.height} pixels; at most {MAX_PIXELS:,} are read"
                 )
             if size_hint:
                 image.draft("RGB", (size_hint, size_hint))
             image.load()
             return _flatten(ImageOps.exif_transpose(image))
-    except BadImage:
+    except BadImageError:
         raise
     except (
         UnidentifiedImageError,
@@ -53,11 +53,11 @@ def decode(data: bytes | memoryview, size_hint: int | None = None) -> Image.Imag
         TypeError,
         IndexError,
     ) as error:
-        raise BadImage(
+        raise BadImageError(
             "not a readable JPEG, PNG or WebP photo (truncated, damaged or another kind of file)"
         ) from error
     except Image.DecompressionBombError as error:
-        raise BadImage(f"the photo decodes to more than {MAX_PIXELS:,} pixels") from error
+        raise BadImageError(f"the photo decodes to more than {MAX_PIXELS:,} pixels") from error
 
 
 def _flatten(image: Image.Image) -> Image.Image:
@@ -76,7 +76,7 @@ def preprocess(data: bytes | memoryview, transform: InputTransform) -> NDArray[n
         uint8 [size, size, 3], RGB.
 
     Raises:
-        BadImage: as ``decode``.
+        BadImageError: as ``decode``.
     """
     image = decode(data, size_hint=transform.size)
     if image.size != (transform.size, transform.size):

@@ -128,9 +128,7 @@ def plain_errors(endpoint: str, doing: str) -> Iterator[None]:
         yield
     except S3Error as error:
         if error.code in MISSING:
-            raise InventoryError(
-                f"cannot {doing}: there is no such object or bucket at {endpoint}"
-            ) from error
+            raise InventoryError(f"cannot {doing}: there is no such object or bucket at {endpoint}") from error
         if error.code in CREDENTIALS_REFUSED:
             raise InventoryError(
                 f"cannot {doing}: {endpoint} refused the credentials ({error.code}); "
@@ -138,9 +136,7 @@ def plain_errors(endpoint: str, doing: str) -> Iterator[None]:
             ) from error
         raise InventoryError(f"cannot {doing}: {endpoint} answered {error.code}: {error.message}") from error
     except (InvalidResponseError, ServerError) as error:
-        raise InventoryError(
-            f"cannot {doing}: {endpoint} does not answer like an S3 store: {error}"
-        ) from error
+        raise InventoryError(f"cannot {doing}: {endpoint} does not answer like an S3 store: {error}") from error
     except urllib3.exceptions.HTTPError as error:
         raise InventoryError(
             f"cannot {doing}: the object store at {endpoint} cannot be reached or broke off "
@@ -173,9 +169,7 @@ def connect(
     """
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-        raise InventoryError(
-            f"'{endpoint}' is not an S3 endpoint; write it as http://host:port or https://host"
-        )
+        raise InventoryError(f"'{endpoint}' is not an S3 endpoint; write it as http://host:port or https://host")
     pool = urllib3.PoolManager(
         maxsize=connections,
         timeout=urllib3.Timeout(connect=5, read=60),
