@@ -1,0 +1,207 @@
+"""How well a counter counts: pure functions over logits and labels.
+
+Labels are class indices into the model's ascending ``counts``; errors are measured in items, so that taking 4 for 2
+is an error of 2 whatever the indices are.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.errors import InventoryError
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def log_softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> Floats:
+    """Log softmax(logits / temperature), safe against overflow.
+
+    Args:
+        logits: [N, K].
+        temperature: above 0; larger is less confident (Guo et al., "On Calibration of Modern Neural Networks", 2017).
+
+    Returns:
+        float64 [N, K].
+    """
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    scaled = scaled - scaled.max(axis=1, keepdims=True)
+    return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+
+
+def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> Floats:
+    """Probabilities float64 [N, K] from logits [N, K]; each row sums to 1."""
+    return np.exp(log_softmax(logits, temperature))
+
+
+def negative_log_likelihood(logits: NDArray[np.floating], labels: Integers, temperature: float = 1.0) -> Floats:
+    """-log P(true count) of every bin, in nats: the cross-entropy loss, unaveraged.
+
+    Returns:
+        float64 [N].
+    """
+    return -log_softmax(logits, temperature)[np.arange(len(labels)), labels]
+
+
+def count_errors(predicted: Integers, labels: Integers, counts: Sequence[int]) -> Integers:
+    """Predicted minus true number of items of every bin, int64 [N], from class indices [N]."""
+    items = np.asarray(counts, dtype=np.int64)
+    return items[predicted] - items[labels]
+
+
+def confusion_matrix(predicted: Integers, labels: Integers, classes: int) -> Integers:
+    """How often each true count was taken for each count.
+
+    Returns:
+        int64 [classes, classes]; rows are true counts, columns predicted ones.
+    """
+    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def per_count(confusion: Integers, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Precision, recall and support of every count (one against the rest).
+
+    precision = TP / (TP + FP), recall = TP / (TP + FN) (van Rijsbergen, "Information Retrieval", 1979).
+
+    Args:
+        confusion: int64 [K, K], rows true, columns predicted.
+        names: the counts as text, K of them.
+
+    Returns:
+        count -> ``precision`` (None when the count was never predicted), ``recall`` (None when no bin holds it),
+        ``support`` (bins that hold it) and ``predicted`` (bins taken for it).
+    """
+    hits, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    return {
+        name: {
+            "precision": float(hits[k] / predicted[k]) if predicted[k] else None,
+            "recall": float(hits[k] / support[k]) if support[k] else None,
+            "support": int(support[k]),
+            "predicted": int(predicted[k]),
+        }
+        for k, name in enumerate(names)
+    }
+
+
+def bin_values(
+    logits: NDArray[np.floating], labels: Integers, counts: Sequence[int], temperature: float = 1.0
+) -> dict[str, Floats]:
+    """What every single bin contributes to the metrics; their means over bins are the metrics.
+
+    Args:
+        logits: [N, K].
+        labels: int64 [N], indices into ``counts``.
+        counts: the K counts.
+        temperature: as in ``log_softmax``.
+
+    Returns:
+        float64 [N] each: ``accuracy`` and ``within_one`` (0 or 1), ``absolute_error`` (items), ``squared_error``
+        (items squared) and ``loss`` (nats).
+    """
+    errors = count_errors(logits.argmax(axis=1), labels, counts)
+    return {
+        "accuracy": (errors == 0).astype(np.float64),
+        "within_one": (np.abs(errors) <= 1).astype(np.float64),
+        "absolute_error": np.abs(errors).astype(np.float64),
+        "squared_error": (errors**2).astype(np.float64),
+        "loss": negative_log_likelihood(logits, labels, temperature),
+    }
+
+
+def summarise(
+    logits: NDArray[np.floating],
+    labels: Integers,
+    counts: Sequence[int],
+    names: Sequence[str],
+    temperature: float = 1.0,
+) -> dict[str, Any]:
+    """All metrics of one set of bins, fractions from 0 to 1.
+
+    MAE and RMSE are of the most probable count, in items, as in Bertorello et al. 2019. An open top class counts
+    as its lowest number of items.
+
+    Args:
+        logits: [N, K].
+        labels: int64 [N], indices into ``counts``.
+        counts: the K counts.
+        names: the K counts as text.
+        temperature: as in ``log_softmax``; moves the loss only.
+
+    Returns:
+        ``n``, ``accuracy``, ``within_one``, ``mae``, ``rmse``, ``loss``, ``per_count``, ``confusion``, ``majority``
+        (the accuracy of always naming the most frequent count) and ``warnings`` (a line for each count that no bin
+        holds, since nothing can be said of it).
+
+    Raises:
+        InventoryError: if there is no bin.
+    """
+    if len(labels) == 0:
+        raise InventoryError("there is no bin to evaluate; select more bins or change the split ratios")
+    means = {name: float(values.mean()) for name, values in bin_values(logits, labels, counts, temperature).items()}
+    confusion = confusion_matrix(logits.argmax(axis=1), labels, len(counts))
+    table = per_count(confusion, names)
+    return {
+        "n": len(labels),
+        "accuracy": means["accuracy"],
+        "within_one": means["within_one"],
+        "mae": means["absolute_error"],
+        "rmse": float(np.sqrt(means["squared_error"])),
+        "loss": means["loss"],
+        "majority": float(confusion.sum(axis=1).max() / len(labels)),
+        "per_count": table,
+        "confusion": confusion.tolist(),
+        "warnings": [
+            f"no bin here holds {name} items, so nothing can be said about that count"
+            for name, row in table.items()
+            if row["support"] == 0
+        ],
+    }
+
+
+def roc_curve(scores: Floats, positive: NDArray[np.bool_], points: int = 200) -> dict[str, list[float]] | None:
+    """The receiver operating characteristic of a score (Fawcett, "An introduction to ROC analysis", 2006).
+
+    Args:
+        scores: float64 [N]; higher speaks for positive.
+        positive: bool [N].
+        points: at most so many points are kept, evenly along the curve.
+
+    Returns:
+        ``fpr``, ``tpr``, ``threshold`` (points each) and ``auc``, or None when all bins are of one kind.
+    """
+    total, hits = len(positive), int(positive.sum())
+    if hits in (0, total):
+        return None
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), total - 1)  # equal scores are one point
+    tp = np.cumsum(positive[order])[last]
+    tpr = np.concatenate([[0.0], tp / hits])
+    fpr = np.concatenate([[0.0], (last + 1 - tp) / (total - hits)])
+    threshold = np.concatenate([[1.0], scores[order][last]])
+    keep = np.unique(np.linspace(0, len(tpr) - 1, min(points, len(tpr))).round().astype(int))
+    return {
+        "fpr": fpr[keep].tolist(),
+        "tpr": tpr[keep].tolist(),
+        "threshold": threshold[keep].tolist(),
+        "auc": float(np.trapezoid(tpr, fpr)),
+    }
+
+
+def roc_curves(
+    probabilities: Floats, labels: Integers, names: Sequence[str], points: int = 200
+) -> dict[str, dict[str, Any] | None]:
+    """One ROC for every "count <= k": the ordered counts as K - 1 questions with a yes or a no.
+
+    Args:
+        probabilities: float64 [N, K].
+        labels: int64 [N].
+        names: the K counts as text.
+        points: as ``roc_curve``.
+
+    Returns:
+        "count <= k" -> what ``roc_curve`` returns.
+    """
+    below = probabilities.cumsum(axis=1)
+    return {f"count <= {names[k]}": roc_curve(below[:, k], labels <= k, points) for k in range(len(names) - 1)}
