@@ -5,6 +5,7 @@ makes a run that was killed go on where it stood, on a laptop and on a cluster.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,8 +13,11 @@ from typing import Any, NoReturn
 
 from components.common.errors import InventoryError
 from components.common.files import content_hash
+from components.common.lifeline import end_with_run
 from components.common.progress import emit, note
 from components.common.store import Store
+
+RUN_ID_VARIABLE = "INVENTORY_RUN_ID"
 
 
 def run_step(
@@ -67,6 +71,11 @@ def run_step(
     return outcome
 
 
+def run_name(run_id: str) -> str:
+    """The run's name: ``INVENTORY_RUN_ID`` on one machine, where a person chooses it, else KFP's run id."""
+    return os.environ.get(RUN_ID_VARIABLE, run_id)
+
+
 def fail(error: Exception) -> NoReturn:
     """Ends the process with one ``error: …`` line and exit code 1."""
     emit({"kind": "error", "message": f"error: {error}"})
@@ -75,6 +84,7 @@ def fail(error: Exception) -> NoReturn:
 
 def main_step(work: Callable[[], Any]) -> Any:
     """Runs a component's body: a user's mistake becomes one line and a non-zero exit, a defect keeps its traceback."""
+    end_with_run()
     try:
         return work()
     except InventoryError as error:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+from xml.etree.ElementTree import ParseError
 
 import certifi
 import urllib3
@@ -135,7 +136,7 @@ def plain_errors(endpoint: str, doing: str) -> Iterator[None]:
                 "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and the bucket's policy"
             ) from error
         raise InventoryError(f"cannot {doing}: {endpoint} answered {error.code}: {error.message}") from error
-    except (InvalidResponseError, ServerError) as error:
+    except (InvalidResponseError, ServerError, ParseError) as error:
         raise InventoryError(f"cannot {doing}: {endpoint} does not answer like an S3 store: {error}") from error
     except urllib3.exceptions.HTTPError as error:
         raise InventoryError(
@@ -190,6 +191,20 @@ def connect(
     )
 
 
+def _make_if_missing(client: Minio, bucket: str) -> None:
+    try:
+        # A listing rather than a HEAD request: its answer has a body, which a login page does not get right.
+        next(client.list_objects(bucket), None)
+    except S3Error as missing:
+        if missing.code != "NoSuchBucket":
+            raise
+        try:
+            client.make_bucket(bucket)
+        except S3Error as error:
+            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):  # another run was first
+                raise
+
+
 def open_store(environment: Mapping[str, str] = os.environ) -> Store:
     """Opens the workflow's bucket at the endpoint that the environment names, making the bucket when missing.
 
@@ -212,11 +227,7 @@ def open_store(environment: Mapping[str, str] = os.environ) -> Store:
     bucket = environment.get("INVENTORY_BUCKET", DEFAULT_BUCKET)
     with plain_errors(endpoint, f"open the bucket {bucket}"):
         try:
-            if not client.bucket_exists(bucket):
-                client.make_bucket(bucket)
-        except S3Error as error:
-            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-                raise
+            _make_if_missing(client, bucket)
         except ValueError as error:
             raise InventoryError(f"'{bucket}' is not a bucket name: {error}") from error
     return Store(client, bucket, endpoint)

@@ -1,0 +1,51 @@
+# make setup | run | test | test-full | check | bench; see README.md.
+# `make run SOURCE=… BACKBONE=…`: every option of `inventory run` can be given as a make variable.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The index of CPU-only builds that PyTorch's "Get started" page names; empty takes the default (CUDA) build.
+TORCH_INDEX ?=
+STAMP := $(VENV)/.requirements-installed
+DIRS := components pipelines tests benchmarks
+
+# Turns the variables given on the command line into options: SPLIT=70/10/20 becomes --split '70/10/20'.
+NOT_OPTIONS := PYTHON VENV TORCH_INDEX REGISTRY TAG
+GIVEN := $(filter-out $(NOT_OPTIONS),$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $(v))),$(v))))
+OPTIONS = $(foreach v,$(GIVEN),--$(shell echo $(v) | tr A-Z_ a-z-) '$($(v))')
+
+.PHONY: setup run test test-full check bench images
+
+setup: $(STAMP)
+
+$(STAMP): requirements/all.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; make setup PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+ifneq ($(TORCH_INDEX),)
+	grep -E '^(torch|torchvision)==' requirements/all.txt | xargs $(BIN)/pip install -q --index-url $(TORCH_INDEX)
+	grep -vE '^(torch|torchvision|triton|nvidia-|cuda-)' requirements/all.txt > $(VENV)/without-torch.txt
+	$(BIN)/pip install -q --no-deps -r $(VENV)/without-torch.txt
+else
+	$(BIN)/pip install -q --no-deps -r requirements/all.txt
+endif
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: setup
+	@$(BIN)/inventory run $(OPTIONS)
+
+test: setup
+	$(BIN)/pytest -q -m "not slow"
+
+test-full: setup
+	$(BIN)/pytest -q -m slow
+
+check: setup
+	$(BIN)/ruff check $(DIRS)
+	$(BIN)/ruff format --check $(DIRS)
+	$(BIN)/mypy
+	$(BIN)/hadolint docker/*/Dockerfile
+	@mkdir -p build && $(BIN)/inventory compile --output build/inventory.yaml
+
+bench: setup
+	$(BIN)/python -m benchmarks.all

@@ -1,0 +1,28 @@
+"""Ends a local process when the run that started it is gone, however it went.
+
+``inventory run`` holds an exclusive ``flock`` on ``runs/<id>/lock``. The kernel releases it when that process
+ends, ``kill -9`` included; whoever waits for a shared lock then knows that nobody is left to work for. It is what
+the lease in the object store is on a cluster.
+"""
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+RUN_FOLDER_VARIABLE = "INVENTORY_RUN_DIR"
+LOCK_FILE = "lock"
+ABANDONED_EXIT_CODE = 143  # as if by SIGTERM
+
+
+def end_with_run() -> None:
+    """Makes this process end at once when the run's lock is released; does nothing outside a local run."""
+    folder = os.environ.get(RUN_FOLDER_VARIABLE)
+    if folder:
+        threading.Thread(target=_wait_and_exit, args=(Path(folder) / LOCK_FILE,), daemon=True).start()
+
+
+def _wait_and_exit(lock: Path) -> None:
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        os._exit(ABANDONED_EXIT_CODE)

@@ -1,0 +1,143 @@
+"""The command line ``inventory``."""
+
+import argparse
+import os
+import signal
+import sys
+import types
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from components.common.errors import InventoryError
+
+EPILOG = """\
+first steps:
+  inventory run                              the whole workflow on this machine, on rendered bins
+  inventory run --source DIR_OR_TAR_OR_S3    the same on real photos
+  inventory serve runs/<id>/model            serve a finished run's model
+  inventory query photo.jpg                  ask it how many items a photo shows
+  inventory compile --tag 0.1.0              the pipeline as YAML for a Kubeflow cluster
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns the exit code; a user's mistake is one line on standard error."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except InventoryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _interrupt(_signal: int, _frame: types.FrameType | None) -> NoReturn:
+    """SIGTERM ends a run as Ctrl-C does: everything that it started is stopped."""
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="inventory",
+        description="Learns to count the items in warehouse bins from photos, and serves the counter.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (_add_run, _add_compile, _add_serve, _add_query):
+        add(commands)
+    return parser
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from pipelines.inventory import inventory
+    from pipelines.options import add_pipeline_options
+
+    parser = commands.add_parser(
+        "run",
+        help="run the whole workflow on this machine",
+        description="Runs download, split, explore, train, evaluate and deploy on this machine, then asks the served "
+        "model about a test photo. A run that was interrupted goes on when it is started again with its --run-id.",
+    )
+    parser.add_argument("--run-id", metavar="NAME", help="name of a new run, or of one to continue [a time stamp]")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs [runs]")
+    parser.add_argument("--keep-serving", action="store_true", help="serve the model until Ctrl-C at the end")
+    add_pipeline_options(parser, inventory.pipeline_func)
+    parser.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from pipelines.inventory import inventory
+    from pipelines.local_run import run
+    from pipelines.options import pipeline_arguments
+
+    arguments = pipeline_arguments(options, inventory.pipeline_func)
+    run(arguments, options.run_id, options.runs, Console(), options.keep_serving)
+
+
+def _add_compile(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "compile",
+        help="write the pipeline as YAML for a Kubeflow cluster",
+        description="Compiles the very pipeline that `inventory run` executes to the YAML that Kubeflow Pipelines takes.",
+    )
+    parser.add_argument("--output", type=Path, default=Path("inventory.yaml"), metavar="FILE", help="[inventory.yaml]")
+    parser.add_argument("--registry", metavar="HOST/PATH", help="where the images are [ghcr.io/bin-inventory]")
+    parser.add_argument("--tag", metavar="TAG", help="the images' tag or @sha256:… digest, never latest [0.1.0]")
+    parser.set_defaults(command=_compile)
+
+
+def _compile(options: argparse.Namespace) -> None:
+    if options.registry:
+        os.environ["INVENTORY_REGISTRY"] = options.registry
+    if options.tag:
+        os.environ["INVENTORY_TAG"] = options.tag
+    from pipelines.compiler import compile_pipeline
+
+    compile_pipeline(options.output)
+    print(options.output)
+
+
+def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "serve",
+        help="serve a model bundle over HTTP",
+        description="Serves the model bundle of a finished run, such as runs/<id>/model, until Ctrl-C.",
+    )
+    parser.add_argument("bundle", help="folder of a model bundle")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
+    parser.add_argument("--port", type=int, default=8080, help="[8080]")
+    parser.set_defaults(command=_serve)
+
+
+def _serve(options: argparse.Namespace) -> NoReturn:
+    command = [sys.executable, "-m", "components.serve", "--bundle", options.bundle]
+    os.execv(sys.executable, [*command, "--host", options.host, "--port", str(options.port)])
+
+
+def _add_query(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "query",
+        help="ask a served model how many items photos show",
+        description="Sends photos to a served model and prints count, confidence and probabilities.",
+    )
+    parser.add_argument("photos", nargs="+", help="photo files, folders of photos, or URLs of photos")
+    parser.add_argument(
+        "--url",
+        default=os.environ.get("INVENTORY_URL", "http://127.0.0.1:8080"),
+        help="address of the server [$INVENTORY_URL or http://127.0.0.1:8080]",
+    )
+    parser.add_argument("--expected", type=int, metavar="N", help="the count that the stock system says")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
+    parser.set_defaults(command=_query)
+
+
+def _query(options: argparse.Namespace) -> int:
+    from pipelines.query import print_answers
+
+    return print_answers(options.photos, options.url, options.expected, as_json=options.json)

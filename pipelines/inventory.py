@@ -1,0 +1,71 @@
+"""The workflow as one pipeline object: what a laptop executes is what a cluster gets as IR YAML."""
+
+from components.deploy.component import deploy as deploy_step
+from components.download.component import download as download_step
+from components.evaluate.component import evaluate as evaluate_step
+from components.explore.component import explore as explore_step
+from components.split.component import split as split_step
+from components.train.component import train as train_step
+from kfp import dsl
+
+
+@dsl.pipeline(
+    name="bin-inventory",
+    description="Learns to count the items in warehouse bins from labelled photos, and serves the counter.",
+)
+def inventory(
+    source: str = "rendered",
+    counts: str = "1-5",
+    open_top: bool = False,
+    limit_per_count: int = 0,
+    file_list: str = "",
+    source_endpoint: str = "",
+    split: str = "90/5/5",
+    split_method: str = "products",
+    seed: int = 0,
+    preset: str = "auto",
+    backbone: str = "",
+    weights: str = "",
+    epochs: int = 0,
+    training: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+) -> None:
+    """Download, split, explore, train, evaluate, deploy.
+
+    Args:
+        source: Bin photos: rendered[:N[:SEED]], s3://bucket/prefix, a directory, a .tar, or a .csv of own photos.
+        counts: Item counts to learn, such as 1-5 or 0-8.
+        open_top: Let the largest count mean "that many or more".
+        limit_per_count: At most this many bins of each count; 0 takes all.
+        file_list: A published file_list.json that names the bins of each count; empty takes the source's own.
+        source_endpoint: S3 endpoint of the source, such as https://host:port; empty uses the object store's, then AWS.
+        split: Percent of bins for training/validation/test.
+        split_method: products (no product on two sides), blocks of neighbouring ids, or random.
+        seed: Seed of the split.
+        preset: Training recipe: auto, default, rendered, published or published-tuned.
+        backbone: A torchvision ResNet or any timm model name; empty takes the preset's.
+        weights: Pretrained weights: none, imagenet, or a path or URI of a safetensors file; empty takes the preset's.
+        epochs: Passes over the training bins; 0 takes the preset's.
+        training: Any other training option by name, such as {"learning_rate": 0.001, "batch_size": 64}.
+    """
+    run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+    bins = download_step(
+        source=source,
+        counts=counts,
+        open_top=open_top,
+        limit_per_count=limit_per_count,
+        file_list=file_list,
+        source_endpoint=source_endpoint,
+    ).outputs["bins"]
+    dataset = split_step(bins=bins, ratios=split, method=split_method, seed=seed).outputs["dataset"]
+    explore_step(bins=bins, dataset=dataset)
+    model = train_step(
+        dataset=dataset,
+        run_id=run_id,
+        preset=preset,
+        backbone=backbone,
+        weights=weights,
+        epochs=epochs,
+        training=training,
+    ).outputs["model"]
+    evaluated = evaluate_step(dataset=dataset, model=model, run_id=run_id).outputs["evaluated"]
+    deploy_step(dataset=dataset, evaluated=evaluated, run_id=run_id)
