@@ -84,7 +84,7 @@ def _add_compile(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = commands.add_parser(
         "compile",
         help="write the pipeline as YAML for a Kubeflow cluster",
-        description="Compiles the very pipeline that `inventory run` executes to the YAML that Kubeflow Pipelines takes.",
+        description="Compiles the pipeline that `inventory run` executes to the YAML that Kubeflow Pipelines takes.",
     )
     parser.add_argument("--output", type=Path, default=Path("inventory.yaml"), metavar="FILE", help="[inventory.yaml]")
     parser.add_argument("--registry", metavar="HOST/PATH", help="where the images are [ghcr.io/bin-inventory]")
@@ -117,7 +117,7 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _serve(options: argparse.Namespace) -> NoReturn:
     command = [sys.executable, "-m", "components.serve", "--bundle", options.bundle]
-    os.execv(sys.executable, [*command, "--host", options.host, "--port", str(options.port)])
+    os.execv(sys.executable, [*command, "--host", options.host, "--port", str(options.port)])  # noqa: S606
 
 
 def _add_query(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -129,26 +129,24 @@ def _remembered(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _execute(arguments: dict[str, Any], folder: Path, view: View) -> None:
     """Runs the pipeline object with ``kfp.local``; what the steps print goes to ``run.log``."""
-    with (folder / "run.log").open("a", buffering=1) as log:
-        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            from kfp import local
+    from kfp import local
 
-            from pipelines.inventory import inventory
+    from pipelines.inventory import inventory
 
-            logging.getLogger("kfp").setLevel(logging.WARNING)
-            local.init(
-                runner=local.SubprocessRunner(use_venv=False),
-                pipeline_root=str(folder / "artifacts"),
-                raise_on_error=True,
-            )
-            try:
-                inventory(**arguments)
-            except RuntimeError as error:
-                failure: Exception | None = error
-            else:
-                failure = None
-            finally:
-                _end_children()
+    logging.getLogger("kfp").setLevel(logging.WARNING)
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"))
+    failure: RuntimeError | None = None
+    with (
+        (folder / "run.log").open("a", buffering=1) as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
+        try:
+            inventory(**arguments)
+        except RuntimeError as error:
+            failure = error
+        finally:
+            _end_children()
     if failure:
         time.sleep(0.3)  # the last record may still be on its way to the view
         raise InventoryError(view.error.removeprefix("error: ") if view.error else _defect(folder)) from failure

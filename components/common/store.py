@@ -23,6 +23,7 @@ import certifi
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
+from minio.helpers import check_bucket_name
 
 from components.common.errors import InventoryError
 
@@ -136,7 +137,7 @@ def plain_errors(endpoint: str, doing: str) -> Iterator[None]:
                 "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and the bucket's policy"
             ) from error
         raise InventoryError(f"cannot {doing}: {endpoint} answered {error.code}: {error.message}") from error
-    except (InvalidResponseError, ServerError, ParseError) as error:
+    except (InvalidResponseError, ServerError, ParseError, ValueError) as error:
         raise InventoryError(f"cannot {doing}: {endpoint} does not answer like an S3 store: {error}") from error
     except urllib3.exceptions.HTTPError as error:
         raise InventoryError(
@@ -225,9 +226,10 @@ def open_store(environment: Mapping[str, str] = os.environ) -> Store:
         environment.get("AWS_REGION"),
     )
     bucket = environment.get("INVENTORY_BUCKET", DEFAULT_BUCKET)
+    try:
+        check_bucket_name(bucket)
+    except ValueError as error:
+        raise InventoryError(f"'{bucket}' is not a bucket name: {error}") from error
     with plain_errors(endpoint, f"open the bucket {bucket}"):
-        try:
-            _make_if_missing(client, bucket)
-        except ValueError as error:
-            raise InventoryError(f"'{bucket}' is not a bucket name: {error}") from error
+        _make_if_missing(client, bucket)
     return Store(client, bucket, endpoint)
