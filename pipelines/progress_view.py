@@ -62,7 +62,7 @@ class View:
             if self._bar is None or self._bar[0] != label:
                 self._clear_bar()
                 self._bar = (label, self._bars.add_task(label, total=total))
-            self._bars.update(self._bar[1], completed=at, total=total)
+            self._bars.update(self._bar[1], completed=at, total=total, refresh=at >= total)
         elif time.monotonic() >= self._line_due:
             self._line_due = time.monotonic() + SECONDS_BETWEEN_LINES
             self._console.print(f"  {label}: {at:,} of {total:,}", highlight=False)
