@@ -1,0 +1,17 @@
+#!/bin/sh
+# Pins what each image installs, at the versions of all.txt. Run after a change of a .in file: sh requirements/lock.sh
+# The files hold no registry's address; they are complete, so they are installed with `pip install --no-deps`.
+set -eu
+cd "$(dirname "$0")"
+
+lock() {
+  uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header "$@"
+}
+
+for image in control train serve; do
+  lock --overrides overrides.txt --constraints all.txt "$image.in" --output-file "$image.txt"
+done
+# Control and train run compiled components; kfp's own dependencies would bring its API client and a second set of pins.
+for image in control train; do
+  grep '^kfp==' all.txt >> "$image.txt"
+done
