@@ -22,7 +22,7 @@ def inventory(
     source_endpoint: str = "",
     split: str = "90/5/5",
     split_method: str = "products",
-    seed: int = 0,
+    split_seed: int = 0,
     preset: str = "auto",
     backbone: str = "",
     weights: str = "",
@@ -40,7 +40,7 @@ def inventory(
         source_endpoint: S3 endpoint of the source, such as https://host:port; empty uses the object store's, then AWS.
         split: Percent of bins for training/validation/test.
         split_method: products (no product on two sides), blocks of neighbouring ids, or random.
-        seed: Seed of the split.
+        split_seed: Seed of the split; equal seeds give equal splits.
         preset: Training recipe: auto, default, rendered, published or published-tuned.
         backbone: A torchvision ResNet or any timm model name; empty takes the preset's.
         weights: Pretrained weights: none, imagenet, or a path or URI of a safetensors file; empty takes the preset's.
@@ -56,7 +56,7 @@ def inventory(
         file_list=file_list,
         source_endpoint=source_endpoint,
     ).outputs["bins"]
-    dataset = split_step(bins=bins, ratios=split, method=split_method, seed=seed).outputs["dataset"]
+    dataset = split_step(bins=bins, ratios=split, method=split_method, seed=split_seed).outputs["dataset"]
     explore_step(bins=bins, dataset=dataset)
     model = train_step(
         dataset=dataset,
