@@ -1,0 +1,156 @@
+"""Reads downloaded blocks, makes every photo small, and keeps the result on local disk.
+
+Photos pass through one block at a time and end in one *spool* file, so that memory holds only a short record of
+each bin, whatever their number.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from components.common.errors import InventoryError
+from components.common.files import sha256_file
+from components.common.image import BadImageError
+from components.common.progress import Counter
+from components.common.store import Store
+from components.download.manifest import BinsManifest, BlockInfo
+from components.split.photos import shrink
+from components.split.products import parse_products
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """One bin: what the split decides on, and where its photo and products lie in the spool."""
+
+    id: str
+    expected_quantity: int
+    label: int
+    asins: tuple[str, ...]
+    original_width: int
+    original_height: int
+    digest: bytes
+    """sha256 over everything that a shard holds of this bin."""
+    offset: int
+    photo_bytes: int
+    products_bytes: int
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A bin that was left out, and why; the fields of the list that download writes too."""
+
+    id: str
+    reason: str
+    detail: str
+
+
+def collect(
+    store: Store, manifest: BinsManifest, short_side: int, spool: BinaryIO, folder: Path
+) -> tuple[list[Bin], list[Exclusion]]:
+    """Reads every block once and appends each usable bin's photo and products to the spool.
+
+    Args:
+        store: holds the blocks.
+        manifest: names them.
+        short_side: of a photo at most, in pixels.
+        spool: a file that is empty and open for writing.
+        folder: for the blocks on their way.
+
+    Returns:
+        The bins by id, so that the order of the blocks does not matter, and those left out.
+
+    Raises:
+        InventoryError: if the store's blocks are not those of the manifest.
+    """
+    bins: list[Bin] = []
+    exclusions: list[Exclusion] = []
+    count_photo = Counter("photos", manifest.selected)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # Pillow's codecs release the interpreter lock
+        for block in _blocks(store, manifest.blocks, folder):
+            images = [memoryview(value.as_buffer()) for value in block.column("image")]
+            rows = block.drop_columns("image").to_pylist()
+            for outcome in pool.map(partial(_prepare, manifest, short_side), rows, images):
+                if isinstance(outcome, Exclusion):
+                    exclusions.append(outcome)
+                else:
+                    bin_, content = outcome
+                    bins.append(replace(bin_, offset=spool.tell()))
+                    spool.write(content)
+                count_photo()
+    spool.flush()
+    return sorted(bins, key=lambda bin_: bin_.id), sorted(exclusions, key=lambda exclusion: exclusion.id)
+
+
+def read_spooled(spool: BinaryIO, bin_: Bin) -> tuple[bytes, list[dict[str, Any]]]:
+    """Reads one bin's JPEG and products back from the spool."""
+    content = os.pread(spool.fileno(), bin_.photo_bytes + bin_.products_bytes, bin_.offset)
+    return content[: bin_.photo_bytes], json.loads(content[bin_.photo_bytes :])
+
+
+def _blocks(store: Store, blocks: list[BlockInfo], folder: Path) -> Iterator[pa.Table]:
+    """Yields the blocks, fetching one ahead."""
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(_read_block, store, blocks[0], folder)
+        for following in blocks[1:]:
+            block = coming.result()
+            coming = ahead.submit(_read_block, store, following, folder)
+            yield block
+        yield coming.result()
+
+
+def _read_block(store: Store, block: BlockInfo, folder: Path) -> pa.Table:
+    path = folder / "block.arrow"
+    store.get_file(block.key, path)
+    if sha256_file(path) != block.sha256:
+        raise InventoryError(f"the block {block.key} does not match its sha256; run the download step again")
+    with pa.OSFile(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()
+
+
+def _prepare(
+    manifest: BinsManifest, short_side: int, row: dict[str, Any], image: memoryview
+) -> tuple[Bin, bytes] | Exclusion:
+    """Returns the bin and what belongs into the spool, or why the bin is left out."""
+    id_, quantity = row["id"], row["expected_quantity"]
+    label = _label(quantity, manifest.counts, manifest.open_top)
+    if label is None:
+        return Exclusion(id_, "count not selected", f"EXPECTED_QUANTITY is {quantity}")
+    try:
+        photo = shrink(image, short_side)
+    except BadImageError as error:
+        return Exclusion(id_, "unreadable photo", str(error))
+    try:
+        products = parse_products(row["metadata"])
+        encoded = json.dumps(products, ensure_ascii=False).encode()
+    except ValueError as error:
+        return Exclusion(id_, "unreadable metadata", str(error))
+    facts = f"{id_}\n{quantity}\n{label}\n{photo.original_width}\n{photo.original_height}\n{len(encoded)}\n".encode()
+    bin_ = Bin(
+        id=id_,
+        expected_quantity=quantity,
+        label=label,
+        asins=tuple(product["asin"] for product in products),
+        original_width=photo.original_width,
+        original_height=photo.original_height,
+        digest=sha256(facts + encoded + photo.jpeg).digest(),
+        offset=0,
+        photo_bytes=len(photo.jpeg),
+        products_bytes=len(encoded),
+    )
+    return bin_, photo.jpeg + encoded
+
+
+def _label(quantity: int | None, counts: list[int], open_top: bool) -> int | None:
+    if quantity is None:
+        return None
+    if open_top:
+        quantity = min(quantity, counts[-1])
+    return counts.index(quantity) if quantity in counts else None

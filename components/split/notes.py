@@ -1,0 +1,63 @@
+"""What a person should know about a split before trusting numbers measured on it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.split.assign import TEST, TRAIN, Method, assign
+from components.split.groups import bins_sharing_products, largest_share
+
+PERCOLATES = 0.2
+"""Share of the bins in the largest product group above which that one group steers the split."""
+LARGE_DRIFT = 0.02
+"""How far a split's share may be from the wanted one before we say so."""
+
+
+def notes_on(
+    asins: Sequence[Sequence[str]],
+    groups: NDArray[np.int32],
+    labels: NDArray[np.int16],
+    parts: NDArray[np.int8],
+    counts: Sequence[int],
+    ratios: Sequence[float],
+    method: Method,
+    seed: int,
+) -> list[str]:
+    """Describes a split: its product groups, what a random one would have leaked, and what came out uneven.
+
+    Args:
+        asins: the ASINs in every bin.
+        groups: int32 [bins], product groups.
+        labels: int16 [bins], index into ``counts``.
+        parts: int8 [bins], index into ``SPLITS``.
+        counts: what the labels mean.
+        ratios: the wanted shares of the parts.
+        method: how the bins were split.
+        seed: of the draw.
+    """
+    sizes = np.bincount(groups)
+    notes = [f"{len(groups):,} bins form {len(sizes):,} product groups; the largest holds {sizes.max():,} bins"]
+    if method == "products":
+        at_random = assign(np.arange(len(groups), dtype=np.int32), labels, ratios, seed)
+        tested = max(1, int(np.count_nonzero(at_random == TEST)))
+        leaked = bins_sharing_products(asins, at_random, TEST, TRAIN) / tested
+        notes.append(f"with a random split {leaked:.0%} of the test bins would share a product with a training bin")
+        if largest_share(groups) > PERCOLATES:
+            notes.append(percolation(groups))
+    actual = np.bincount(parts, minlength=len(ratios)) / len(parts)
+    if np.abs(actual - ratios).max() > LARGE_DRIFT:
+        notes.append("the splits came out as " + " / ".join(f"{share:.1%}" for share in actual))
+    trained = set(labels[parts == TRAIN].tolist())
+    absent = [str(count) for label, count in enumerate(counts) if label not in trained]
+    if absent:
+        notes.append(f"no training bin holds {' or '.join(absent)} items: a model cannot learn that")
+    return notes
+
+
+def percolation(groups: NDArray[np.int32]) -> str:
+    """Says that one product group holds too much, and what to do."""
+    return (
+        f"shared products link {largest_share(groups):.0%} of the bins into one group; "
+        "the method 'blocks' splits by runs of neighbouring ids instead"
+    )

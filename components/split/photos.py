@@ -1,0 +1,45 @@
+"""One photo of a bin, small enough to train on."""
+
+import io
+from typing import NamedTuple
+
+from PIL import Image
+
+from components.common.image import decode
+
+JPEG_QUALITY = 92
+EXIF_ORIENTATION = 0x0112
+SIDEWAYS = (5, 6, 7, 8)
+
+
+class Photo(NamedTuple):
+    """A JPEG, and the upright size in pixels of the photo that it was made from."""
+
+    jpeg: bytes
+    original_width: int
+    original_height: int
+
+
+def shrink(data: bytes | memoryview, short_side: int) -> Photo:
+    """Decodes a photo whole and makes its short side at most ``short_side`` pixels.
+
+    A photo is never enlarged; an RGB or grey JPEG that is small enough keeps its bytes.
+
+    Raises:
+        BadImageError: if the photo cannot be read to its end.
+    """
+    image = decode(data, size_hint=2 * short_side)  # the JPEG decoder may halve what is far too large
+    with Image.open(io.BytesIO(data)) as header:
+        width, height = header.size
+        if header.getexif().get(EXIF_ORIENTATION) in SIDEWAYS:
+            width, height = height, width
+        is_plain_jpeg = header.format == "JPEG" and header.mode in ("RGB", "L")
+    if is_plain_jpeg and min(width, height) <= short_side:
+        return Photo(bytes(data), width, height)
+    scale = min(1.0, short_side / min(width, height))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    jpeg = io.BytesIO()
+    image.save(jpeg, "JPEG", quality=JPEG_QUALITY)
+    return Photo(jpeg.getvalue(), width, height)

@@ -1,0 +1,154 @@
+"""Split: bins become a dataset of train, validation and test shards."""
+
+import hashlib
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.dataset import SPLITS, DatasetManifest
+from components.common.errors import InventoryError
+from components.common.progress import Counter, note
+from components.common.steps import run_step
+from components.common.store import Store
+from components.download.manifest import BinsManifest
+from components.split.assign import TEST, TRAIN, VALIDATION, Method, assign, check_method, refuse_empty, units_of
+from components.split.bins import Bin, Exclusion, collect
+from components.split.groups import bins_sharing_products, largest_share, product_groups
+from components.split.notes import PERCOLATES, notes_on, percolation
+from components.split.ratios import parse_ratios
+from components.split.shards import shuffled, write_split
+
+SMALLEST_SIDE = 32
+
+
+def split_bins(
+    store: Store,
+    bins: BinsManifest,
+    ratios: str = "90/5/5",
+    method: str = "products",
+    seed: int = 0,
+    short_side: int = 256,
+) -> DatasetManifest:
+    """Splits downloaded bins, packs them into shards in the store, and describes the result.
+
+    Args:
+        store: holds the blocks and receives ``datasets/<dataset id>/``.
+        bins: what download handed on.
+        ratios: train/validation/test in percent.
+        method: what must stay in one split: ``products`` (bins that share a product), ``blocks`` (runs of
+            neighbouring ids) or ``random`` (nothing).
+        seed: of the draw.
+        short_side: photos are made so small that their short side has at most this many pixels.
+
+    Raises:
+        InventoryError: if a setting is wrong, no bin is usable, or too few are there to fill every split.
+    """
+    shares = parse_ratios(ratios)
+    chosen = check_method(method)
+    if short_side < SMALLEST_SIDE:
+        raise InventoryError(f"short_side is {short_side} pixels; give at least {SMALLEST_SIDE}")
+    if bins.selected == 0 or not bins.blocks:
+        raise InventoryError(f"no bin was selected from {bins.source}; choose other counts or a larger limit")
+    inputs = {
+        "bins": bins.model_dump(exclude={"notes"}),
+        "ratios": shares,
+        "method": chosen,
+        "seed": seed,
+        "short_side": short_side,
+    }
+    outcome = run_step(store, "split", inputs, lambda: _split(store, bins, shares, chosen, seed, short_side))
+    return DatasetManifest.model_validate(outcome)
+
+
+def _split(
+    store: Store, source: BinsManifest, ratios: list[float], method: Method, seed: int, short_side: int
+) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="inventory-split-") as name, (Path(name) / "spool").open("w+b") as spool:
+        folder = Path(name)
+        bins, exclusions = collect(store, source, short_side, spool, folder)
+        if not bins:
+            raise InventoryError(
+                f"none of the {source.selected:,} bins from {source.source} is usable, e.g. {exclusions[0].id}: "
+                f"{exclusions[0].detail}"
+            )
+        asins = [bin_.asins for bin_ in bins]
+        labels = np.array([bin_.label for bin_ in bins], dtype=np.int16)
+        groups = product_groups(asins)
+        parts = _parts(bins, groups, labels, ratios, method, seed)
+        dataset_id = _dataset_id(bins, parts, source)
+        prefix = f"datasets/{dataset_id}"
+        splits = {}
+        count_bin = Counter("shards", len(bins))
+        for part, split in enumerate(SPLITS):
+            members = [(bins[row], int(groups[row])) for row in shuffled(np.flatnonzero(parts == part), dataset_id)]
+            splits[split] = write_split(store, f"{prefix}/{split}", members, source.counts, spool, folder, count_bin)
+    manifest = DatasetManifest(
+        dataset_id=dataset_id,
+        source=source.source,
+        counts=source.counts,
+        open_top=source.open_top,
+        short_side=short_side,
+        method=method,
+        ratios=ratios,
+        seed=seed,
+        splits=splits,
+        exclusions=_exclusion_counts(source, exclusions),
+        exclusions_key=f"{prefix}/exclusions.jsonl",
+        shared_products={SPLITS[part]: bins_sharing_products(asins, parts, part, TRAIN) for part in (VALIDATION, TEST)},
+        notes=notes_on(asins, groups, labels, parts, source.counts, ratios, method, seed),
+    )
+    store.put_bytes(manifest.exclusions_key, _exclusion_lines(store, source, exclusions))
+    store.put_bytes(f"{prefix}/dataset.json", manifest.model_dump_json(indent=1).encode())
+    for line in [_summary(manifest), *manifest.notes]:
+        note(f"split: {line}")
+    return manifest.model_dump()
+
+
+def _parts(
+    bins: list[Bin],
+    groups: NDArray[np.int32],
+    labels: NDArray[np.int16],
+    ratios: list[float],
+    method: Method,
+    seed: int,
+) -> NDArray[np.int8]:
+    try:
+        parts = assign(units_of(method, [bin_.id for bin_ in bins], groups), labels, ratios, seed)
+        refuse_empty(parts, ratios)
+    except InventoryError as error:
+        if method == "products" and largest_share(groups) > PERCOLATES:
+            raise InventoryError(f"{error}; {percolation(groups)}") from error
+        raise
+    return parts
+
+
+def _dataset_id(bins: list[Bin], parts: NDArray[np.int8], source: BinsManifest) -> str:
+    """Hash over what training and evaluation can see: every bin's content, label and split, and what labels mean."""
+    content = hashlib.sha256(json.dumps([source.counts, source.open_top]).encode())
+    for bin_, part in zip(bins, parts, strict=True):
+        content.update(bytes([part]) + bin_.digest)
+    return content.hexdigest()
+
+
+def _exclusion_counts(source: BinsManifest, exclusions: list[Exclusion]) -> dict[str, int]:
+    counts = dict(source.skipped)
+    for exclusion in exclusions:
+        counts[exclusion.reason] = counts.get(exclusion.reason, 0) + 1
+    return counts
+
+
+def _exclusion_lines(store: Store, source: BinsManifest, exclusions: list[Exclusion]) -> bytes:
+    earlier = store.get_bytes(source.skipped_key) if source.skipped_key else b""
+    ours = "".join(json.dumps(asdict(exclusion)) + "\n" for exclusion in exclusions)
+    return b"".join(line + b"\n" for line in earlier.splitlines()) + ours.encode()
+
+
+def _summary(manifest: DatasetManifest) -> str:
+    sizes = ", ".join(f"{manifest.splits[name].bins:,} {name}" for name in SPLITS)
+    excluded = sum(manifest.exclusions.values())
+    return f"dataset {manifest.dataset_id[:12]}: {sizes}; {excluded:,} bins left out"
