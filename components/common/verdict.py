@@ -36,8 +36,7 @@ def verdict(expected_probability: float, classes: int, threshold: float | None) 
     Args:
         expected_probability: the calibrated probability of the expected quantity, 0 to 1.
         classes: how many counts the model tells apart, at least 2.
-        threshold: ``Bundle.recount_threshold``; None means that no verdict is trustworthy enough, so that every
-            record is "unsure".
+        threshold: ``Bundle.recount_threshold``; None, as long as evaluation has not chosen one, is never unsure.
 
     Returns:
         ``agrees`` or ``recount`` (the photo differs) when the confidence reaches the threshold, else ``unsure``; and
@@ -45,6 +44,6 @@ def verdict(expected_probability: float, classes: int, threshold: float | None) 
     """
     right = agreement(expected_probability, classes)
     confidence = max(right, 1 - right)
-    if threshold is None or confidence < threshold:
+    if threshold is not None and confidence < threshold:
         return "unsure", confidence
     return ("agrees" if right >= 0.5 else "recount"), confidence

@@ -105,20 +105,28 @@ def score(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logi
     return logits
 
 
-def latency(session: onnxruntime.InferenceSession, image: Images, repeats: int = 30) -> float:
-    """Median seconds for one photo, after three warm-up runs.
+def median_seconds(
+    sessions: list[onnxruntime.InferenceSession], images: Images, repeats: int = 20, limit_seconds: float = 20
+) -> list[float]:
+    """Median seconds that each model takes for the same photos, timed in turns so that a busy moment hits all alike.
 
     Args:
-        session: an opened model.
-        image: uint8 [S, S, 3].
-        repeats: how many runs are timed.
+        sessions: opened models.
+        images: uint8 [N, S, S, 3].
+        repeats: how many rounds are timed, after two that are not.
+        limit_seconds: no further round is begun after so long; at least one is timed.
     """
-    batch = image[None]
-    for _ in range(3):
-        infer(session, batch)
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        infer(session, batch)
-        times.append(time.perf_counter() - started)
-    return float(np.median(times))
+    times: list[list[float]] = []
+    for _ in range(2):
+        for session in sessions:
+            infer(session, images)
+    deadline = time.monotonic() + limit_seconds
+    while len(times) < repeats and (not times or time.monotonic() < deadline):
+        times.append([_seconds(session, images) for session in sessions])
+    return [float(value) for value in np.median(times, axis=0)]
+
+
+def _seconds(session: onnxruntime.InferenceSession, images: Images) -> float:
+    started = time.perf_counter()
+    infer(session, images)
+    return time.perf_counter() - started

@@ -1,0 +1,170 @@
+"""Everything that is said about a model, as one dictionary for the report, the model card and the registry.
+
+Validation chooses (temperature, threshold of the verdict), test reports; no number below is chosen on test bins.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.evaluate.bootstrap import DRAWS, Interval, intervals, mean_of, ratio_of
+from components.evaluate.calibration import (
+    ECE_BINS,
+    calibration_error,
+    calibration_error_if_perfect,
+    fit_temperature,
+    reliability,
+)
+from components.evaluate.metrics import (
+    Floats,
+    Integers,
+    bin_values,
+    negative_log_likelihood,
+    roc_curves,
+    softmax,
+    summarise,
+)
+from components.evaluate.verdicts import (
+    WANTED_PRECISION,
+    WRONG_RECORDS,
+    Corruption,
+    Verdicts,
+    at_threshold,
+    choose_threshold,
+    precision_curve,
+    record_weights,
+    verdicts,
+)
+
+RECORD_ERROR_RATES = (0.5, 0.2, 0.05)
+"""Shares of wrong records for which the report states what the verdict is worth."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the network says about the bins of one split, and what is true."""
+
+    logits: NDArray[np.float32]
+    """[N, K]."""
+    labels: Integers
+    """[N], class indices."""
+    groups: Integers
+    """[N], product groups."""
+
+
+def analyse(
+    validation: Outputs,
+    test: Outputs,
+    counts: Sequence[int],
+    names: Sequence[str],
+    wanted_precision: float = WANTED_PRECISION,
+    draws: int = DRAWS,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Calibrates on validation and measures on test.
+
+    Args:
+        validation: outputs on bins that training chose its best epoch on.
+        test: outputs on bins that nothing was chosen on.
+        counts: the K counts.
+        names: the K counts as text.
+        wanted_precision: of the verdict.
+        draws: bootstrap resamples.
+
+    Returns:
+        The evaluation (numbers; small) and the curves (points for charts). Fractions are from 0 to 1. ``loss`` is that
+        of the calibrated probabilities; ``intervals`` are 95 % bootstrap intervals over product groups.
+
+    Raises:
+        InventoryError: if there is no test bin.
+    """
+    temperature = fit_temperature(validation.logits, validation.labels)
+    evaluation = summarise(test.logits, test.labels, counts, names, temperature)
+    evaluation["intervals"] = _metric_intervals(test, counts, names, temperature, draws)
+    before, after = softmax(test.logits), softmax(test.logits, temperature)
+    evaluation["calibration"] = _calibration(validation, test, temperature, before, after, draws)
+    threshold = choose_threshold(softmax(validation.logits, temperature), validation.labels, wanted_precision)
+    found = verdicts(after, test.labels)
+    evaluation["verdict"] = {
+        "chosen": threshold,
+        "test": _verdict_table(found, test.labels, threshold["threshold"]),
+        "interval": _verdict_interval(found, test, threshold["threshold"], draws),
+    }
+    rocs = roc_curves(after, test.labels, names)
+    evaluation["auc"] = {name: curve["auc"] if curve else None for name, curve in rocs.items()}
+    curves = {
+        "roc": rocs,
+        "reliability": {"before": reliability(before, test.labels), "after": reliability(after, test.labels)},
+        "verdict": {
+            f"{rate:.0%} of records wrong": precision_curve(
+                found, record_weights(test.labels, len(counts), rate), points=120
+            )
+            for rate in RECORD_ERROR_RATES
+        },
+    }
+    return evaluation, curves
+
+
+def _metric_intervals(
+    test: Outputs, counts: Sequence[int], names: Sequence[str], temperature: float, draws: int
+) -> dict[str, Interval | None]:
+    columns = bin_values(test.logits, test.labels, counts, temperature)
+    statistics: dict[str, Callable[[Mapping[str, Floats]], Floats]] = {
+        "accuracy": mean_of("accuracy"),
+        "within_one": mean_of("within_one"),
+        "mae": mean_of("absolute_error"),
+        "rmse": lambda sums: np.sqrt(sums["squared_error"] / sums["n"]),
+        "loss": mean_of("loss"),
+    }
+    predicted = test.logits.argmax(axis=1)
+    for k, name in enumerate(names):
+        columns |= {
+            f"is {name}": (test.labels == k).astype(np.float64),
+            f"said {name}": (predicted == k).astype(np.float64),
+            f"hit {name}": ((test.labels == k) & (predicted == k)).astype(np.float64),
+        }
+        statistics[f"recall {name}"] = ratio_of(f"hit {name}", f"is {name}")
+        statistics[f"precision {name}"] = ratio_of(f"hit {name}", f"said {name}")
+    return intervals(columns, test.groups, statistics, draws)
+
+
+def _calibration(
+    validation: Outputs, test: Outputs, temperature: float, before: Floats, after: Floats, draws: int
+) -> dict[str, Any]:
+    plain = negative_log_likelihood(test.logits, test.labels)
+    scaled = negative_log_likelihood(test.logits, test.labels, temperature)
+    change = intervals({"change": scaled - plain}, test.groups, {"change": mean_of("change")}, draws)["change"]
+    return {
+        "temperature": temperature,
+        "validation_bins": len(validation.labels),
+        "nll_before": float(plain.mean()),
+        "nll_after": float(scaled.mean()),
+        "nll_change": float((scaled - plain).mean()),
+        "nll_change_interval": change,
+        "ece_bins": ECE_BINS,
+        "ece_before": calibration_error(before, test.labels),
+        "ece_after": calibration_error(after, test.labels),
+        "ece_if_perfect": calibration_error_if_perfect(after),
+    }
+
+
+def _verdict_table(found: Verdicts, labels: Integers, threshold: float) -> list[dict[str, Any]]:
+    classes = found.confidence.shape[1]
+    return [
+        {
+            "wrong_records": rate,
+            "corruption": corruption,
+            **at_threshold(found, record_weights(labels, classes, rate, corruption), threshold),
+        }
+        for corruption in get_args(Corruption)
+        for rate in RECORD_ERROR_RATES
+    ]
+
+
+def _verdict_interval(found: Verdicts, test: Outputs, threshold: float, draws: int) -> Interval | None:
+    """The 95 % interval of the verdict's precision on test bins, at the odds for which the threshold was chosen."""
+    weights = record_weights(test.labels, found.confidence.shape[1], WRONG_RECORDS) * (found.confidence >= threshold)
+    columns = {"stands": weights.sum(axis=1), "right": (weights * found.correct).sum(axis=1)}
+    return intervals(columns, test.groups, {"precision": ratio_of("right", "stands")}, draws)["precision"]

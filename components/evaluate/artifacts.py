@@ -1,0 +1,48 @@
+"""From and to Kubeflow Pipelines artifacts."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from kfp.dsl import HTML, ClassificationMetrics, Dataset, Markdown, Metrics, Model
+
+from components.common.dataset import DatasetManifest
+from components.common.files import write_atomic, write_json
+from components.common.steps import run_name
+from components.common.store import open_store
+from components.evaluate.step import evaluate
+from components.evaluate.words import summary_lines
+
+
+def run(
+    dataset: Dataset,
+    model: Model,
+    evaluated: Model,
+    metrics: Metrics,
+    confusion: ClassificationMetrics,
+    rocs: Sequence[ClassificationMetrics],
+    summary: Markdown,
+    report: HTML,
+    run_id: str,
+) -> None:
+    """Evaluates the model artifact and fills the output artifacts, also when the work was done before.
+
+    Raises:
+        InventoryError: as ``components.evaluate.step.evaluate``.
+    """
+    store = open_store()
+    outcome = evaluate(
+        store, DatasetManifest.load(dataset.path), json.loads(Path(model.path).read_text()), run_name(run_id)
+    )
+    evaluation = outcome["evaluation"]
+    curves = json.loads(store.get_bytes(outcome["evaluation_key"]))["curves"]
+    write_json(Path(evaluated.path), outcome)
+    write_atomic(Path(report.path), store.get_bytes(outcome["report_key"]))
+    write_atomic(Path(summary.path), "\n".join(summary_lines(evaluation)) + "\n")
+    for name in ("accuracy", "within_one", "mae", "rmse", "loss", "n"):
+        metrics.log_metric(name, evaluation[name])
+    confusion.log_confusion_matrix(list(evaluation["per_count"]), evaluation["confusion"])
+    for artifact, (name, curve) in zip(rocs, curves["roc"].items(), strict=False):  # as many as there are
+        if curve:
+            artifact.metadata["display_name"] = name
+            artifact.log_roc_curve(curve["fpr"], curve["tpr"], curve["threshold"])

@@ -1,0 +1,149 @@
+"""Does the test split hold products that the network was trained on, and what would that claim?
+
+Bins that share a product look alike, so that a test bin whose product was trained on is easier than a new one.
+"""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from components.common.dataset import SPLITS, Bins
+from components.common.errors import InventoryError
+from components.common.progress import note
+from components.evaluate.bootstrap import DRAWS, intervals, mean_of
+from components.evaluate.metrics import Floats, Integers
+from components.split.assign import Method, assign, units_of
+
+Flags = NDArray[np.bool_]
+
+
+def products_of(bins: Bins) -> tuple[NDArray[np.object_], Integers]:
+    """Every product of every bin.
+
+    Returns:
+        ASINs as text [P], and the row of the bin that holds each, int64 [P].
+    """
+    column = bins.table.column("products").combine_chunks()
+    asins = pc.struct_field(pc.list_flatten(column), "asin")
+    rows = pc.list_parent_indices(column)
+    return asins.to_numpy(zero_copy_only=False), rows.to_numpy().astype(np.int64)
+
+
+def shares_product(test: Bins, train: Bins) -> Flags:
+    """Says which test bins hold a product that some training bin holds.
+
+    Returns:
+        bool [len(test)].
+    """
+    asins, rows = products_of(test)
+    known = pc.is_in(pa.array(asins, pa.string()), value_set=pa.array(products_of(train)[0], pa.string()).unique())
+    flags = np.zeros(len(test), dtype=bool)
+    flags[rows[known.to_numpy(zero_copy_only=False).astype(bool)]] = True
+    return flags
+
+
+def with_and_without(shared: Flags, correct: Floats, groups: Integers, draws: int = DRAWS) -> list[dict[str, Any]]:
+    """Accuracy on the test bins that share a product with training, on the others, and on all.
+
+    Args:
+        shared: bool [N].
+        correct: 0 or 1, [N].
+        groups: product group of every bin, [N].
+        draws: resamples for the intervals.
+
+    Returns:
+        A row each: ``bins`` (words), ``n``, ``accuracy`` (None when there is no such bin) and ``interval``.
+    """
+    rows = []
+    for words, chosen in (
+        ("all test bins", np.ones_like(shared)),
+        ("share a product with training", shared),
+        ("share none", ~shared),
+    ):
+        any_bin = bool(chosen.any())
+        spread = intervals({"hit": correct[chosen]}, groups[chosen], {"accuracy": mean_of("hit")}, draws)
+        rows.append(
+            {
+                "bins": words,
+                "n": int(chosen.sum()),
+                "accuracy": float(correct[chosen].mean()) if any_bin else None,
+                "interval": spread["accuracy"],
+            }
+        )
+    return rows
+
+
+def split_leaks(
+    method: Method,
+    ids: Sequence[str],
+    labels: Integers,
+    groups: Integers,
+    products: tuple[NDArray[np.object_], Integers],
+    ratios: Sequence[float],
+    seed: int,
+) -> tuple[NDArray[np.int8], Flags]:
+    """Splits bins by a method, and says which test bins then share a product with a training bin.
+
+    Args:
+        method: how to split.
+        ids: of N bins.
+        labels: int64 [N].
+        groups: product group of every bin, int64 [N].
+        products: of the N bins, from ``products_of``.
+        ratios: shares of train, validation and test.
+        seed: of the split.
+
+    Returns:
+        The part of every bin (index into ``SPLITS``, int8 [N]), and the leaking test bins (bool [N], False outside the
+        test part).
+
+    Raises:
+        InventoryError: if the bins cannot be split so.
+    """
+    asins, rows = products
+    _, asin_index = np.unique(asins.astype(str), return_inverse=True)
+    parts = assign(units_of(method, ids, groups.astype(np.int32)), labels.astype(np.int16), ratios, seed)
+    trained = np.zeros(asin_index.max(initial=-1) + 1, dtype=bool)
+    trained[asin_index[parts[rows] == SPLITS.index("train")]] = True
+    leaking = np.zeros(len(ids), dtype=bool)
+    leaking[rows[trained[asin_index]]] = True
+    return parts, leaking & (parts == SPLITS.index("test"))
+
+
+def what_splits_would_leak(
+    parts_of_dataset: Sequence[Bins], ratios: Sequence[float], seed: int
+) -> list[dict[str, Any]]:
+    """For every split method, the share of test bins that would share a product with a training bin.
+
+    Args:
+        parts_of_dataset: the opened splits that together hold the dataset's bins.
+        ratios: shares of train, validation and test.
+        seed: of the split.
+
+    Returns:
+        A row for each method that can split these bins: ``method``, ``test_bins``, ``leaking`` (bins) and ``share``.
+    """
+    offsets = np.cumsum([0, *map(len, parts_of_dataset)])
+    found = [products_of(bins) for bins in parts_of_dataset]
+    products = (
+        np.concatenate([asins for asins, _ in found]),
+        np.concatenate([rows + offset for (_, rows), offset in zip(found, offsets, strict=False)]),
+    )
+    ids = [bin_id for bins in parts_of_dataset for bin_id in bins.ids]
+    labels = np.concatenate([bins.labels for bins in parts_of_dataset])
+    groups = np.concatenate([bins.groups for bins in parts_of_dataset])
+    table = []
+    for method in get_args(Method):
+        try:
+            parts, leaking = split_leaks(method, ids, labels, groups, products, ratios, seed)
+        except InventoryError as error:
+            note(f"leak check: a split by {method} is not possible: {error}")
+            continue
+        test_bins = int((parts == SPLITS.index("test")).sum())
+        row = {"method": method, "test_bins": test_bins, "leaking": int(leaking.sum())}
+        table.append({**row, "share": row["leaking"] / test_bins})
+    return table

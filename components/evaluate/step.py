@@ -1,0 +1,132 @@
+"""The evaluation step: opens the test split, scores the file that will be served, and says what it is worth."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from components.common import bundle as bundles
+from components.common.bundle import Bundle
+from components.common.dataset import SPLITS, Bins, DatasetManifest, open_split
+from components.common.errors import InventoryError
+from components.common.progress import note
+from components.common.steps import run_step
+from components.common.store import Store
+from components.evaluate import int8, leakage
+from components.evaluate.analysis import Outputs, analyse
+from components.evaluate.metrics import bin_values, softmax
+from components.evaluate.quality import by_quality, measure
+from components.evaluate.report import render
+from components.evaluate.scoring import open_session, score
+from components.evaluate.worst import worst_errors
+
+KEPT_METRICS = ("n", "accuracy", "within_one", "mae", "rmse", "loss", "majority", "intervals", "per_count")
+"""What the model bundle carries of its evaluation."""
+
+
+def evaluate(store: Store, dataset: DatasetManifest, model: dict[str, Any], run_id: str) -> dict[str, Any]:
+    """Evaluates a trained model, or returns what was found when it was already evaluated.
+
+    Calibration and metrics are added to the model's bundle in the store; the report and all numbers are written under
+    ``runs/<run_id>/``.
+
+    Args:
+        store: holds the dataset's shards and the model bundle.
+        dataset: the split dataset.
+        model: what training handed on: ``bundle_key``, ``history``, ``settings``, ``seconds`` and more.
+        run_id: names the run.
+
+    Returns:
+        ``model`` with ``evaluation`` (metrics, fractions from 0 to 1), ``report_key`` and ``evaluation_key``.
+
+    Raises:
+        InventoryError: if a split is empty, the model has other counts than the dataset or its answers are no numbers.
+    """
+    inputs = {"dataset": dataset.dataset_id, "model": model, "run": run_id}
+    return run_step(store, "evaluate", inputs, lambda: _evaluate(store, dataset, model, run_id))
+
+
+def _evaluate(store: Store, dataset: DatasetManifest, model: dict[str, Any], run_id: str) -> dict[str, Any]:
+    splits = {name: open_split(store, dataset, name) for name in SPLITS}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        trained = bundles.fetch(store, model["bundle_key"], folder)
+        bundle, evaluation, curves, page = evaluate_bundle(folder, trained, splits, dataset, model)
+        bundles.save(bundle, folder)
+        bundles.upload(store, folder, model["bundle_key"])
+    keys = {"report_key": f"runs/{run_id}/report.html", "evaluation_key": f"runs/{run_id}/evaluation.json"}
+    store.put_bytes(keys["report_key"], page.encode())
+    store.put_bytes(keys["evaluation_key"], json.dumps({"evaluation": evaluation, "curves": curves}).encode())
+    note(f"Testing Loss: {evaluation['loss']:.4f}")
+    note(f"Testing Accuracy: {100 * evaluation['accuracy']:.2f}")
+    for warning in evaluation["warnings"]:
+        note(f"warning: {warning}")
+    return {**model, "evaluation": evaluation, **keys}
+
+
+def evaluate_bundle(
+    folder: Path, bundle: Bundle, splits: dict[str, Bins], dataset: DatasetManifest, model: dict[str, Any]
+) -> tuple[Bundle, dict[str, Any], dict[str, Any], str]:
+    """Evaluates the bundle in a folder; writes ``model.int8.onnx`` beside ``model.onnx`` and nothing else.
+
+    Args:
+        folder: holds the bundle's files.
+        bundle: the bundle as trained.
+        splits: the opened splits, by name.
+        dataset: their manifest.
+        model: what training handed on.
+
+    Returns:
+        The bundle with calibration and metrics, the evaluation, the curves and the report's HTML.
+
+    Raises:
+        InventoryError: as ``evaluate``.
+    """
+    _same_counts(bundle, dataset)
+    validation, test = splits["validation"], splits["test"]
+    names = [bundle.label(index) for index in range(len(bundle.counts))]
+
+    validated = score(folder / bundles.ONNX_FILE, validation, bundle.input, "validation bins")
+    small = int8.offer(folder, validation, bundle.input, validated)
+    bundle = bundle.model_copy(update={"serve_file": int8.INT8_FILE if small["chosen"] else bundles.ONNX_FILE})
+    served = folder / bundle.serve_file
+    if small["chosen"]:
+        validated = score(served, validation, bundle.input, "validation bins, 8-bit")
+    tested = score(served, test, bundle.input, "test bins")
+
+    evaluation, curves = analyse(
+        Outputs(validated, validation.labels, validation.groups),
+        Outputs(tested, test.labels, test.groups),
+        bundle.counts,
+        names,
+    )
+    temperature = evaluation["calibration"]["temperature"]
+    values = bin_values(tested, test.labels, bundle.counts, temperature)
+    quality = measure(test, bundle.input)
+    evaluation["quality"] = by_quality(quality, values["accuracy"], values["absolute_error"], test.groups)
+    shared = leakage.shares_product(test, splits["train"])
+    evaluation["leakage"] = {
+        "shared": int(shared.sum()),
+        "accuracy": leakage.with_and_without(shared, values["accuracy"], test.groups),
+        "methods": leakage.what_splits_would_leak(list(splits.values()), dataset.ratios, dataset.seed),
+    }
+    evaluation["int8"] = small
+    bundle = bundle.model_copy(
+        update={
+            "temperature": temperature,
+            "recount_threshold": evaluation["verdict"]["chosen"]["threshold"],
+            "metrics": {**bundle.metrics, "test": {name: evaluation[name] for name in KEPT_METRICS}},
+        }
+    )
+    errors = worst_errors(open_session(served), bundle, test, softmax(tested, temperature))
+    return bundle, evaluation, curves, render(evaluation, curves, model, bundle, dataset, errors)
+
+
+def _same_counts(bundle: Bundle, dataset: DatasetManifest) -> None:
+    if (bundle.counts, bundle.open_top) != (dataset.counts, dataset.open_top):
+        known = ", ".join(bundle.label(index) for index in range(len(bundle.counts)))
+        raise InventoryError(
+            f"model {bundle.version} answers the counts {known}, the dataset holds "
+            f"{', '.join(map(str, dataset.counts))}{'+' if dataset.open_top else ''}; evaluate it on a dataset with "
+            "the same counts"
+        )

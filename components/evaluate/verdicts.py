@@ -1,0 +1,162 @@
+"""How often the verdict on a stock record is right, and from which confidence on it may stand.
+
+The verdict itself is ``components.common.verdict``. To measure it we need records, right and wrong ones, and bins come
+with right ones only. So every bin meets every quantity that its record could name, each with a weight: a right record
+with ``1 - wrong``, a wrong one with ``wrong`` spread over the other counts (``uniform``) or over its neighbours
+(``off_by_one``). All sums over these weights are exact; nothing is drawn at random.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from components.common.verdict import agreement
+from components.evaluate.metrics import Floats, Integers
+
+Corruption = Literal["uniform", "off_by_one"]
+
+WRONG_RECORDS = 0.5
+"""The share of wrong records for which the threshold is chosen: even odds, what the verdict's confidence assumes."""
+WANTED_PRECISION = 0.9
+MIN_VERDICTS = 30
+"""A threshold must leave so many verdicts standing, or its precision is an accident."""
+NO_VERDICT = 1.0
+"""The threshold when none reaches the wanted precision: every verdict short of certainty is "unsure"."""
+
+
+def record_weights(labels: Integers, classes: int, wrong: float, corruption: Corruption = "uniform") -> Floats:
+    """How often each bin's record names each count.
+
+    Args:
+        labels: int64 [N], the true classes.
+        classes: K, at least 2.
+        wrong: share of wrong records, 0 to 1.
+        corruption: which other count a wrong record names: any alike, or one more or one less (alike where both
+            exist).
+
+    Returns:
+        float64 [N, K]; each row sums to 1.
+    """
+    index = np.arange(classes)
+    if corruption == "uniform":
+        other = 1.0 - np.eye(classes)
+    else:
+        other = (np.abs(index[:, None] - index) == 1).astype(np.float64)
+    table = wrong * other / other.sum(axis=1, keepdims=True)
+    table[index, index] = 1 - wrong
+    return table[labels]
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """The verdict on every pair of a bin and a recorded quantity."""
+
+    confidence: Floats
+    """[N, K]; 0.5 to 1."""
+    agrees: np.ndarray
+    """bool [N, K]: the likelier verdict."""
+    correct: np.ndarray
+    """bool [N, K]: agrees with a right record, or differs from a wrong one."""
+
+
+def verdicts(probabilities: Floats, labels: Integers) -> Verdicts:
+    """Gives the verdict on every quantity that a record could name.
+
+    Args:
+        probabilities: calibrated, float64 [N, K].
+        labels: int64 [N].
+    """
+    right = agreement(probabilities, probabilities.shape[1])
+    agrees = right >= 0.5
+    truth = np.eye(probabilities.shape[1], dtype=bool)[labels]
+    return Verdicts(np.maximum(right, 1 - right), agrees, agrees == truth)
+
+
+def precision_curve(found: Verdicts, weights: Floats, points: int = 200) -> dict[str, list[float]]:
+    """Precision of the standing verdicts against coverage, as the threshold falls from 1 to one half.
+
+    Args:
+        found: verdicts on N bins and K quantities.
+        weights: float64 [N, K], from ``record_weights``.
+        points: at most so many points are kept.
+
+    Returns:
+        ``threshold``, ``coverage`` (share of records whose verdict stands) and ``precision`` (share of those that is
+        right); falling thresholds.
+    """
+    confidence, weight = found.confidence.ravel(), weights.ravel()
+    order = np.argsort(-confidence, kind="stable")
+    order = order[weight[order] > 0]
+    if len(order) == 0:
+        return {"threshold": [], "coverage": [], "precision": []}
+    total = np.cumsum(weight[order])
+    hits = np.cumsum((weight * found.correct.ravel())[order])
+    last = np.append(np.flatnonzero(np.diff(confidence[order])), len(order) - 1)
+    keep = last if points == 0 else last[np.unique(np.linspace(0, len(last) - 1, min(points, len(last))).astype(int))]
+    return {
+        "threshold": confidence[order][keep].tolist(),
+        "coverage": (total[keep] / weight.sum()).tolist(),
+        "precision": (hits[keep] / total[keep]).tolist(),
+    }
+
+
+def at_threshold(found: Verdicts, weights: Floats, threshold: float) -> dict[str, Any]:
+    """Coverage and precision of the verdicts that stand at a threshold, together and for each of the two.
+
+    Returns:
+        ``coverage``, ``precision``, ``agrees_coverage``, ``agrees_precision``, ``recount_coverage`` and
+        ``recount_precision``; a precision is None when no verdict stands.
+    """
+    stands = found.confidence >= threshold
+    result: dict[str, Any] = {}
+    for name, which in (("", stands), ("agrees_", stands & found.agrees), ("recount_", stands & ~found.agrees)):
+        covered = float((weights * which).sum())
+        result[f"{name}coverage"] = covered / float(weights.sum()) if weights.size else 0.0
+        result[f"{name}precision"] = float((weights * which * found.correct).sum()) / covered if covered > 0 else None
+    return result
+
+
+def choose_threshold(probabilities: Floats, labels: Integers, wanted: float = WANTED_PRECISION) -> dict[str, Any]:
+    """The lowest confidence from which verdicts are right often enough.
+
+    Chosen on bins that the network was not trained on, at even odds of right and wrong records: the lowest threshold
+    at which the precision of the standing verdicts reaches ``wanted`` while at least ``MIN_VERDICTS`` stand.
+
+    Args:
+        probabilities: calibrated, float64 [N, K].
+        labels: int64 [N].
+        wanted: precision from 0 to 1.
+
+    Returns:
+        ``threshold`` (``NO_VERDICT`` when none reaches it), ``reached``, ``wanted``, the ``precision`` and
+        ``coverage`` seen, and ``explanation``, one line for people.
+    """
+    found = verdicts(probabilities, labels)
+    weights = record_weights(labels, probabilities.shape[1], WRONG_RECORDS)
+    curve = {name: np.asarray(values) for name, values in precision_curve(found, weights, points=0).items()}
+    enough = curve["coverage"] * len(labels) >= MIN_VERDICTS
+    good = np.flatnonzero(enough & (curve["precision"] >= wanted))
+    if len(good) == 0:
+        best = f"; the best is {curve['precision'][enough].max():.0%}" if enough.any() else ""
+        return {
+            "threshold": NO_VERDICT,
+            "reached": False,
+            "wanted": wanted,
+            "precision": None,
+            "coverage": 0.0,
+            "explanation": f"No threshold makes {wanted:.0%} of at least {MIN_VERDICTS} verdicts on {len(labels):,} "
+            f"validation bins right{best}. So no verdict stands: every record is answered with “unsure”, and the "
+            "recount list still ranks them by P(count differs).",
+        }
+    at = int(good[-1])
+    threshold, precision, coverage = (float(curve[name][at]) for name in ("threshold", "precision", "coverage"))
+    return {
+        "threshold": threshold,
+        "reached": True,
+        "wanted": wanted,
+        "precision": precision,
+        "coverage": coverage,
+        "explanation": f"Verdicts with a confidence of at least {threshold:.3f} were right {precision:.1%} of the time "
+        f"on {len(labels):,} validation bins, and that is {coverage:.0%} of all verdicts; the others are “unsure”.",
+    }
