@@ -77,7 +77,8 @@ def _run(options: argparse.Namespace) -> None:
     from pipelines.options import pipeline_arguments
 
     arguments = pipeline_arguments(options, inventory.pipeline_func)
-    run(arguments, options.run_id, options.runs, Console(), options.keep_serving)
+    console = Console(file=sys.stdout)  # this stream, whatever the steps' output is redirected to
+    run(arguments, options.run_id, options.runs, console, options.keep_serving)
 
 
 def _add_compile(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
