@@ -1,0 +1,37 @@
+"""KFP interface of the deploy step."""
+
+from kfp import dsl
+
+from components.common.images import control_component
+
+
+@control_component
+def deploy(
+    dataset: dsl.Input[dsl.Dataset],
+    evaluated: dsl.Input[dsl.Model],
+    service: dsl.Output[dsl.Artifact],
+    run_id: str,
+) -> None:
+    """Puts the evaluated model into service after it has answered labelled bins as it should.
+
+    Args:
+        dataset: the dataset's manifest; a few of its validation bins are the smoke test.
+        evaluated: the evaluated model.
+        service: address, model name, version and smoke test of the service.
+        run_id: the run.
+    """
+    from pathlib import Path
+
+    from components.common.dataset import DatasetManifest
+    from components.common.files import read_json, write_json
+    from components.common.steps import main_step, run_name
+    from components.common.store import open_store
+    from components.deploy.step import deploy as deploy_model
+
+    outcome = main_step(
+        lambda: deploy_model(
+            open_store(), DatasetManifest.load(dataset.path), read_json(Path(evaluated.path)), run_name(run_id)
+        )
+    )
+    write_json(Path(service.path), outcome)
+    service.metadata.update({key: outcome[key] for key in ("url", "model_name", "version")})

@@ -1,0 +1,80 @@
+"""Putting a model into service without touching what is in service before the new one has proved itself."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from components.common.bundle import Bundle
+from components.common.progress import note
+from components.deploy.smoke import LabelledBin, smoke_test
+from components.serve.client import Endpoint
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The model that should go into service."""
+
+    bundle: Bundle
+    folder: Path
+    """The bundle's files on this machine."""
+    uri: str
+    """The bundle in the object store."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A started candidate that answers at an address of its own and gets no (or little) traffic yet."""
+
+    endpoint: Endpoint
+    details: dict[str, Any]
+    """What the step's outcome says about it, such as ``url`` or ``pid``."""
+
+
+class Deployer(Protocol):
+    """Where models are served: a process on this machine, or an InferenceService."""
+
+    def start(self, candidate: Candidate) -> Revision:
+        """Starts the candidate beside what is in service and waits until it is ready.
+
+        Raises:
+            InventoryError: if it does not come up; nothing of it is left.
+        """
+
+    def promote(self, revision: Revision) -> None:
+        """Gives the revision all traffic; what was in service before ends after its last answer."""
+
+    def roll_back(self, revision: Revision) -> None:
+        """Removes the revision; what was in service stays."""
+
+
+def put_into_service(deployer: Deployer, candidate: Candidate, bins: list[LabelledBin]) -> dict[str, Any]:
+    """Starts a candidate, asks it about labelled bins, and promotes it or rolls it back.
+
+    Args:
+        deployer: where to serve it.
+        candidate: the model.
+        bins: labelled bins for the smoke test.
+
+    Returns:
+        The revision's details with ``model_name``, ``version`` and ``smoke`` (see ``smoke_test``).
+
+    Raises:
+        InventoryError: if the candidate does not come up or fails the smoke test; it has been rolled back then.
+    """
+    revision = deployer.start(candidate)
+    try:
+        smoke = smoke_test(revision.endpoint, candidate.bundle, candidate.folder, bins)
+    except BaseException:
+        deployer.roll_back(revision)
+        raise
+    deployer.promote(revision)
+    note(
+        f"serving {revision.endpoint.model_name} (model {candidate.bundle.version}) at {revision.endpoint.url}; "
+        f"{smoke['bins']} labelled bins answered as the model does, {smoke['correct']} with the right count"
+    )
+    return {
+        **revision.details,
+        "model_name": revision.endpoint.model_name,
+        "version": candidate.bundle.version,
+        "smoke": smoke,
+    }

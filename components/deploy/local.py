@@ -1,0 +1,104 @@
+"""The model as a process on this machine that ends with the run."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from components.common.errors import InventoryError
+from components.common.files import read_json, write_json
+from components.common.lifeline import LOCK_FILE
+from components.deploy.deployer import Candidate, Revision
+from components.deploy.smoke import wait_until_ready
+from components.serve.client import Endpoint
+
+START_SECONDS = 60
+ADDRESS = re.compile(r"^serving .* at (http://127\.0\.0\.1:\d+)$", re.MULTILINE)
+SERVICE_FILE, LOG_FILE = "service.json", "service.log"
+SUPERVISOR = "components.common.supervise"
+
+
+class LocalDeployer:
+    """Serves on a free loopback port; ``service.json`` in the run's folder names the process in service.
+
+    The server runs under ``components.common.supervise``, which ends it when the run's lock is released.
+    """
+
+    def __init__(self, run_folder: Path) -> None:
+        self.run_folder = run_folder
+
+    def start(self, candidate: Candidate) -> Revision:
+        """Starts the server and waits until it is ready.
+
+        Raises:
+            InventoryError: if it does not come up; the message names its log.
+        """
+        log = self.run_folder / LOG_FILE
+        log.unlink(missing_ok=True)  # a server that still runs goes on writing to its own file
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", SUPERVISOR, str(self.run_folder / LOCK_FILE), "--"),
+                    *(sys.executable, "-m", "components.serve", "--bundle", str(candidate.folder), "--port", "0"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+                start_new_session=True,  # outlives the step; Ctrl-C is for the run
+            )
+        try:
+            endpoint = Endpoint(_address(log, process), candidate.bundle.name)
+            wait_until_ready(endpoint, START_SECONDS, lambda: _failure(log, process))
+        except BaseException:
+            _end(process.pid)
+            raise
+        return Revision(endpoint, {"url": endpoint.url, "pid": process.pid})
+
+    def promote(self, revision: Revision) -> None:
+        """Names the revision as the one in service and ends the one before it, which first answers what it has."""
+        service = self.run_folder / SERVICE_FILE
+        before = read_json(service) if service.exists() else None
+        write_json(service, {**revision.details, "model_name": revision.endpoint.model_name})
+        if before:
+            _end(before["pid"])
+
+    def roll_back(self, revision: Revision) -> None:
+        """Ends the revision's process."""
+        _end(revision.details["pid"])
+
+
+def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
+    """Waits for the line in which the server says where it listens."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        found = ADDRESS.search(log.read_text(errors="replace"))
+        if found:
+            return found[1]
+        reason = _failure(log, process)
+        if reason:
+            raise InventoryError(reason)
+        time.sleep(0.1)
+    raise InventoryError(f"the model server did not start within {START_SECONDS} s; its log is {log}")
+
+
+def _failure(log: Path, process: subprocess.Popen[bytes]) -> str | None:
+    if process.poll() is None:
+        return None
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return f"the model server ended at once ({lines[-1] if lines else 'no output'}); its log is {log}"
+
+
+def _end(pid: int) -> None:
+    """Asks a supervisor to stop its server; a number that now belongs to another process is left alone."""
+    try:
+        process = psutil.Process(pid)
+        if SUPERVISOR in process.cmdline():
+            process.send_signal(signal.SIGTERM)
+    except psutil.NoSuchProcess:
+        return

@@ -1,0 +1,129 @@
+"""Predictions on labelled bins that a new revision must get right before anything depends on it.
+
+*Right* means: the same as the bundle's own network in this process on the same bytes. Whether the count is the true
+one is the evaluation's business; here it shows that photo, preprocessing, network and calibration arrived whole.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from components.common.bundle import Bundle
+from components.common.dataset import Bins, DatasetManifest, cache_folder, fetch_shard
+from components.common.errors import InventoryError
+from components.common.image import preprocess
+from components.common.store import Store
+from components.serve.answers import answer
+from components.serve.client import Endpoint, ask, open_client
+from components.serve.network import brightness, open_session, run
+
+BINS = 8
+TOLERANCE = 1e-3
+"""Largest difference of a probability; the server counts in batches, which changes the last digits."""
+
+
+@dataclass(frozen=True)
+class LabelledBin:
+    """A bin with its true count."""
+
+    id: str
+    image: bytes
+    expected_quantity: int
+
+
+def labelled_bins(store: Store, manifest: DatasetManifest) -> list[LabelledBin]:
+    """Takes a few validation bins, every count in turn, from the first shard that holds them.
+
+    Raises:
+        InventoryError: if the dataset has no validation bin.
+    """
+    shard = manifest.split("validation").shards[0]
+    bins = Bins([fetch_shard(store, shard, cache_folder() / "shards")])
+    quantities = bins.table.column("expected_quantity").to_pylist()
+    rows = sorted(range(len(bins)), key=lambda row: (list(bins.labels[:row]).count(bins.labels[row]), bins.labels[row]))
+    return [LabelledBin(bins.ids[row], bytes(bins.image(row)), quantities[row]) for row in rows[:BINS]]
+
+
+def smoke_test(endpoint: Endpoint, bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> dict[str, Any]:
+    """Asks the endpoint about labelled bins and compares with the bundle's network in this process.
+
+    Args:
+        endpoint: the new revision.
+        bundle: what it should serve.
+        folder: the bundle's files.
+        bins: at least one.
+
+    Returns:
+        ``bins``, ``correct`` (exact counts), ``ids`` and ``seconds`` (median time of an answer).
+
+    Raises:
+        InventoryError: if it cannot be reached, answers for another model, or answers differently.
+    """
+    times, correct = [], 0
+    with open_client(endpoint) as client:
+        for item, wanted in _expected(bundle, folder, bins):
+            started = time.perf_counter()
+            got = ask(client, endpoint, item.image, item.expected_quantity)
+            times.append(time.perf_counter() - started)
+            _compare(item, got, wanted)
+            correct += got["count"] == item.expected_quantity
+    return {
+        "bins": len(bins),
+        "correct": correct,
+        "ids": [item.id for item in bins],
+        "seconds": round(sorted(times)[len(times) // 2], 4),
+    }
+
+
+def _expected(bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> Iterator[tuple[LabelledBin, dict[str, Any]]]:
+    session = open_session(folder, bundle, threads=1)
+    for item in bins:
+        image = preprocess(item.image, bundle.input)
+        probabilities = bundle.probabilities(run(session, image[None]).tolist())[0]
+        yield item, answer(bundle, probabilities, brightness(image), item.expected_quantity)
+
+
+def _compare(item: LabelledBin, got: dict[str, Any], wanted: dict[str, Any]) -> None:
+    if got.get("model") != wanted["model"]:
+        raise InventoryError(f"the service answers for model {got.get('model')}, not for {wanted['model']}")
+    if set(got) != set(wanted) or set(got["probabilities"]) != set(wanted["probabilities"]):
+        raise InventoryError(f"the service's answer for bin {item.id} has other fields than model {wanted['model']}")
+    apart = max(abs(got["probabilities"][label] - value) for label, value in wanted["probabilities"].items())
+    if not apart <= TOLERANCE:
+        raise InventoryError(
+            f"the service's answer for bin {item.id} is not the model's own: probabilities differ by {apart:.3f}"
+        )
+
+
+def wait_until_ready(endpoint: Endpoint, seconds: float, alive: Callable[[], str | None]) -> None:
+    """Waits until a revision says that it is ready.
+
+    Args:
+        endpoint: the new revision.
+        seconds: how long to wait.
+        alive: returns None while it may still come up, or else the reason why it will not.
+
+    Raises:
+        InventoryError: with the reason, or when the time is over.
+    """
+    deadline = time.monotonic() + seconds
+    last = "no answer"
+    with open_client(endpoint) as client:
+        while time.monotonic() < deadline:
+            reason = alive()
+            if reason:
+                raise InventoryError(reason)
+            try:
+                response = client.get(f"/v2/models/{endpoint.model_name}/ready", timeout=5)
+            except httpx.TransportError as error:
+                last = type(error).__name__
+            else:
+                if response.status_code == 200:
+                    return
+                last = f"HTTP {response.status_code}"
+            time.sleep(0.1)
+    raise InventoryError(f"the service at {endpoint.url} was not ready within {seconds:.0f} s (last: {last})")

@@ -1,0 +1,91 @@
+"""``python -m components.serve --bundle DIR_OR_URI``: serves a model bundle over HTTP."""
+
+import argparse
+import math
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from components.common import bundle as bundles
+from components.common.errors import InventoryError
+from components.common.store import open_store
+from components.serve.limits import Limits
+from components.serve.predictor import BinCounter
+from components.serve.server import serve
+
+MEBIBYTE = 2**20
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may use: its affinity, and the quota of its container (cgroup v2 ``cpu.max``)."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cpus
+    return cpus if quota == "max" else max(1, min(cpus, math.ceil(int(quota) / int(period))))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    limits = Limits()
+    made = argparse.ArgumentParser(
+        "python -m components.serve",
+        description="Serves a model bundle: KServe V1 and V2, photos as they are, a page at /.",
+    )
+    made.add_argument("--bundle", required=True, help="folder of a model bundle, or its s3:// URI")
+    made.add_argument("--name", help="the model's name in URLs (default: the bundle's)")
+    made.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    made.add_argument("--port", type=int, default=8080, help="port, 0 for any free one (default %(default)s)")
+    made.add_argument("--threads", type=int, default=usable_cpus(), help="default: one per CPU")
+    made.add_argument(
+        "--max-body-mib", type=int, default=limits.body_bytes // MEBIBYTE, help="larger requests get 413 (%(default)s)"
+    )
+    made.add_argument(
+        "--max-photos", type=int, default=limits.photos, help="photos at work; more get 429 (%(default)s)"
+    )
+    made.add_argument(
+        "--drain-seconds",
+        type=float,
+        default=0.0,
+        help="how long to go on taking requests after SIGTERM, for a cluster's endpoints to follow (%(default)s)",
+    )
+    return made
+
+
+def main(arguments: list[str]) -> int:
+    """Serves until SIGTERM; returns the exit code."""
+    options = parser().parse_args(arguments)
+    limits = Limits(
+        body_bytes=options.max_body_mib * MEBIBYTE,
+        buffered_bytes=max(Limits().buffered_bytes, options.max_body_mib * MEBIBYTE),
+        photos=options.max_photos,
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
+            folder = _bundle_folder(options.bundle, Path(scratch))
+            name = options.name or bundles.load(folder).name
+            model = BinCounter(name, folder, options.threads)
+            model.load()
+            with suppress(KeyboardInterrupt):
+                serve(model, options.host, options.port, limits, options.drain_seconds)
+    except InventoryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _bundle_folder(place: str, scratch: Path) -> Path:
+    """The local folder of a bundle, fetched from the object store when ``place`` is an ``s3://`` URI."""
+    if not place.startswith("s3://"):
+        return Path(place)
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    store = open_store({**os.environ, "INVENTORY_BUCKET": bucket})
+    bundles.fetch(store, prefix.rstrip("/"), scratch)
+    return scratch
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

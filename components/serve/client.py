@@ -1,0 +1,240 @@
+"""Asking a served model over HTTP; ``inventory query``, the deploy step and reconciliation use it."""
+
+import random
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+
+from components.common.errors import InventoryError
+
+ATTEMPTS = 6
+BACK_OFF_SECONDS = 0.25
+LONGEST_WAIT_SECONDS = 10.0
+RETRIED = (429, 502, 503, 504)
+REFUSED = (400, 408, 413, 415, 422)
+TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+
+
+class PhotoRefusedError(InventoryError):
+    """The server refused this photo; others may be fine."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a model is served."""
+
+    url: str
+    """``http(s)://host[:port]``, without a path."""
+    model_name: str
+    """Empty as long as it is not known."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every request, such as ``Host`` or ``Authorization``."""
+    ca_file: str | None = None
+    """Certificates to trust instead of the system's."""
+
+
+def open_client(endpoint: Endpoint, concurrency: int = 1) -> httpx.Client:
+    """Opens connections to an endpoint; close it or use it in a ``with`` block.
+
+    Raises:
+        InventoryError: if the URL is not one, or the file of certificates cannot be read.
+    """
+    try:
+        if not httpx.URL(endpoint.url).host:
+            raise httpx.InvalidURL("it names no host")
+        return httpx.Client(
+            base_url=endpoint.url.rstrip("/"),
+            headers=dict(endpoint.headers),
+            verify=endpoint.ca_file or True,
+            timeout=TIMEOUT,
+            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+        )
+    except httpx.InvalidURL as error:
+        raise InventoryError(
+            f"'{endpoint.url}' is not a URL ({error}); write it as http://host:port or https://host"
+        ) from error
+    except OSError as error:
+        raise InventoryError(f"cannot read the certificates {endpoint.ca_file}: {error.strerror or error}") from error
+
+
+def query(
+    url: str, image: bytes, expected_quantity: int | None = None, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Asks the only model at a URL for one photo.
+
+    Args:
+        url: ``http(s)://host[:port]``.
+        image: the bytes of a JPEG, PNG or WebP file.
+        expected_quantity: what the stock record says, when known.
+        headers: sent with the request.
+
+    Returns:
+        The answer, as ``components.serve.answers.answer`` describes it.
+
+    Raises:
+        PhotoRefusedError: if the server refuses this photo (no image, too large).
+        InventoryError: if the server cannot be reached, stays busy, or does not answer like a model server.
+    """
+    unnamed = Endpoint(url, "", headers or {})
+    with open_client(unnamed) as client:
+        return ask(client, replace(unnamed, model_name=served_model(client, unnamed)), image, expected_quantity)
+
+
+def served_model(client: httpx.Client, endpoint: Endpoint) -> str:
+    """The name of the only model at an endpoint.
+
+    Raises:
+        InventoryError: if there is none or more than one, or the address is no model server.
+    """
+    names = _json(_send(client, endpoint, client.build_request("GET", "/v1/models"), ATTEMPTS), endpoint).get("models")
+    if not isinstance(names, list) or len(names) != 1:
+        found = ", ".join(map(str, names)) if isinstance(names, list) and names else "none"
+        raise InventoryError(f"{endpoint.url} does not serve exactly one model (found: {found}); name the model")
+    return str(names[0])
+
+
+def ask(
+    client: httpx.Client,
+    endpoint: Endpoint,
+    image: bytes,
+    expected_quantity: int | None = None,
+    attempts: int = ATTEMPTS,
+) -> dict[str, Any]:
+    """Asks for one photo over an open client.
+
+    Tries again after 429, 502, 503, 504 and connection errors, with exponential back-off or as ``Retry-After`` says.
+
+    Args:
+        client: from ``open_client``.
+        endpoint: where the model is served.
+        image: the bytes of a JPEG, PNG or WebP file.
+        expected_quantity: what the stock record says, when known.
+        attempts: tries in all.
+
+    Returns:
+        The answer, as ``components.serve.answers.answer`` describes it.
+
+    Raises:
+        PhotoRefusedError, InventoryError: as ``query``.
+    """
+    request = client.build_request(
+        "POST",
+        f"/v1/models/{endpoint.model_name}:predict",
+        content=image,
+        params=None if expected_quantity is None else {"expected_quantity": expected_quantity},
+        headers={"content-type": _content_type(image)},
+    )
+    predictions = _json(_send(client, endpoint, request, attempts), endpoint).get("predictions")
+    if not isinstance(predictions, list) or len(predictions) != 1 or not _is_answer(predictions[0]):
+        raise InventoryError(f"{endpoint.url} answers, but not like a bin counter; check the address and the model")
+    answer: dict[str, Any] = predictions[0]
+    return answer
+
+
+def _content_type(image: bytes) -> str:
+    if image.startswith(b"\x89PNG"):
+        return "image/png"
+    return "image/webp" if image.startswith(b"RIFF") else "image/jpeg"
+
+
+def _is_answer(prediction: Any) -> bool:
+    return isinstance(prediction, dict) and {"count", "label", "probabilities", "confidence"} <= set(prediction)
+
+
+def ask_many(
+    client: httpx.Client,
+    endpoint: Endpoint,
+    photos: Iterable[tuple[Any, bytes, int | None]],
+    concurrency: int,
+) -> Iterator[tuple[Any, dict[str, Any] | PhotoRefusedError]]:
+    """Asks for many photos, several at a time, holding only those in flight.
+
+    Args:
+        client: from ``open_client`` with the same concurrency.
+        endpoint: where the model is served.
+        photos: (any key, file's bytes, expected quantity or None); read as fast as answers come.
+        concurrency: requests in flight.
+
+    Yields:
+        (key, answer) in the order of ``photos``; instead of an answer the error, for a photo that was refused.
+
+    Raises:
+        InventoryError: as ``query``, for what concerns the server and not one photo.
+    """
+
+    def one(image: bytes, expected_quantity: int | None) -> dict[str, Any] | PhotoRefusedError:
+        try:
+            return ask(client, endpoint, image, expected_quantity)
+        except PhotoRefusedError as error:
+            return error
+
+    waiting: deque[tuple[Any, Future[dict[str, Any] | PhotoRefusedError]]] = deque()
+    with ThreadPoolExecutor(concurrency) as pool:
+        try:
+            for key, image, expected_quantity in photos:
+                waiting.append((key, pool.submit(one, image, expected_quantity)))
+                if len(waiting) > 2 * concurrency:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _send(client: httpx.Client, endpoint: Endpoint, request: httpx.Request, attempts: int) -> httpx.Response:
+    last, wait = "", 0.0
+    for attempt in range(attempts):
+        time.sleep(wait)
+        wait = BACK_OFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - only spreads the clients
+        try:
+            response = client.send(request)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise InventoryError(
+                    f"the certificate of {endpoint.url} is not trusted; give the CA's certificates as a file"
+                ) from error
+            last = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            continue
+        if response.status_code not in RETRIED:
+            return response
+        last = f"HTTP {response.status_code}"
+        asked = response.headers.get("retry-after", "")
+        wait = min(float(asked) if asked.isdigit() else wait, LONGEST_WAIT_SECONDS)
+    raise InventoryError(
+        f"{endpoint.url} did not answer in {attempts} tries (last: {last}); check that the model is served there"
+    )
+
+
+def _json(response: httpx.Response, endpoint: Endpoint) -> dict[str, Any]:
+    """The response's JSON object, or the one line that says what came instead."""
+    status, kind = response.status_code, response.headers.get("content-type", "").partition(";")[0]
+    if status in (401, 403):
+        raise InventoryError(f"{endpoint.url} refused access (HTTP {status}); give a valid bearer token")
+    if response.is_redirect or kind == "text/html":
+        raise InventoryError(
+            f"{endpoint.url} answered with a web page or a redirect (HTTP {status}), probably a login page, not with "
+            "JSON; give a bearer token, or use an address behind the login"
+        )
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    message = document.get("error") or document.get("detail") if isinstance(document, dict) else None
+    if status in REFUSED:
+        raise PhotoRefusedError(str(message or f"refused with HTTP {status}"))
+    if status == 404:
+        named = f"no model '{endpoint.model_name}'" if endpoint.model_name else "no model server"
+        raise InventoryError(f"there is {named} at {endpoint.url}; check the address and the model's name")
+    if status != 200 or not isinstance(document, dict):
+        raise InventoryError(
+            f"{endpoint.url} answered HTTP {status} ({kind or 'no content type'}), not a prediction: "
+            f"{message or 'see the server log'}"
+        )
+    return document

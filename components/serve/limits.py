@@ -1,0 +1,97 @@
+"""What bounds the server's memory: the size of a body, of all bodies together, and the photos at work.
+
+Every limit is refused with a clear status before memory is taken: 413 for a body that is too large, 408 for one that
+does not arrive, 429 with ``Retry-After`` when the server is busy.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from starlette.requests import ClientDisconnect, Request
+
+from components.serve.requests import RequestError
+
+RETRY_AFTER_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much the server takes on at a time."""
+
+    body_bytes: int = 20 * 2**20
+    """One request's body."""
+    buffered_bytes: int = 64 * 2**20
+    """The bodies of all requests that are being read or answered."""
+    photos: int = 128
+    """Photos that are being decoded, queued or counted."""
+    body_seconds: float = 30.0
+    """Time for a body to arrive."""
+
+
+class Budget:
+    """A number of units to take and give back; refuses with 429 what goes beyond it."""
+
+    def __init__(self, total: int, what: str) -> None:
+        self.total, self.what, self.taken = total, what, 0
+
+    def take(self, amount: int) -> None:
+        """Takes units, or raises ``RequestError`` 429 when they are not free."""
+        if self.taken + amount > self.total:
+            raise RequestError(f"busy: too many {self.what} at work; try again shortly", status=429)
+        self.taken += amount
+
+    def give_back(self, amount: int) -> None:
+        """Returns units that were taken."""
+        self.taken -= amount
+
+    @contextmanager
+    def taking(self, amount: int) -> Iterator[None]:
+        """Holds units while the block runs."""
+        self.take(amount)
+        try:
+            yield
+        finally:
+            self.give_back(amount)
+
+
+@asynccontextmanager
+async def read_body(request: Request, limits: Limits, buffered: Budget) -> AsyncIterator[bytes]:
+    """Reads a request's body within the limits and keeps its bytes booked while the block runs.
+
+    A declared ``Content-Length`` is refused before anything is read; a body without one is counted while it streams in.
+
+    Raises:
+        RequestError: 413 when the body is larger than ``limits.body_bytes``, 408 when it does not arrive in time,
+            429 when ``buffered`` has no room, 400 when the client goes away in the middle.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared[:20]) > limits.body_bytes:
+        raise _too_large(limits)
+    pieces: list[bytes] = []
+    try:
+        await _collect(request, limits, buffered, pieces)
+        yield b"".join(pieces)
+    finally:
+        buffered.give_back(sum(map(len, pieces)))
+
+
+async def _collect(request: Request, limits: Limits, buffered: Budget, pieces: list[bytes]) -> None:
+    received = 0
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            async for piece in request.stream():
+                received += len(piece)
+                if received > limits.body_bytes:
+                    raise _too_large(limits)
+                buffered.take(len(piece))
+                pieces.append(piece)
+    except TimeoutError as error:
+        raise RequestError(f"the body did not arrive within {limits.body_seconds:.0f} s", status=408) from error
+    except ClientDisconnect as error:
+        raise RequestError("the client went away before the body was complete") from error
+
+
+def _too_large(limits: Limits) -> RequestError:
+    return RequestError(f"the body is larger than {limits.body_bytes / 2**20:.0f} MiB", status=413)

@@ -1,0 +1,33 @@
+"""What Prometheus reads at ``/metrics``; preprocess and predict times per request come from KServe itself."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from prometheus_client import Counter, Gauge, Histogram
+
+TENTHS = [tenth / 10 for tenth in range(1, 11)]
+
+REQUESTS = Counter("bin_counter_requests", "Prediction requests by protocol and HTTP status", ["protocol", "status"])
+LATENCY = Histogram(
+    "bin_counter_request_seconds",
+    "Time from a prediction request's headers to its answer",
+    ["protocol"],
+    buckets=(0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+BATCH_SIZE = Histogram("bin_counter_batch_size", "Photos in one run of the network", buckets=(1, 2, 3, 4, 6, 8, 16, 32))
+PHOTOS_AT_WORK = Gauge("bin_counter_photos_at_work", "Photos being decoded, queued or counted")
+COUNTS = Counter("bin_counter_predicted_count", "Photos by the count that was answered", ["count"])
+CONFIDENCE = Histogram("bin_counter_confidence", "Calibrated confidence of the answered count", buckets=TENTHS)
+BRIGHTNESS = Histogram("bin_counter_brightness", "Mean brightness of the photos, 0 to 1", buckets=TENTHS)
+VERDICTS = Counter("bin_counter_verdicts", "Photos sent with an expected quantity, by verdict", ["verdict"])
+MODEL = Gauge("bin_counter_model_info", "The model in service", ["name", "version", "backbone"])
+
+
+def record_answers(answers: Sequence[dict[str, Any]]) -> None:
+    """Counts the answers of one request."""
+    for answer in answers:
+        COUNTS.labels(answer["label"]).inc()
+        CONFIDENCE.observe(answer["confidence"])
+        BRIGHTNESS.observe(answer["brightness"])
+        if "verdict" in answer:
+            VERDICTS.labels(answer["verdict"]).inc()

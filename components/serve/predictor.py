@@ -1,0 +1,104 @@
+"""The predictor: a ``kserve.Model`` that runs the bundle's ONNX file with ONNX Runtime."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kserve
+
+from components.common import bundle as bundles
+from components.common.bundle import Bundle
+from components.common.image import preprocess
+from components.serve import metrics
+from components.serve.answers import answer
+from components.serve.batching import MicroBatcher
+from components.serve.network import Pixels, brightness, open_session, run
+from components.serve.requests import IMAGE_INPUT, Photo
+
+MAX_BATCH = 8
+"""More images in one run gain nothing on a CPU and make the others wait."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A photo as the network wants it."""
+
+    pixels: Pixels
+    """[size, size, 3]."""
+    brightness: float
+    expected_quantity: int | None
+
+
+class BinCounter(kserve.Model):
+    """Counts the items on photos: decodes in worker threads, batches, and turns logits into answers."""
+
+    def __init__(self, name: str, folder: Path, threads: int) -> None:
+        """Makes a predictor that is ready after ``load``.
+
+        Args:
+            name: the model's name in URLs.
+            folder: the model bundle.
+            threads: for the network, and as many again for decoding.
+        """
+        super().__init__(name)
+        self.folder, self.threads = folder, threads
+        self.bundle: Bundle
+        self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._batcher: MicroBatcher
+
+    def load(self) -> bool:
+        """Reads the bundle, opens its network and runs it once.
+
+        Raises:
+            InventoryError: if the bundle is damaged or its network is not what ``bundle.json`` describes.
+        """
+        self.bundle = bundles.load(self.folder)
+        session = open_session(self.folder, self.bundle, self.threads)
+        self._batcher = MicroBatcher(
+            lambda images: run(session, images), MAX_BATCH, on_batch=metrics.BATCH_SIZE.observe
+        )
+        metrics.MODEL.labels(self.name, self.bundle.version, self.bundle.backbone).set(1)
+        self.ready = True
+        return True
+
+    async def preprocess(self, photos: list[Photo], headers: dict[str, str] | None = None) -> list[Decoded]:
+        """Decodes photos in worker threads.
+
+        Raises:
+            BadImageError: if one of them is not a readable photo.
+        """
+        loop = asyncio.get_running_loop()
+        return await asyncio.gather(*(loop.run_in_executor(self._decoders, self._decode, photo) for photo in photos))
+
+    def _decode(self, photo: Photo) -> Decoded:
+        pixels = preprocess(photo.image, self.bundle.input) if isinstance(photo.image, bytes) else photo.image
+        return Decoded(pixels, brightness(pixels), photo.expected_quantity)
+
+    async def predict(self, decoded: list[Decoded], headers: dict[str, str] | None = None) -> list[dict[str, Any]]:
+        """Counts decoded photos; returns their answers in order."""
+        logits = await asyncio.gather(*(self._batcher.submit(photo.pixels) for photo in decoded))
+        rows = self.bundle.probabilities([row.tolist() for row in logits])
+        answers = [
+            answer(self.bundle, row, photo.brightness, photo.expected_quantity)
+            for photo, row in zip(decoded, rows, strict=True)
+        ]
+        metrics.record_answers(answers)
+        return answers
+
+    def get_input_types(self) -> list[dict[str, Any]]:
+        """The V2 metadata of the inputs; image files as BYTES [n] are taken as well."""
+        size = self.bundle.input.size
+        return [{"name": IMAGE_INPUT, "datatype": "UINT8", "shape": [-1, size, size, 3]}]
+
+    def get_output_types(self) -> list[dict[str, Any]]:
+        """The V2 metadata of the outputs."""
+        classes = len(self.bundle.counts)
+        return [
+            {"name": "count", "datatype": "INT64", "shape": [-1]},
+            {"name": "label", "datatype": "BYTES", "shape": [-1]},
+            {"name": "confidence", "datatype": "FP32", "shape": [-1]},
+            {"name": "probabilities", "datatype": "FP32", "shape": [-1, classes]},
+            {"name": "verdict", "datatype": "BYTES", "shape": [-1]},
+        ]

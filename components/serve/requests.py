@@ -1,0 +1,278 @@
+"""From the body of a request to photos: raw images, KServe V1 JSON, and V2 JSON and binary.
+
+Everything that a client can get wrong ends in ``RequestError``, which carries the HTTP status to answer with.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from components.common.bundle import InputTransform
+
+MAX_PHOTOS = 32
+"""Photos in one request."""
+MAX_QUANTITY = 1_000_000
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
+"""How JPEG, PNG and WebP files begin; a body that begins so is a photo, whatever the client calls it."""
+IMAGE_INPUT, EXPECTED_INPUT = "images", "expected_quantity"
+INTEGERS = {"INT8": "<i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "|u1", "UINT16": "<u2"} | {
+    "UINT32": "<u4",
+    "UINT64": "<u8",
+}
+
+
+class RequestError(Exception):
+    """The request cannot be answered, and why; ``status`` is the HTTP status."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo to count."""
+
+    image: bytes | NDArray[np.uint8]
+    """The file's bytes, or pixels [size, size, 3] that need no decoding."""
+    expected_quantity: int | None = None
+
+
+@dataclass(frozen=True)
+class V2Request:
+    """A V2 inference request, checked."""
+
+    photos: list[Photo]
+    request_id: str | None
+    outputs: list[tuple[str, bool]] = field(default_factory=list)
+    """Names of the wanted outputs and whether each is wanted as binary data; empty for all of them."""
+    binary_outputs: bool = False
+
+
+def quantity(value: Any) -> int | None:
+    """Checks an expected quantity from JSON, a header or a query parameter; None and "" mean unknown.
+
+    Raises:
+        RequestError: if it is not a whole number from 0 to a million.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(MAX_QUANTITY)):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_QUANTITY:
+        raise RequestError("expected_quantity must be a whole number from 0 to a million")
+    return value
+
+
+def is_photo(body: bytes, content_type: str) -> bool:
+    """Says whether a body is a bare photo rather than JSON."""
+    return content_type.startswith("image/") or body.startswith(SIGNATURES)
+
+
+def parse_v1(body: bytes) -> list[Photo]:
+    """Reads ``{"instances": [{"b64": …}, …]}``.
+
+    An instance is ``{"b64": text}``, ``{"image": {"b64": text}}`` or ``{"image_bytes": {"b64": text}}``, each with an
+    optional ``expected_quantity``.
+
+    Raises:
+        RequestError: if the body is anything else.
+    """
+    document = _json_object(body)
+    instances = document.get("instances")
+    if not isinstance(instances, list) or not instances:
+        raise RequestError('"instances" must be a list of at least one photo, each {"b64": "<base64>"}')
+    _check_number(len(instances))
+    return [_instance(item, position) for position, item in enumerate(instances)]
+
+
+def _instance(item: Any, position: int) -> Photo:
+    where = f"instances[{position}]"
+    if not isinstance(item, dict):
+        raise RequestError(f'{where} must be an object such as {{"b64": "<base64>"}}')
+    holder: Any = item
+    for name in ("image", "image_bytes"):
+        if name in item:
+            holder = item[name]
+    if not isinstance(holder, dict) or "b64" not in holder:
+        raise RequestError(f'{where} holds no photo; give {{"b64": "<base64>"}}')
+    return Photo(_from_base64(holder["b64"], where), quantity(item.get(EXPECTED_INPUT)))
+
+
+def parse_v2(body: bytes, header_length: str | None, transform: InputTransform) -> V2Request:
+    """Reads a V2 inference request, as JSON or with the binary data extension.
+
+    Inputs: one tensor of photos, BYTES [n] (image files; base64 text in JSON) or UINT8 [n, size, size, 3] (RGB pixels
+    as the bundle wants them), and optionally ``expected_quantity``, an integer tensor [n] where -1 means unknown.
+    Protocol: KServe "Open Inference Protocol" V2 and its binary tensor data extension.
+
+    Args:
+        body: the request's body.
+        header_length: the ``Inference-Header-Content-Length`` header, when there is one.
+        transform: gives the size of pixel tensors.
+
+    Raises:
+        RequestError: if the request is malformed or its tensors do not fit.
+    """
+    head, tail = _split(body, header_length)
+    document = _json_object(head)
+    inputs = document.get("inputs")
+    if not isinstance(inputs, list) or not 1 <= len(inputs) <= 2:
+        raise RequestError(f'"inputs" must be a list: a tensor of photos, and optionally "{EXPECTED_INPUT}"')
+    tensors, used = {}, 0
+    for position, tensor in enumerate(inputs):
+        name, values, length = _tensor(tensor, position, tail, used, transform)
+        tensors[name], used = values, used + length
+    if used != len(tail):
+        raise RequestError("the binary data is longer than the tensors' binary_data_size")
+    quantities = tensors.pop(EXPECTED_INPUT, None)
+    if len(tensors) != 1:
+        raise RequestError(f'"inputs" must hold exactly one tensor of photos, named e.g. "{IMAGE_INPUT}"')
+    images = next(iter(tensors.values()))
+    if isinstance(quantities, np.ndarray):
+        if quantities.shape != (len(images),):
+            raise RequestError(f"{EXPECTED_INPUT} must have one value for each photo, shape [{len(images)}]")
+        wanted = [None if value == -1 else quantity(value) for value in quantities.tolist()]
+    else:
+        wanted = [None] * len(images)
+    request_id = document.get("id")
+    if request_id is not None and not isinstance(request_id, str):
+        raise RequestError('"id" must be text')
+    parameters = _parameters(document, "the request")
+    photos = [Photo(image, expected) for image, expected in zip(images, wanted, strict=True)]
+    return V2Request(photos, request_id, _outputs(document), parameters.get("binary_data_output") is True)
+
+
+def _split(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
+    if header_length is None:
+        return body, b""
+    if not (header_length.isascii() and header_length.isdigit()) or int(header_length[:10]) > len(body):
+        raise RequestError("Inference-Header-Content-Length must be the length of the JSON part of the body")
+    length = int(header_length)
+    return body[:length], body[length:]
+
+
+def _tensor(
+    tensor: Any, position: int, tail: bytes, start: int, transform: InputTransform
+) -> tuple[str, list[bytes] | NDArray[Any], int]:
+    """Checks one input; returns its name, its values and how many bytes of ``tail`` it took."""
+    where = f"inputs[{position}]"
+    if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
+        raise RequestError(f"{where} must be a tensor with name, shape, datatype and data")
+    name, datatype, shape = tensor["name"], tensor.get("datatype"), tensor.get("shape")
+    if not isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape):
+        raise RequestError(f"{where} must have a shape, a list of whole numbers")
+    if not shape or shape[0] < 1:
+        raise RequestError(f"{where} holds no photo; its shape must begin with 1 or more")
+    _check_number(shape[0])
+    size = _parameters(tensor, where).get("binary_data_size")
+    raw = None if size is None else _raw(size, tail, start, where)
+    if raw is None and not isinstance(tensor.get("data"), list):
+        raise RequestError(f"{where} must have data, or binary_data_size with the binary extension")
+    length = 0 if raw is None else len(raw)
+
+    if name == EXPECTED_INPUT:
+        if datatype not in INTEGERS or len(shape) != 1:
+            raise RequestError(f"{where} ({EXPECTED_INPUT}) must be an integer tensor with one value for each photo")
+        return name, _numbers(tensor, raw, shape, INTEGERS[datatype], where), length
+    if datatype == "BYTES":
+        if shape[1:] not in ([], [1]):
+            raise RequestError(f"{where} must have the shape [number of photos]")
+        return name, _files(tensor, raw, shape[0], where), length
+    if datatype == "UINT8":
+        sides = [transform.size, transform.size, 3]
+        if shape[1:] != sides:
+            raise RequestError(f"{where} must have the shape [n, {', '.join(map(str, sides))}], not {shape[:6]}")
+        return name, _numbers(tensor, raw, shape, "|u1", where), length
+    raise RequestError(f"{where} must be BYTES (image files) or UINT8 (pixels)")
+
+
+def _raw(size: Any, tail: bytes, start: int, where: str) -> bytes:
+    if type(size) is not int or not 0 <= size <= len(tail) - start:
+        raise RequestError(f"{where}: binary_data_size does not fit the binary data that was sent")
+    return tail[start : start + size]
+
+
+def _numbers(tensor: dict[str, Any], raw: bytes | None, shape: list[int], dtype: str, where: str) -> NDArray[Any]:
+    wanted = np.dtype(dtype)
+    count = int(np.prod(shape, dtype=object))
+    if raw is not None:
+        if len(raw) != count * wanted.itemsize:
+            raise RequestError(f"{where}: the shape needs {count * wanted.itemsize} bytes, {len(raw)} were sent")
+        return np.frombuffer(raw, wanted).reshape(shape)
+    try:
+        values = np.asarray(tensor["data"])
+    except (ValueError, OverflowError) as error:
+        raise RequestError(f"{where}: data must be whole numbers in the given shape") from error
+    limits = np.iinfo(wanted)
+    if values.dtype.kind not in "iu" or values.size != count:
+        raise RequestError(f"{where}: data must be {count} whole numbers")
+    if values.min() < limits.min or values.max() > limits.max:
+        raise RequestError(f"{where}: data must be from {limits.min} to {limits.max}")
+    return values.astype(wanted).reshape(shape)
+
+
+def _files(tensor: dict[str, Any], raw: bytes | None, count: int, where: str) -> list[bytes]:
+    if raw is None:
+        data = [item[0] if isinstance(item, list) and len(item) == 1 else item for item in tensor["data"]]
+        files = [_from_base64(item, f"{where}.data[{position}]") for position, item in enumerate(data)]
+    else:
+        files = []
+        while raw:
+            length = int.from_bytes(raw[:4], "little")
+            if len(raw) < 4 or len(raw) < 4 + length or len(files) == count:
+                raise RequestError(f"{where}: each photo must be its length in 4 bytes, little-endian, and its bytes")
+            files.append(raw[4 : 4 + length])
+            raw = raw[4 + length :]
+    if len(files) != count:
+        raise RequestError(f"{where}: the shape says {count} photos, {len(files)} were sent")
+    return files
+
+
+def _outputs(document: dict[str, Any]) -> list[tuple[str, bool]]:
+    outputs = document.get("outputs", [])
+    if not isinstance(outputs, list) or not all(
+        isinstance(item, dict) and isinstance(item.get("name"), str) for item in outputs
+    ):
+        raise RequestError('"outputs" must be a list of objects with a name')
+    return [(item["name"], _parameters(item, "an output").get("binary_data") is True) for item in outputs]
+
+
+def _parameters(holder: dict[str, Any], where: str) -> dict[str, Any]:
+    parameters = holder.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise RequestError(f"the parameters of {where} must be an object")
+    return parameters
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    if not body:
+        raise RequestError("the body is empty; send a photo (image/jpeg, image/png, image/webp) or JSON")
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(f"the body is neither a photo nor JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise RequestError("the body must be a JSON object")
+    return document
+
+
+def _from_base64(text: Any, where: str) -> bytes:
+    if not isinstance(text, str):
+        raise RequestError(f"{where}: a photo must be base64 text")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise RequestError(f"{where} is not valid base64") from error
+
+
+def _check_number(photos: int) -> None:
+    if photos > MAX_PHOTOS:
+        raise RequestError(f"at most {MAX_PHOTOS} photos in one request; send several requests", status=413)

@@ -1,0 +1,138 @@
+"""The deploy step on one machine: real store, real dataset, real server process under its supervisor."""
+
+import fcntl
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from packed_bins import RawBin, pack
+from tiny_model import photo, write_bundle
+
+from components.common import bundle as bundles
+from components.common.dataset import DatasetManifest
+from components.common.errors import InventoryError
+from components.common.lifeline import RUN_FOLDER_VARIABLE
+from components.common.store import Store
+from components.deploy import smoke
+from components.deploy.step import deploy
+from components.serve.client import query
+from components.split.step import split_bins
+
+OWNER = """
+import fcntl, sys, time
+with open(sys.argv[1], "w") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def dataset(store: Store) -> DatasetManifest:
+    bins = [RawBin(f"{number:05d}", number % 5 + 1, [f"A{number}"], photo(number % 5 + 1), {}) for number in range(60)]
+    return split_bins(store, pack(store, bins), "60/20/20")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[str]"]:
+    """A process that holds the run's lock, as ``inventory run`` does."""
+    lock = tmp_path / "lock"
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(lock)], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout.readline() == "held\n"
+    monkeypatch.setenv(RUN_FOLDER_VARIABLE, str(tmp_path))
+    yield owner
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+
+
+def evaluated(store: Store, folder: Path, **changes: object) -> dict[str, str]:
+    write_bundle(folder, **changes)
+    bundles.upload(store, folder, f"runs/{folder.name}/model")
+    return {"bundle_key": f"runs/{folder.name}/model"}
+
+
+def is_gone(pid: int) -> bool:
+    """Waits for a process to end; nobody collects the supervisor here, so a zombie has ended."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_the_service_answers_labelled_bins_and_ends_with_the_run_however_it_ends(store, dataset, run, tmp_path):
+    outcome = deploy(store, dataset, evaluated(store, tmp_path / "first"), "r1")
+    assert outcome["model_name"] == "bin-counter"
+    assert outcome["version"] == "test-1"
+    assert outcome["smoke"]["bins"] == outcome["smoke"]["correct"] == 8
+    assert query(outcome["url"], photo(4), 4)["verdict"] == "agrees"
+    server = [child.pid for child in psutil.Process(outcome["pid"]).children()]
+
+    run.kill()
+    assert is_gone(outcome["pid"])
+    assert all(is_gone(pid) for pid in server)
+
+
+def test_a_new_model_takes_over_and_the_old_one_ends_only_then(store, dataset, run, tmp_path):
+    first = deploy(store, dataset, evaluated(store, tmp_path / "first"), "r1")
+    second = deploy(store, dataset, evaluated(store, tmp_path / "second", version="test-2"), "r1")
+    assert json.loads((tmp_path / "service.json").read_text())["url"] == second["url"]
+    assert query(second["url"], photo(2))["model"] == "test-2"
+    assert is_gone(first["pid"])
+
+    with pytest.raises(InventoryError, match="is not the model's own"):
+        deploy_with_wrong_answers(store, dataset, evaluated(store, tmp_path / "third", version="test-3"))
+    assert query(second["url"], photo(2))["model"] == "test-2"
+    assert json.loads((tmp_path / "service.json").read_text())["url"] == second["url"]
+
+
+def deploy_with_wrong_answers(store: Store, dataset: DatasetManifest, outcome: dict[str, str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(smoke, "run", lambda session, images: -run_network(session, images))
+        deploy(store, dataset, outcome, "r1")
+
+
+run_network = smoke.run
+
+
+def test_a_model_that_cannot_be_served_fails_with_the_servers_own_line(store, dataset, run, tmp_path):
+    broken = evaluated(store, tmp_path / "broken", serve_file="model.int8.onnx")
+    with pytest.raises(InventoryError, match=r"int8\.onnx.*its log is"):
+        deploy(store, dataset, broken, "r1")
+    assert not (tmp_path / "service.json").exists()
+
+
+def test_without_a_run_there_is_no_place_to_serve(store, dataset, tmp_path, monkeypatch):
+    monkeypatch.delenv(RUN_FOLDER_VARIABLE, raising=False)
+    with pytest.raises(InventoryError, match=RUN_FOLDER_VARIABLE):
+        deploy(store, dataset, {"bundle_key": "runs/x/model"}, "r1")
+
+
+def test_the_smoke_test_takes_every_count_in_turn(store, dataset):
+    counts = [item.expected_quantity for item in smoke.labelled_bins(store, dataset)]
+    assert len(counts) == 8
+    assert set(counts) == {1, 2, 3, 4, 5}
+
+
+def test_the_supervisor_passes_on_the_commands_exit_code(tmp_path):
+    lock = tmp_path / "lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        command = [sys.executable, "-m", "components.common.supervise", str(lock), "--"]
+        ended = subprocess.run([*command, sys.executable, "-c", "raise SystemExit(7)"], timeout=30)
+    assert ended.returncode == 7
+
+
+def test_the_supervisor_explains_its_command_line():
+    ended = subprocess.run(
+        [sys.executable, "-m", "components.common.supervise", "x"], capture_output=True, text=True, timeout=30
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("usage: ")
