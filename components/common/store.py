@@ -154,6 +154,7 @@ def connect(
     region: str | None = None,
     connections: int = 32,
     retries: int = 5,
+    read_seconds: float = 60,
 ) -> Minio:
     """Makes a client for an S3 endpoint; without credentials it is anonymous.
 
@@ -165,6 +166,7 @@ def connect(
         region: when known; otherwise the client asks the endpoint.
         connections: how many connections to keep open.
         retries: tries after a refused connection, a reset or a 5xx answer, with exponential back-off.
+        read_seconds: longest silence of the endpoint before a request is given up.
 
     Raises:
         InventoryError: if the endpoint is not such a URL.
@@ -174,7 +176,7 @@ def connect(
         raise InventoryError(f"'{endpoint}' is not an S3 endpoint; write it as http://host:port or https://host")
     pool = urllib3.PoolManager(
         maxsize=connections,
-        timeout=urllib3.Timeout(connect=5, read=60),
+        timeout=urllib3.Timeout(connect=5, read=read_seconds),
         cert_reqs=ssl.CERT_REQUIRED,
         ca_certs=os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where(),
         retries=urllib3.Retry(

@@ -1,0 +1,95 @@
+"""What makes a bin unusable, found without decoding its photo (split decodes them all)."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from components.common.image import MAX_PIXELS
+
+LARGEST_COUNT = 1_000_000
+
+
+class BadBinError(Exception):
+    """A bin that must not be used."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the metadata says of a bin."""
+
+    quantity: int
+    text: str
+    """The original JSON."""
+    doubt: str = ""
+    """Why the quantity may be wrong; empty when nothing speaks against it."""
+
+
+def read_metadata(data: bytes) -> Facts:
+    """Reads ``metadata/<id>.json``.
+
+    Raises:
+        BadBinError: if it is not JSON, or EXPECTED_QUANTITY is missing or not a count.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadBinError("metadata is not JSON", str(error)[:200]) from error
+    if not isinstance(content, dict) or "EXPECTED_QUANTITY" not in content:
+        raise BadBinError("no EXPECTED_QUANTITY", "the metadata lacks it")
+    quantity = content["EXPECTED_QUANTITY"]
+    if not _is_count(quantity):
+        raise BadBinError("EXPECTED_QUANTITY is not a count", f"it is {json.dumps(quantity)[:80]}")
+    return Facts(quantity, text, _doubt(content, quantity))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT
+
+
+def _doubt(content: dict[str, Any], quantity: int) -> str:
+    if "BIN_FCSKU_DATA" not in content:
+        return ""  # own photos without products
+    items = content["BIN_FCSKU_DATA"]
+    if not isinstance(items, dict) or not all(isinstance(item, dict) for item in items.values()):
+        return "BIN_FCSKU_DATA does not describe items"
+    quantities: list[Any] = [item.get("quantity") for item in items.values()]
+    counts = [value for value in quantities if _is_count(value)]
+    if len(counts) < len(quantities):
+        return "the quantity of an item is not a count"
+    total = sum(counts)
+    return "" if total == quantity else f"the items' quantities sum to {total}, EXPECTED_QUANTITY is {quantity}"
+
+
+def check_jpeg(data: bytes) -> None:
+    """Walks a JPEG's markers up to its pixels, and looks for its end (ITU-T T.81, annex B).
+
+    Raises:
+        BadBinError: if the bytes are no JPEG, are cut short or give an impossible size.
+    """
+    if not data.startswith(b"\xff\xd8\xff"):
+        raise BadBinError("not a JPEG", f"{len(data):,} bytes that begin with {data[:8]!r}")
+    at, has_frame = 2, False
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        length = int.from_bytes(data[at + 2 : at + 4])
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
+            height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
+            if not 0 < width * height <= MAX_PIXELS:
+                raise BadBinError("damaged JPEG", f"it is {width} x {height} pixels")
+            has_frame = True
+        if marker == 0xDA:  # start of scan: FF D9 cannot occur in what follows but as the end
+            if not has_frame:
+                break
+            if data.find(b"\xff\xd9", at) < 0:
+                raise BadBinError("damaged JPEG", "cut short: no end of image")
+            return
+        at += 2 + length
+    raise BadBinError("damaged JPEG", "cut short or broken before its pixels")

@@ -1,0 +1,149 @@
+"""Reads many objects at once, with retries, and packs what it got; runs in the step's process or in lanes beside it."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from components.common.errors import InventoryError
+from components.download.checks import BadBinError, check_jpeg
+from components.download.manifest import BLOCK_SCHEMA
+from components.download.source import Source, TransientError, UnreadableError
+
+THREADS_PER_LANE = 16
+TRIES = 6
+FIRST_WAIT_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 5.0
+MOST_FAILURES = 20
+"""So many objects of one group that stay unreachable mean that the source is away, not that objects are bad."""
+
+METADATA_SCHEMA = pa.schema(
+    [("id", pa.string()), ("metadata", pa.large_binary()), ("reason", pa.string()), ("detail", pa.string())]
+)
+NOT_DELIVERED = "not delivered"
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A bin left out; the fields of a line of the list."""
+
+    id: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What became of a group of bins."""
+
+    arrow: bytes
+    """An Arrow IPC file of the bins that are there."""
+    rows: int
+    per_quantity: dict[str, int] = field(default_factory=dict)
+    skips: list[Skip] = field(default_factory=list)
+    missing: frozenset[str] = frozenset()
+    """Ids that the source did not deliver, which a later run should ask for again."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A selected bin whose photo is still to be fetched."""
+
+    id: str
+    quantity: int
+    metadata: str
+
+
+def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> bytes | Skip:
+    """Reads one object, waiting exponentially longer (with jitter) between tries.
+
+    Returns:
+        The bytes, or why the bin must be left out.
+    """
+    for attempt in range(TRIES):
+        try:
+            return read(id_)
+        except UnreadableError as error:
+            return Skip(id_, f"{kind} {error.why}", error.detail)
+        except TransientError as error:
+            if attempt == TRIES - 1:
+                return Skip(id_, f"{kind} {NOT_DELIVERED}", f"after {TRIES} tries: {error}")
+        wait = min(FIRST_WAIT_SECONDS * 2**attempt, LONGEST_WAIT_SECONDS)
+        time.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
+    raise AssertionError("unreachable")
+
+
+def read_all(source: Source, read: Callable[[str], bytes], ids: Sequence[str], kind: str) -> Iterator[bytes | Skip]:
+    """Reads one object of each bin concurrently, in the order of ``ids``.
+
+    Raises:
+        InventoryError: if the source seems to be away.
+    """
+    failures = 0
+    pool = ThreadPoolExecutor(THREADS_PER_LANE)
+    try:
+        for content in pool.map(lambda id_: read_with_retries(read, id_, kind), ids):
+            if isinstance(content, Skip) and content.reason.endswith(NOT_DELIVERED):
+                failures += 1
+                if failures >= MOST_FAILURES:
+                    raise InventoryError(
+                        f"the source {source.uri} stopped answering ({content.detail}); start again later: "
+                        "what was fetched is kept"
+                    )
+            yield content
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def fetch_metadata(source: Source, ids: Sequence[str]) -> Packed:
+    """Reads the metadata of a group of bins into an Arrow file of ``METADATA_SCHEMA``, bad ones with their reason."""
+    rows: list[dict[str, object]] = []
+    missing = set()
+    for id_, content in zip(ids, read_all(source, source.metadata, ids, "metadata"), strict=True):
+        if isinstance(content, Skip):
+            rows.append({"id": id_, "reason": content.reason, "detail": content.detail})
+            if content.reason.endswith(NOT_DELIVERED):
+                missing.add(id_)
+        else:
+            rows.append({"id": id_, "metadata": content})
+    return Packed(_arrow(rows, METADATA_SCHEMA), len(rows), missing=frozenset(missing))
+
+
+def fetch_block(source: Source, group: Sequence[Wanted]) -> Packed:
+    """Reads the photos of a group of bins into an Arrow file of ``BLOCK_SCHEMA``."""
+    rows: list[dict[str, object]] = []
+    skips, missing = [], set()
+    per_quantity: dict[str, int] = {}
+    images = read_all(source, source.image, [wanted.id for wanted in group], "image")
+    for wanted, image in zip(group, images, strict=True):
+        if isinstance(image, Skip):
+            skips.append(image)
+            if image.reason.endswith(NOT_DELIVERED):
+                missing.add(wanted.id)
+            continue
+        try:
+            check_jpeg(image)
+        except BadBinError as error:
+            skips.append(Skip(wanted.id, error.reason, error.detail))
+            continue
+        rows.append(
+            {
+                "id": wanted.id,
+                "image": image,
+                "expected_quantity": wanted.quantity,
+                "metadata": wanted.metadata,
+            }
+        )
+        per_quantity[str(wanted.quantity)] = per_quantity.get(str(wanted.quantity), 0) + 1
+    return Packed(_arrow(rows, BLOCK_SCHEMA), len(rows), per_quantity, skips, frozenset(missing))
+
+
+def _arrow(rows: list[dict[str, object]], schema: pa.Schema) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema) as writer:
+        writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+    content: bytes = sink.getvalue().to_pybytes()
+    return content

@@ -1,0 +1,143 @@
+"""Which bins are wanted: a range of counts, a limit for each, a published list."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TypeVar
+
+from components.common.errors import InventoryError
+from components.download.source import Entry
+
+MOST_COUNTS = 1000
+T = TypeVar("T")
+
+
+def parse_counts(text: str) -> list[int]:
+    """Reads ``1-5``, ``0,1,2`` or ``0-3,7`` into ascending counts.
+
+    Raises:
+        InventoryError: if the text is something else.
+    """
+    counts: set[int] = set()
+    for part in text.replace(" ", "").split(","):
+        match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part, re.ASCII)
+        if not match:
+            raise InventoryError(f"counts is '{text}'; write a range such as 1-5, or a list such as 1,2,3")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first >= MOST_COUNTS:
+            raise InventoryError(f"counts is '{text}'; write a range upwards, of at most {MOST_COUNTS:,} counts")
+        counts.update(range(first, last + 1))
+    return sorted(counts)
+
+
+def spread(id_: str) -> bytes:
+    """Places ids in an order that has nothing to do with them: sha256 of the id.
+
+    Neighbouring ids share products, so that the first bins in the order of ids would be a biased few.
+    """
+    return sha256(id_.encode("utf-8", "surrogateescape")).digest()
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """The order in which bins are looked at, packed and, under a limit, chosen."""
+    return sorted(entries, key=lambda entry: spread(entry.id))
+
+
+@dataclass
+class Selection:
+    """Decides bin by bin, in the order of ``in_order``, and counts what it took."""
+
+    counts: list[int]
+    open_top: bool = False
+    limit_per_count: int = 0
+    """0 for no limit."""
+    taken: Counter[int] = field(default_factory=Counter)
+
+    def count_of(self, quantity: int) -> int | None:
+        """The count that a quantity falls under; None when it is outside."""
+        if self.open_top and quantity > self.counts[-1]:
+            return self.counts[-1]
+        return quantity if quantity in self.counts else None
+
+    def take(self, count: int) -> bool:
+        """Takes a bin of this count unless its limit is reached."""
+        if self.limit_per_count and self.taken[count] >= self.limit_per_count:
+            return False
+        self.taken[count] += 1
+        return True
+
+    @property
+    def is_full(self) -> bool:
+        """True when no further bin can be taken."""
+        return bool(self.limit_per_count) and all(self.taken[count] >= self.limit_per_count for count in self.counts)
+
+    @property
+    def range(self) -> str:
+        """The counts as a person writes them."""
+        low, high = self.counts[0], self.counts[-1]
+        text = f"{low}-{high}" if high - low + 1 == len(self.counts) > 1 else ",".join(map(str, self.counts))
+        return text + ("+" if self.open_top else "")
+
+
+def parse_file_list(data: bytes, where: str) -> dict[str, int]:
+    """Reads a published list: ``{"1": ["data/metadata/<id>.json", …], "2": […]}``.
+
+    Returns:
+        The count of each id.
+
+    Raises:
+        InventoryError: if it has another form or names an id under two counts.
+    """
+    wrong = f'the file list {where} must look like {{"1": ["data/metadata/<id>.json", …], …}}'
+    try:
+        content = json.loads(data)
+        pairs = [(int(count), path) for count, paths in content.items() for path in paths]
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise InventoryError(wrong) from error
+    listed: dict[str, int] = {}
+    for count, path in pairs:
+        if not isinstance(path, str) or not path.endswith(".json"):
+            raise InventoryError(f"{wrong}; it has {json.dumps(path)[:80]}")
+        id_ = path.rsplit("/", 1)[-1].removesuffix(".json")
+        if listed.setdefault(id_, count) != count:
+            raise InventoryError(f"the file list {where} names the bin {id_} under {listed[id_]} and under {count}")
+    return listed
+
+
+def preselect(listed: dict[str, int], selection: Selection) -> dict[str, int]:
+    """The part of a file list that the selection can want; under a limit, the bins that come first in the order."""
+    trial = Selection(selection.counts, selection.open_top, selection.limit_per_count)
+    chosen = {}
+    for id_ in sorted(listed, key=spread):
+        count = trial.count_of(listed[id_])
+        if count is not None and trial.take(count):
+            chosen[id_] = listed[id_]
+    return chosen
+
+
+def groups(items: Iterable[tuple[Entry, T]], least: int, most: int, most_bytes: int) -> Iterator[list[tuple[Entry, T]]]:
+    """Cuts a stream of bins into groups whose borders depend on the bins around them only.
+
+    A bin that comes or goes then changes its own group, and the blocks of the others are found again.
+
+    Args:
+        items: bins in the order of ``in_order``, each with what belongs to it.
+        least: bins in every group but the last.
+        most: bins in any group; 1 in ``(most - least) / 2`` ids ends one.
+        most_bytes: photos of a group, as far as their sizes are known.
+    """
+    group: list[tuple[Entry, T]] = []
+    size = 0
+    for item in items:
+        entry = item[0]
+        group.append(item)
+        size += entry.image_bytes
+        ends = int.from_bytes(spread(entry.id)[-4:]) % ((most - least) // 2) == 0
+        if len(group) >= most or size >= most_bytes or (len(group) >= least and ends):
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

@@ -1,0 +1,69 @@
+"""What every source of bins offers."""
+
+from collections.abc import Collection
+from typing import NamedTuple, Protocol
+
+MAX_METADATA_BYTES = 1_000_000
+MAX_IMAGE_BYTES = 20_000_000
+IMAGES, METADATA = "bin-images/", "metadata/"
+LAYOUT = f"{IMAGES}<id>.jpg and {METADATA}<id>.json"
+KINDS = "rendered[:N[:SEED]], s3://bucket/prefix, a directory, a .tar or a .csv of own photos"
+
+
+class Entry(NamedTuple):
+    """One bin of a source's listing."""
+
+    id: str
+    """A string, never a number: "1" and "00001" are different bins."""
+    version: str
+    """Changes when the photo or the metadata changes; empty when the source was not listed."""
+    image_bytes: int
+    """Size of the photo, 0 when not known."""
+
+
+class UnreadableError(Exception):
+    """One object cannot be used, and asking again would not help."""
+
+    def __init__(self, why: str, detail: str) -> None:
+        super().__init__(why, detail)
+        self.why, self.detail = why, detail
+
+
+class TransientError(Exception):
+    """One object was not delivered; another try may succeed."""
+
+
+class Source(Protocol):
+    """Labelled bins from somewhere. Implementations can be pickled, and read from many threads at once."""
+
+    keeps_busy: bool
+    """True when delivering bins takes an interpreter's time, not only waiting: several processes then pay."""
+
+    @property
+    def uri(self) -> str:
+        """Names the source in manifests and keys."""
+        ...
+
+    def entries(self, wanted: Collection[str] | None = None) -> list[Entry]:
+        """Lists the bins, sorted by id.
+
+        Args:
+            wanted: the only ids that matter, when a file list names them; a source may use it to list less.
+
+        Raises:
+            InventoryError: if the source cannot be listed or does not hold the layout.
+        """
+        ...
+
+    def metadata(self, id_: str) -> bytes:
+        """The bin's ``metadata/<id>.json``, at most ``MAX_METADATA_BYTES``.
+
+        Raises:
+            UnreadableError: if it is missing, too large or refused.
+            TransientError: if another try may succeed.
+        """
+        ...
+
+    def image(self, id_: str) -> bytes:
+        """The bin's photo, at most ``MAX_IMAGE_BYTES``; raises as ``metadata``."""
+        ...

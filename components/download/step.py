@@ -1,0 +1,285 @@
+"""Download: bins from a source, checked and packed into blocks in the store."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from components.common import progress
+from components.common.errors import InventoryError
+from components.common.files import content_hash, sha256_bytes, write_atomic
+from components.common.steps import run_step
+from components.common.store import Store
+from components.download.checks import BadBinError, read_metadata
+from components.download.fetch import Skip, Wanted, fetch_block, fetch_metadata
+from components.download.folder_source import read_file
+from components.download.kept import FORMAT, Receipt, find, group_key, keep
+from components.download.lanes import LANES, Lane, lanes, ordered
+from components.download.manifest import BinsManifest, BlockInfo
+from components.download.s3_source import read_object
+from components.download.selection import Selection, groups, in_order, parse_counts, parse_file_list, preselect
+from components.download.source import Entry, Source, UnreadableError
+from components.download.sources import open_source
+
+MAX_FILE_LIST_BYTES = 100_000_000
+METADATA_GROUP = (512, 1536, 64_000_000_000)
+"""Least and most bins of a group of metadata, about 1,000; the photos do not count."""
+BLOCK_GROUP = (256, 512, 64_000_000)
+"""Least and most bins of a block, and bytes of its photos: what a lane holds in memory."""
+DOUBTFUL = "doubtful"
+
+
+def download_bins(
+    store: Store,
+    source: str = "rendered",
+    counts: str = "1-5",
+    open_top: bool = False,
+    limit_per_count: int = 0,
+    file_list: str = "",
+    source_endpoint: str = "",
+    environment: Mapping[str, str] = os.environ,
+) -> BinsManifest:
+    """Fetches the selected bins of a source into blocks in the store.
+
+    What an attempt has put into the store is not fetched again, whether the attempt ended or was killed. Bins that
+    cannot be used are listed in the object ``skipped_key``, and so are kept bins whose quantity is doubtful.
+
+    Args:
+        store: receives ``downloads/``.
+        source: ``rendered[:N[:SEED]]``, ``s3://bucket/prefix``, a directory, a ``.tar`` or a ``.csv``.
+        counts: the item counts to select, such as ``1-5``.
+        open_top: select larger counts too, as the last one.
+        limit_per_count: at most so many bins of each count, the first in an order that has nothing to do with their
+            ids; 0 for all.
+        file_list: path or ``s3://`` address of a published list of the bins of each count; empty for all bins.
+        source_endpoint: of an ``s3://`` source.
+        environment: names the object store and the source's credentials; see ``open_source``.
+
+    Raises:
+        InventoryError: if a setting is wrong, the source or the store cannot be used, or no bin is selected.
+    """
+    selection = Selection(parse_counts(counts), open_top, limit_per_count)
+    if limit_per_count < 0:
+        raise InventoryError(f"limit_per_count is {limit_per_count}; give 0 for all bins, or a positive number")
+    bins = open_source(source, source_endpoint, environment)
+    list_bytes = _read_file_list(file_list, source_endpoint, environment) if file_list else b""
+    listed = parse_file_list(list_bytes, file_list) if file_list else None
+    entries = bins.entries(listed)
+    progress.note(f"download: {len(entries):,} bins in {bins.uri}")
+    inputs = {
+        "format": FORMAT,
+        "source": bins.uri,
+        "listing": _fingerprint(entries),
+        "counts": selection.counts,
+        "open_top": open_top,
+        "limit_per_count": limit_per_count,
+        "file_list": sha256_bytes(list_bytes),
+    }
+
+    def work() -> dict[str, Any]:
+        fresh = Selection(selection.counts, open_top, limit_per_count)
+        download = _Download(store, bins, fresh, listed, f"downloads/skipped/{content_hash(inputs)}.jsonl")
+        return download.run(entries).model_dump()
+
+    outcome = run_step(store, "download", inputs, work)
+    if not all(_is_intact(store, block) for block in outcome["blocks"]):
+        progress.note("download: the store has lost blocks or holds other ones; fetching those again")
+        outcome = run_step(store, "download", inputs, work, always=True)
+    return BinsManifest.model_validate(outcome)
+
+
+def download_to(path: str, store: Store, *arguments: Any) -> BinsManifest:
+    """Does ``download_bins`` and writes the manifest to a file.
+
+    Raises:
+        InventoryError: as ``download_bins``, and if the file cannot be written.
+    """
+    manifest = download_bins(store, *arguments)
+    try:
+        write_atomic(Path(path), manifest.model_dump_json(indent=1))
+    except OSError as error:
+        raise InventoryError(
+            f"cannot write the manifest {path}: {error.strerror}; make room or choose another disk"
+        ) from error
+    return manifest
+
+
+def _is_intact(store: Store, block: dict[str, Any]) -> bool:
+    receipt = find(store, block["key"])
+    return receipt is not None and receipt.sha256 == block["sha256"]
+
+
+def _read_file_list(file_list: str, endpoint: str, environment: Mapping[str, str]) -> bytes:
+    if file_list.startswith("s3://"):
+        return read_object(file_list, MAX_FILE_LIST_BYTES, endpoint, environment)
+    try:
+        return read_file(Path(file_list).expanduser(), MAX_FILE_LIST_BYTES)
+    except UnreadableError as error:
+        raise InventoryError(
+            f"cannot read the file list '{file_list}': {error.detail}; give a path or s3://…"
+        ) from error
+
+
+def _fingerprint(entries: Iterable[Entry]) -> str:
+    digest = sha256()
+    for entry in entries:
+        digest.update(f"{entry.id}\n{entry.version}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+@dataclass
+class _Download:
+    """One pass over a listing: metadata, selection, photos; a stream, so that memory holds a few groups."""
+
+    store: Store
+    source: Source
+    selection: Selection
+    listed: dict[str, int] | None
+    skipped_key: str
+    skips: list[Skip] = field(default_factory=list)
+    doubts: list[Skip] = field(default_factory=list)
+
+    def run(self, entries: list[Entry]) -> BinsManifest:
+        """Fetches what is selected and describes it."""
+        if self.listed is not None:
+            entries = self._of_the_list(entries, self.listed)
+        self.count = progress.Counter("bins", len(entries))
+        with lanes(self.source, len(entries)) as lane, ThreadPoolExecutor(LANES) as pool:
+            chunks = ordered(
+                pool,
+                lambda group: self._metadata(lane, [entry for entry, _ in group]),
+                groups(((entry, None) for entry in in_order(entries)), *METADATA_GROUP),
+                ahead=LANES,
+            )
+            receipts = []
+            for receipt in ordered(
+                pool,
+                lambda group: self._block(lane, group),
+                groups(self._selected(chunks), *BLOCK_GROUP),
+                ahead=2 * LANES,
+            ):
+                receipts.append(receipt)
+                self.skips += [Skip(*skip) for skip in receipt.skips]
+                self.count(receipt.rows + len(receipt.skips))
+            chunks.close()
+        if self.count.at < self.count.total:  # a limit ended the pass early
+            self.count(self.count.total - self.count.at)
+        return self._manifest([receipt for receipt in receipts if receipt.rows])
+
+    def _of_the_list(self, entries: list[Entry], listed: dict[str, int]) -> list[Entry]:
+        """The entries that the list names and the selection can want; a listed bin that is not there is skipped."""
+        there = {entry.id: entry for entry in entries if entry.id in listed}
+        for id_ in listed.keys() - there.keys():
+            if self.selection.count_of(listed[id_]) is not None:
+                self.skips.append(Skip(id_, "metadata missing", "the file list names it, the source lacks it"))
+        chosen = preselect({id_: listed[id_] for id_ in there}, self.selection)
+        return [there[id_] for id_ in chosen]
+
+    def _metadata(self, lane: Lane, entries: list[Entry]) -> list[tuple[Entry, dict[str, Any]]]:
+        """The metadata of a group of bins, from the store when it is there."""
+        key = group_key("metadata", self.source.uri, entries)
+        receipt = find(self.store, key)
+        data = self.store.get_bytes(key) if receipt else b""
+        if receipt is None or sha256_bytes(data) != receipt.sha256:
+            packed = lane(fetch_metadata, [entry.id for entry in entries])
+            delivered = [entry for entry in entries if entry.id not in packed.missing]
+            keep(self.store, group_key("metadata", self.source.uri, delivered), packed)
+            data = packed.arrow
+        rows = pa.ipc.open_file(pa.BufferReader(data)).read_all().to_pylist()
+        return list(zip(entries, rows, strict=True))
+
+    def _selected(self, chunks: Iterator[list[tuple[Entry, dict[str, Any]]]]) -> Iterator[tuple[Entry, Wanted]]:
+        for chunk in chunks:
+            left_out = 0
+            for entry, row in chunk:
+                wanted = self._decide(entry, row)
+                if wanted:
+                    yield entry, wanted
+                else:
+                    left_out += 1
+            self.count(left_out)
+            if self.selection.is_full:
+                return
+
+    def _decide(self, entry: Entry, row: dict[str, Any]) -> Wanted | None:
+        try:
+            if row["reason"]:
+                raise BadBinError(row["reason"], row["detail"])
+            facts = read_metadata(row["metadata"])
+            count = self.selection.count_of(facts.quantity)
+            if self.listed is not None and self.listed[entry.id] != facts.quantity:
+                listed = self.listed[entry.id]
+                detail = f"listed under {listed}, EXPECTED_QUANTITY is {facts.quantity}"
+                raise BadBinError("other count than in the file list", detail)
+            if count is None:
+                raise BadBinError(f"count outside {self.selection.range}", f"EXPECTED_QUANTITY is {facts.quantity}")
+        except BadBinError as error:
+            self.skips.append(Skip(entry.id, error.reason, error.detail))
+            return None
+        if not self.selection.take(count):
+            return None
+        if facts.doubt:
+            self.doubts.append(Skip(entry.id, DOUBTFUL, f"kept, but {facts.doubt}"))
+        return Wanted(entry.id, facts.quantity, facts.text)
+
+    def _block(self, lane: Lane, group: list[tuple[Entry, Wanted]]) -> Receipt:
+        """Keeps the photos of a group of bins, unless they are kept already."""
+        entries = [entry for entry, _ in group]
+        key = group_key("blocks", self.source.uri, entries)
+        receipt = find(self.store, key)
+        if receipt is None:
+            packed = lane(fetch_block, [wanted for _, wanted in group])
+            # Named by what was delivered: a later run asks again for what was not.
+            delivered = [entry for entry in entries if entry.id not in packed.missing]
+            receipt = keep(self.store, group_key("blocks", self.source.uri, delivered), packed)
+        return receipt
+
+    def _manifest(self, receipts: list[Receipt]) -> BinsManifest:
+        skipped = dict(sorted(Counter(skip.reason for skip in self.skips).items()))
+        if not receipts:
+            reasons = "; ".join(f"{reason}: {number:,}" for reason, number in skipped.items())
+            raise InventoryError(
+                f"no bin with {self.selection.range} items was selected from {self.source.uri} "
+                f"({reasons or 'it lists none'}); choose other counts or another source"
+            )
+        bad = {skip.id for skip in self.skips}
+        doubts = [doubt for doubt in self.doubts if doubt.id not in bad]
+        lines = sorted(self.skips + doubts, key=lambda skip: (skip.id, skip.reason))
+        self.store.put_bytes(self.skipped_key, "".join(json.dumps(asdict(line)) + "\n" for line in lines).encode())
+        per_count: Counter[int] = Counter()
+        for receipt in receipts:
+            for quantity, number in receipt.per_quantity.items():
+                per_count[self.selection.count_of(int(quantity)) or 0] += number
+        return BinsManifest(
+            source=self.source.uri,
+            counts=self.selection.counts,
+            open_top=self.selection.open_top,
+            selected=sum(receipt.rows for receipt in receipts),
+            per_count={str(count): per_count[count] for count in self.selection.counts},
+            blocks=[
+                BlockInfo(key=receipt.key, sha256=receipt.sha256, bytes=receipt.bytes, rows=receipt.rows)
+                for receipt in receipts
+            ],
+            skipped=skipped,
+            skipped_key=self.skipped_key,
+            notes=self._notes(skipped, len(doubts)),
+        )
+
+    def _notes(self, skipped: dict[str, int], doubtful: int) -> list[str]:
+        notes = [f"{number:,} bins left out: {reason}" for reason, number in skipped.items()]
+        if doubtful:
+            notes.append(f"{doubtful:,} bins kept although their items do not sum to EXPECTED_QUANTITY (doubtful)")
+        if self.selection.limit_per_count:
+            notes.append(
+                f"at most {self.selection.limit_per_count:,} bins of each count, first in the order of sha256(id)"
+            )
+        for line in notes:
+            progress.note(f"download: {line}")
+        return notes
