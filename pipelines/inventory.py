@@ -1,12 +1,13 @@
 """The workflow as one pipeline object: what a laptop executes is what a cluster gets as IR YAML."""
 
+from kfp import dsl
+
 from components.deploy.component import deploy as deploy_step
 from components.download.component import download as download_step
 from components.evaluate.component import evaluate as evaluate_step
 from components.explore.component import explore as explore_step
 from components.split.component import split as split_step
 from components.train.component import train as train_step
-from kfp import dsl
 
 
 @dsl.pipeline(

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from components.serve.client import query
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +28,8 @@ from components.common.local_store import local_store
 from components.common.progress import PROGRESS_VARIABLE
 from components.common.steps import RUN_ID_VARIABLE
 from components.common.store import Store, open_store
+from components.serve.client import query
+from pipelines.arguments import check_arguments
 from pipelines.progress_view import View
 
 STORE_FOLDER = ".store"
@@ -73,6 +74,7 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
                 PROGRESS_VARIABLE: str(folder / "progress.jsonl"),
             }
         )
+        check_arguments(arguments, open_store())
         started = time.time()
         view = View(console)
         with view.following(folder / "progress.jsonl"):

@@ -1,0 +1,50 @@
+"""Refuses arguments that cannot work before anything is downloaded."""
+
+import inspect
+from typing import Any
+
+from components.common.errors import InventoryError
+from components.common.store import Store
+from components.download.selection import parse_counts
+from components.download.sources import open_source
+from components.split.assign import check_method
+from components.split.ratios import parse_ratios
+from components.train.presets import choose, resolve
+from components.train.settings import TrainSettings
+from pipelines.inventory import inventory
+
+QUICKLY_KNOWN = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
+
+def check_arguments(arguments: dict[str, Any], store: Store) -> None:
+    """Checks what can be checked without reading a photo.
+
+    Args:
+        arguments: the pipeline's arguments; those not given have the pipeline's defaults.
+        store: where weights with an ``s3://`` address or a mirror would be.
+
+    Raises:
+        InventoryError: naming the first argument that is refused and what is allowed.
+    """
+    parameters = inspect.signature(inventory.pipeline_func).parameters
+    unknown = set(arguments) - set(parameters)
+    if unknown:
+        raise InventoryError(f"the pipeline has no parameter '{min(unknown)}'; it has {', '.join(parameters)}")
+    values = {name: arguments.get(name, parameter.default) for name, parameter in parameters.items()}
+    parse_counts(values["counts"])
+    parse_ratios(values["split"])
+    check_method(values["split_method"])
+    named = {name: values[name] for name in ("backbone", "weights", "epochs") if values[name]}
+    settings = resolve(choose(values["preset"], values["source"]), {**values["training"], **named})
+    open_source(values["source"], values["source_endpoint"])
+    if settings.backbone not in QUICKLY_KNOWN or settings.weights != "none":
+        _check_network(settings, store)
+
+
+def _check_network(settings: TrainSettings, store: Store) -> None:
+    # imported here: torch takes seconds, and the usual first run does not need it yet
+    from components.train.model import make_backbone
+    from components.train.weights import find_weights
+
+    make_backbone(settings.backbone, settings.image_size)
+    find_weights(settings.weights, settings.backbone, store)
