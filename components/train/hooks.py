@@ -1,0 +1,48 @@
+"""What may watch a training and end it: a small surface for debugger rules, profilers and writers of records."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One optimiser step, after it was taken."""
+
+    step: int
+    """Counted over the whole training, from 1."""
+    epoch: int
+    loss: torch.Tensor
+    """Training loss of this worker's part of the batch, a scalar on the training's device (not yet waited for)."""
+    learning_rate: float
+    images: int
+    """Images of this worker."""
+    seconds: dict[str, float]
+    """``data``, ``forward``, ``backward``, ``optimiser``: where this step's time went. On a GPU the last three are the
+    time to queue the work unless a hook asked for ``exact_times``."""
+
+
+class Hook(Protocol):
+    """Called on every worker, in the same order; a hook that writes should do so on the leading worker only."""
+
+    exact_times: bool
+    """True makes the loop wait for the device between the parts of a step."""
+
+    def before_step(self, step: int, network: torch.nn.Module) -> None:
+        """The gradients are there and the optimiser has not moved yet: read gradients and weights here."""
+
+    def on_step(self, report: StepReport, network: torch.nn.Module) -> None:
+        """After the optimiser's step."""
+
+    def on_epoch(self, record: dict[str, Any], network: torch.nn.Module) -> None:
+        """After validation; ``record`` is the epoch's entry in the history."""
+
+    def want_stop(self) -> str | None:
+        """A reason to end the training after this step, or None; asked after every step and epoch."""
+
+
+def stop_reason(hooks: Sequence[Hook]) -> str | None:
+    """The first reason that any hook has to end the training."""
+    return next((reason for hook in hooks if (reason := hook.want_stop())), None)

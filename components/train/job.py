@@ -1,0 +1,65 @@
+"""The description of one training job.
+
+It lies in the object store, so that a laptop run, a Katib trial and a PyTorchJob worker are the same command with
+one address. This module does without torch: whoever only starts jobs need not have it.
+"""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from components.common.errors import InventoryError
+from components.common.store import Store
+from components.train.settings import TrainSettings
+
+
+class TrainJob(BaseModel):
+    """What to train, on which dataset, and where the results go."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    run_id: str
+    dataset_key: str
+    """Store key of the dataset's manifest."""
+    output: str
+    """Store prefix: the bundle is ``<output>/model``, everything else ``<output>/train/…``."""
+    settings: TrainSettings
+
+    @property
+    def bundle_key(self) -> str:
+        """Store prefix of the model bundle."""
+        return f"{self.output}/model"
+
+    @property
+    def outcome_key(self) -> str:
+        """Store key of the outcome, written last: the job is done when it exists."""
+        return f"{self.output}/train/outcome.json"
+
+    @property
+    def job_key(self) -> str:
+        """Store key of this description."""
+        return f"{self.output}/train/job.json"
+
+
+def read_object(address: str, store: Store) -> bytes:
+    """Reads a small file: a path, ``s3://bucket/key`` of our bucket, or a bare key.
+
+    Raises:
+        InventoryError: if there is none.
+    """
+    if Path(address).is_file():
+        return Path(address).read_bytes()
+    return store.get_bytes(store.key(address) if address.startswith("s3://") else address)
+
+
+def load_job(address: str, store: Store) -> TrainJob:
+    """Reads a job description.
+
+    Raises:
+        InventoryError: if there is none or it is not one.
+    """
+    try:
+        return TrainJob.model_validate_json(read_object(address, store))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InventoryError(f"{address} is no training job: {place}: {first['msg']}") from error

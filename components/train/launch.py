@@ -1,0 +1,61 @@
+"""Who runs the workers of a job: a protocol, and the implementation for one machine."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+from components.common.errors import InventoryError
+from components.common.store import Store
+from components.train.job import TrainJob
+
+ERROR_FILE_VARIABLE = "INVENTORY_TRAIN_ERROR"
+"""Names the file in which a worker leaves the one line of a user's mistake."""
+
+
+class Launcher(Protocol):
+    """Runs all workers of a job until its outcome is in the store."""
+
+    def run(self, job: TrainJob, store: Store) -> None:
+        """Starts the workers of a job whose description is at ``job.job_key``, and waits for them.
+
+        Raises:
+            InventoryError: if they fail for a reason that the user can mend.
+        """
+
+
+class LocalLauncher:
+    """Worker processes on this machine, through torch elastic launch."""
+
+    def run(self, job: TrainJob, store: Store) -> None:
+        """See ``Launcher``."""
+        # here, since who only describes jobs (the control image) has no torch
+        from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+        from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+        with tempfile.TemporaryDirectory(prefix="train-") as folder:
+            error = Path(folder) / "error"
+            os.environ[ERROR_FILE_VARIABLE] = str(error)
+            config = LaunchConfig(
+                min_nodes=1,
+                max_nodes=1,
+                nproc_per_node=job.settings.processes,
+                run_id=job.run_id,
+                rdzv_backend="c10d",
+                rdzv_endpoint="127.0.0.1:0",
+                local_addr="127.0.0.1",
+                max_restarts=0,
+            )
+            command = ["-m", "components.train", "--job", store.uri(job.job_key)]
+            try:
+                elastic_launch(config, sys.executable)(*command)
+            except ChildFailedError as failed:
+                if error.exists():
+                    raise InventoryError(error.read_text()) from failed
+                rank, failure = failed.get_first_failure()
+                raise InventoryError(
+                    f"training worker {rank} ended with exit code {failure.exitcode}; its own output is above"
+                ) from failed
+            finally:
+                del os.environ[ERROR_FILE_VARIABLE]

@@ -1,0 +1,149 @@
+"""The one typed configuration of a training.
+
+The command line, the KFP parameters, the Katib search space and the table in the README are derived from
+``TrainSettings.model_fields``; nothing about an option is typed twice.
+"""
+
+import difflib
+import types
+from typing import Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from components.common.errors import InventoryError
+
+
+class TrainSettings(BaseModel):
+    """Every option of a training; the defaults are those of the preset ``default``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # the network
+    backbone: str = Field("resnet18", description="resnet18, 34, 50, 101, 152 of torchvision or any name of timm")
+    weights: str = Field(
+        "imagenet",
+        description="where the backbone starts: none, imagenet, or a safetensors or torch file "
+        "(path, s3://…, http(s)://…)",
+    )
+    trainable: Literal["all", "head"] = Field("all", description="train everything, or a new head on a frozen backbone")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the head")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the backbone, for timm models with it")
+
+    # the schedule
+    epochs: int = Field(10, ge=1, le=10_000, description="how many times every training bin is seen")
+    batch_size: int = Field(32, ge=2, le=65_536, description="images per optimiser step, summed over all workers")
+    optimizer: Literal["sgd", "sgdr", "adam", "adamw"] = Field(
+        "adamw", description="sgdr is sgd with warm restarts of the learning rate"
+    )
+    learning_rate: float = Field(5e-4, gt=0, le=100, description="peak learning rate for one whole batch")
+    weight_decay: float = Field(0.05, ge=0, le=1, description="not applied to biases and normalisation layers")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and sgdr")
+    schedule: Literal["constant", "cosine"] = Field(
+        "cosine", description="the learning rate after the warm-up; sgdr has its own"
+    )
+    warmup_epochs: float = Field(0.5, ge=0, le=1_000, description="epochs over which the learning rate rises from 0")
+    restart_epochs: float = Field(2.0, gt=0, le=10_000, description="length of the first cycle of sgdr")
+    restart_factor: float = Field(2.0, ge=1, le=10, description="each cycle of sgdr is this much longer")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="each layer towards the input learns at this share of the next one's rate"
+    )
+    clip_norm: float = Field(0.0, ge=0, description="largest norm of the gradient; 0 does not clip")
+
+    # the images
+    image_size: int = Field(160, ge=16, le=1_024, description="height and width that the network sees, in pixels")
+    normalise: Literal["auto", "imagenet", "none"] = Field(
+        "auto", description="channel statistics: the backbone's own, ImageNet's, or only 0 to 1"
+    )
+    crop_scale: float = Field(
+        0.5, gt=0, le=1, description="smallest share of the area kept by the random resized crop; 1 does not crop"
+    )
+    crop_ratio: float = Field(0.75, gt=0, le=1, description="narrowest aspect ratio of the random resized crop")
+    horizontal_flip: float = Field(0.5, ge=0, le=1, description="probability of a mirror image")
+    vertical_flip: float = Field(0.0, ge=0, le=1, description="probability of an upside-down image")
+    colour_jitter: float = Field(
+        0.2, ge=0, lt=1, description="largest relative change of brightness, contrast and saturation"
+    )
+    random_erase: float = Field(0.0, ge=0, le=1, description="probability that a rectangle is blanked")
+
+    # the loss
+    loss: Literal["cross_entropy", "soft_ordinal", "coral", "corn"] = Field(
+        "cross_entropy", description="the last three know that counts are ordered"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all counts")
+
+    flip_tta: bool = Field(
+        False, description="average over the photo and its mirror image; doubles the cost of serving"
+    )
+
+    # choosing the model
+    select_by: Literal["accuracy", "loss", "rmse"] = Field(
+        "accuracy", description="validation metric whose best epoch is kept"
+    )
+
+    # the machine
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="equal seeds give equal trainings")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 where the processor computes it natively"
+    )
+    channels_last: bool = Field(True, description="memory order of the images; faster in convolutions")
+    processes: int = Field(1, ge=1, le=64, description="worker processes per host")
+    threads: int = Field(0, ge=0, le=256, description="compute threads per process; 0 shares the cores")
+    decode_threads: int = Field(0, ge=0, le=64, description="image decoding threads per process; 0 chooses")
+
+    @model_validator(mode="after")
+    def _batch_feeds_every_process(self) -> "TrainSettings":
+        if self.batch_size < 2 * self.processes:
+            raise ValueError(
+                f"batch_size {self.batch_size} leaves fewer than 2 images to each of {self.processes} processes"
+            )
+        return self
+
+
+def allowed(field: FieldInfo) -> str:
+    """Says in words which values a field takes, such as ``0 < value <= 100`` or ``sgd, sgdr, adam, adamw``."""
+    kind = field.annotation
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    if get_origin(kind) is Literal:
+        return ", ".join(str(value) for value in get_args(kind))
+    if kind is bool:
+        return "true, false"
+    low, high = "", ""
+    for bound in field.metadata:
+        match bound:
+            case annotated_types.Ge(ge=value):
+                low = f"{value} <= "
+            case annotated_types.Gt(gt=value):
+                low = f"{value} < "
+            case annotated_types.Le(le=value):
+                high = f" <= {value}"
+            case annotated_types.Lt(lt=value):
+                high = f" < {value}"
+    name = "integer" if kind is int else "number" if kind is float else "text"
+    return f"{low}{name}{high}"
+
+
+def make_settings(values: dict[str, Any]) -> TrainSettings:
+    """Builds the settings from values that may be text (a command line) or floats (KFP's JSON numbers).
+
+    Raises:
+        InventoryError: naming the first unknown option or refused value and what is allowed.
+    """
+    fields = TrainSettings.model_fields
+    for name in values:
+        if name not in fields:
+            close = difflib.get_close_matches(name, fields, 1)
+            hint = f"did you mean {close[0]}?" if close else f"the options are {', '.join(fields)}"
+            raise InventoryError(f"training has no option '{name}'; {hint}")
+    try:
+        return TrainSettings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if not first["loc"]:
+            raise InventoryError(f"training options: {first['msg'].removeprefix('Value error, ')}") from error
+        name = str(first["loc"][0])
+        raise InventoryError(
+            f"training option {name} = {first['input']!r} is refused; allowed: {allowed(fields[name])}"
+        ) from error

@@ -1,0 +1,59 @@
+"""The train step: from a dataset to a model bundle in the store."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.common.dataset import DatasetManifest
+from components.common.files import write_json
+from components.common.steps import run_step
+from components.common.store import Store
+from components.train.job import TrainJob
+from components.train.launch import Launcher, LocalLauncher
+from components.train.presets import choose, resolve
+
+
+def train(
+    dataset_path: str | Path,
+    model_path: str | Path,
+    run_id: str,
+    store: Store,
+    preset: str = "auto",
+    training: Mapping[str, Any] | None = None,
+    launcher: Launcher | None = None,
+) -> dict[str, Any]:
+    """Trains a counter and leaves its bundle under ``runs/<run_id>/model``.
+
+    Args:
+        dataset_path: the dataset artifact of the split step.
+        model_path: where to write the model artifact, a small JSON file.
+        run_id: names the bundle's folder in the store.
+        store: holds the dataset's shards and gets the bundle.
+        preset: one of ``presets.PRESETS``, or ``auto``.
+        training: options that override the preset.
+        launcher: runs the workers; on this machine when None.
+
+    Returns:
+        The outcome, as ``job.run_job`` describes it; also the content of the model artifact.
+
+    Raises:
+        InventoryError: for refused options, an empty split, an unknown backbone, weights that do not fit, and
+            workers that fail.
+    """
+    dataset = DatasetManifest.load(dataset_path)
+    settings = resolve(choose(preset, dataset.source), training or {})
+    output = f"runs/{run_id}"
+    job = TrainJob(run_id=run_id, dataset_key=f"{output}/train/dataset.json", output=output, settings=settings)
+
+    def work() -> dict[str, Any]:
+        store.put_bytes(job.dataset_key, dataset.model_dump_json().encode())
+        store.put_bytes(job.job_key, job.model_dump_json().encode())
+        (launcher or LocalLauncher()).run(job, store)
+        outcome: dict[str, Any] = json.loads(store.get_bytes(job.outcome_key))
+        return outcome
+
+    inputs = {"run_id": run_id, "dataset_id": dataset.dataset_id, "settings": settings.model_dump()}
+    outcome = run_step(store, "train", inputs, work)
+    write_json(Path(model_path), outcome)
+    return outcome

@@ -1,0 +1,82 @@
+"""The processes of one training: who am I, which device is mine, and sums over all of us.
+
+``torchrun`` (elastic launch) names rank and world in the environment; without it there is one worker.
+"""
+
+import datetime
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+CPU = torch.device("cpu")
+COLLECTIVE_SECONDS = 600
+"""A worker that hears nothing from the others for this long gives up, and the job is restarted."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """This process among all that train together."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    local_world: int = 1
+    device: torch.device = CPU
+
+    @property
+    def hosts(self) -> int:
+        """How many machines train together."""
+        return self.world // self.local_world
+
+    @property
+    def host(self) -> int:
+        """Which of them this is."""
+        return self.rank // self.local_world
+
+    @property
+    def leads(self) -> bool:
+        """True for the one worker that writes."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sums a tensor over all workers, in place."""
+        if self.world > 1:
+            dist.all_reduce(values)
+        return values
+
+    def share(self, value: object) -> object:
+        """Gives everybody the leading worker's value."""
+        if self.world == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def part(self, rows: int) -> range:
+        """This worker's contiguous part of ``rows`` rows: every row belongs to exactly one worker."""
+        return range(rows * self.rank // self.world, rows * (self.rank + 1) // self.world)
+
+
+@contextmanager
+def join() -> Iterator[Workers]:
+    """Joins the other processes that the launcher started, and leaves them at the end."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    has_gpu = torch.cuda.is_available()
+    device = torch.device("cuda", local_rank % torch.cuda.device_count()) if has_gpu else torch.device("cpu")
+    if has_gpu:
+        torch.cuda.set_device(device)
+    if world == 1:
+        yield Workers(device=device)
+        return
+    timeout = datetime.timedelta(seconds=COLLECTIVE_SECONDS)
+    dist.init_process_group("nccl" if has_gpu else "gloo", timeout=timeout)
+    try:
+        yield Workers(dist.get_rank(), world, local_rank, int(os.environ.get("LOCAL_WORLD_SIZE", world)), device)
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,64 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from components.common import bundle as bundles
+from components.common.dataset import DatasetManifest, open_split
+from components.common.errors import InventoryError
+from components.common.image import preprocess
+from components.common.store import Store
+from components.train.step import train
+
+FAST = {
+    "backbone": "resnet18",
+    "weights": "none",
+    "image_size": 32,
+    "epochs": 2,
+    "batch_size": 16,
+    "learning_rate": "1e-3",
+    "crop_scale": 1,
+    "threads": 1,
+}
+
+
+@pytest.fixture(autouse=True)
+def _environment(store: Store, store_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the worker processes read."""
+    for name, value in {**store_environment, "INVENTORY_BUCKET": store.bucket}.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_training_leaves_a_bundle_that_answers_and_says_where_it_comes_from(
+    store: Store, drawn: DatasetManifest, drawn_path: Path, tmp_path: Path
+) -> None:
+    outcome = train(drawn_path, tmp_path / "model.json", "r1", store, "rendered", FAST)
+
+    assert json.loads((tmp_path / "model.json").read_text()) == outcome
+    assert outcome["bundle_key"] == "runs/r1/model"
+    assert outcome["dataset_id"] == drawn.dataset_id
+    assert [record["epoch"] for record in outcome["history"]] == [1, 2]
+    bundle = bundles.fetch(store, outcome["bundle_key"], tmp_path / "fetched")
+    assert bundle.counts == [1, 2, 3]
+    assert bundle.provenance["train_ids_sha256"] == drawn.splits["train"].ids_sha256
+    assert bundle.provenance["config"]["learning_rate"] == 1e-3
+
+    validation = open_split(store, drawn, "validation")
+    photos = np.stack([preprocess(validation.image(row), bundle.input) for row in range(len(validation))])
+    session = onnxruntime.InferenceSession(tmp_path / "fetched" / bundle.serve_file)
+    logits = session.run(["logits"], {"images": photos})[0]
+    served_accuracy = (logits.argmax(1) == validation.labels).mean()
+    assert served_accuracy == pytest.approx(outcome["validation"]["accuracy"], abs=1.5 / len(validation))
+
+
+def test_two_processes_train_together(store: Store, drawn_path: Path, tmp_path: Path) -> None:
+    outcome = train(drawn_path, tmp_path / "model.json", "r2", store, "rendered", {**FAST, "processes": 2})
+    assert outcome["validation"]["accuracy"] > 0
+    assert bundles.fetch(store, "runs/r2/model", tmp_path / "fetched").version == "r2"
+
+
+def test_a_mistake_in_a_worker_comes_back_as_its_one_line(store: Store, drawn_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(InventoryError, match=r"no backbone 'resnet19'; close: .*resnet18"):
+        train(drawn_path, tmp_path / "model.json", "r3", store, "rendered", {**FAST, "backbone": "resnet19"})
