@@ -1,0 +1,61 @@
+import io
+
+import pytest
+from packed_bins import photo
+from PIL import Image
+
+from components.common.image import BadImageError, decode
+from components.split.photos import shrink
+
+
+def size_of(jpeg: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(jpeg)) as image:
+        assert image.format == "JPEG"
+        return decode(jpeg).size
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((468, 334), (359, 256)), ((334, 468), (256, 359)), ((4000, 3000), (341, 256)), ((257, 1000), (256, 996))],
+)
+def test_the_short_side_becomes_short_side(size, expected):
+    shrunk = shrink(photo(*size), 256)
+    assert size_of(shrunk.jpeg) == expected
+    assert (shrunk.original_width, shrunk.original_height) == size
+
+
+@pytest.mark.parametrize("size", [(224, 224), (256, 900), (64, 48)])
+def test_a_small_jpeg_keeps_its_bytes(size):
+    data = photo(*size)
+    assert shrink(data, 256).jpeg == data
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_other_formats_become_jpeg_and_are_not_enlarged(kind):
+    assert size_of(shrink(photo(100, 80, kind=kind), 256).jpeg) == (100, 80)
+
+
+def test_a_cmyk_jpeg_becomes_rgb():
+    file = io.BytesIO()
+    Image.new("CMYK", (100, 80)).save(file, "JPEG")
+    with Image.open(io.BytesIO(shrink(file.getvalue(), 256).jpeg)) as image:
+        assert image.mode == "RGB"
+
+
+def test_a_photo_taken_sideways_is_turned_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    shrunk = shrink(photo(800, 600, exif=exif), 256)
+    assert size_of(shrunk.jpeg) == (256, 341)
+    assert (shrunk.original_width, shrunk.original_height) == (600, 800)
+
+
+def test_the_same_photo_gives_the_same_bytes():
+    data = photo(468, 334)
+    assert shrink(data, 256) == shrink(data, 256)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a photo", photo(468, 334)[:-400], photo(224, 224)[:900]])
+def test_a_damaged_photo_is_refused(data):
+    with pytest.raises(BadImageError):
+        shrink(data, 256)
