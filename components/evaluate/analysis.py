@@ -98,7 +98,7 @@ def analyse(
         "roc": rocs,
         "reliability": {"before": reliability(before, test.labels), "after": reliability(after, test.labels)},
         "verdict": {
-            f"{rate:.0%} of records wrong": precision_curve(
+            f"{100 * rate:.0f} % of records wrong": precision_curve(
                 found, record_weights(test.labels, len(counts), rate), points=120
             )
             for rate in RECORD_ERROR_RATES

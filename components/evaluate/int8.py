@@ -19,6 +19,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from components.common.bundle import ONNX_FILE, InputTransform
 from components.common.dataset import Bins
 from components.evaluate.scoring import Logits, batches, median_seconds, open_session, score
+from components.evaluate.words import percent
 
 INT8_FILE = "model.int8.onnx"
 CALIBRATION_PHOTOS = 128
@@ -101,8 +102,8 @@ def offer(folder: Path, bins: Bins, transform: InputTransform, exact: Logits) ->
         "seconds_int8": fast,
         "bytes_fp32": source.stat().st_size,
         "bytes_int8": target.stat().st_size,
-        "explanation": f"The 8-bit network names the same count as the full one on {agreement:.1%} of {len(bins):,} "
-        f"validation bins ({MIN_AGREEMENT:.0%} are asked) and takes {1000 * fast:.1f} ms for a photo here instead of "
-        f"{1000 * slow:.1f} ms: "
+        "explanation": f"On {len(bins):,} validation bins the 8-bit network names the same count as the full one for "
+        f"{percent(agreement)} ({percent(MIN_AGREEMENT)} are asked), and it takes {1000 * fast:.1f} ms for a photo "
+        f"here instead of {1000 * slow:.1f} ms: "
         + ("it is the one in service." if agrees and faster else "the full network stays in service."),
     }

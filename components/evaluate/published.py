@@ -20,11 +20,20 @@ class Published:
     """Items, as published."""
 
 
-_NOTEBOOK = "SageMaker notebook report, T. Hatting 2024"
-_STANFORD = "Bertorello, Sripada, Dendumrongsup, “Amazon Inventory Reconciliation using AI”, 2019 (SSRN 3311007)"
-_CHALLENGE = "Amazon Bin Image Dataset Challenge, github.com/silverbottlep/abid_challenge, 2017"
-_REPOSITORIES = "public repositories that use the Amazon Bin Image Dataset"
-_SUBSET = "published 10,441-bin subset, 1-5 items, split 90/5/5 by hand (about 520 test bins)"
+_NOTEBOOK = "Hatting 2024"
+_STANFORD = "Bertorello 2019"
+_CHALLENGE = "Park 2017"
+_REPOSITORIES = "public repositories"
+
+SOURCES = (
+    "Hatting 2024: the SageMaker notebook report that this workflow replaces.",
+    "Bertorello 2019: Bertorello, Sripada, Dendumrongsup, “Amazon Inventory Reconciliation using AI”, SSRN 3311007.",
+    "Park 2017: Amazon Bin Image Dataset Challenge, github.com/silverbottlep/abid_challenge.",
+    "Public repositories: projects that train on the Amazon Bin Image Dataset and state their accuracy.",
+)
+"""What the rows' sources are."""
+
+_SUBSET = "published 10,441-bin subset, 1-5 items, 90/5/5 by hand: about 520 test bins"
 _RANDOM = "about 10,000 bins, 1-5 items, random split"
 _LARGER = "about 14 times the bins of the published subset"
 _LEAK = "neighbouring photos share products, so that a random split leaks"
@@ -58,7 +67,7 @@ PUBLISHED = (
         "Linear head on frozen EfficientNet-Lite0",
         "32.7",
         "5,549 bins, 1-5 items, random split",
-        "measured for this project",
+        "this project",
         "always naming the most frequent count gives 27.5 %",
         "1.08",
     ),

@@ -23,11 +23,15 @@ from components.common.page import (
     table,
     thumbnail,
 )
-from components.evaluate.published import PUBLISHED
-from components.evaluate.words import NONE, interval, items, percent, plain
+from components.evaluate.published import PUBLISHED, SOURCES
+from components.evaluate.words import NONE, interval, items, number, percent, plain
 from components.evaluate.worst import WorstError
 
 Evaluation = dict[str, Any]
+
+SHOWN_COVERAGE = 0.02
+"""Precision over a smaller share of the records is noise."""
+SHOWN_PRODUCTS = 2
 
 
 def render(
@@ -106,9 +110,9 @@ def _counts(evaluation: Evaluation, bundle: Bundle) -> Section:
         [
             name,
             percent(row["recall"]),
-            interval(spread[f"recall {name}"], percent),
+            interval(spread[f"recall {name}"], number),
             percent(row["precision"]),
-            interval(spread[f"precision {name}"], percent),
+            interval(spread[f"precision {name}"], number),
             f"{row['support']:,}",
         ]
         for name, row in evaluation["per_count"].items()
@@ -142,15 +146,16 @@ def _published(evaluation: Evaluation, model: dict[str, Any], bundle: Bundle, da
         plain(evaluation["rmse"]),
         f"{dataset.split('train').bins:,} training and {evaluation['n']:,} test bins of {dataset.source}, "
         f"{_count_range(bundle)} items, split by {dataset.method}",
-        "this report",
         _comparability(dataset),
+        "this report",
     ]
-    others = [[row.model, row.accuracy, row.rmse or NONE, row.data, row.source, row.note] for row in PUBLISHED]
+    others = [[row.model, row.accuracy, row.rmse or NONE, row.data, row.note, row.source] for row in PUBLISHED]
     return Section(
         "Beside published results",
         "Every row was obtained on other bins. More training bins, empty bins and splits that share products all raise "
         "the accuracy, so that rows are comparable only where the data is.",
-        table(["model", "exact, %", "RMSE", "data", "source", "mind"], [ours, *others]),
+        table(["model", "exact, %", "RMSE", "data", "mind", "source"], [ours, *others]),
+        bullets(SOURCES),
     )
 
 
@@ -178,8 +183,8 @@ def _calibration(evaluation: Evaluation, curves: dict[str, Any]) -> Section:
     better = found["nll_change_interval"] is not None and found["nll_change_interval"][1] < 0
     return Section(
         "Does its confidence mean what it says?",
-        f"On {found['validation_bins']:,} validation bins the best temperature is {plain(found['temperature'])}; all "
-        "probabilities that users see are divided by it before the softmax.",
+        f"On {found['validation_bins']:,} validation bins the best temperature is {plain(found['temperature'])}; the "
+        "logits are divided by it before they become the probabilities that users see.",
         columns(
             line_chart(
                 series,
@@ -223,7 +228,8 @@ def _verdict(evaluation: Evaluation, curves: dict[str, Any]) -> Section:
     chosen = found["chosen"]
     rows = [
         [
-            f"{row['wrong_records']:.0%} wrong, {'any other count' if row['corruption'] == 'uniform' else 'one off'}",
+            f"{100 * row['wrong_records']:.0f} % are wrong, "
+            + ("any other count" if row["corruption"] == "uniform" else "one more or one less"),
             percent(row["coverage"]),
             percent(row["precision"]),
             percent(row["agrees_precision"]),
@@ -232,31 +238,31 @@ def _verdict(evaluation: Evaluation, curves: dict[str, Any]) -> Section:
         for row in found["test"]
     ]
     series = {
-        name: list(zip(curve["coverage"], curve["precision"], strict=True)) for name, curve in curves["verdict"].items()
+        name: [point for point in zip(curve["coverage"], curve["precision"], strict=True) if point[0] >= SHOWN_COVERAGE]
+        for name, curve in curves["verdict"].items()
     }
     return Section(
         "Can its verdict on a stock record be trusted?",
         "Given an expected quantity, the model says whether the photo agrees or differs, and how sure that is when the "
         "record is held as likely right as wrong. Below the threshold it says “unsure”.",
         callout(chosen["explanation"], "good" if chosen["reached"] else "warn"),
-        columns(
-            line_chart(
-                series,
-                caption="Precision of the verdicts that stand, against their share, as the threshold falls",
-                x_label="share of records with a verdict",
-                text=percent_tick,
-            ),
-            table(
-                ["stock records", "verdicts", "right", "“agrees” right", "“recount” right"],
-                rows,
-                caption="On the test bins, at the threshold. Bins come with right records only, so each meets every "
-                "quantity that its record could name, weighted.",
-            ),
-        ),
-        f"At even odds the precision on the test bins is {interval(found['interval'], percent)} with 95 % confidence. "
-        "Where few records are wrong, most records that look wrong are right: use the ranking, not the verdict alone."
+        f"On the test bins, at even odds, {interval(found['interval'], percent)} of the verdicts that stand are right "
+        "(95 % interval). Where few records are wrong, many that look wrong are right: use the ranking by probability, "
+        "not the verdict alone."
         if found["interval"] is not None
         else "No verdict stands on the test bins.",
+        line_chart(
+            series,
+            caption="Precision of the verdicts that stand against their share, as the threshold falls; test bins",
+            x_label="share of records with a verdict",
+            text=percent_tick,
+        ),
+        table(
+            ["if of the stock records", "verdicts", "right", "“agrees” right", "“recount” right"],
+            rows,
+            caption="On the test bins, at the threshold. Bins come with right records only, so each meets every "
+            "quantity that its record could name, weighted.",
+        ),
     )
 
 
@@ -269,7 +275,7 @@ def _errors(errors: Sequence[WorstError]) -> Section:
                 thumbnail(error.photo),
                 f"bin {error.bin_id}",
                 f"{percent_tick(error.confidence)} sure",
-                [f"holds {error.expected}, counted {error.predicted}", *error.products[:3]],
+                [f"holds {error.expected}, counted {error.predicted}", *_products(error)],
             )
             for error in errors
         ]
@@ -298,13 +304,18 @@ def _errors(errors: Sequence[WorstError]) -> Section:
     return Section("Worst errors", *parts)
 
 
+def _products(error: WorstError) -> list[str]:
+    more = len(error.products) - SHOWN_PRODUCTS
+    return [*error.products[:SHOWN_PRODUCTS], *([f"and {more} more"] if more > 0 else [])]
+
+
 def _quality(evaluation: Evaluation) -> Section:
     rows = [
         [
             f"{row['measure']}: {row['part']}",
             f"{row['n']:,}",
             percent(row["accuracy"]),
-            interval(row["interval"], percent),
+            interval(row["interval"], number),
             items(row["mae"]),
         ]
         for row in evaluation["quality"]
@@ -317,21 +328,24 @@ def _quality(evaluation: Evaluation) -> Section:
 
 def _thresholds(evaluation: Evaluation, curves: dict[str, Any]) -> Section:
     series = {
-        f"{name} (area {evaluation['auc'][name]:.2f})": list(zip(curve["fpr"], curve["tpr"], strict=True))
-        for name, curve in curves["roc"].items()
-        if curve
+        name: list(zip(curve["fpr"], curve["tpr"], strict=True)) for name, curve in curves["roc"].items() if curve
     }
     if not series:
         return Section("At most so many items?", "All test bins hold equally many items; there is nothing to rank.")
     return Section(
         "At most so many items?",
         "Counts are ordered, so the model also answers “at most k items?” for every k; an area of 0.5 is guessing.",
-        line_chart(
-            series,
-            caption="Bins rightly answered yes, against bins wrongly answered yes",
-            x_label="wrongly yes",
-            text=percent_tick,
-            from_zero=True,
+        columns(
+            line_chart(
+                series,
+                caption="Bins rightly answered yes, against bins wrongly answered yes",
+                x_label="wrongly yes",
+                text=percent_tick,
+                from_zero=True,
+            ),
+            table(
+                ["question", "area under the curve"], [[name, plain(area)] for name, area in evaluation["auc"].items()]
+            ),
         ),
     )
 
@@ -366,7 +380,7 @@ def _leakage(evaluation: Evaluation, dataset: DatasetManifest) -> Section:
     accuracy = table(
         ["test bins", "bins", "exact", "95 %"],
         [
-            [row["bins"], f"{row['n']:,}", percent(row["accuracy"]), interval(row["interval"], percent)]
+            [row["bins"], f"{row['n']:,}", percent(row["accuracy"]), interval(row["interval"], number)]
             for row in found["accuracy"]
         ],
         caption="Accuracy with and without shared products",
@@ -391,29 +405,22 @@ def _dataset(dataset: DatasetManifest) -> Section:
     counts = [str(count) for count in dataset.counts]
     if dataset.open_top:
         counts[-1] += "+"
-    parts: list[Markup | str] = [
-        bar_chart(
-            counts,
-            {name: [dataset.splits[name].per_count.get(count, 0) for count in counts] for name in SPLITS},
-            caption="Bins by number of items",
-            x_label="items",
-        ),
-        table(
-            ["left out because", "bins"],
-            [[reason, f"{n:,}"] for reason, n in dataset.exclusions.items()] or [["nothing was left out", "0"]],
-        ),
-    ]
-    return Section("Data", *parts, *([bullets(dataset.notes)] if dataset.notes else []))
+    chart = bar_chart(
+        counts,
+        {name: [dataset.splits[name].per_count.get(count, 0) for count in counts] for name in SPLITS},
+        caption="Bins by number of items",
+        x_label="items",
+    )
+    left_out = table(
+        ["left out because", "bins"],
+        [[reason, f"{n:,}"] for reason, n in dataset.exclusions.items()] or [["nothing was left out", "0"]],
+    )
+    return Section("Data", columns(chart, left_out), *([bullets(dataset.notes)] if dataset.notes else []))
 
 
 def _made(model: dict[str, Any], bundle: Bundle) -> Section:
     versions = bundle.provenance.get("versions", {})
-    rows = [[name, str(value)] for name, value in model["settings"].items()]
-    return Section(
-        "How it was made",
-        f"Training took {model['seconds']:,.0f} seconds.",
-        columns(
-            table(["setting", "value"], rows),
-            table(["software", "version"], [[name, str(value)] for name, value in versions.items()]),
-        ),
-    )
+    tables = [table(["setting", "value"], [[name, str(value)] for name, value in model["settings"].items()])]
+    if versions:
+        tables.append(table(["software", "version"], [[name, str(value)] for name, value in versions.items()]))
+    return Section("How it was made", f"Training took {model['seconds']:,.0f} seconds.", columns(*tables))

@@ -13,6 +13,7 @@ import numpy as np
 
 from components.common.verdict import agreement
 from components.evaluate.metrics import Floats, Integers
+from components.evaluate.words import percent
 
 Corruption = Literal["uniform", "off_by_one"]
 
@@ -137,17 +138,18 @@ def choose_threshold(probabilities: Floats, labels: Integers, wanted: float = WA
     curve = {name: np.asarray(values) for name, values in precision_curve(found, weights, points=0).items()}
     enough = curve["coverage"] * len(labels) >= MIN_VERDICTS
     good = np.flatnonzero(enough & (curve["precision"] >= wanted))
+    seen = f"on {len(labels):,} validation bins"
     if len(good) == 0:
-        best = f"; the best is {curve['precision'][enough].max():.0%}" if enough.any() else ""
+        best = f"; the best is {percent(float(curve['precision'][enough].max()))}" if enough.any() else ""
         return {
             "threshold": NO_VERDICT,
             "reached": False,
             "wanted": wanted,
             "precision": None,
             "coverage": 0.0,
-            "explanation": f"No threshold makes {wanted:.0%} of at least {MIN_VERDICTS} verdicts on {len(labels):,} "
-            f"validation bins right{best}. So no verdict stands: every record is answered with “unsure”, and the "
-            "recount list still ranks them by P(count differs).",
+            "explanation": f"No threshold leaves at least {MIN_VERDICTS} verdicts {seen} and {percent(wanted)} of them "
+            f"right{best}. So no verdict stands: every record is answered with “unsure”, and the recount list still "
+            "ranks them by P(count differs).",
         }
     at = int(good[-1])
     threshold, precision, coverage = (float(curve[name][at]) for name in ("threshold", "precision", "coverage"))
@@ -157,6 +159,6 @@ def choose_threshold(probabilities: Floats, labels: Integers, wanted: float = WA
         "wanted": wanted,
         "precision": precision,
         "coverage": coverage,
-        "explanation": f"Verdicts with a confidence of at least {threshold:.3f} were right {precision:.1%} of the time "
-        f"on {len(labels):,} validation bins, and that is {coverage:.0%} of all verdicts; the others are “unsure”.",
+        "explanation": f"Of the verdicts with a confidence of at least {threshold:.3f} {percent(precision)} were right "
+        f"{seen}, and they are {percent(coverage)} of all verdicts; the others are “unsure”.",
     }

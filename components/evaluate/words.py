@@ -21,9 +21,14 @@ def plain(value: float | None) -> str:
     return NONE if value is None else f"{value:.3f}"
 
 
+def number(value: float) -> str:
+    """A fraction in percent, without the sign."""
+    return f"{100 * value:.1f}"
+
+
 def interval(value: Sequence[float] | None, text: Callable[[float], str]) -> str:
-    """An interval such as "(33.2 % to 39.0 %)"; empty when there is none."""
-    return "" if value is None else f"({text(value[0])} to {text(value[1])})"
+    """An interval such as "33.2 to 39.0"; a dash when there is none."""
+    return NONE if value is None else f"{text(value[0])} to {text(value[1])}"
 
 
 def summary_lines(evaluation: dict[str, Any]) -> list[str]:
