@@ -32,6 +32,7 @@ from components.common.errors import InventoryError
 from components.common.image import BadImageError
 from components.serve import metrics
 from components.serve.limits import RETRY_AFTER_SECONDS, Budget, Limits, read_body
+from components.serve.pages import add_pages
 from components.serve.predictor import BinCounter
 from components.serve.requests import Photo, RequestError, V2Request, is_photo, parse_v1, parse_v2, quantity
 
@@ -110,6 +111,7 @@ def create_app(model: BinCounter, limits: Limits) -> FastAPI:
     app.add_api_route("/v2/models/{model_name}/ready", v2.model_ready)
     app.add_api_route("/v2/models/{model_name}/infer", infer_v2, methods=["POST"])
     app.add_api_route("/metrics", prometheus)
+    add_pages(app, model.name, model.bundle)
     return app
 
 

@@ -1,0 +1,56 @@
+"""The page at ``/`` and its files; nothing comes from outside the server, and its policy allows nothing else."""
+
+import html
+import string
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from starlette.routing import Route
+
+from components.common.bundle import Bundle
+
+FOLDER = Path(__file__).parent / "page"
+BASE_STYLE = Path(__file__).parents[1] / "common" / "page.css"
+FILES = {
+    "counter.css": (FOLDER / "counter.css", "text/css"),
+    "base.css": (BASE_STYLE, "text/css"),
+    "counter.js": (FOLDER / "counter.js", "text/javascript"),
+    "icon.svg": (FOLDER / "icon.svg", "image/svg+xml"),
+}
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "cache-control": "no-cache",
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+def add_pages(app: FastAPI, name: str, bundle: Bundle) -> None:
+    """Adds the page for a model to the application.
+
+    Args:
+        app: the application.
+        name: the model's name in URLs.
+        bundle: its description; the page says what it counts.
+    """
+    lowest, highest = bundle.label(0), bundle.label(len(bundle.counts) - 1)
+    filled = string.Template((FOLDER / "index.html").read_text()).substitute(
+        name=html.escape(name), version=html.escape(bundle.version), range=html.escape(f"{lowest} to {highest} items")
+    )
+    contents = {"/": (filled.encode(), "text/html; charset=utf-8")} | {
+        f"/page/{file}": (path.read_bytes(), f"{kind}; charset=utf-8") for file, (path, kind) in FILES.items()
+    }
+    for path, (content, kind) in contents.items():
+        app.router.routes.append(Route(path, _static(content, kind)))
+
+
+def _static(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(_: Request) -> Response:
+        return Response(content, media_type=kind, headers=HEADERS)
+
+    return endpoint

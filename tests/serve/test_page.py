@@ -1,0 +1,147 @@
+"""The page at /, in a real headless browser against the real server."""
+
+import base64
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tiny_model import photo
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DROP = """([data, name]) => {
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type: 'image/jpeg' }));
+  document.querySelector('#drop').dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true }));
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, server) -> Iterator[Page]:
+    """An open page; whatever it logs, fails to load or fetches from elsewhere fails the test."""
+    page = browser.new_page()
+    page.set_default_timeout(20_000)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
+    page.on(
+        "request", lambda asked: None if asked.url.startswith((server.url, "blob:")) else problems.append(asked.url)
+    )
+    page.goto(server.url + "/")
+    yield page
+    assert [text for text in problems if "400 (Bad Request)" not in text] == []
+    page.close()
+
+
+def files(folder: Path, *counts: int) -> list[str]:
+    for position, count in enumerate(counts):
+        (folder / f"bin-{position}.jpg").write_bytes(photo(count))
+    return sorted(str(file) for file in folder.iterdir())
+
+
+def test_photos_are_counted_and_compared_with_the_stock_record(page, tmp_path):
+    page.get_by_label("Expected quantity").fill("3")
+    page.get_by_label("Choose photos").set_input_files(files(tmp_path, 3, 5, 1))
+    cards = page.locator(".bin")
+    expect(cards).to_have_count(3)
+    expect(cards.nth(0).locator(".count")).to_have_text("3 items")
+    expect(cards.nth(0).locator(".verdict")).to_contain_text("Agrees")
+    expect(cards.nth(1).locator(".verdict")).to_contain_text("Recount")
+    expect(cards.nth(2).locator(".count")).to_have_text("1 item")
+    expect(page.locator("#summary")).to_have_text("3 photos · 2 to recount · 1 as expected")
+    meter = cards.nth(0).get_by_role("meter", name="Confidence")
+    assert int(meter.get_attribute("aria-valuenow")) > 90
+    cards.nth(0).get_by_text("All probabilities").click()
+    rows = cards.nth(0).get_by_role("table").get_by_role("row")
+    expect(rows.filter(has_text=re.compile(r"^\s*3"))).to_contain_text(re.compile(r"9\d\s%"))
+
+
+def test_the_record_beside_a_photo_can_be_corrected(page, tmp_path):
+    page.get_by_label("Choose photos").set_input_files(files(tmp_path, 2))
+    card = page.locator(".bin")
+    expect(card.locator(".count")).to_have_text("2 items")
+    expect(card.locator(".verdict")).to_be_hidden()
+    for typed, verdict in (("2", "Agrees"), ("5", "Recount"), ("40", "Not countable")):
+        card.get_by_label("Expected quantity").fill(typed)
+        card.get_by_label("Expected quantity").press("Enter")
+        expect(card.locator(".verdict strong")).to_have_text(verdict)
+
+
+def test_what_is_no_photo_says_so_on_its_card_and_spoils_nothing(page, tmp_path):
+    (tmp_path / "notes.jpg").write_bytes(b"buy milk")
+    page.get_by_label("Choose photos").set_input_files(files(tmp_path, 4))
+    expect(page.locator(".bin", has_text="bin-0.jpg").locator(".count")).to_have_text("4 items")
+    expect(page.locator(".bin", has_text="notes.jpg").locator(".problem")).to_contain_text("Not a readable JPEG")
+
+
+def test_a_photo_can_be_dropped(page):
+    page.evaluate(DROP, [base64.b64encode(photo(5)).decode(), "dropped.jpg"])
+    expect(page.locator(".bin", has_text="dropped.jpg").locator(".count")).to_have_text("5 items")
+
+
+def test_everything_is_reached_by_keyboard(page, tmp_path):
+    page.get_by_label("Choose photos").set_input_files(files(tmp_path, 2, 3))
+    expect(page.locator(".count").nth(1)).to_have_text("3 items")
+    page.locator("body").focus()
+    reached = []
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate(
+                "document.activeElement.ariaLabel || document.activeElement.closest('label, button, "
+                "summary')?.textContent.trim().split(/\\s{2,}/)[0]"
+            )
+        )
+    assert [text.split("\n")[0] for text in reached[:6]] == [
+        "Choose photos or drop them here",
+        "Expected quantity (optional)",
+        "Clear all",
+        "Remove bin-0.jpg",
+        "Expected quantity",
+        "All probabilities",
+    ]
+    page.get_by_role("button", name="Remove bin-0.jpg").press("Enter")
+    expect(page.locator(".bin")).to_have_count(1)
+    assert page.evaluate("document.activeElement.id") == "results-title"
+    page.get_by_role("button", name="Clear all").press("Enter")
+    expect(page.locator("#results")).to_be_hidden()
+
+
+def test_a_screen_reader_hears_the_result(page, tmp_path):
+    page.get_by_label("Expected quantity").fill("4")
+    page.get_by_label("Choose photos").set_input_files(files(tmp_path, 4))
+    expect(page.get_by_role("status")).to_contain_text(re.compile(r"bin-0.jpg: 4 items, 9\d\s% sure, agrees\."))
+    expect(page.get_by_role("listitem").get_by_role("heading", name="bin-0.jpg")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_it_fits_every_screen(page, tmp_path, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    page.get_by_label("Expected quantity").fill("1")
+    page.get_by_label("Choose photos").set_input_files(files(tmp_path, 3, 2))
+    expect(page.locator(".verdict").nth(1)).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_its_policy_allows_nothing_from_elsewhere(server, http):
+    response = http.get(server.url + "/")
+    policy = response.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert response.headers["x-content-type-options"] == "nosniff"
+    for asset in re.findall(r'(?:src|href)="([^"]+)"', response.text):
+        assert http.get(f"{server.url}/{asset}").status_code == 200
