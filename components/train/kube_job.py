@@ -9,14 +9,14 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from kubernetes.client import ApiClient
 
 from components.common import lease
 from components.common.cluster_settings import ClusterSettings
 from components.common.errors import InventoryError
-from components.common.kube import ClusterAwayError, Object, Resource, dns_name
+from components.common.kube import Object, Resource, dns_name, patiently
 from components.common.progress import note
 from components.common.store import Store
 from components.train.kube_logs import LogTail
@@ -24,6 +24,8 @@ from components.train.kube_pods import Pods
 
 if TYPE_CHECKING:  # it imports torch, which following a job does not need
     from components.train.job import TrainJob
+
+T = TypeVar("T")
 
 RUN_ANNOTATION = "bin-inventory/run-id"
 
@@ -56,6 +58,8 @@ class Patience:
     """For the outcome to appear after the job has ended well."""
     away: float = 900.0
     """For a Kubernetes API that does not answer."""
+    renew: float = lease.RENEW_SECONDS
+    """Between two renewals of the lease."""
 
 
 @dataclass
@@ -97,7 +101,7 @@ class KubeJob:
         Raises:
             InventoryError: if it fails, cannot start in time, was deleted, or ended well without an outcome.
         """
-        with lease.held(store, self.run_id):
+        with lease.held(store, self.run_id, self.patience.renew):
             failure = self._attempt()
             if failure and self.pods.abandoned():
                 note("training: the workers had given up before this step came back; starting them again")
@@ -193,23 +197,13 @@ class KubeJob:
             self._sleep(current)
 
     def _read(self) -> Object | None:
-        found: Object | None = self._patiently(lambda: self.jobs.get(self.name))
-        return found
+        return self._patiently(lambda: self.jobs.get(self.name))
 
     def _sleep(self, job: Object) -> None:
         self.jobs.wait(self.name, job["metadata"]["resourceVersion"], self.patience.poll)
 
-    def _patiently(self, ask: Callable[[], Any]) -> Any:
-        """Asks again while the API is away: a control plane that is being upgraded must not fail a training."""
-        deadline = time.monotonic() + self.patience.away
-        while True:
-            try:
-                return ask()
-            except ClusterAwayError as error:
-                if time.monotonic() > deadline:
-                    raise
-                note(f"training: {error}; trying again")
-                time.sleep(self.patience.poll)
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        return patiently(ask, self.patience.away, self.patience.poll)
 
     @staticmethod
     def _has(job: Object, condition: str) -> bool:
@@ -219,7 +213,7 @@ class KubeJob:
     @staticmethod
     def _message(job: Object, condition: str) -> str:
         conditions = job.get("status", {}).get("conditions", [])
-        found = next((each for each in conditions if each["type"] == condition), {})
+        found: Object = next((each for each in conditions if each["type"] == condition), {})
         return str(found.get("message") or found.get("reason") or "the operator gives no reason")
 
 

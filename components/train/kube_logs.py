@@ -12,7 +12,7 @@ from components.common.kube import TIMEOUT_SECONDS
 
 QUIET_SECONDS = 60.0
 """A log that says nothing for this long is asked for again; the connection may have died without a word."""
-LAST_LINES_SECONDS = 5.0
+LAST_LINES_SECONDS = 2.0
 
 
 class LogTail:

@@ -7,7 +7,7 @@ from kubernetes.client import ApiClient
 
 from components.common.cluster_settings import ClusterSettings
 from components.common.images import image
-from components.common.kube import owner_references
+from components.common.kube import owner_references, patiently
 from components.common.pods import (
     WITHOUT_ISTIO,
     container_security,
@@ -179,6 +179,6 @@ class PyTorchJobLauncher:
             job.run_id,
             ["--job", store.uri(job.job_key)],
             self._settings,
-            owner_references(self._api, self._namespace),
+            patiently(lambda: owner_references(self._api, self._namespace)),
         )
         run_training(self._api, PYTORCHJOB, body, self._settings, job, store)

@@ -1,0 +1,271 @@
+"""The Kubernetes API for steps and the command line: a connection that retries, errors as plain lines, owners.
+
+The step's identity is its pod's ServiceAccount; outside a cluster it is the current context of the kubeconfig.
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import kubernetes
+import urllib3
+from kubernetes.client import ApiClient, ApiException
+
+from components.common.errors import InventoryError
+from components.common.files import sha256_bytes
+from components.common.progress import note
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+TIMEOUT_SECONDS = (5.0, 30.0)
+"""Connect and read; a read of a log or a watch brings its own."""
+RETRIES = 5
+POD_NAME_VARIABLE = "KFP_POD_NAME"
+"""Set by Kubeflow Pipelines in every step's pod."""
+
+Object = dict[str, Any]
+T = TypeVar("T")
+
+
+class ClusterAwayError(InventoryError):
+    """The Kubernetes API did not answer, or not now; the same request may succeed later."""
+
+
+def in_cluster() -> bool:
+    """True in a pod with a service account, such as a step on a cluster."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ and (SERVICE_ACCOUNT / "token").is_file()
+
+
+def connect(context: str | None = None) -> ApiClient:
+    """Opens the API of the cluster that this process runs in, or of the kubeconfig's context.
+
+    Requests that meet 429, 500, 502, 503, 504 or a broken connection are tried again with back-off. That is safe
+    for creations too: every object of ours has a fixed name, so that a second creation is refused.
+
+    Args:
+        context: a context of the kubeconfig; None takes the pod's service account, or else the current context.
+
+    Raises:
+        InventoryError: if there is neither a service account nor a kubeconfig.
+    """
+    configuration = kubernetes.client.Configuration()
+    try:
+        if context is None and in_cluster():
+            kubernetes.config.load_incluster_config(client_configuration=configuration)
+        else:
+            kubernetes.config.load_kube_config(
+                config_file=os.environ.get("KUBECONFIG"), context=context, client_configuration=configuration
+            )
+    except kubernetes.config.ConfigException as error:
+        raise InventoryError(
+            f"no Kubernetes cluster: {str(error).strip()}; set KUBECONFIG, or run in a pod with a service account"
+        ) from error
+    configuration.retries = urllib3.Retry(
+        total=RETRIES,
+        connect=2,
+        backoff_factor=0.2,
+        status_forcelist=(429, 500, 502, 503, 504),
+        allowed_methods=None,
+        raise_on_status=False,
+    )
+    return ApiClient(configuration)
+
+
+def namespace() -> str:
+    """The namespace of this pod, of ``INVENTORY_NAMESPACE``, or of the kubeconfig's current context."""
+    if "INVENTORY_NAMESPACE" in os.environ:
+        return os.environ["INVENTORY_NAMESPACE"]
+    if in_cluster():
+        return (SERVICE_ACCOUNT / "namespace").read_text().strip()
+    try:
+        _, current = kubernetes.config.list_kube_config_contexts(os.environ.get("KUBECONFIG"))
+    except kubernetes.config.ConfigException:
+        return "default"
+    return str(current["context"].get("namespace", "default"))
+
+
+@contextmanager
+def plain_errors(doing: str) -> Iterator[None]:
+    """Turns what the client raises into one line that says what to do.
+
+    Raises:
+        ClusterAwayError: if it is worth asking again later (429, 5xx, no connection).
+        InventoryError: for every other refusal.
+    """
+    try:
+        yield
+    except ApiException as error:
+        later = error.status == 429 or error.status >= 500
+        raise (ClusterAwayError if later else InventoryError)(f"cannot {doing}: {explain(error)}") from error
+    except urllib3.exceptions.HTTPError as error:
+        raise ClusterAwayError(
+            f"cannot {doing}: the Kubernetes API cannot be reached or broke off ({type(error).__name__}); "
+            "check the kubeconfig and the network"
+        ) from error
+
+
+def explain(error: ApiException) -> str:
+    """What an answer of the API server means, and what to do about it."""
+    message = _message(error)
+    match error.status:
+        case 401:
+            return "the Kubernetes API does not accept the credentials (401); sign in again or renew the token"
+        case 403:
+            return f"the service account may not do this (403: {message}); apply manifests/ or ask for the right"
+        case 404:
+            return f"the Kubernetes API knows no such thing (404: {message}); is its operator installed?"
+        case status:
+            return f"the Kubernetes API answered {status}: {message}"
+
+
+def _message(error: ApiException) -> str:
+    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
+    found = re.search(r'"message":\s*"((?:[^"\\]|\\.)*)"', body)
+    return (found.group(1) if found else str(error.reason)).replace('\\"', '"')[:300]
+
+
+def patiently(ask: Callable[[], T], away_seconds: float = 900.0, pause_seconds: float = 5.0) -> T:
+    """Asks again while the API is away: a control plane that is being upgraded must not fail a training.
+
+    Args:
+        ask: one request or several; may be made again.
+        away_seconds: give up after this long.
+        pause_seconds: between two tries.
+
+    Raises:
+        ClusterAwayError: if the API stays away.
+        InventoryError: for any other refusal, at once.
+    """
+    deadline = time.monotonic() + away_seconds
+    while True:
+        try:
+            return ask()
+        except ClusterAwayError as error:
+            if time.monotonic() > deadline:
+                raise
+            note(f"{error}; trying again")
+            time.sleep(pause_seconds)
+
+
+class Resource:
+    """One kind of custom object in one namespace, as plain dictionaries."""
+
+    def __init__(self, api: ApiClient, group: str, version: str, plural: str, namespace: str) -> None:
+        self._api = kubernetes.client.CustomObjectsApi(api)
+        self._where = (group, version, namespace, plural)
+        self.name = f"{plural}.{group}"
+        self.namespace = namespace
+
+    def get(self, name: str) -> Object | None:
+        """Reads one object; None when there is none."""
+        with plain_errors(f"read {self.name} {name}"):
+            try:
+                found: Object = self._api.get_namespaced_custom_object(
+                    *self._where, name, _request_timeout=TIMEOUT_SECONDS
+                )
+            except ApiException as error:
+                if error.status == 404 and not _unknown_kind(error):
+                    return None
+                raise
+            return found
+
+    def create(self, body: Object) -> Object | None:
+        """Creates an object; None when one of that name is there already."""
+        with plain_errors(f"create {self.name} {body['metadata']['name']}"):
+            try:
+                made: Object = self._api.create_namespaced_custom_object(
+                    *self._where, body, _request_timeout=TIMEOUT_SECONDS
+                )
+            except ApiException as error:
+                if error.status == 409:
+                    return None
+                raise
+            return made
+
+    def delete(self, name: str, uid: str) -> None:
+        """Deletes one object and then its pods, unless it has been replaced by another of that name meanwhile."""
+        options = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
+        with plain_errors(f"delete {self.name} {name}"):
+            try:
+                self._api.delete_namespaced_custom_object(
+                    *self._where, name, body=options, _request_timeout=TIMEOUT_SECONDS
+                )
+            except ApiException as error:
+                if error.status not in (404, 409):
+                    raise
+
+    def wait(self, name: str, version: str, seconds: float) -> None:
+        """Sleeps until the object changes after ``version``, or until ``seconds`` have passed.
+
+        An alarm clock and nothing more: the caller reads the object again, whatever woke it. So a watch that is
+        dropped, expires (410) or is refused costs a second, never an event.
+        """
+        try:
+            events = kubernetes.watch.Watch().stream(
+                self._api.list_namespaced_custom_object,
+                *self._where,
+                field_selector=f"metadata.name={name}",
+                resource_version=version,
+                timeout_seconds=max(1, round(seconds)),
+                _request_timeout=(TIMEOUT_SECONDS[0], seconds + 10),
+            )
+            next(iter(events), None)
+        except (ApiException, urllib3.exceptions.HTTPError, ValueError):
+            time.sleep(min(1.0, seconds))
+
+
+def _unknown_kind(error: ApiException) -> bool:
+    """Tells "no such kind" (plain text: page not found) from "no object of that name" (a Status with details)."""
+    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
+    return '"details"' not in body
+
+
+def serves(api: ApiClient, group: str, version: str, plural: str) -> bool:
+    """Whether the cluster knows a kind of object, in this very version."""
+    with plain_errors(f"ask which kinds of {group} the cluster knows"):
+        try:
+            found = kubernetes.client.CustomObjectsApi(api).get_api_resources(
+                group, version, _request_timeout=TIMEOUT_SECONDS
+            )
+        except ApiException as error:
+            if error.status == 404:
+                return False
+            raise
+        return any(resource.name == plural for resource in found.resources)
+
+
+def owner_references(api: ApiClient, namespace: str, pod: str | None = None) -> list[Object]:
+    """Who owns this step's pod (the run's Workflow), for whatever the step creates: it goes when the run goes.
+
+    Args:
+        api: the cluster.
+        namespace: the pod's namespace.
+        pod: the pod's name; default the one that Kubeflow Pipelines names in the environment.
+
+    Returns:
+        The owner references, without ``controller`` and ``blockOwnerDeletion``, which need more rights; empty
+        outside a pod.
+    """
+    pod = pod or os.environ.get(POD_NAME_VARIABLE)
+    if not pod:
+        return []
+    with plain_errors(f"read this step's pod {pod}"):
+        found = kubernetes.client.CoreV1Api(api).read_namespaced_pod(pod, namespace, _request_timeout=TIMEOUT_SECONDS)
+    return [
+        {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
+        for owner in found.metadata.owner_references or []
+    ]
+
+
+def dns_name(text: str, limit: int = 45) -> str:
+    """A DNS label from any text: the text itself where it can be one, otherwise a readable part and a hash.
+
+    The limit leaves room for what operators append (``-worker-12``) in the 63 characters of a label.
+    """
+    label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if label == text and len(label) <= limit:
+        return label
+    return f"{label[: limit - 9].strip('-') or 'run'}-{sha256_bytes(text.encode())[:8]}"

@@ -1,0 +1,73 @@
+"""The lease of a run's training: an object in the store that says somebody still waits for the result.
+
+Terminating a run gives a step about one second and deletes nothing, so a job outlives its step. The step that
+launched it renews ``runs/<run_id>/lease.json``; the job's first worker checkpoints and exits when the lease has
+not been renewed for ``STALE_SECONDS``.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from components.common.errors import InventoryError
+from components.common.progress import note
+from components.common.store import Store
+
+RENEW_SECONDS = 30.0
+STALE_SECONDS = 180.0
+ABANDONED_EXIT_CODE = 75
+"""Below 128, so that a PyTorchJob with restart policy ``ExitCode`` does not start the worker again."""
+
+
+def lease_key(run_id: str) -> str:
+    """The key of a run's lease in the store."""
+    return f"runs/{run_id}/lease.json"
+
+
+def renew(store: Store, run_id: str) -> None:
+    """Says that somebody waits for this run, now."""
+    store.put_bytes(lease_key(run_id), json.dumps({"renewed": time.time()}).encode())
+
+
+def age(store: Store, run_id: str) -> float | None:
+    """Seconds since the lease was renewed by the renewer's clock; None when nobody ever took one.
+
+    Raises:
+        InventoryError: if the store cannot be read, which says nothing about the lease.
+    """
+    data = store.get_bytes_or_none(lease_key(run_id))
+    return None if data is None else time.time() - float(json.loads(data)["renewed"])
+
+
+def is_stale(store: Store, run_id: str, stale_seconds: float = STALE_SECONDS) -> bool:
+    """True when there is a lease that nobody renewed for ``stale_seconds``; False while the store does not answer."""
+    try:
+        seconds = age(store, run_id)
+    except InventoryError as error:
+        note(f"lease: {error}")
+        return False
+    return seconds is not None and seconds > stale_seconds
+
+
+@contextmanager
+def held(store: Store, run_id: str, renew_seconds: float = RENEW_SECONDS) -> Iterator[None]:
+    """Renews the lease in the background while the block runs; a store that is away is noted and tried again."""
+    renew(store, run_id)
+    over = threading.Event()
+
+    def keep_renewing() -> None:
+        while not over.wait(renew_seconds):
+            try:
+                renew(store, run_id)
+            except InventoryError as error:
+                note(f"lease: {error}")
+
+    thread = threading.Thread(target=keep_renewing, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(5)

@@ -1,0 +1,73 @@
+"""What every pod that we describe has in common: the restricted Pod Security Standard and the store's secret."""
+
+from typing import Any
+
+Object = dict[str, Any]
+
+USER = 1000
+STORE_FOLDER = "/etc/inventory/store"
+"""Where the store's secret is mounted: ``ca.crt`` of a private authority is read from here."""
+STORE_REQUIRED = ("S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""Keys of the store's secret, and the environment variables that they become."""
+STORE_OPTIONAL = ("AWS_SESSION_TOKEN", "AWS_REGION", "AWS_CA_BUNDLE", "INVENTORY_BUCKET")
+
+WITHOUT_ISTIO = {"sidecar.istio.io/inject": "false"}
+"""As label and as annotation, since versions of Istio differ: a side-car would keep a finished job running."""
+
+
+def store_environment(secret: str) -> list[Object]:
+    """Environment variables by reference to the store's secret; no value ever passes through our hands."""
+    references = [(key, False) for key in STORE_REQUIRED] + [(key, True) for key in STORE_OPTIONAL]
+    return [
+        {
+            "name": key,
+            "valueFrom": {"secretKeyRef": {"name": secret, "key": key, **({"optional": True} if optional else {})}},
+        }
+        for key, optional in references
+    ]
+
+
+def pod_security() -> Object:
+    """A pod's security context under the ``restricted`` Pod Security Standard."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def container_security() -> Object:
+    """A container's security context under the ``restricted`` standard, with a root file system that cannot change."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def worker_volumes(secret: str, shared_memory: str, scratch: str) -> tuple[list[Object], list[Object]]:
+    """Volumes and mounts of a training worker: ``/dev/shm`` in memory, ``/tmp`` to write to, the store's secret.
+
+    Args:
+        secret: the store's secret.
+        shared_memory: size of ``/dev/shm``; the 64 MiB of a container are too little for data loading workers.
+        scratch: largest size of ``/tmp``.
+
+    Returns:
+        Volumes of the pod, volume mounts of the container.
+    """
+    volumes: list[Object] = [
+        {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": shared_memory}},
+        {"name": "scratch", "emptyDir": {"sizeLimit": scratch}},
+        {"name": "store", "secret": {"secretName": secret, "defaultMode": 0o440}},
+    ]
+    mounts: list[Object] = [
+        {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108 - the kernel's own name
+        {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
+        {"name": "store", "mountPath": STORE_FOLDER, "readOnly": True},
+    ]
+    return volumes, mounts

@@ -1,0 +1,473 @@
+"""What the launcher does when the cluster, the network or the step itself fails: always one job or none."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from kubernetes.client import ApiClient
+
+from components.common import kube, lease
+from components.common.errors import InventoryError
+from components.common.store import Store
+from components.train.kube_job import RUN_ANNOTATION, KubeJob
+from components.train.pytorchjob import PYTORCHJOB, pytorchjob
+from tests.cluster.api import Cluster
+from tests.cluster.training_operator import GROUP, JOBS, Operator, wait_until
+from tests.cluster.step import QUICK, ClusterSettings
+
+RUN = "0b1e6a3c-run"
+JOB = f"train-{RUN}"
+STEP_POD = "inventory-abc-train-1"
+
+
+@dataclass
+class Scene:
+    """A cluster with a run's Workflow and step pod, an operator, and steps that can be started and killed."""
+
+    cluster: Cluster
+    api: ApiClient
+    store: Store
+    operator: Operator
+    environment: dict[str, str]
+    folder: Path
+    pending_seconds: float = 15.0
+    attempts: list["Attempt"] = field(default_factory=list)
+
+    def step(self) -> "Attempt":
+        """Starts the step in this process, for scenarios in which it is not killed."""
+        return self._started(Attempt(self))
+
+    def process(self) -> "Process":
+        """Starts the step as a process."""
+        return self._started(Process(self))
+
+    def _started(self, attempt: "Attempt") -> "Attempt":
+        self.attempts.append(attempt)
+        return attempt
+
+    @property
+    def jobs(self) -> int:
+        return len(self.cluster.items(JOBS, GROUP))
+
+    def exists(self) -> bool:
+        return self.operator.job is not None and bool(self.operator.pods)
+
+
+class Attempt:
+    """One attempt of the step, as a thread."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.error: str | None = None
+        owners = kube.patiently(lambda: kube.owner_references(scene.api, "team", STEP_POD), pause_seconds=0.2)
+        body = pytorchjob(JOB, "team", RUN, ["--job", "x"], ClusterSettings(workers=2), owners)
+        outcome = f"runs/{RUN}/train/outcome.json"
+        self.job = KubeJob(
+            scene.api, PYTORCHJOB, body, 2, scene.pending_seconds, lambda: scene.store.exists(outcome), QUICK
+        )
+        self.thread = threading.Thread(target=self._run, args=(scene.store,), daemon=True)
+        self.thread.start()
+
+    def _run(self, store: Store) -> None:
+        try:
+            self.job.run(store)
+        except InventoryError as error:
+            self.error = str(error)
+
+    def verdict(self) -> str:
+        """``trained``, or the one line that the user sees."""
+        self.thread.join(40)
+        assert not self.thread.is_alive(), "the step goes on for ever"
+        return self.error or "trained"
+
+
+class Process(Attempt):
+    """One attempt of the step, as a process."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.log = scene.folder / f"step-{len(scene.attempts)}.log"
+        with self.log.open("wb") as log:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "tests.cluster.step", RUN, str(scene.pending_seconds)],
+                stdout=log,
+                stderr=log,
+                env=scene.environment,
+            )
+
+    def verdict(self) -> str:
+        self.popen.wait(40)
+        lines = self.log.read_text().splitlines()
+        if "verdict: trained" in lines:
+            return "trained"
+        return next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), "\n".join(lines))
+
+    def kill(self) -> None:
+        """kill -9, as by the node."""
+        self.popen.kill()
+        self.popen.wait()
+
+    def terminate(self) -> None:
+        """What Argo does: SIGTERM, and SIGKILL a second later."""
+        self.popen.send_signal(signal.SIGTERM)
+        try:
+            self.popen.wait(1)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+@pytest.fixture
+def scene(
+    cluster: Cluster,
+    api: ApiClient,
+    store: Store,
+    store_environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    workflow = cluster.add({"kind": "Workflow", "metadata": {"name": "inventory-abc"}}, "workflows", "argoproj.io")
+    owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "inventory-abc"}
+    owner["uid"] = workflow["metadata"]["uid"]
+    step = {"kind": "Pod", "metadata": {"name": STEP_POD, "ownerReferences": [{**owner, "controller": True}]}}
+    cluster.add({**step, "spec": {"containers": []}, "status": {"phase": "Running"}}, "pods")
+    environment = {**os.environ, **store_environment, "INVENTORY_BUCKET": store.bucket, "KFP_POD_NAME": STEP_POD}
+    made = Scene(cluster, api, store, Operator(cluster, store, RUN), environment, tmp_path)
+    yield made
+    for attempt in made.attempts:
+        if isinstance(attempt, Process) and attempt.popen.poll() is None:
+            attempt.kill()
+
+
+def happy_path(scene: Scene) -> str:
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    scene.operator.succeed()
+    return step.verdict()
+
+
+def pending_for_ever(scene: Scene) -> str:
+    scene.pending_seconds = 1.0
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.cluster.event(
+        f"{JOB}-worker-0", "FailedScheduling", "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    )
+    return step.verdict()
+
+
+def image_that_cannot_be_pulled(scene: Scene) -> str:
+    scene.pending_seconds = 1.0
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "train:9"'}}
+    for pod in scene.operator.pods:
+        status = {"name": "pytorch", "state": waiting, "restartCount": 0, "ready": False, "image": "", "imageID": ""}
+        scene.operator.phase(pod, "Pending", containerStatuses=[status])
+    return step.verdict()
+
+
+def quota_that_allows_no_pod(scene: Scene) -> str:
+    scene.pending_seconds = 1.0
+    scene.cluster.on_create.clear()
+    step = scene.step()
+    wait_until(lambda: scene.operator.job, "there is a job")
+    scene.cluster.event(JOB, "FailedCreatePod", "exceeded quota: gpus, requested: nvidia.com/gpu=4, limited: 2")
+    scene.operator.created = 1
+    return step.verdict()
+
+
+def one_worker_never_starts(scene: Scene) -> str:
+    scene.pending_seconds = 1.0
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.phase(f"{JOB}-master-0", "Running")
+    return step.verdict()
+
+
+def failed_worker(scene: Scene) -> str:
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    scene.operator.fail(1)
+    return step.verdict()
+
+
+def out_of_memory(scene: Scene) -> str:
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    scene.operator.fail(137, "OOMKilled")
+    return step.verdict()
+
+
+def eviction_and_restart(scene: Scene) -> str:
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    wait_until(lambda: step.job.pods._seen, "the step has seen the pods")
+    scene.operator.phase(f"{JOB}-worker-0", "Failed", reason="Evicted", message="The node was low on memory")
+    time.sleep(0.4)
+    scene.operator.replace(f"{JOB}-worker-0")
+    time.sleep(0.4)
+    scene.operator.start()
+    scene.operator.succeed()
+    return step.verdict()
+
+
+def throttled_and_broken_api(scene: Scene) -> str:
+    for status in (429, 500, 503, 0):
+        scene.cluster.fail(status, "GET", times=2)
+        scene.cluster.fail(status, "WATCH", times=2)
+    scene.cluster.fail(429, "POST", "pytorchjobs")
+    return happy_path(scene)
+
+
+def api_away_for_seconds(scene: Scene) -> str:
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    scene.cluster.fail(0, times=12)
+    scene.operator.succeed()
+    return step.verdict()
+
+
+def answer_of_the_creation_lost(scene: Scene) -> str:
+    scene.cluster.fail(500, "POST", "pytorchjobs", after=True)
+    return happy_path(scene)
+
+
+def watches_dropped_and_expired(scene: Scene) -> str:
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    for number in range(6):
+        scene.cluster.log(f"{JOB}-master-0", f"epoch {number}")
+        time.sleep(0.15)
+        scene.cluster.drop_watches()
+        scene.cluster.expire_watches()
+    scene.operator.succeed()
+    return step.verdict()
+
+
+def terminated_while_pending_and_retried(scene: Scene) -> str:
+    first = scene.process()
+    wait_until(scene.exists, "there is a job")
+    first.terminate()
+    second = scene.process()
+    scene.operator.start()
+    scene.operator.succeed()
+    return second.verdict()
+
+
+def killed_while_running_and_retried(scene: Scene) -> str:
+    first = scene.process()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    first.kill()
+    second = scene.process()
+    wait_until(lambda: lease.age(scene.store, RUN) < 0.5, "the lease is renewed again")
+    scene.operator.succeed()
+    return second.verdict()
+
+
+def killed_before_there_was_a_job_and_retried(scene: Scene) -> str:
+    scene.cluster.fail(429, "POST", "pytorchjobs", times=10_000)
+    first = scene.process()
+    wait_until(lambda: ("POST", f"/apis/kubeflow.org/v1/namespaces/team/{JOBS}") in scene.cluster.requests, "it asks")
+    first.kill()
+    assert scene.jobs == 0
+    scene.cluster.failures.clear()
+    return happy_path(scene)
+
+
+def killed_between_success_and_outcome_and_retried(scene: Scene) -> str:
+    first = scene.process()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    first.kill()
+    scene.operator.succeed()
+    return scene.step().verdict()
+
+
+def terminated_while_running_and_abandoned(scene: Scene) -> str:
+    first = scene.process()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    watch = scene.operator.obey_lease(1.0)
+    time.sleep(1.5)
+    assert watch.is_alive(), "the lease was renewed while the step lived"
+    first.terminate()
+    watch.join(10)
+    assert not watch.is_alive(), "the lease has ended the workers"
+    scene.cluster.remove(JOBS, JOB, GROUP)  # the operator's time to live
+    return "abandoned"
+
+
+def killed_while_pending_and_abandoned(scene: Scene) -> str:
+    first = scene.process()
+    wait_until(scene.exists, "there is a job")
+    first.kill()
+    time.sleep(1.2)
+    scene.operator.start()
+    scene.operator.obey_lease(1.0).join(10)
+    return scene.operator.job["status"]["conditions"][-1]["type"]
+
+
+def abandoned_and_then_retried(scene: Scene) -> str:
+    first = scene.process()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    first.kill()
+    scene.operator.obey_lease(1.0).join(10)
+    second = scene.step()
+    wait_until(lambda: scene.operator.created == 2 and scene.exists(), "there is a new job")
+    scene.operator.start()
+    scene.operator.succeed()
+    return second.verdict()
+
+
+def workers_give_up_just_as_the_step_returns(scene: Scene) -> str:
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    scene.operator.fail(lease.ABANDONED_EXIT_CODE)
+    wait_until(lambda: scene.operator.created == 2 and scene.exists(), "there is a new job")
+    scene.operator.start()
+    scene.operator.succeed()
+    return step.verdict()
+
+
+def retried_while_the_first_attempt_lives(scene: Scene) -> str:
+    first, second = scene.step(), scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    scene.operator.succeed()
+    return first.verdict() + " " + second.verdict()
+
+
+def run_deleted(scene: Scene) -> str:
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    scene.cluster.remove("workflows", "inventory-abc", "argoproj.io")
+    return step.verdict()
+
+
+def success_without_an_outcome(scene: Scene) -> str:
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    scene.operator.condition("Succeeded")
+    return step.verdict()
+
+
+def done_and_removed_before_the_retry(scene: Scene) -> str:
+    scene.operator.outcome()
+    return scene.step().verdict()
+
+
+def job_of_another_run(scene: Scene) -> str:
+    body = pytorchjob(JOB, "team", "another", ["--job", "x"], ClusterSettings(workers=2))
+    assert body["metadata"]["annotations"][RUN_ANNOTATION] == "another"
+    scene.cluster.add(body, JOBS, GROUP)
+    scene.operator.created = 1
+    return scene.step().verdict()
+
+
+def no_right_to_create_jobs(scene: Scene) -> str:
+    scene.cluster.forbidden.add(("create", GROUP, JOBS))
+    return scene.step().verdict()
+
+
+SLOW = (  # a process of its own takes seconds to start; two of its kind run in `make test` too
+    terminated_while_pending_and_retried,
+    killed_before_there_was_a_job_and_retried,
+    killed_between_success_and_outcome_and_retried,
+    killed_while_pending_and_abandoned,
+    abandoned_and_then_retried,
+    api_away_for_seconds,
+)
+SCENARIOS: list[tuple[Callable[[Scene], str], str, int, int]] = [
+    # what happens, the verdict (or its beginning, or a part of it), jobs ever made, jobs left
+    (happy_path, "trained", 1, 1),
+    (pending_for_ever, "FailedScheduling: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu", 1, 0),
+    (image_that_cannot_be_pulled, 'ImagePullBackOff: Back-off pulling image "train:9"', 1, 0),
+    (quota_that_allows_no_pod, "FailedCreatePod: exceeded quota: gpus", 1, 0),
+    (one_worker_never_starts, "training did not start within 1 s", 1, 0),
+    (failed_worker, f"training failed: {JOB}-master-0: exit code 1 (Error)", 1, 1),
+    (out_of_memory, "exit code 137 (OOMKilled); raise cluster.memory", 1, 1),
+    (eviction_and_restart, "trained", 1, 1),
+    (throttled_and_broken_api, "trained", 1, 1),
+    (api_away_for_seconds, "trained", 1, 1),
+    (answer_of_the_creation_lost, "trained", 1, 1),
+    (watches_dropped_and_expired, "trained", 1, 1),
+    (terminated_while_pending_and_retried, "trained", 1, 1),
+    (killed_while_running_and_retried, "trained", 1, 1),
+    (killed_before_there_was_a_job_and_retried, "trained", 1, 1),
+    (killed_between_success_and_outcome_and_retried, "trained", 1, 1),
+    (terminated_while_running_and_abandoned, "abandoned", 1, 0),
+    (killed_while_pending_and_abandoned, "Failed", 1, 1),
+    (abandoned_and_then_retried, "trained", 2, 1),
+    (workers_give_up_just_as_the_step_returns, "trained", 2, 1),
+    (retried_while_the_first_attempt_lives, "trained trained", 1, 1),
+    (run_deleted, "was deleted while it was running", 1, 0),
+    (success_without_an_outcome, "its outcome is not in the object store", 1, 1),
+    (done_and_removed_before_the_retry, "trained", 0, 0),
+    (job_of_another_run, "belongs to another run; delete it first", 1, 1),
+    (no_right_to_create_jobs, "the service account may not do this (403:", 0, 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("happening", "verdict", "made", "left"),
+    [
+        pytest.param(*scenario, id=scenario[0].__name__, marks=[pytest.mark.slow] if scenario[0] in SLOW else [])
+        for scenario in SCENARIOS
+    ],
+)
+def test_there_is_one_job_or_none_and_the_verdict_is_right(
+    scene: Scene, happening: Callable[[Scene], str], verdict: str, made: int, left: int
+) -> None:
+    assert verdict in happening(scene)
+    assert scene.operator.created == made
+    assert scene.jobs == left
+    assert len(scene.operator.pods) <= 2 * left, "no pod outlives its job"
+
+
+def test_the_leading_workers_log_is_the_steps_log_and_no_line_comes_twice(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert watches_dropped_and_expired(scene) == "trained"
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if line.startswith("epoch")] == [f"epoch {number}" for number in range(6)]
+
+
+def test_events_of_waiting_pods_and_restarts_are_told(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.cluster.event(f"{JOB}-worker-0", "FailedScheduling", "0/3 nodes are available")
+    wait_until(lambda: step.job.pods._last_event, "the step has seen the event")
+    scene.operator.start()
+    scene.operator.exit(f"{JOB}-worker-0", 137)
+    wait_until(lambda: step.job.pods._seen[f"{JOB}-worker-0"].exit_code == 137, "the step has seen the worker end")
+    scene.operator.replace(f"{JOB}-worker-0")
+    wait_until(lambda: step.job.pods._seen[f"{JOB}-worker-0"].exit_code is None, "the step has seen the new pod")
+    scene.operator.start()
+    scene.operator.succeed()
+    assert step.verdict() == "trained"
+    printed = capsys.readouterr().out
+    assert printed.count(f"{JOB}-worker-0: FailedScheduling: 0/3 nodes are available") == 1
+    assert f"{JOB}-worker-0 was started again (exit code 137 (Error))" in printed
+
+
+def test_the_job_belongs_to_the_runs_workflow(scene: Scene) -> None:
+    assert happy_path(scene) == "trained"
+    (owner,) = scene.operator.job["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"]) == ("Workflow", "inventory-abc")
+    assert "blockOwnerDeletion" not in owner, "that needs the right to change the Workflow's finalizers"

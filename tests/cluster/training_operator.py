@@ -1,0 +1,143 @@
+"""Plays the training operator and the workers, one deed at a time, as a test tells it."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+
+from components.common import lease
+from components.common.store import Store
+from tests.cluster.api import Cluster, Key, Object, now
+
+GROUP = "kubeflow.org"
+JOBS = "pytorchjobs"
+
+
+def wait_until(true: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+    """Waits for something to become true, and says what did not."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}"
+        time.sleep(0.02)
+
+
+class Operator:
+    """Makes pods for every PyTorchJob, and moves them through their lives."""
+
+    def __init__(self, cluster: Cluster, store: Store, run_id: str) -> None:
+        self.cluster, self.store, self.run_id = cluster, store, run_id
+        self.name = f"train-{run_id}"
+        self.created = 0
+        self.finalizers_only = False
+        cluster.on_create.append(self._created)
+
+    def _created(self, key: Key, job: Object) -> None:
+        if key[1] != JOBS:
+            return
+        self.created += 1
+        specs = job["spec"]["pytorchReplicaSpecs"]
+        for kind, replicas in specs.items():
+            for index in range(replicas["replicas"]):
+                self._make_pod(job, kind.lower(), index, replicas["template"])
+
+    def _make_pod(self, job: Object, role: str, index: int, template: Object) -> None:
+        labels = {
+            **template["metadata"]["labels"],
+            "training.kubeflow.org/job-name": job["metadata"]["name"],
+            "training.kubeflow.org/replica-type": role,
+            "training.kubeflow.org/replica-index": str(index),
+        }
+        if role == "master":
+            labels["training.kubeflow.org/job-role"] = "master"
+        owner = {"apiVersion": job["apiVersion"], "kind": job["kind"], "name": job["metadata"]["name"]}
+        metadata = {
+            "name": f"{job['metadata']['name']}-{role}-{index}",
+            "labels": labels,
+            "ownerReferences": [{**owner, "uid": job["metadata"]["uid"], "controller": True}],
+        }
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        self.cluster.add({**body, "status": {"phase": "Pending"}}, "pods")
+
+    @property
+    def job(self) -> Object | None:
+        return self.cluster.get(JOBS, self.name, GROUP)
+
+    @property
+    def pods(self) -> list[str]:
+        return [pod["metadata"]["name"] for pod in self.cluster.items("pods") if "job-name" in str(pod["metadata"])]
+
+    def condition(self, kind: str, message: str = "") -> None:
+        """Adds a condition to the job's status."""
+        entry = {"type": kind, "status": "True", "reason": f"Job{kind}", "message": message, "lastUpdateTime": now()}
+
+        def change(job: Object) -> None:
+            conditions = [each for each in job.get("status", {}).get("conditions", []) if each["type"] != kind]
+            job["status"] = {"conditions": [*conditions, entry]}
+
+        self.cluster.update(JOBS, self.name, change, GROUP)
+
+    def phase(self, pod: str, phase: str, **status: object) -> None:
+        self.cluster.update("pods", pod, lambda item: item.update(status={"phase": phase, **status}))
+
+    def start(self) -> None:
+        """Every pod runs."""
+        for pod in self.pods:
+            self.phase(pod, "Running", containerStatuses=[container(state={"running": {}})])
+        self.condition("Running")
+
+    def exit(self, pod: str, code: int, reason: str = "Error") -> None:
+        """One pod's container ends."""
+        state = {"terminated": {"exitCode": code, "reason": reason}}
+        self.phase(pod, "Succeeded" if code == 0 else "Failed", containerStatuses=[container(state=state)])
+        self.cluster.log(pod, end=True)
+
+    def replace(self, pod: str) -> None:
+        """A pod that was evicted is made again, under the same name."""
+        old = self.cluster.get("pods", pod)
+        assert old
+        self.cluster.remove("pods", pod)
+        metadata = {key: old["metadata"][key] for key in ("name", "labels", "ownerReferences")}
+        self.cluster.ended_logs.discard(("team", pod))
+        self.cluster.add({**old, "metadata": metadata, "status": {"phase": "Pending"}}, "pods")
+
+    def outcome(self) -> None:
+        """The leading worker writes the outcome."""
+        self.store.put_bytes(f"runs/{self.run_id}/train/outcome.json", json.dumps({"settings": {}}).encode())
+
+    def succeed(self) -> None:
+        """Every worker ends well, after the outcome was written."""
+        self.outcome()
+        for pod in self.pods:
+            self.exit(pod, 0, "Completed")
+        self.condition("Succeeded")
+
+    def fail(self, code: int = 1, reason: str = "Error") -> None:
+        """A worker ends with a code that the operator does not retry."""
+        self.exit(self.pods[0], code, reason)
+        self.condition("Failed", "PyTorchJob is failed because 1 replica(s) failed")
+
+    def obey_lease(self, stale_seconds: float) -> threading.Thread:
+        """Plays the leading worker's watch over the lease, in the background: when it is stale, everybody ends."""
+
+        def watch() -> None:
+            while self.job and not self.cluster.closing:
+                if lease.is_stale(self.store, self.run_id, stale_seconds):
+                    self.fail(lease.ABANDONED_EXIT_CODE)
+                    return
+                time.sleep(0.1)
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        return thread
+
+
+def container(state: Object, restarts: int = 0) -> Object:
+    """A container's status."""
+    return {
+        "name": "pytorch",
+        "state": state,
+        "restartCount": restarts,
+        "ready": "running" in state,
+        "image": "train",
+        "imageID": "",
+    }
