@@ -4,6 +4,7 @@ A step is done when its *completion object*, keyed by the hash of its inputs, ex
 makes a run that was killed go on where it stood, on a laptop and on a cluster.
 """
 
+import errno
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ from components.common.progress import emit, note
 from components.common.store import Store
 
 RUN_ID_VARIABLE = "INVENTORY_RUN_ID"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_step(
@@ -89,3 +91,7 @@ def main_step(work: Callable[[], Any]) -> Any:
         return work()
     except InventoryError as error:
         fail(error)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        fail(InventoryError(f"the disk is full ({error}); free some space, or point TMPDIR to a larger disk"))

@@ -1,6 +1,7 @@
 """Explore: a page that shows what a model will learn from, and what was left out."""
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -193,20 +194,28 @@ def _samples(dataset: DatasetManifest, opened: dict[str, Bins]) -> list[Markup]:
 
 
 def _exclusions(dataset: DatasetManifest, lines: Iterable[bytes]) -> list[Markup]:
-    if not dataset.exclusions:
-        return [paragraph("Nothing: every bin that was selected could be used.")]
-    examples: dict[str, list[dict[str, str]]] = {reason: [] for reason in dataset.exclusions}
+    numbers: Counter[str] = Counter()
+    examples: dict[str, list[dict[str, str]]] = defaultdict(list)
     for line in lines:
         exclusion = json.loads(line)
-        found = examples.setdefault(exclusion["reason"], [])
-        if len(found) < EXAMPLES_PER_REASON:
-            found.append(exclusion)
-    rows = []
-    for reason, number in sorted(dataset.exclusions.items(), key=lambda item: -item[1]):
-        ids = ", ".join(exclusion["id"] for exclusion in examples[reason])
-        detail = next((exclusion["detail"] for exclusion in examples[reason]), "")
-        rows.append([reason, f"{number:,}", f"{ids}: {detail}" if detail else ids])
-    return [
-        table(["reason", "bins", "for example"], rows),
-        paragraph(f"The whole list is the object {dataset.exclusions_key} in the store."),
-    ]
+        reason = exclusion["reason"]
+        numbers[reason] += 1
+        if len(examples[reason]) < EXAMPLES_PER_REASON:
+            examples[reason].append(exclusion)
+
+    def listed(reasons: Iterable[str]) -> Markup:
+        rows = []
+        for reason in reasons:
+            ids = ", ".join(exclusion["id"] for exclusion in examples[reason])
+            rows.append([reason, f"{numbers[reason]:,}", f"{ids}: {examples[reason][0]['detail']}"])
+        return table(["reason", "bins", "for example"], rows)
+
+    ordered = [reason for reason, _ in numbers.most_common()]
+    left_out = [reason for reason in ordered if reason in dataset.exclusions]
+    doubtful = [reason for reason in ordered if reason not in dataset.exclusions]
+    parts = [listed(left_out) if left_out else paragraph("Nothing: every bin that was selected could be used.")]
+    if doubtful:
+        parts += [heading("Kept, although doubtful"), listed(doubtful)]
+    if numbers:
+        parts.append(paragraph(f"The whole list is the object {dataset.exclusions_key} in the store."))
+    return parts

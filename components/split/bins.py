@@ -73,7 +73,7 @@ def collect(
     bins: list[Bin] = []
     exclusions: list[Exclusion] = []
     count_photo = Counter("photos", manifest.selected)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # Pillow's codecs release the interpreter lock
+    with ThreadPoolExecutor() as pool:  # Pillow's codecs release the interpreter lock
         for block in _blocks(store, manifest.blocks, folder):
             images = [memoryview(value.as_buffer()) for value in block.column("image")]
             rows = block.drop_columns("image").to_pylist()

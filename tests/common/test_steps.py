@@ -71,6 +71,19 @@ main_step(work)
     assert ("Traceback" in result.stderr) is traceback
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to write to on this system")
+def test_a_full_disk_is_one_line_too() -> None:
+    code = """
+from pathlib import Path
+from components.common.steps import main_step
+main_step(lambda: Path("/dev/full").write_text("x"))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "error: the disk is full" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_step_ends_when_the_run_that_started_it_is_killed(tmp_path: Path) -> None:
     step = "import time; from components.common.steps import main_step; main_step(lambda: time.sleep(60))"
     run = f"""

@@ -74,6 +74,16 @@ def test_what_was_left_out_is_listed_by_reason_with_examples(explored):
     assert "00909: not a readable JPEG" in text
 
 
+def test_bins_that_were_kept_with_a_doubt_are_listed_apart(store, tmp_path):
+    doubt = {"id": "00003", "reason": "doubtful", "detail": "kept, but the items sum to 9"}
+    bins = pack(store, warehouse(), skipped=[doubt]).model_copy(update={"skipped": {}})
+    write_page(store, bins, split_bins(store, bins, "70/10/20"), tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "Nothing: every bin that was selected could be used." in text
+    assert "Kept, although doubtful" in text
+    assert "00003: kept, but the items sum to 9" in text
+
+
 def test_nothing_left_out_is_said_too(store, tmp_path):
     bins = pack(store, warehouse())
     write_page(store, bins, split_bins(store, bins, "70/10/20"), tmp_path / "page.html")
