@@ -19,8 +19,8 @@ from components.common.store import Store
 from components.train.kube_job import RUN_ANNOTATION, KubeJob
 from components.train.pytorchjob import PYTORCHJOB, pytorchjob
 from tests.cluster.api import Cluster
-from tests.cluster.training_operator import GROUP, JOBS, Operator, wait_until
 from tests.cluster.step import QUICK, ClusterSettings
+from tests.cluster.training_operator import GROUP, JOBS, Operator, wait_until
 
 RUN = "0b1e6a3c-run"
 JOB = f"train-{RUN}"

@@ -1,0 +1,29 @@
+"""What a step's pod needs on a Kubernetes cluster; a run on one machine ignores it."""
+
+from kfp import kubernetes
+from kfp.dsl import PipelineTask
+from kfp.dsl.pipeline_channel import PipelineParameterChannel
+
+from components.common.pods import STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED, USER, WITHOUT_ISTIO
+
+STEP_SECONDS = 2 * 86_400
+"""The longest that a step may take; a training's own limits are in the ``cluster`` parameter."""
+
+
+def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChannel) -> None:
+    """Gives tasks the object store by reference to its secret, and a pod that may run under ``restricted``.
+
+    Args:
+        tasks: of the pipeline that is being described.
+        store_secret: name of the store's secret (manifests/base/store-secret.yaml), or the parameter that holds it.
+    """
+    for task in tasks:
+        kubernetes.use_secret_as_env(task, store_secret, {key: key for key in STORE_REQUIRED})
+        kubernetes.use_secret_as_env(task, store_secret, {key: key for key in STORE_OPTIONAL}, optional=True)
+        kubernetes.use_secret_as_volume(task, store_secret, mount_path=STORE_FOLDER)
+        kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
+        kubernetes.set_image_pull_policy(task, "IfNotPresent")
+        kubernetes.set_timeout(task, STEP_SECONDS)
+        for key, value in WITHOUT_ISTIO.items():
+            kubernetes.add_pod_label(task, key, value)
+            kubernetes.add_pod_annotation(task, key, value)

@@ -1,0 +1,90 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from kfp import dsl
+
+from components.common.errors import InventoryError
+from components.common.pods import STORE_FOLDER
+from pipelines.compiler import check_image, compile_pipeline, images
+from pipelines.platform import on_cluster
+
+DIGEST = "@sha256:" + "0" * 64
+
+
+def small_pipeline(image: str):
+    @dsl.component(base_image=image, packages_to_install=[], install_kfp_package=False)
+    def hello(name: str) -> str:
+        return name
+
+    @dsl.pipeline(name="small")
+    def small(name: str = "you", store_secret: str = "inventory-store") -> None:
+        on_cluster(hello(name=name), store_secret=store_secret)
+
+    return small
+
+
+@pytest.mark.parametrize(
+    ("image", "problem"),
+    [
+        ("ghcr.io/bin-inventory/train:0.1.0", None),
+        (f"ghcr.io/bin-inventory/train{DIGEST}", None),
+        (f"localhost:5000/train:1{DIGEST}", None),
+        ("localhost:5000/train:1", None),
+        ("ghcr.io/bin-inventory/train", "has no tag"),
+        ("localhost:5000/train", "has no tag"),
+        ("train@sha256:12", "has no tag"),
+        ("ghcr.io/bin-inventory/train:latest", "the tag latest moves"),
+    ],
+)
+def test_only_images_that_cannot_change_are_taken(image: str, problem: str | None, tmp_path: Path) -> None:
+    if problem is None:
+        check_image(image)
+        compile_pipeline(tmp_path / "p.yaml", small_pipeline(image))
+        assert images((tmp_path / "p.yaml").read_text()) == [image]
+    else:
+        with pytest.raises(InventoryError, match=problem):
+            compile_pipeline(tmp_path / "p.yaml", small_pipeline(image))
+        assert not (tmp_path / "p.yaml").exists()
+
+
+def test_the_platform_document_gives_steps_the_store_by_reference(tmp_path: Path) -> None:
+    file = compile_pipeline(tmp_path / "p.yaml", small_pipeline("registry/control:1"))
+    _, platform = yaml.safe_load_all(file.read_text())
+    step = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-hello"]
+    required, optional = step["secretAsEnv"]
+    assert {each["envVar"] for each in required["keyToEnv"]} == {
+        "S3_ENDPOINT_URL",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+    }
+    assert not required["optional"]
+    assert optional["optional"]
+    assert required["secretNameParameter"] == {"componentInputParameter": "store_secret"}
+    assert step["secretAsVolume"][0]["mountPath"] == STORE_FOLDER
+    assert step["securityContext"]["runAsNonRoot"] is True
+    assert step["podMetadata"]["labels"]["sidecar.istio.io/inject"] == "false"
+    assert step["podMetadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InventoryError, match=r"cannot write .*; give another --output"):
+        compile_pipeline(tmp_path / "file" / "p.yaml", small_pipeline("registry/control:1"))
+
+
+def test_equal_sources_compile_to_equal_bytes_with_the_given_images(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from pipelines.compiler import compile_pipeline; "
+        "compile_pipeline(Path(sys.argv[1]))"
+    )
+    environment = {**os.environ, "INVENTORY_REGISTRY": "registry.example/team", "INVENTORY_TAG": "1.2"}
+    files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    for seed, file in enumerate(files):
+        command = [sys.executable, "-c", program, str(file)]
+        subprocess.run(command, check=True, env={**environment, "PYTHONHASHSEED": str(seed)})
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert images(files[0].read_text()) == ["registry.example/team/control:1.2", "registry.example/team/train:1.2"]
