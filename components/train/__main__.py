@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.common.errors import InventoryError
+from components.common.lifeline import end_with_run
 from components.common.steps import main_step
 from components.common.store import open_store
 from components.train.job import TrainJob, load_job, read_object
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _main() -> None:
+    end_with_run()
     try:
         main()
     except InventoryError as error:

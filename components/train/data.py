@@ -8,33 +8,24 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from components.common.bundle import InputTransform
-from components.common.dataset import Bins
 from components.common.image import preprocess
-from components.train.sampler import Rows
+from components.train.feeds import Batch
+from components.train.losses import OBJECTIVES
+from components.train.model import BinCounter, ServedCounter
+from components.train.sampler import Plan, Rows
 from components.train.settings import TrainSettings
-from components.train.transforms import Draws, read_training_image
+from components.train.shards import ShardedBins
+from components.train.transforms import augment, epoch_draws, epoch_size, read_training_image
 from components.train.workers import Workers
 
 BATCHES_AHEAD = 2
 IMAGES_PER_TASK = 8
-
-
-class Batch(NamedTuple):
-    """Some bins, on the CPU."""
-
-    images: Tensor
-    """uint8 [N, 3, S, S]."""
-    labels: Tensor
-    """Class index, int64 [N]."""
-    places: Rows
-    """Which of the epoch's places (training) or rows (validation) these are."""
 
 
 def decode_threads(settings: TrainSettings, workers: Workers) -> int:
@@ -45,85 +36,118 @@ def decode_threads(settings: TrainSettings, workers: Workers) -> int:
     return max(1, min(cores, 16)) if workers.device.type == "cuda" else 1
 
 
-def training_batches(
-    bins: Bins, steps: Iterable[Rows], rows: Rows, draws: Draws, settings: TrainSettings, size: int, threads: int
-) -> Iterator[Batch]:
-    """Yields one augmentable batch for each step.
+class ImageFeed:
+    """Training and validation batches of images.
 
     Args:
-        bins: the training split.
-        steps: places of the epoch that come together.
-        rows: place -> row of ``bins``.
-        draws: place -> random draws.
-        settings: the crop and the memory order.
-        size: side of the images in pixels.
-        threads: how many decode.
+        train: the training split.
+        validation: the validation split.
+        settings: augmentation, image size, batch size.
+        workers: whose part of each batch and of the validation split to read.
     """
 
-    def read(place: int) -> Tensor:
-        return read_training_image(bins.image(int(rows[place])), draws[place], settings, size)
+    def __init__(self, train: ShardedBins, validation: ShardedBins, settings: TrainSettings, workers: Workers) -> None:
+        self.train, self.validation, self.settings, self.workers = train, validation, settings, workers
+        self.threads = decode_threads(settings, workers)
 
-    return _stream(steps, read, lambda places: bins.labels[rows[places]], size, settings.channels_last, threads)
+    def __len__(self) -> int:
+        return len(self.train)
 
+    def all_labels(self) -> Rows:
+        """Class of every training bin; reads all shards."""
+        rows = np.arange(len(self.train))
+        self.train.need(rows)
+        return self.train.labels(rows)
 
-def served_batches(
-    bins: Bins, rows: Rows, batch_size: int, transform: InputTransform, threads: int, channels_last: bool = True
-) -> Iterator[Batch]:
-    """Yields bins exactly as the served model will see them.
+    def learner(self, network: BinCounter) -> nn.Module:
+        """What is trained on a batch's inputs."""
+        return network
 
-    Args:
-        bins: any split.
-        rows: which bins, in order.
-        batch_size: images in each batch but the last.
-        transform: of the bundle.
-        threads: how many decode.
-        channels_last: memory order of the batches.
-    """
+    def training_batches(self, plan: Plan, epoch: int) -> Iterator[Batch]:
+        """Yields this worker's part of every step of a plan, cropped and resized."""
+        settings, size = self.settings, epoch_size(self.settings, epoch)
+        draws = epoch_draws(settings.seed, epoch, len(plan.rows))
+        if plan.parts:
+            self.train.need(plan.rows[np.concatenate(plan.parts)])
 
-    def read(row: int) -> Tensor:
-        return torch.from_numpy(preprocess(bins.image(row), transform)).permute(2, 0, 1)
+        def read(place: int) -> Tensor:
+            return read_training_image(self.train.image(int(plan.rows[place])), draws[place], settings, size)
 
-    steps = (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
-    return _stream(steps, read, lambda chosen: bins.labels[chosen], transform.size, channels_last, threads)
+        def begin(places: Rows) -> Batch:
+            labels = torch.from_numpy(self.train.labels(plan.rows[places]))
+            return Batch(self._room(len(places), size), labels, torch.from_numpy(draws[places]))
+
+        return _stream(plan.parts, begin, read, self.threads)
+
+    def augment(self, batch: Batch) -> Tensor:
+        """What is done to a batch's inputs on the training's device."""
+        return augment(batch.inputs, batch.draws, self.settings)
+
+    def validation_batches(self) -> Iterator[Batch]:
+        """Yields this worker's part of the validation split, as the served model will see it."""
+        rows = np.array(self.workers.part(len(self.validation)), dtype=np.int64)
+        self.validation.need(rows)
+        size = max(1, self.settings.batch_size // self.workers.world)
+        steps = [rows[start : start + size] for start in range(0, len(rows), size)]
+        transform = InputTransform(size=self.settings.image_size)
+
+        def read(row: int) -> Tensor:
+            return torch.from_numpy(preprocess(self.validation.image(row), transform)).permute(2, 0, 1)
+
+        def begin(chosen: Rows) -> Batch:
+            labels = torch.from_numpy(self.validation.labels(chosen))
+            return Batch(self._room(len(chosen), transform.size), labels, torch.empty(len(chosen), 0))
+
+        return _stream(steps, begin, read, self.threads)
+
+    def class_logits(self, network: BinCounter, inputs: Tensor) -> Tensor:
+        """Class logits [N, K] of a validation batch's inputs, as served."""
+        objective = OBJECTIVES[self.settings.loss]
+        logits: Tensor = ServedCounter(network, objective.class_logits, self.settings.flip_tta)(inputs)
+        return logits
+
+    def _room(self, images: int, size: int) -> Tensor:
+        order = torch.channels_last if self.settings.channels_last else torch.contiguous_format
+        pinned = self.workers.device.type == "cuda"
+        return torch.empty((images, 3, size, size), dtype=torch.uint8, memory_format=order, pin_memory=pinned)
 
 
 def _stream(
-    steps: Iterable[Rows],
-    read: Callable[[int], Tensor],
-    labels: Callable[[Rows], Rows],
-    size: int,
-    channels_last: bool,
-    threads: int,
+    steps: Iterable[Rows], begin: Callable[[Rows], Batch], read: Callable[[int], Tensor], threads: int
 ) -> Iterator[Batch]:
-    """Reads ``BATCHES_AHEAD`` steps before they are asked for."""
-    order = torch.channels_last if channels_last else torch.contiguous_format
-    pinned = torch.cuda.is_available()
+    """Reads ``BATCHES_AHEAD`` steps before they are asked for.
 
-    def fill(images: Tensor, places: Rows, start: int) -> None:
-        for slot in range(start, min(start + IMAGES_PER_TASK, len(places))):
-            images[slot] = read(int(places[slot]))
+    Args:
+        steps: the numbers of the images that come together.
+        begin: makes a batch whose inputs are still to be filled.
+        read: one image, by its number.
+        threads: how many read.
+    """
 
-    def begin(places: Rows) -> tuple[Batch, list[Future[None]]]:
-        images = torch.empty((len(places), 3, size, size), dtype=torch.uint8, memory_format=order, pin_memory=pinned)
-        tasks = [pool.submit(fill, images, places, start) for start in range(0, len(places), IMAGES_PER_TASK)]
-        return Batch(images, torch.from_numpy(np.ascontiguousarray(labels(places))), places), tasks
+    def fill(images: Tensor, numbers: Rows, start: int) -> None:
+        for slot in range(start, min(start + IMAGES_PER_TASK, len(numbers))):
+            images[slot] = read(int(numbers[slot]))
+
+    def submit(numbers: Rows) -> tuple[Batch, list[Future[None]]]:
+        batch = begin(numbers)
+        starts = range(0, len(numbers), IMAGES_PER_TASK)
+        return batch, [pool.submit(fill, batch.inputs, numbers, start) for start in starts]
 
     # a decoding thread must not open a second team of compute threads beside the training's
     with ThreadPoolExecutor(threads, "decode", initializer=torch.set_num_threads, initargs=(1,)) as pool:
         ahead: deque[tuple[Batch, list[Future[None]]]] = deque()
         try:
-            for places in steps:
-                ahead.append(begin(places))
+            for numbers in steps:
+                ahead.append(submit(numbers))
                 if len(ahead) > BATCHES_AHEAD:
-                    yield _finish(ahead.popleft())
+                    yield _finish(*ahead.popleft())
             while ahead:
-                yield _finish(ahead.popleft())
+                yield _finish(*ahead.popleft())
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _finish(begun: tuple[Batch, list[Future[None]]]) -> Batch:
-    batch, tasks = begun
+def _finish(batch: Batch, tasks: list[Future[None]]) -> Batch:
     for task in tasks:
         task.result()
     return batch

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from components.common import bundle as bundles
 from components.common.bundle import Bundle, InputTransform
-from components.common.dataset import Bins, DatasetManifest
+from components.common.dataset import DatasetManifest
 from components.common.image import preprocess
 from components.train.losses import OBJECTIVES
 from components.train.model import BinCounter, ServedCounter
 from components.train.settings import TrainSettings
+from components.train.shards import ShardedBins
 
 CHECKED_IMAGES = 16
 TOLERANCE = 2e-3
@@ -45,7 +46,7 @@ def export_bundle(
     network: BinCounter,
     settings: TrainSettings,
     dataset: DatasetManifest,
-    validation: Bins,
+    validation: ShardedBins,
     folder: Path,
     version: str,
     metrics: dict[str, Any],
@@ -67,8 +68,9 @@ def export_bundle(
         RuntimeError: if ONNX Runtime does not answer what torch answers.
     """
     transform = InputTransform(size=settings.image_size)
-    rows = range(min(CHECKED_IMAGES, len(validation)))
-    photos = np.stack([preprocess(validation.image(row), transform) for row in rows])
+    rows = np.arange(min(CHECKED_IMAGES, len(validation)))
+    validation.need(rows)
+    photos = np.stack([preprocess(validation.image(int(row)), transform) for row in rows])
     served = ServedCounter(network, OBJECTIVES[settings.loss].class_logits, settings.flip_tta)
     write_onnx(served, photos, folder / bundles.ONNX_FILE)
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}

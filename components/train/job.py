@@ -35,6 +35,11 @@ class TrainJob(BaseModel):
         return f"{self.output}/train/outcome.json"
 
     @property
+    def checkpoints_key(self) -> str:
+        """Store prefix of the checkpoints."""
+        return f"{self.output}/train/checkpoints"
+
+    @property
     def job_key(self) -> str:
         """Store key of this description."""
         return f"{self.output}/train/job.json"

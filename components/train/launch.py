@@ -10,6 +10,8 @@ from components.common.errors import InventoryError
 from components.common.store import Store
 from components.train.job import TrainJob
 
+SIGNAL_BASE = 128
+"""A process that ended by signal N has exit code 128 + N, which operators start again."""
 ERROR_FILE_VARIABLE = "INVENTORY_TRAIN_ERROR"
 """Names the file in which a worker leaves the one line of a user's mistake."""
 
@@ -22,6 +24,7 @@ class Launcher(Protocol):
 
         Raises:
             InventoryError: if they fail for a reason that the user can mend.
+            SystemExit: with 128 + N when they were ended by signal N; a new start goes on from their checkpoint.
         """
 
 
@@ -31,6 +34,7 @@ class LocalLauncher:
     def run(self, job: TrainJob, store: Store) -> None:
         """See ``Launcher``."""
         # here, since who only describes jobs (the control image) has no torch
+        from torch.distributed.elastic.multiprocessing.api import SignalException
         from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
         from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -54,8 +58,12 @@ class LocalLauncher:
                 if error.exists():
                     raise InventoryError(error.read_text()) from failed
                 rank, failure = failed.get_first_failure()
+                if failure.exitcode > SIGNAL_BASE:  # the workers were told to end, and wrote their checkpoint
+                    sys.exit(failure.exitcode)
                 raise InventoryError(
                     f"training worker {rank} ended with exit code {failure.exitcode}; its own output is above"
                 ) from failed
+            except SignalException as ended:
+                sys.exit(SIGNAL_BASE + int(ended.sigval))
             finally:
                 del os.environ[ERROR_FILE_VARIABLE]

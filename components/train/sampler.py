@@ -6,15 +6,24 @@ of a host divide each piece. With one host the shuffle is over the whole split.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.errors import InventoryError
 from components.train.settings import TrainSettings
 from components.train.workers import Workers
 
 Rows = NDArray[np.int64]
+
+
+class Layout(NamedTuple):
+    """One attempt at an epoch: over how many hosts it was spread, and how many of its steps were taken."""
+
+    hosts: int
+    done: int
 
 
 class Plan(NamedTuple):
@@ -26,23 +35,41 @@ class Plan(NamedTuple):
     """The places that this worker trains on in each step."""
     sizes: list[int]
     """How many images all workers together train on in each step."""
+    earlier: list[Layout]
+    """Attempts at this epoch that are over."""
+    skipped: int
+    """Steps of the current attempt that were taken before ``parts``."""
 
 
-def plan_epoch(labels: Rows, settings: TrainSettings, epoch: int, workers: Workers) -> Plan:
-    """Plans an epoch for one worker.
+def plan_epoch(
+    rows: Rows, settings: TrainSettings, epoch: int, workers: Workers, layouts: Sequence[Layout] = ()
+) -> Plan:
+    """Plans what is left of an epoch for one worker.
 
     Args:
-        labels: class of every row of the training split.
+        rows: the rows that the epoch shows, by place.
         settings: ``batch_size`` and ``seed``.
         epoch: from 0.
         workers: which worker asks.
+        layouts: interrupted attempts. With as many hosts as in the last one, its plan goes on unchanged; with
+            another number, the places not shown yet are spread anew over the steps that are left.
+
+    Raises:
+        InventoryError: if a worker would have nothing to do in some step.
     """
-    rows = epoch_rows(labels, settings.seed, epoch, balanced=False)
-    steps = steps_in_epoch(len(rows), settings.batch_size)
-    left = np.arange(len(rows))
+    earlier, skipped = list(layouts), 0
+    if earlier and earlier[-1].hosts == workers.hosts:
+        skipped = earlier.pop().done
+    left, steps = remaining(len(rows), settings.batch_size, earlier, settings.seed, epoch)
     hosts = [pieces(left, steps, workers.hosts, host, settings.seed, epoch) for host in range(workers.hosts)]
+    if min(len(piece) for pieces_of_host in hosts for piece in pieces_of_host) < workers.local_world:
+        raise InventoryError(
+            f"batch_size {settings.batch_size} over {workers.world} workers leaves a worker without an image in some "
+            "step; raise it or use fewer workers"
+        )
     parts = [part(piece, workers.local_rank, workers.local_world) for piece in hosts[workers.host]]
-    return Plan(rows, parts, [sum(map(len, step)) for step in zip(*hosts, strict=True)])
+    sizes = [sum(map(len, step)) for step in zip(*hosts, strict=True)]
+    return Plan(rows, parts[skipped:], sizes[skipped:], earlier, skipped)
 
 
 def steps_in_epoch(bins: int, batch_size: int) -> int:
@@ -50,21 +77,17 @@ def steps_in_epoch(bins: int, batch_size: int) -> int:
     return math.ceil(bins / batch_size)
 
 
-def epoch_rows(labels: Rows, seed: int, epoch: int, balanced: bool) -> Rows:
-    """The rows that an epoch shows, ascending, before they are shuffled.
+def balanced_rows(labels: Rows, seed: int, epoch: int) -> Rows:
+    """Rows drawn with replacement so that every class comes equally often, ascending.
 
     Args:
         labels: class of every row.
         seed: of the training.
         epoch: from 0.
-        balanced: draw as many rows, with replacement, so that every class comes equally often; otherwise every row
-            comes exactly once.
 
     Returns:
         Row numbers [len(labels)].
     """
-    if not balanced:
-        return np.arange(len(labels))
     per_class = np.bincount(labels)
     weight = 1.0 / per_class[labels]
     random = np.random.default_rng([seed, epoch, 1])
@@ -96,23 +119,27 @@ def part(piece: Rows, rank: int, ranks: int) -> Rows:
     return piece[len(piece) * rank // ranks : len(piece) * (rank + 1) // ranks]
 
 
-def remaining(bins: int, batch_size: int, layouts: list[tuple[int, int]], seed: int, epoch: int) -> Rows:
-    """Positions not shown yet, after a history of interrupted attempts at this epoch.
+def remaining(bins: int, batch_size: int, layouts: Sequence[Layout], seed: int, epoch: int) -> tuple[Rows, int]:
+    """What is left of an epoch after interrupted attempts.
 
     Args:
-        bins: how many positions the epoch has.
+        bins: how many places the epoch has.
         batch_size: over all workers.
-        layouts: ``(hosts, steps done)`` of each attempt, in order.
+        layouts: the attempts, in order.
         seed: of the training.
         epoch: from 0.
 
     Returns:
-        Ascending positions.
+        The places not shown yet, ascending, and the steps that are left for them.
     """
     left, steps = np.arange(bins), steps_in_epoch(bins, batch_size)
-    for hosts, done in layouts:
-        shown = [piece for host in range(hosts) for piece in pieces(left, steps, hosts, host, seed, epoch)[:done]]
+    for layout in layouts:
+        shown = [
+            piece
+            for host in range(layout.hosts)
+            for piece in pieces(left, steps, layout.hosts, host, seed, epoch)[: layout.done]
+        ]
         if shown:
             left = np.setdiff1d(left, np.concatenate(shown), assume_unique=True)
-        steps -= done
-    return left
+        steps -= layout.done
+    return left, steps

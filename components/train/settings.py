@@ -49,6 +49,11 @@ class TrainSettings(BaseModel):
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="each layer towards the input learns at this share of the next one's rate"
     )
+    ema_decay: float = Field(
+        0.0, ge=0, lt=1, description="serve an exponential moving average of the weights, with this decay; 0 does not"
+    )
+    accumulate: int = Field(1, ge=1, le=1_024, description="compute each batch in this many pieces, to save memory")
+    patience: int = Field(0, ge=0, description="stop after this many epochs without a better one; 0 does not stop")
     clip_norm: float = Field(0.0, ge=0, description="largest norm of the gradient; 0 does not clip")
 
     # the images
@@ -65,7 +70,14 @@ class TrainSettings(BaseModel):
     colour_jitter: float = Field(
         0.2, ge=0, lt=1, description="largest relative change of brightness, contrast and saturation"
     )
+    start_size: int = Field(
+        0, ge=0, le=1_024, description="image size of the first epoch, growing to image_size; 0 starts with that"
+    )
     random_erase: float = Field(0.0, ge=0, le=1, description="probability that a rectangle is blanked")
+
+    mixup: float = Field(0.0, ge=0, le=10, description="alpha of the Beta distribution that blends pairs; 0 does not")
+    cutmix: float = Field(0.0, ge=0, le=10, description="the same for pasting a rectangle of one image into another")
+    balanced: bool = Field(False, description="draw every count equally often, with replacement")
 
     # the loss
     loss: Literal["cross_entropy", "soft_ordinal", "coral", "corn"] = Field(
@@ -84,10 +96,21 @@ class TrainSettings(BaseModel):
 
     # the machine
     seed: int = Field(0, ge=0, le=2**31 - 1, description="equal seeds give equal trainings")
+    checkpoint_seconds: float = Field(
+        120.0, ge=0, description="a checkpoint at the first step after this time; 0 only at steps"
+    )
+    checkpoint_steps: int = Field(0, ge=0, description="a checkpoint after so many optimiser steps; 0 only by time")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the processor computes it natively"
     )
     channels_last: bool = Field(True, description="memory order of the images; faster in convolutions")
+    compile: bool = Field(False, description="torch.compile the network; needs a C++ compiler")
+    cache_features: bool = Field(
+        True, description="with a frozen backbone, compute the features of image and mirror image once and keep them"
+    )
+    shard_cache_gib: float = Field(
+        0.0, ge=0, description="room for shards on the local disk, in GiB; 0 does not limit it"
+    )
     processes: int = Field(1, ge=1, le=64, description="worker processes per host")
     threads: int = Field(0, ge=0, le=256, description="compute threads per process; 0 shares the cores")
     decode_threads: int = Field(0, ge=0, le=64, description="image decoding threads per process; 0 chooses")
@@ -99,6 +122,22 @@ class TrainSettings(BaseModel):
                 f"batch_size {self.batch_size} leaves fewer than 2 images to each of {self.processes} processes"
             )
         return self
+
+
+MACHINE_OPTIONS = frozenset(
+    {
+        "processes",
+        "threads",
+        "decode_threads",
+        "compile",
+        "channels_last",
+        "checkpoint_seconds",
+        "checkpoint_steps",
+        "shard_cache_gib",
+        "cache_features",
+    }
+)
+"""Options that say how a training is computed, not what it is; a checkpoint fits whatever they are."""
 
 
 def allowed(field: FieldInfo) -> str:

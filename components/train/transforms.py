@@ -31,6 +31,19 @@ def epoch_draws(seed: int, epoch: int, bins: int) -> Draws:
     return np.random.default_rng([seed, epoch, 3]).random((bins, DRAWS), dtype=np.float32)
 
 
+def epoch_size(settings: TrainSettings, epoch: int) -> int:
+    """Image size of an epoch (from 0).
+
+    It grows from ``start_size`` to ``image_size`` over the first three quarters of the training, in steps of 16 pixels
+    (progressive resizing: Howard, 2018).
+    """
+    growing = max(1, round(settings.epochs * 0.75))
+    if not settings.start_size or epoch >= growing:
+        return settings.image_size
+    size = settings.start_size + (settings.image_size - settings.start_size) * epoch / growing
+    return min(settings.image_size, max(16, 16 * round(size / 16)))
+
+
 def decode_rgb(data: memoryview) -> Tensor:
     """Decodes a stored photo to uint8 [3, H, W].
 

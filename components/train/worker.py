@@ -4,21 +4,34 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from components.common import bundle as bundles
-from components.common.dataset import DatasetManifest, open_split
+from components.common.dataset import DatasetManifest
+from components.common.errors import InventoryError
+from components.common.progress import note
 from components.common.store import Store
+from components.train.checkpoint import Checkpoints
+from components.train.data import ImageFeed
 from components.train.export import export_bundle
+from components.train.hooks import Hook
 from components.train.job import TrainJob
-from components.train.loop import Task, best_epoch, fit
+from components.train.loop import fit
 from components.train.model import BinCounter, make_backbone, make_network
-from components.train.settings import TrainSettings
+from components.train.settings import MACHINE_OPTIONS, TrainSettings
+from components.train.shards import ShardedBins
+from components.train.state import State, best_epoch
+from components.train.steps import Task
+from components.train.stopping import Signals
 from components.train.weights import find_weights, load_backbone, read_state
 from components.train.workers import Workers, join
+
+WRITE_PAUSES = (1, 2, 4, 8)
+"""Seconds between the tries to write the result."""
 
 
 def build_network(settings: TrainSettings, classes: int, store: Store) -> tuple[BinCounter, str | None]:
@@ -38,33 +51,42 @@ def build_network(settings: TrainSettings, classes: int, store: Store) -> tuple[
     return make_network(settings, backbone, classes), file.sha256 if file else None
 
 
-def run_job(job: TrainJob, store: Store) -> dict[str, Any]:
+def run_job(job: TrainJob, store: Store, hooks: Sequence[Hook] = ()) -> dict[str, Any]:
     """Trains as one worker among those that the launcher started; the leading one writes bundle and outcome.
+
+    Args:
+        job: what to train.
+        store: holds the dataset, gets checkpoints, bundle and outcome.
+        hooks: watch the training.
 
     Returns:
         The outcome: ``run_id``, ``bundle_key``, ``uri``, ``dataset_id``, ``validation`` (of the chosen epoch),
-        ``history``, ``settings`` and ``seconds``.
+        ``history``, ``settings``, ``intervals`` (start and end of each run, Unix time) and ``seconds`` (their sum).
+
+    Raises:
+        InventoryError: for an empty split, an unknown backbone, or weights that cannot be had or do not fit.
+        Interrupted: after SIGTERM or a stale lease; the checkpoint is written.
     """
-    started = time.time()
-    with join() as workers:
+    signals = Signals()
+    with signals.listening(), signals.watching_lease(store, job.run_id), join() as workers:
         torch.set_num_threads(compute_threads(job.settings, workers))
         dataset = DatasetManifest.model_validate_json(store.get_bytes(job.dataset_key))
-        validation = open_split(store, dataset, "validation")
+        if done := _finished(job, dataset, store):
+            return done
         network, weights_sha256 = build_network(job.settings, len(dataset.counts), store)
-        task = Task(job.settings, workers, open_split(store, dataset, "train"), validation, dataset.counts)
-        state = fit(network.to(workers.device), task)
-        best = best_epoch(state.history, job.settings.select_by)
-        outcome: dict[str, Any] = {
-            "run_id": job.run_id,
-            "bundle_key": job.bundle_key,
-            "uri": store.uri(job.bundle_key),
-            "dataset_id": dataset.dataset_id,
-            "validation": {
-                name.removeprefix("validation_"): value for name, value in best.items() if "validation_" in name
-            },
-            "history": state.history,
-            "settings": job.settings.model_dump(),
-        }
+        train, validation = (_bins(store, dataset, name, job.settings) for name in ("train", "validation"))
+        network = network.to(workers.device)
+        task = Task(
+            job.settings,
+            workers,
+            ImageFeed(train, validation, job.settings, workers),
+            dataset.counts,
+            hooks,
+            Checkpoints(store, job.checkpoints_key, identity(job.settings, dataset, weights_sha256)),
+            signals,
+        )
+        state = fit(network, task)
+        outcome = describe(job, dataset, state, store)
         if workers.leads:
             network = network.cpu()
             network.load_state_dict(state.best)
@@ -79,10 +101,62 @@ def run_job(job: TrainJob, store: Store) -> dict[str, Any]:
                     outcome["validation"],
                     weights_sha256,
                 )
-                bundles.upload(store, Path(folder), job.bundle_key)
-            outcome["seconds"] = round(time.time() - started, 3)
-            store.put_bytes(job.outcome_key, json.dumps(outcome, indent=1).encode())
+                _insist(lambda: bundles.upload(store, Path(folder), job.bundle_key))
+            _insist(lambda: store.put_bytes(job.outcome_key, json.dumps(outcome, indent=1).encode()))
     return outcome
+
+
+def describe(job: TrainJob, dataset: DatasetManifest, state: State, store: Store) -> dict[str, Any]:
+    """The outcome of a finished training."""
+    best = best_epoch(state.history, job.settings.select_by)
+    prefix = "validation_"
+    return {
+        "run_id": job.run_id,
+        "bundle_key": job.bundle_key,
+        "uri": store.uri(job.bundle_key),
+        "dataset_id": dataset.dataset_id,
+        "validation": {name.removeprefix(prefix): value for name, value in best.items() if name.startswith(prefix)},
+        "history": state.history,
+        "settings": job.settings.model_dump(),
+        "intervals": state.intervals,
+        "seconds": round(sum(end - start for start, end in state.intervals), 3),
+    }
+
+
+def identity(settings: TrainSettings, dataset: DatasetManifest, weights_sha256: str | None) -> dict[str, Any]:
+    """What decides a training's numbers; a checkpoint with another identity is not continued."""
+    return {
+        "dataset_id": dataset.dataset_id,
+        "weights_sha256": weights_sha256,
+        **settings.model_dump(exclude=set(MACHINE_OPTIONS | {"weights"})),
+    }
+
+
+def _finished(job: TrainJob, dataset: DatasetManifest, store: Store) -> dict[str, Any] | None:
+    """The outcome of an earlier attempt that was only not noticed, such as when the launcher was killed."""
+    data = store.get_bytes_or_none(job.outcome_key)
+    outcome: dict[str, Any] | None = json.loads(data) if data else None
+    if outcome and outcome["settings"] == job.settings.model_dump() and outcome["dataset_id"] == dataset.dataset_id:
+        return outcome
+    return None
+
+
+def _bins(store: Store, dataset: DatasetManifest, name: str, settings: TrainSettings) -> ShardedBins:
+    limit = int(settings.shard_cache_gib * 2**30) or None
+    return ShardedBins(store, dataset.split(name), limit)
+
+
+def _insist(write: Callable[[], object]) -> None:
+    """Tries a write to the store that has all the training's work in it several times."""
+    for pause in WRITE_PAUSES:
+        try:
+            write()
+        except InventoryError as error:
+            note(f"writing the result failed, trying again in {pause} s: {error}")
+            time.sleep(pause)
+        else:
+            return
+    write()
 
 
 def compute_threads(settings: TrainSettings, workers: Workers) -> int:

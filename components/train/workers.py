@@ -49,14 +49,6 @@ class Workers:
             dist.all_reduce(values)
         return values
 
-    def share(self, value: object) -> object:
-        """Gives everybody the leading worker's value."""
-        if self.world == 1:
-            return value
-        box = [value]
-        dist.broadcast_object_list(box, src=0)
-        return box[0]
-
     def part(self, rows: int) -> range:
         """This worker's contiguous part of ``rows`` rows: every row belongs to exactly one worker."""
         return range(rows * self.rank // self.world, rows * (self.rank + 1) // self.world)

@@ -1,0 +1,134 @@
+"""Checkpoints in the object store: whole or not at all, verified, and only used for the training they belong to.
+
+``index.json`` lists the checkpoints, newest first, and is written after them; the newest two are kept, so that a
+damaged one costs only the steps since the one before. The weights of the best epoch are an object of their own.
+"""
+
+import io
+import json
+from typing import Any
+
+import torch
+
+from components.common.errors import InventoryError
+from components.common.files import sha256_bytes
+from components.common.progress import note
+from components.common.store import Store
+
+FORMAT = "inventory-checkpoint/1"
+KEPT = 2
+
+
+def pack(content: dict[str, Any]) -> bytes:
+    """Serialises tensors and plain values."""
+    out = io.BytesIO()
+    torch.save(content, out)
+    return out.getvalue()
+
+
+def unpack(data: bytes) -> dict[str, Any]:
+    """Reads what ``pack`` wrote; never runs code."""
+    content: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return content
+
+
+class Checkpoints:
+    """The checkpoints of one job.
+
+    Args:
+        store: where they lie.
+        prefix: of their keys.
+        identity: what a checkpoint must have been made for, JSON-serialisable.
+    """
+
+    def __init__(self, store: Store, prefix: str, identity: dict[str, Any]) -> None:
+        self.store, self.prefix, self.identity = store, prefix, identity
+        self._entries: list[dict[str, Any]] | None = None
+
+    @property
+    def _index_key(self) -> str:
+        return f"{self.prefix}/index.json"
+
+    def entries(self) -> list[dict[str, Any]]:
+        """What the index lists, newest first: ``key``, ``sha256``, ``steps`` and ``best`` of each checkpoint."""
+        if self._entries is None:
+            data = self.store.get_bytes_or_none(self._index_key)
+            self._entries = json.loads(data) if data else []
+        return self._entries
+
+    def write(self, content: dict[str, Any], steps: int, best: tuple[int, dict[str, torch.Tensor]] | None) -> bool:
+        """Stores a checkpoint; when the store refuses, says so, and what was there before stays.
+
+        Args:
+            content: tensors and plain values.
+            steps: optimiser steps taken, which names it.
+            best: the epoch that validated best so far and its weights; stored once.
+
+        Returns:
+            Whether it was stored.
+        """
+        try:
+            old = [known for known in self.entries() if known["steps"] != steps]
+            entry: dict[str, Any] = {"best": self._put_best(*best) if best else None}
+            data = pack({"format": FORMAT, "identity": self.identity, "content": content, **entry})
+            entry |= {"key": f"{self.prefix}/{steps:08d}.pt", "sha256": sha256_bytes(data), "steps": steps}
+            kept = [entry, *old[: KEPT - 1]]
+            self.store.put_bytes(entry["key"], data)
+            self.store.put_bytes(self._index_key, json.dumps(kept, indent=1).encode())
+        except InventoryError as error:
+            note(f"the checkpoint of step {steps} was not stored, training goes on: {error}")
+            return False
+        self._entries = kept
+        for key in _keys(old) - _keys(kept):
+            self._discard(key)
+        return True
+
+    def _put_best(self, epoch: int, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+        for known in self.entries():
+            if known["best"] and known["best"]["epoch"] == epoch:
+                stored: dict[str, Any] = known["best"]
+                return stored
+        data = pack(tensors)
+        key = f"{self.prefix}/best-{epoch:05d}.pt"
+        self.store.put_bytes(key, data)
+        return {"key": key, "sha256": sha256_bytes(data), "epoch": epoch}
+
+    def _discard(self, key: str) -> None:
+        try:
+            self.store.delete(key)
+        except InventoryError as error:
+            note(f"an old checkpoint stays in the store: {error}")
+
+    def read_newest(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
+        """Returns content and best weights of the newest checkpoint that is intact and belongs to this training.
+
+        What is wrong with the ones passed over is said in a note. Nothing writes while workers resume, so all of them
+        find the same one.
+        """
+        for entry in self.entries():
+            try:
+                packed = unpack(self._verified(entry))
+                if packed.get("format") != FORMAT or packed["identity"] != self.identity:
+                    raise InventoryError(f"is of another training ({self._difference(packed.get('identity', {}))})")
+                best = unpack(self._verified(packed["best"])) if packed["best"] else {}
+            except InventoryError as error:
+                note(f"checkpoint {entry['key']} is not used: {error}")
+            else:
+                content: dict[str, Any] = packed["content"]
+                return content, best
+        return None
+
+    def _verified(self, entry: dict[str, Any]) -> bytes:
+        data = self.store.get_bytes(entry["key"])
+        if sha256_bytes(data) != entry["sha256"]:
+            raise InventoryError("it is damaged (sha256 differs)")
+        return data
+
+    def _difference(self, other: dict[str, Any]) -> str:
+        names = [name for name in self.identity if other.get(name) != self.identity[name]]
+        return ", ".join(f"{name} {other.get(name)!r}, here {self.identity[name]!r}" for name in names[:3])
+
+
+def _keys(entries: list[dict[str, Any]]) -> set[str]:
+    """Every object that these checkpoints consist of."""
+    return {part["key"] for entry in entries for part in (entry, entry["best"]) if part}

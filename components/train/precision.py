@@ -1,0 +1,28 @@
+"""The precision in which the network is computed."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+from components.train.settings import TrainSettings
+
+
+def uses_bf16(settings: TrainSettings, device: torch.device) -> bool:
+    """Says whether to compute in bfloat16: when asked, or when the processor does it natively."""
+    if settings.precision != "auto":
+        return settings.precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities()
+    return any(bool(able.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def autocast(settings: TrainSettings, device: torch.device) -> AbstractContextManager[Any]:
+    """Computes the block in the chosen precision; weights and optimiser stay in float32.
+
+    Gradients need no scaler: bfloat16 has the range of float32.
+    """
+    if uses_bf16(settings, device):
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()

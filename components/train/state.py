@@ -1,0 +1,86 @@
+"""What changes while a network trains, and a checkpoint of it."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from components.train.average import Average
+from components.train.metrics import Totals
+from components.train.model import BinCounter
+from components.train.sampler import Layout
+from components.train.workers import Workers
+
+
+@dataclass
+class State:
+    """Everything that changes while a network trains; a checkpoint is all of it."""
+
+    network: BinCounter
+    optimizer: torch.optim.Optimizer
+    average: Average | None
+    totals: Totals
+    """Sums over this worker's part of the epoch so far."""
+    epoch: int = 0
+    """The epoch being trained, from 0."""
+    steps: int = 0
+    """Optimiser steps taken in the whole training."""
+    layouts: list[Layout] = field(default_factory=list)
+    """Interrupted attempts at this epoch."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """One record per finished epoch."""
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """The tensors to serve, after the best epoch, on the CPU."""
+    intervals: list[list[float]] = field(default_factory=list)
+    """Start and end (Unix time) of each run of this training, as far as checkpoints know."""
+
+    @property
+    def served(self) -> BinCounter:
+        """The network that is validated and exported."""
+        return self.average.network if self.average else self.network
+
+    def content(self, totals: Tensor) -> dict[str, Any]:
+        """What a checkpoint holds.
+
+        Args:
+            totals: the sums of every worker [workers, sums].
+        """
+        self.intervals[-1][1] = time.time()
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.network.state_dict() if self.average else {},
+            "totals": totals,
+            "epoch": self.epoch,
+            "steps": self.steps,
+            "layouts": [list(layout) for layout in self.layouts],
+            "history": self.history,
+            "intervals": self.intervals,
+        }
+
+    def restore(self, content: dict[str, Any], best: dict[str, Tensor], workers: Workers) -> None:
+        """Becomes what ``content`` of a checkpoint was; random draws need no state, they depend on the position."""
+        self.network.load_state_dict(content["network"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        if self.average:
+            self.average.network.load_state_dict(content["average"])
+        self.epoch, self.steps, self.best = content["epoch"], content["steps"], best
+        self.layouts = [Layout(*layout) for layout in content["layouts"]]
+        self.history, self.intervals = content["history"], content["intervals"]
+        totals = content["totals"].to(workers.device)
+        if len(totals) == workers.world:
+            self.totals.sums = totals[workers.rank].clone()
+        elif workers.leads:
+            self.totals.sums = totals.sum(0)
+
+
+def best_epoch(history: list[dict[str, Any]], select_by: str) -> dict[str, Any]:
+    """The record of the epoch that validates best; among equals the one with the lower loss, then the earlier."""
+
+    def rank(record: dict[str, Any]) -> tuple[float, float]:
+        value = record[f"validation_{select_by}"]
+        return (-value if select_by == "accuracy" else value), record["validation_loss"]
+
+    return min(history, key=rank)
