@@ -8,6 +8,7 @@ the operators' published schemas where those lie beside the checkout. A test pla
 """
 
 import copy
+import functools
 import json
 import re
 import threading
@@ -274,6 +275,7 @@ class Cluster:
         ]
 
 
+@functools.cache
 def load_schemas() -> dict[tuple[str, str, str], tuple[Object, bool]]:
     """The published schemas that lie beside the checkout: (group, version, plural) -> schema, has status."""
     schemas: dict[tuple[str, str, str], tuple[Object, bool]] = {}

@@ -1,0 +1,154 @@
+"""The jobs that we describe: right by the operators' schemas, by Kubernetes', and by the restricted standard."""
+
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+
+from components.common.cluster_settings import ClusterSettings, cluster_settings
+from components.common.errors import InventoryError
+from components.common.kube import dns_name
+from components.train.kube_job import job_name
+from components.train.pytorchjob import pytorchjob
+from components.train.trainjob import trainjob
+from tests.cluster.api import CRDS, load_schemas
+from tests.cluster.pod_security import violations
+
+OWNER = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "inventory-x", "uid": "1-2"}
+EVERYTHING: dict[str, Any] = {
+    "workers": 3.0,  # KFP passes the numbers of a dictionary as floats
+    "processes_per_worker": 2,
+    "gpu_resource": "amd.com/gpu",
+    "gpus_per_worker": 2,
+    "cpu": "8",
+    "memory": "32Gi",
+    "ephemeral_storage": "50Gi",
+    "shared_memory": "4Gi",
+    "node_selector": {"pool": "gpu"},
+    "tolerations": [{"key": "amd.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+    "image": "registry.example/train@sha256:" + "1" * 64,
+    "image_pull_policy": "Always",
+    "image_pull_secrets": ["registry-key"],
+    "service_account": "trainer",
+    "store_secret": "team-store",
+    "deadline_seconds": 3600,
+    "ttl_seconds": 60,
+    "clean_pod_policy": "All",
+}
+ELASTIC = {"workers": 2, "min_workers": 1, "max_workers": 4, "max_restarts": 5}
+
+
+def spec(values: dict[str, Any]) -> dict[str, Any]:
+    return pytorchjob("train-x", "team", "x", ["--job", "s3://b/k"], cluster_settings(values), [OWNER])
+
+
+def validate_custom(body: dict[str, Any], plural: str) -> None:
+    if not CRDS.exists():
+        pytest.skip("the operators' schemas do not lie beside this checkout")
+    group, version = body["apiVersion"].split("/")
+    schema, _ = load_schemas()[group, version, plural]
+    jsonschema.Draft7Validator(schema).validate(body)
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING, ELASTIC], ids=["defaults", "everything", "elastic"])
+def test_a_pytorchjob_is_right_by_its_schema_and_its_pods_by_kubernetes(values: dict[str, Any]) -> None:
+    body = spec(values)
+    validate_custom(body, "pytorchjobs")
+    for replicas in body["spec"]["pytorchReplicaSpecs"].values():
+        pod = {"apiVersion": "v1", "kind": "Pod", **replicas["template"]}
+        pod["metadata"] = {**pod["metadata"], "name": "pod"}
+        kubernetes_validate.validate(pod, "1.34", strict=True)
+        assert violations(pod["spec"]) == []
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
+def test_a_trainjob_is_right_by_its_schema(values: dict[str, Any]) -> None:
+    body = trainjob("train-x", "team", "x", ["--job", "s3://b/k"], cluster_settings(values), [OWNER])
+    validate_custom(body, "trainjobs")
+    settings = cluster_settings(values)
+    assert body["spec"]["trainer"]["numNodes"] == settings.workers
+    assert body["spec"]["trainer"]["numProcPerNode"] == settings.processes_per_worker
+    assert body["spec"]["activeDeadlineSeconds"] == settings.deadline_seconds
+
+
+def test_a_trainjob_cannot_be_elastic() -> None:
+    with pytest.raises(InventoryError, match="use launcher pytorchjob"):
+        trainjob("a", "b", "c", [], cluster_settings(ELASTIC))
+
+
+def test_every_setting_reaches_the_pytorchjob() -> None:
+    body = spec(EVERYTHING)
+    replicas = body["spec"]["pytorchReplicaSpecs"]
+    assert (replicas["Master"]["replicas"], replicas["Worker"]["replicas"]) == (1, 2)
+    pod = replicas["Worker"]["template"]["spec"]
+    (container,) = pod["containers"]
+    amounts = {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "50Gi", "amd.com/gpu": "2"}
+    assert container["resources"] == {"requests": amounts, "limits": amounts}
+    assert container["image"] == EVERYTHING["image"]
+    assert container["imagePullPolicy"] == "Always"
+    assert "--nproc-per-node=2" in container["command"]
+    assert "--nnodes=3" in container["command"]
+    assert container["command"][-3:] == ["components.train", "--job", "s3://b/k"]
+    assert pod["imagePullSecrets"] == [{"name": "registry-key"}]
+    assert pod["nodeSelector"] == {"pool": "gpu"}
+    assert pod["tolerations"] == EVERYTHING["tolerations"]
+    assert pod["serviceAccountName"] == "trainer"
+    assert {"medium": "Memory", "sizeLimit": "4Gi"} in [volume.get("emptyDir") for volume in pod["volumes"]]
+    assert body["spec"]["nprocPerNode"] == "2"
+    assert body["spec"]["runPolicy"] == {
+        "activeDeadlineSeconds": 3600,
+        "cleanPodPolicy": "All",
+        "ttlSecondsAfterFinished": 60,
+    }
+    assert body["metadata"]["ownerReferences"] == [OWNER]
+    assert {replica["restartPolicy"] for replica in replicas.values()} == {"ExitCode"}
+
+
+def test_an_elastic_job_has_workers_only() -> None:
+    body = spec(ELASTIC)
+    assert list(body["spec"]["pytorchReplicaSpecs"]) == ["Worker"]
+    policy = body["spec"]["elasticPolicy"]
+    assert (policy["minReplicas"], policy["maxReplicas"], policy["maxRestarts"]) == (1, 4, 5)
+    command = body["spec"]["pytorchReplicaSpecs"]["Worker"]["template"]["spec"]["containers"][0]["command"]
+    assert "--nnodes=1:4" in command
+
+
+@pytest.mark.parametrize("describe", [pytorchjob, trainjob])
+def test_istio_stays_off_and_secrets_come_by_reference(describe: Any) -> None:
+    text = str(describe("train-x", "team", "x", [], ClusterSettings()))
+    assert text.count("'sidecar.istio.io/inject': 'false'") == 2, "as label and as annotation"
+    assert text.count("'secretKeyRef'") == 7
+    assert "'value':" not in text, "no environment variable has its value in the job"
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"workers": "many"}, "cluster.workers: Input should be a valid integer"),
+        ({"workers": 1.5}, "cluster.workers: Input should be a valid integer"),
+        ({"workres": 2}, "cluster.workres: Extra inputs are not permitted"),
+        ({"memory": "8 GB"}, "cluster.memory: String should match pattern"),
+        ({"tolerations": [{"effect": "Never"}]}, "cluster.tolerations.0.effect: Input should be"),
+        ({"gpu_resource": "gpu"}, "cluster.gpu_resource: String should match pattern"),
+        ({"min_workers": 1}, "cluster: min_workers and max_workers belong together"),
+        ({"min_workers": 3, "max_workers": 4}, "cluster: min_workers <= workers <= max_workers does not hold"),
+        ({"gpus_per_worker": 1, "processes_per_worker": 2}, "processes_per_worker 2 is more than gpus_per_worker 1"),
+    ],
+)
+def test_a_refused_setting_is_named(values: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InventoryError) as refused:
+        cluster_settings(values)
+    assert problem in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_names_come_from_the_run_and_fit_into_labels() -> None:
+    run = "0b1e6a3c-9d1f-4c51-8a5e-0f6a3b1c2d3e"
+    assert job_name(run) == f"train-{run}"
+    odd = dns_name("train-My Run / " + "x" * 80)
+    assert len(odd) <= 45
+    assert odd == dns_name("train-My Run / " + "x" * 80)
+    assert odd != dns_name("train-My Run / " + "x" * 81)
+    assert odd.replace("-", "").isalnum()
+    assert odd.islower()
