@@ -50,7 +50,7 @@ class View:
                 self.seconds[record["step"]] = record["seconds"]
                 self._console.print(f"  done in {record['seconds']:.1f} s", style="dim")
             case "note":
-                self._console.print(f"  {record['message']}", markup=False, highlight=False)
+                self._console.print(f"  {record['message']}", markup=False, highlight=False, soft_wrap=True)
             case "error":
                 self.error = record["message"]
             case "count":

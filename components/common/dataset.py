@@ -1,7 +1,7 @@
 """The dataset that passes from split to training and evaluation: a small manifest, and shards of bins.
 
-A shard is one uncompressed Arrow IPC file in the object store. Memory-mapped, it gives any row without reading
-the others, so that a shuffled epoch costs no more than a sequential one.
+A shard is one uncompressed Arrow IPC file in the object store. It gives any row without reading the others, so that a
+shuffled epoch costs no more than a sequential one.
 """
 
 import os
@@ -161,14 +161,17 @@ def _evict(folder: Path, limit_bytes: int) -> None:
 
 
 class Bins:
-    """The bins of one split with random access, backed by memory-mapped shards."""
+    """The bins of one split with random access to their photos.
+
+    Columns are memory-mapped. Photos are read by position instead: mapped pages would count as this process's memory,
+    and after an epoch that would be the whole split.
+    """
 
     def __init__(self, paths: list[Path]) -> None:
-        tables = [pa.ipc.open_file(pa.memory_map(str(path))).read_all() for path in paths]
-        self.table = pa.concat_tables(tables) if tables else SHARD_SCHEMA.empty_table()
-        self._images = self.table.column("image")
-        chunk_rows = [len(chunk) for chunk in self._images.chunks]
-        self._starts = np.concatenate([[0], np.cumsum(chunk_rows)]).astype(np.int64)
+        shards = [_Shard(path) for path in paths]
+        self.table = pa.concat_tables([shard.table for shard in shards]) if shards else SHARD_SCHEMA.empty_table()
+        self._shards = shards
+        self._starts = np.cumsum([0, *(shard.table.num_rows for shard in shards)])
         self.labels = self.table.column("label").to_numpy().astype(np.int64)
         """Class index of every bin, int64 [bins]."""
         self.groups = self.table.column("group").to_numpy().astype(np.int64)
@@ -183,9 +186,32 @@ class Bins:
         return self.table.column("id").to_pylist()
 
     def image(self, row: int) -> memoryview:
-        """The JPEG of one bin, without copying it."""
-        chunk = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return memoryview(self._images.chunk(chunk)[row - int(self._starts[chunk])].as_buffer())
+        """The JPEG of one bin; may be called from many threads."""
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return memoryview(self._shards[number].image(row - int(self._starts[number])))
+
+
+class _Shard:
+    """One open Arrow IPC file, and where in it each photo lies."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        with pa.memory_map(str(path)) as mapped:
+            base = mapped.read_buffer().address
+            mapped.seek(0)
+            self.table = pa.ipc.open_file(mapped).read_all()
+        begins, ends = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for chunk in self.table.column("image").chunks:
+            _, offsets, data = chunk.buffers()
+            bounds = np.frombuffer(offsets, np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
+            bounds = bounds + (data.address - base)  # uncompressed: the column lies in the file as in memory
+            begins.append(bounds[:-1])
+            ends.append(bounds[1:])
+        self._begins, self._ends = np.concatenate(begins), np.concatenate(ends)
+
+    def image(self, row: int) -> bytes:
+        begin = int(self._begins[row])
+        return os.pread(self._file.fileno(), int(self._ends[row]) - begin, begin)
 
 
 def open_split(store: Store, manifest: DatasetManifest, name: str, limit_bytes: int | None = None) -> Bins:

@@ -1,0 +1,96 @@
+"""A hundred thousand bins through download, split and one head-only epoch: time and memory of every process.
+
+The claim is that memory does not grow with the number of bins: at most 2 GiB in any process. There is no peer; the
+figure is our own largest resident set, mapped pages of the shards included.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from components.common.local_store import local_store
+
+LIMIT_BYTES = 2 * 2**30
+TRAINING = {"trainable": "head", "image_size": 32, "epochs": 1, "batch_size": 256, "weights": "none"}
+
+STEPS = {
+    "download": "from components.download.step import download_to as d;d('bins.json', open_store(), 'rendered:{bins}')",
+    "split": "from components.split.step import split_bins as s; from components.download.manifest import BinsManifest;"
+    "from pathlib import Path;"
+    "Path('dataset.json').write_text(s(open_store(), BinsManifest.load('bins.json'), '90/5/5').model_dump_json())",
+    "train": "from components.train.step import train as t;"
+    "t('dataset.json', 'model.json', 'scale', open_store(), 'rendered', {training})",
+}
+
+
+class Peak:
+    """The largest resident set of a process and of each of its descendants, sampled ten times a second."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self.bytes: dict[int, int] = {}
+        self._process, self._ended = process, threading.Event()
+        self._thread = threading.Thread(target=self._sample)
+        self._thread.start()
+
+    def _sample(self) -> None:
+        while not self._ended.wait(0.1):
+            try:
+                family = [self._process, *self._process.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                return
+            for process in family:
+                try:
+                    self.bytes[process.pid] = max(self.bytes.get(process.pid, 0), process.memory_info().rss)
+                except psutil.NoSuchProcess:
+                    continue
+
+    def stop(self) -> int:
+        """Ends the sampling and returns the largest resident set in bytes."""
+        self._ended.set()
+        self._thread.join()
+        return max(self.bytes.values())
+
+
+def measure(name: str, code: str) -> dict[str, Any]:
+    """Runs one step in a process of its own."""
+    code = f"from components.common.store import open_store; {code}"
+    started = time.monotonic()
+    process = psutil.Popen([sys.executable, "-c", code])
+    peak = Peak(process)
+    status = process.wait(timeout=3 * 3600)
+    largest = peak.stop()
+    if status != 0:
+        raise SystemExit(f"{name} failed with exit code {status}")
+    return {"step": name, "seconds": time.monotonic() - started, "largest_bytes": largest}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="1,000 bins")
+    bins = 1_000 if parser.parse_args().quick else 100_000
+    rows = []
+    with tempfile.TemporaryDirectory() as folder, local_store(Path(folder) / "store") as environment:
+        os.chdir(folder)
+        os.environ.update(environment, INVENTORY_CACHE=str(Path(folder) / "cache"))
+        for name, code in STEPS.items():
+            rows.append(measure(name, code.format(bins=bins, training=repr(TRAINING))))
+    print(f"{bins:,} rendered bins")
+    print(f"{'step':10} {'seconds':>9} {'bins/s':>8} {'largest process, MiB':>22}")
+    for row in rows:
+        rate, size = bins / row["seconds"], row["largest_bytes"] / 2**20
+        print(f"{row['step']:10} {row['seconds']:9.1f} {rate:8.0f} {size:22.0f}")
+    largest = max(row["largest_bytes"] for row in rows)
+    result = {"name": "scale", "ours": largest, "peer": None, "unit": "bytes", "ratio": None}
+    print(json.dumps({**result, "target": LIMIT_BYTES, "ok": largest < LIMIT_BYTES}))
+
+
+if __name__ == "__main__":
+    main()
