@@ -14,6 +14,9 @@ STORE_OPTIONAL = ("AWS_SESSION_TOKEN", "AWS_REGION", "AWS_CA_BUNDLE", "INVENTORY
 WITHOUT_ISTIO = {"sidecar.istio.io/inject": "false"}
 """As label and as annotation, since versions of Istio differ: a side-car would keep a finished job running."""
 
+TRAIN_LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "train"}
+"""On training jobs and on their pods; the network policy in manifests/ selects by them."""
+
 
 def store_environment(secret: str) -> list[Object]:
     """Environment variables by reference to the store's secret; no value ever passes through our hands."""

@@ -9,6 +9,7 @@ from components.common.cluster_settings import ClusterSettings
 from components.common.images import image
 from components.common.kube import owner_references, patiently
 from components.common.pods import (
+    TRAIN_LABELS,
     WITHOUT_ISTIO,
     container_security,
     pod_security,
@@ -99,7 +100,7 @@ def _pod_template(settings: ClusterSettings, arguments: Sequence[str]) -> Object
         spec["tolerations"] = [toleration.model_dump(exclude_none=True) for toleration in settings.tolerations]
     if settings.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
-    return {"metadata": {"labels": dict(WITHOUT_ISTIO), "annotations": dict(WITHOUT_ISTIO)}, "spec": spec}
+    return {"metadata": {"labels": {**TRAIN_LABELS, **WITHOUT_ISTIO}, "annotations": dict(WITHOUT_ISTIO)}, "spec": spec}
 
 
 def pytorchjob(
@@ -157,7 +158,7 @@ def pytorchjob(
     metadata: Object = {
         "name": name,
         "namespace": namespace,
-        "labels": {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "train"},
+        "labels": dict(TRAIN_LABELS),
         "annotations": {RUN_ANNOTATION: run_id},
     }
     if owners:

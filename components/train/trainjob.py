@@ -10,6 +10,7 @@ from components.common.errors import InventoryError
 from components.common.images import image
 from components.common.kube import owner_references, patiently
 from components.common.pods import (
+    TRAIN_LABELS,
     WITHOUT_ISTIO,
     container_security,
     pod_security,
@@ -81,12 +82,15 @@ def trainjob(
         pod["tolerations"] = [toleration.model_dump(exclude_none=True) for toleration in settings.tolerations]
     if settings.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": secret} for secret in settings.image_pull_secrets]
-    pod_template = {"metadata": {"labels": dict(WITHOUT_ISTIO), "annotations": dict(WITHOUT_ISTIO)}, "spec": pod}
+    pod_template = {
+        "metadata": {"labels": {**TRAIN_LABELS, **WITHOUT_ISTIO}, "annotations": dict(WITHOUT_ISTIO)},
+        "spec": pod,
+    }
     job_set = {"spec": {"replicatedJobs": [{"name": NODE, "template": {"spec": {"template": pod_template}}}]}}
     metadata: Object = {
         "name": name,
         "namespace": namespace,
-        "labels": {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "train"},
+        "labels": dict(TRAIN_LABELS),
         "annotations": {RUN_ANNOTATION: run_id},
     }
     if owners:

@@ -1,0 +1,54 @@
+"""Writes manifests/samples: the objects that steps create, made by the code that creates them.
+
+``python -m pipelines.samples`` writes the files again; a test holds them equal to the code.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.common.cluster_settings import cluster_settings
+from components.common.images import image
+from components.train.pytorchjob import pytorchjob
+from components.train.trainjob import trainjob
+
+FOLDER = Path(__file__).parents[1] / "manifests" / "samples"
+RUN = "0b1e6a3c-9d1f-4c51-8a5e-0f6a3b1c2d3e"
+ARGUMENTS = ("--job", f"s3://inventory/runs/{RUN}/train/job.json")
+GPUS = {
+    "image": image("train"),
+    "workers": 2,
+    "processes_per_worker": 2,
+    "gpus_per_worker": 2,
+    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+}
+
+
+class _NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def samples() -> dict[str, str]:
+    """Every sample's file name and content."""
+    name, namespace = f"train-{RUN}", "kubeflow-user-example-com"
+    fixed, elastic = cluster_settings(GPUS), cluster_settings({**GPUS, "min_workers": 1, "max_workers": 4})
+    objects = {
+        "pytorchjob.yaml": pytorchjob(name, namespace, RUN, ARGUMENTS, fixed),
+        "pytorchjob-elastic.yaml": pytorchjob(name, namespace, RUN, ARGUMENTS, elastic),
+        "trainjob.yaml": trainjob(name, namespace, RUN, ARGUMENTS, fixed),
+    }
+    heading = "# Written by `python -m pipelines.samples`; the train step creates this object.\n"
+    return {file: heading + yaml.dump(body, Dumper=_NoAliases, sort_keys=False) for file, body in objects.items()}
+
+
+def main() -> None:
+    """Writes the files."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for file, text in samples().items():
+        (FOLDER / file).write_text(text)
+
+
+if __name__ == "__main__":
+    main()

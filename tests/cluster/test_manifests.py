@@ -1,0 +1,203 @@
+"""manifests/: they build, are valid, satisfy the restricted standard, and say what the code does."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from components.common.pods import STORE_OPTIONAL, STORE_REQUIRED
+from pipelines.samples import FOLDER, samples
+from tests.cluster.api import CRDS, load_schemas
+from tests.cluster.pod_security import violations
+
+ROOT = Path(__file__).resolve().parents[2]
+MANIFESTS = ROOT / "manifests"
+OVERLAYS = {"kubeflow": ("kubeflow-user-example-com", "default-editor"), "standalone": ("kubeflow", "pipeline-runner")}
+KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
+
+
+def build(folder: Path) -> list[dict[str, Any]]:
+    built = subprocess.run([KUBECTL, "kustomize", str(folder)], capture_output=True, text=True, check=True)
+    assert not built.stderr
+    return [item for item in yaml.safe_load_all(built.stdout) if item]
+
+
+@pytest.fixture(scope="module")
+def overlays() -> dict[str, list[dict[str, Any]]]:
+    return {name: build(MANIFESTS / "overlays" / name) for name in OVERLAYS}
+
+
+def one(items: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    (found,) = [item for item in items if (item["kind"], item["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def check(item: dict[str, Any]) -> None:
+    group, _, version = item["apiVersion"].rpartition("/")
+    if "." not in group or group.endswith("k8s.io"):
+        kubernetes_validate.validate(item, "1.34", strict=True)
+    elif CRDS.exists():
+        plural = f"{item['kind'].lower()}s"
+        jsonschema.Draft7Validator(load_schemas()[group, version, plural][0]).validate(item)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_object_is_valid_and_in_the_overlays_namespace(
+    overlays: dict[str, list[dict[str, Any]]], overlay: str
+) -> None:
+    namespace, account = OVERLAYS[overlay]
+    for item in overlays[overlay]:
+        check(item)
+        assert item["metadata"]["namespace"] == namespace
+    (subject,) = one(overlays[overlay], "RoleBinding", "inventory-pipeline")["subjects"]
+    assert subject == {"kind": "ServiceAccount", "name": account, "namespace": namespace}
+
+
+def test_only_the_standalone_overlay_brings_an_object_store(overlays: dict[str, list[dict[str, Any]]]) -> None:
+    kinds = {name: [item["kind"] for item in items] for name, items in overlays.items()}
+    assert "StatefulSet" in kinds["standalone"]
+    assert "StatefulSet" not in kinds["kubeflow"]
+    assert "Secret" not in kinds["standalone"] + kinds["kubeflow"], "applying again must not overwrite credentials"
+
+
+def pods_in(item: dict[str, Any]) -> list[dict[str, Any]]:
+    match item["kind"]:
+        case "StatefulSet":
+            return [item["spec"]["template"]["spec"]]
+        case "ServingRuntime":
+            return [item["spec"]]
+        case "PyTorchJob":
+            return [replicas["template"]["spec"] for replicas in item["spec"]["pytorchReplicaSpecs"].values()]
+        case "TrainJob":
+            (patch,) = item["spec"]["runtimePatches"]
+            (job,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+            return [job["template"]["spec"]["template"]["spec"]]
+    return []
+
+
+def test_every_pod_satisfies_the_restricted_standard_and_cannot_change_its_image(
+    overlays: dict[str, list[dict[str, Any]]],
+) -> None:
+    items = overlays["standalone"] + [yaml.safe_load(text) for text in samples().values()]
+    pods = [pod for item in items for pod in pods_in(item)]
+    assert len(pods) == 6
+    for pod in pods:
+        assert violations(pod) == []
+        assert all(container["securityContext"]["readOnlyRootFilesystem"] for container in pod["containers"])
+
+
+def test_the_check_of_the_restricted_standard_finds_what_it_forbids(
+    overlays: dict[str, list[dict[str, Any]]],
+) -> None:
+    (pod,) = pods_in(one(overlays["standalone"], "StatefulSet", "inventory-store"))
+    pod = yaml.safe_load(yaml.safe_dump(pod))
+    pod["hostNetwork"] = True
+    pod["volumes"].append({"name": "host", "hostPath": {"path": "/"}})
+    pod["securityContext"].update(runAsUser=0)
+    pod["securityContext"].pop("seccompProfile")
+    pod["containers"][0]["securityContext"].update(allowPrivilegeEscalation=True, privileged=True)
+    pod["containers"][0]["securityContext"]["capabilities"] = {"drop": [], "add": ["NET_ADMIN"]}
+    assert len(violations(pod)) == 8
+
+
+def test_the_role_has_no_wildcard_and_reads_no_secret(overlays: dict[str, list[dict[str, Any]]]) -> None:
+    rules = one(overlays["kubeflow"], "Role", "inventory-pipeline")["rules"]
+    words = [word for rule in rules for key in ("apiGroups", "resources", "verbs") for word in rule[key]]
+    assert "*" not in words
+    assert "secrets" not in words
+    services = next(rule for rule in rules if "inferenceservices" in rule["resources"])
+    assert "delete" not in services["verbs"], "production is never deleted by a step"
+
+
+@pytest.mark.parametrize("file", sorted(samples()))
+def test_samples_are_what_the_code_makes(file: str) -> None:
+    assert (FOLDER / file).read_text() == samples()[file], "run `python -m pipelines.samples`"
+    check(yaml.safe_load(samples()[file]))
+
+
+def test_there_is_no_sample_that_nothing_makes() -> None:
+    made_elsewhere = {"experiment.yaml", "inferenceservice.yaml"}  # by tuning and deployment, with tests of their own
+    assert {path.name for path in FOLDER.glob("*.yaml")} - made_elsewhere == set(samples())
+
+
+def test_the_secrets_template_names_every_key_that_pods_take() -> None:
+    text = (MANIFESTS / "secrets" / "inventory-store.yaml").read_text()
+    secret = yaml.safe_load(text)
+    assert set(STORE_REQUIRED) <= set(secret["stringData"])
+    assert all(re.search(rf"# {key}:", text) for key in STORE_OPTIONAL)
+    assert {"s3-endpoint", "s3-usehttps", "s3-region"} == {
+        name.removeprefix("serving.kserve.io/") for name in secret["metadata"]["annotations"]
+    }
+
+
+def test_the_policies_select_the_pods_that_we_describe(overlays: dict[str, list[dict[str, Any]]]) -> None:
+    wanted = one(overlays["kubeflow"], "NetworkPolicy", "inventory-workers")["spec"]["podSelector"]["matchLabels"]
+    job = yaml.safe_load(samples()["pytorchjob.yaml"])
+    labels = job["spec"]["pytorchReplicaSpecs"]["Worker"]["template"]["metadata"]["labels"]
+    assert wanted.items() <= labels.items()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="wants root, for a network of its own")
+def test_the_object_stores_command_serves_s3_and_nothing_else(
+    overlays: dict[str, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    (pod,) = pods_in(one(overlays["standalone"], "StatefulSet", "inventory-store"))
+    (container,) = pod["containers"]
+    template = yaml.safe_load((MANIFESTS / "secrets" / "inventory-store-identity.yaml").read_text())
+    (tmp_path / "s3.json").write_text(template["stringData"]["s3.json"])
+    (tmp_path / "data").mkdir()
+    moved = {"-dir=/data": f"-dir={tmp_path / 'data'}"}
+    moved["-s3.config=/etc/seaweedfs/s3.json"] = f"-s3.config={tmp_path / 's3.json'}"
+    command = [str(KUBECTL.with_name("weed")), *[moved.get(word, word) for word in container["args"]]]
+    program = f"""
+import os, socket, subprocess, sys, time
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+subprocess.run(["ip", "addr", "add", "10.9.8.7/32", "dev", "lo"], check=True)
+with open({str(tmp_path / "weed.log")!r}, "wb") as log:
+    server = subprocess.Popen({command!r}, stdout=log, stderr=log)
+try:
+    from components.common.store import open_store
+    for _ in range(60):
+        time.sleep(0.5)
+        try:
+            store = open_store()
+            break
+        except Exception as error:
+            last = error
+    else:
+        raise last
+    store.put_bytes("a", b"b")
+    assert store.get_bytes("a") == b"b"
+    for port, answers in ((8333, True), (8888, False), (9333, False), (8080, False)):
+        with socket.socket() as probe:
+            assert (probe.connect_ex(("10.9.8.7", port)) == 0) == answers, port
+finally:
+    server.terminate()
+    try:
+        server.wait(20)
+    except subprocess.TimeoutExpired:
+        server.kill()
+"""
+    environment = {**os.environ, "S3_ENDPOINT_URL": "http://10.9.8.7:8333", "AWS_REGION": "us-east-1"}
+    environment |= {"AWS_ACCESS_KEY_ID": "FILL_IN", "AWS_SECRET_ACCESS_KEY": "FILL_IN"}
+    started = time.monotonic()
+    done = subprocess.run(
+        ["unshare", "-n", sys.executable, "-c", program],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, f"{time.monotonic() - started:.0f} s: {done.stderr[-2000:]}"
