@@ -3,10 +3,10 @@
 import random
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -19,9 +19,11 @@ RETRIED = (429, 502, 503, 504)
 REFUSED = (400, 408, 413, 415, 422)
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 
+Key = TypeVar("Key")
 
-class PhotoRefusedError(InventoryError):
-    """The server refused this photo; others may be fine."""
+
+class PhotoError(InventoryError):
+    """This one photo cannot be read or is refused by the server; others may be fine."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def query(
         The answer, as ``components.serve.answers.answer`` describes it.
 
     Raises:
-        PhotoRefusedError: if the server refuses this photo (no image, too large).
+        PhotoError: if the server refuses this photo (no image, too large).
         InventoryError: if the server cannot be reached, stays busy, or does not answer like a model server.
     """
     unnamed = Endpoint(url, "", headers or {})
@@ -96,6 +98,16 @@ def served_model(client: httpx.Client, endpoint: Endpoint) -> str:
         found = ", ".join(map(str, names)) if isinstance(names, list) and names else "none"
         raise InventoryError(f"{endpoint.url} does not serve exactly one model (found: {found}); name the model")
     return str(names[0])
+
+
+def description(client: httpx.Client, endpoint: Endpoint) -> dict[str, Any]:
+    """What the served model says of itself: its bundle's ``bundle.json`` without the list of files.
+
+    Raises:
+        InventoryError: as ``query``.
+    """
+    request = client.build_request("GET", f"/v1/models/{endpoint.model_name}/bundle")
+    return _json(_send(client, endpoint, request, ATTEMPTS), endpoint)
 
 
 def ask(
@@ -120,7 +132,7 @@ def ask(
         The answer, as ``components.serve.answers.answer`` describes it.
 
     Raises:
-        PhotoRefusedError, InventoryError: as ``query``.
+        PhotoError, InventoryError: as ``query``.
     """
     request = client.build_request(
         "POST",
@@ -149,35 +161,36 @@ def _is_answer(prediction: Any) -> bool:
 def ask_many(
     client: httpx.Client,
     endpoint: Endpoint,
-    photos: Iterable[tuple[Any, bytes, int | None]],
+    photos: Iterable[tuple[Key, Callable[[], bytes], int | None]],
     concurrency: int,
-) -> Iterator[tuple[Any, dict[str, Any] | PhotoRefusedError]]:
+) -> Iterator[tuple[Key, dict[str, Any] | PhotoError]]:
     """Asks for many photos, several at a time, holding only those in flight.
 
     Args:
         client: from ``open_client`` with the same concurrency.
         endpoint: where the model is served.
-        photos: (any key, file's bytes, expected quantity or None); read as fast as answers come.
+        photos: (any key, a function that reads the file's bytes, expected quantity or None); taken as fast as answers
+            come. The function is called in a worker thread and may raise ``PhotoError``.
         concurrency: requests in flight.
 
     Yields:
-        (key, answer) in the order of ``photos``; instead of an answer the error, for a photo that was refused.
+        (key, answer) in the order of ``photos``; instead of an answer the error, for a photo that has none.
 
     Raises:
         InventoryError: as ``query``, for what concerns the server and not one photo.
     """
 
-    def one(image: bytes, expected_quantity: int | None) -> dict[str, Any] | PhotoRefusedError:
+    def one(read: Callable[[], bytes], expected_quantity: int | None) -> dict[str, Any] | PhotoError:
         try:
-            return ask(client, endpoint, image, expected_quantity)
-        except PhotoRefusedError as error:
+            return ask(client, endpoint, read(), expected_quantity)
+        except PhotoError as error:
             return error
 
-    waiting: deque[tuple[Any, Future[dict[str, Any] | PhotoRefusedError]]] = deque()
+    waiting: deque[tuple[Key, Future[dict[str, Any] | PhotoError]]] = deque()
     with ThreadPoolExecutor(concurrency) as pool:
         try:
-            for key, image, expected_quantity in photos:
-                waiting.append((key, pool.submit(one, image, expected_quantity)))
+            for key, read, expected_quantity in photos:
+                waiting.append((key, pool.submit(one, read, expected_quantity)))
                 if len(waiting) > 2 * concurrency:
                     first, future = waiting.popleft()
                     yield first, future.result()
@@ -228,7 +241,7 @@ def _json(response: httpx.Response, endpoint: Endpoint) -> dict[str, Any]:
         document = None
     message = document.get("error") or document.get("detail") if isinstance(document, dict) else None
     if status in REFUSED:
-        raise PhotoRefusedError(str(message or f"refused with HTTP {status}"))
+        raise PhotoError(str(message or f"refused with HTTP {status}"))
     if status == 404:
         named = f"no model '{endpoint.model_name}'" if endpoint.model_name else "no model server"
         raise InventoryError(f"there is {named} at {endpoint.url}; check the address and the model's name")

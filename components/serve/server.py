@@ -100,8 +100,14 @@ def create_app(model: BinCounter, limits: Limits) -> FastAPI:
     async def prometheus() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
+    async def description(model_name: str) -> Response:
+        if model_name != model.name:
+            raise ModelNotFound(model_name)
+        return _json(model.bundle.model_dump(exclude={"files"}))
+
     app.add_api_route("/v1/models", v1.models)
     app.add_api_route("/v1/models/{model_name}", v1.model_ready)
+    app.add_api_route("/v1/models/{model_name}/bundle", description)
     app.add_api_route("/v1/models/{model_name}:predict", predict_v1, methods=["POST"])
     app.add_api_route("/v2", v2.metadata)
     app.add_api_route("/v2/health/live", v2.live)

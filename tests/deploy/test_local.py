@@ -10,8 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from packed_bins import RawBin, pack
-from tiny_model import photo, write_bundle
 
 from components.common import bundle as bundles
 from components.common.dataset import DatasetManifest
@@ -22,6 +20,8 @@ from components.deploy import smoke
 from components.deploy.step import deploy
 from components.serve.client import query
 from components.split.step import split_bins
+from tests.packed_bins import RawBin, pack
+from tests.tiny_model import photo, write_bundle
 
 OWNER = """
 import fcntl, sys, time

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tiny_model import Served, serving, write_bundle
+
+from tests.tiny_model import Served, serving, write_bundle
 
 
 @pytest.fixture(scope="session")

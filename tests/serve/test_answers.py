@@ -1,8 +1,8 @@
 import pytest
-from tiny_model import COUNTS
 
 from components.common.bundle import Bundle, InputTransform
 from components.serve.answers import answer, class_of
+from tests.tiny_model import COUNTS
 
 SURE = [0.01, 0.02, 0.9, 0.05, 0.02]
 TORN = [0.05, 0.1, 0.35, 0.4, 0.1]

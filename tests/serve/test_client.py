@@ -5,14 +5,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from tiny_model import photo
 
 from components.common.errors import InventoryError
 from components.serve import client as clients
-from components.serve.client import Endpoint, PhotoRefusedError, ask, ask_many, open_client, query
+from components.serve.client import Endpoint, PhotoError, ask, ask_many, open_client, query
+from tests.tiny_model import photo
 
 Reply = tuple[int, str, bytes, dict[str, str]]
 ANSWER = {"predictions": [{"count": 3, "label": "3", "confidence": 0.9, "probabilities": {"3": 0.9}}]}
@@ -70,14 +71,15 @@ def test_a_photo_is_asked_by_url_alone(server):
 
 
 def test_many_photos_come_back_in_order_with_the_refused_ones_in_their_place(server):
-    photos = [(number, photo(number % 5 + 1), None) for number in range(30)]
-    photos[7] = (7, b"a text file", None)
+    files = [photo(number % 5 + 1) for number in range(30)]
+    files[7] = b"a text file"
+    photos = [(number, partial(bytes, file), None) for number, file in enumerate(files)]
     endpoint = Endpoint(server.url, server.name)
     with open_client(endpoint, 4) as client:
         answers = list(ask_many(client, endpoint, iter(photos), 4))
     assert [key for key, _ in answers] == list(range(30))
     refused = answers.pop(7)[1]
-    assert isinstance(refused, PhotoRefusedError)
+    assert isinstance(refused, PhotoError)
     assert "not a readable" in str(refused)
     assert all(answer["count"] == key % 5 + 1 for key, answer in answers)
 
@@ -85,10 +87,10 @@ def test_many_photos_come_back_in_order_with_the_refused_ones_in_their_place(ser
 def test_photos_are_read_only_as_fast_as_they_are_answered():
     read = []
 
-    def photos() -> Iterator[tuple[int, bytes, None]]:
+    def photos() -> Iterator[tuple[int, Callable[[], bytes], None]]:
         for number in range(100):
             read.append(number)
-            yield number, b"x", None
+            yield number, lambda: b"x", None
 
     with misbehaving(ok) as url:
         endpoint = Endpoint(url, "bin-counter")

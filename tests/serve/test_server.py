@@ -16,11 +16,11 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_model import SIZE, Served, photo, serving, write_bundle
 
 from components.common import bundle as bundles
 from components.common.bundle import InputTransform
 from components.serve.__main__ import main
+from tests.tiny_model import SIZE, Served, photo, serving, write_bundle
 
 JPEG = {"content-type": "image/jpeg"}
 

@@ -1,0 +1,94 @@
+"""Has the world moved away from the model? Today's answers against those on the training's own bins.
+
+``reference`` is stored in the bundle by evaluation; ``drift`` compares a day with it by the population stability
+index, PSI = sum (a - r) ln(a / r) over the shares a (today) and r (reference) of the same intervals. Rule of thumb:
+below 0.1 stable, above 0.25 a major change (Siddiqi, "Credit Risk Scorecards", 2006). On few bins the index is large by
+chance alone: without drift it is distributed like (1/n + 1/m) chi-squared with one degree of freedom less than there
+are intervals (Yurdakul, "Statistical Properties of Population Stability Index", 2018), so what chance explains is no
+drift.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+INTERVALS = 10
+SMALLEST_SHARE = 1e-4
+CHANGED, MAJOR = 0.1, 0.25
+NORMAL_99 = 2.326
+"""The 99 % quantile of the standard normal distribution."""
+MEASURES = ("count", "confidence", "brightness")
+
+
+def reference(labels: Sequence[str], confidences: Sequence[float], brightness: Sequence[float]) -> dict[str, Any]:
+    """What the bundle keeps of the model's answers on bins it was made with.
+
+    Args:
+        labels: the predicted count of each bin, as ``Bundle.label`` writes it.
+        confidences: its calibrated confidence, 0 to 1.
+        brightness: the photo's mean brightness, 0 to 1.
+
+    Returns:
+        JSON-serialisable: ``bins``, ``count`` (share by label), and for ``confidence`` and ``brightness`` the inner
+        ``edges`` of ten equally filled intervals with their ``shares``.
+    """
+    counted = Counter(labels)
+    return {
+        "bins": len(labels),
+        "count": {label: counted[label] / len(labels) for label in sorted(counted)},
+        "confidence": _intervals(confidences),
+        "brightness": _intervals(brightness),
+    }
+
+
+def _intervals(values: Sequence[float]) -> dict[str, list[float]]:
+    inner = np.unique(np.quantile(values, np.linspace(0, 1, INTERVALS + 1)[1:-1]))
+    places = np.searchsorted(inner, values, side="right")
+    return {
+        "edges": inner.tolist(),
+        "shares": (np.bincount(places, minlength=len(inner) + 1) / len(values)).tolist(),
+    }
+
+
+def psi(today: Sequence[float], before: Sequence[float]) -> float:
+    """Population stability index of two lists of shares over the same intervals."""
+    pairs = [(max(a, SMALLEST_SHARE), max(b, SMALLEST_SHARE)) for a, b in zip(today, before, strict=True)]
+    return sum((a - b) * math.log(a / b) for a, b in pairs)
+
+
+def by_chance(intervals: int, bins: int, reference_bins: int) -> float:
+    """The index that 99 % of comparisons without drift stay under (chi-squared quantile by Wilson & Hilferty, 1931)."""
+    freedom = intervals - 1
+    if freedom == 0:
+        return 0.0
+    spread = 2 / (9 * freedom)
+    return (1 / bins + 1 / reference_bins) * freedom * (1 - spread + NORMAL_99 * math.sqrt(spread)) ** 3
+
+
+def drift(stored: dict[str, Any], bins: int, today: dict[str, Any]) -> list[dict[str, Any]]:
+    """Compares a day with the bundle's reference.
+
+    Args:
+        stored: from ``reference``.
+        bins: answered today.
+        today: ``count`` (share by label), ``confidence`` and ``brightness`` (shares over the reference's intervals).
+
+    Returns:
+        For each measure ``measure``, ``psi``, ``by_chance`` and ``state``: ``stable``, ``changed`` or ``retrain``.
+    """
+    labels = sorted(set(stored["count"]) | set(today["count"]))
+    pairs = {
+        "count": ([today["count"].get(key, 0) for key in labels], [stored["count"].get(key, 0) for key in labels]),
+        "confidence": (today["confidence"], stored["confidence"]["shares"]),
+        "brightness": (today["brightness"], stored["brightness"]["shares"]),
+    }
+    found = []
+    for measure in MEASURES:
+        now, before = pairs[measure]
+        index, chance = psi(now, before), by_chance(len(before), bins, stored["bins"])
+        state = "stable" if index < max(CHANGED, chance) else "retrain" if index >= MAJOR else "changed"
+        found.append({"measure": measure, "psi": index, "by_chance": chance, "state": state})
+    return found

@@ -1,0 +1,1 @@
+"""Stock reconciliation: which bins should a person recount first?"""

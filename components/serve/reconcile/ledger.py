@@ -1,0 +1,162 @@
+"""The answers of one reconciliation, in one SQLite file: what is in it is done, and it is ranked on disk.
+
+100,000 bins need no more memory than 100, and a reconciliation that was killed goes on where it stood.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import InventoryError
+from components.serve.client import PhotoError
+from components.serve.reconcile.records import Record
+
+ROUNDS = 200
+TOLERANCE = 1e-5
+FIRST_ERROR_RATE = 0.05
+ERROR_RATES = (0.0005, 0.5)
+"""Between these an estimate of the share of wrong records is believed."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS bins (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL, expected INTEGER, products TEXT NOT NULL, problem TEXT,
+    count INTEGER, label TEXT, confidence REAL, brightness REAL, verdict TEXT, mismatch REAL, classes INTEGER,
+    model TEXT
+)"""
+WRONG = "{rate} * mismatch / (classes - 1) / ({rate} * mismatch / (classes - 1) + (1 - {rate}) * (1 - mismatch))"
+"""P(record wrong | photo) by Bayes' rule; see ``components.common.verdict``, here with a share of wrong records."""
+
+
+def open_ledger(path: Path) -> sqlite3.Connection:
+    """Opens or makes the file.
+
+    Raises:
+        InventoryError: if it is something else.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ledger = sqlite3.connect(path, isolation_level=None)
+    ledger.row_factory = sqlite3.Row
+    try:
+        ledger.execute("PRAGMA journal_mode = WAL")
+        ledger.execute("PRAGMA synchronous = NORMAL")
+        ledger.execute(SCHEMA)
+    except sqlite3.DatabaseError as error:
+        raise InventoryError(f"{path} is not a reconciliation ({error}); choose another folder") from error
+    return ledger
+
+
+def remaining(ledger: sqlite3.Connection, records: Iterable[Record]) -> Iterator[tuple[int, Record]]:
+    """Numbers the records and leaves out those that are answered.
+
+    Raises:
+        InventoryError: if the answered ones are not the first of these records.
+    """
+    answered = ledger.execute("SELECT id, expected FROM bins ORDER BY position")
+    for position, record in enumerate(records):
+        done = answered.fetchone()
+        if done is None:
+            yield position, record
+        elif tuple(done) != (record.id, record.expected_quantity):
+            raise InventoryError(
+                f"the folder holds the answers for other records (bin {done['id']} where bin {record.id} is now); "
+                "choose another folder or delete this one"
+            )
+
+
+def add(ledger: sqlite3.Connection, rows: list[tuple[int, Record, dict[str, Any] | PhotoError]]) -> None:
+    """Writes answers, all or none."""
+    ledger.execute("BEGIN")
+    ledger.executemany(
+        "INSERT INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [_row(position, record, answer) for position, record, answer in rows],
+    )
+    ledger.execute("COMMIT")
+
+
+def _row(position: int, record: Record, answer: dict[str, Any] | PhotoError) -> tuple[Any, ...]:
+    begin = (position, record.id, record.expected_quantity, record.products)
+    if isinstance(answer, PhotoError):
+        return (*begin, record.problem or str(answer), *[None] * 8)
+    fields = ("count", "label", "confidence", "brightness", "verdict", "mismatch_probability")
+    return (*begin, None, *(answer.get(name) for name in fields), len(answer["probabilities"]), answer["model"])
+
+
+def estimated_error_rate(ledger: sqlite3.Connection) -> float | None:
+    """The share of wrong records that best explains the photos.
+
+    Every record is either right, or wrong with any other count equally likely. Expectation maximisation of the one
+    unknown: the new share is the mean of P(wrong | photo) under the old one (Saerens, Latinne & Decaestecker,
+    "Adjusting the outputs of a classifier to new a priori probabilities", 2002). As good as the model's calibration.
+
+    Returns:
+        0 to 1, or None when no record is countable.
+    """
+    if not ledger.execute("SELECT count(*) FROM bins WHERE mismatch IS NOT NULL").fetchone()[0]:
+        return None
+    rate = FIRST_ERROR_RATE
+    for _ in range(ROUNDS):
+        before = rate
+        query = f"SELECT avg({WRONG.format(rate=':rate')}) FROM bins WHERE mismatch IS NOT NULL"  # noqa: S608
+        rate = min(max(ledger.execute(query, {"rate": rate}).fetchone()[0], ERROR_RATES[0]), ERROR_RATES[1])
+        if abs(rate - before) < TOLERANCE:
+            break
+    return rate
+
+
+def ranked(ledger: sqlite3.Connection, error_rate: float) -> Iterator[sqlite3.Row]:
+    """The countable bins, the most doubtful record first, with ``wrong``: P(record wrong | photo).
+
+    The order is that of P(count != expected); the error rate does not change it.
+    """
+    query = f"SELECT *, {WRONG.format(rate=':rate')} AS wrong FROM bins WHERE mismatch IS NOT NULL "  # noqa: S608
+    yield from ledger.execute(query + "ORDER BY mismatch DESC, confidence DESC, position", {"rate": error_rate})
+
+
+def not_countable(ledger: sqlite3.Connection) -> Iterator[sqlite3.Row]:
+    """Bins whose expected quantity the model has no class for."""
+    yield from ledger.execute("SELECT * FROM bins WHERE problem IS NULL AND mismatch IS NULL ORDER BY position")
+
+
+def not_checked(ledger: sqlite3.Connection) -> Iterator[sqlite3.Row]:
+    """Bins without an answer; ``problem`` says why."""
+    yield from ledger.execute("SELECT * FROM bins WHERE problem IS NOT NULL ORDER BY position")
+
+
+def tallies(ledger: sqlite3.Connection) -> dict[str, Any]:
+    """Numbers of bins: in all, by verdict, by model version, and without an answer."""
+    return {
+        "bins": ledger.execute("SELECT count(*) FROM bins").fetchone()[0],
+        "not_checked": ledger.execute("SELECT count(*) FROM bins WHERE problem IS NOT NULL").fetchone()[0],
+        "verdicts": dict(
+            map(tuple, ledger.execute("SELECT verdict, count(*) FROM bins WHERE problem IS NULL GROUP BY verdict"))
+        ),
+        "models": dict(
+            map(tuple, ledger.execute("SELECT model, count(*) FROM bins WHERE problem IS NULL GROUP BY model"))
+        ),
+    }
+
+
+def shares(ledger: sqlite3.Connection, column: str, edges: list[float]) -> list[float]:
+    """How the values of ``confidence`` or ``brightness`` are distributed over intervals.
+
+    Args:
+        ledger: the answers.
+        column: which of the two.
+        edges: inner borders, ascending; a value equal to a border lies above it.
+
+    Returns:
+        Shares that sum to 1, one more than borders.
+    """
+    if column not in ("confidence", "brightness"):
+        raise ValueError(column)
+    below = ", ".join(f"avg({column} < ?)" for _ in edges)
+    cumulated = [*ledger.execute(f"SELECT {below} FROM bins WHERE problem IS NULL", edges).fetchone(), 1.0]  # noqa: S608
+    return [here - before for before, here in zip([0.0, *cumulated], cumulated, strict=False)]
+
+
+def label_shares(ledger: sqlite3.Connection) -> dict[str, float]:
+    """The share of bins by predicted count."""
+    total = ledger.execute("SELECT count(*) FROM bins WHERE problem IS NULL").fetchone()[0]
+    counted = ledger.execute("SELECT label, count(*) FROM bins WHERE problem IS NULL GROUP BY label")
+    return {label: number / total for label, number in counted}

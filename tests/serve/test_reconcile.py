@@ -1,0 +1,265 @@
+"""Reconciliation of a small warehouse with the real server."""
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.common.errors import InventoryError
+from components.download.own_photos import open_csv
+from components.serve.client import Endpoint
+from components.serve.reconcile import ledger as ledgers
+from components.serve.reconcile.feedback import labels_from_recounts
+from components.serve.reconcile.records import FolderPhotos, Record, open_photos, open_records, records_from_csv
+from components.serve.reconcile.step import Settings, reconcile
+from tests.browser import assert_self_contained
+from tests.tiny_model import photo
+
+WRONG = {"00007": 1, "00013": 5, "00021": 4}
+BINS = 40
+
+
+def true_count(number: int) -> int:
+    return number % 5 + 1
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Path:
+    """Forty bins; three records are wrong, one is beyond the model, one photo is missing and one is damaged."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rows = []
+    for number in range(BINS):
+        id_ = f"{number:05d}"
+        (photos / f"{id_}.jpg").write_bytes(photo(true_count(number)))
+        rows.append((id_, WRONG.get(id_, true_count(number)), f"product {number}"))
+    rows[30] = ("00030", 40, "a crate")
+    (photos / "00031.jpg").unlink()
+    (photos / "00032.jpg").write_bytes(b"no photo")
+    rows[33] = ("00033", "many", '=HYPERLINK("http://x")')
+    with (tmp_path / "stock.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("id", "expected", "products"), *rows])
+    return tmp_path
+
+
+def run(warehouse: Path, server, **settings: object) -> dict:
+    total, records = open_records(warehouse / "stock.csv", str(warehouse / "photos"))
+    endpoint = Endpoint(server.url, server.name)
+    photos = open_photos(str(warehouse / "photos"))
+    return reconcile(records, total, photos, endpoint, warehouse / "out", Settings(**settings))
+
+
+def listed(warehouse: Path) -> list[dict[str, str]]:
+    with (warehouse / "out" / "recount.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_wrong_records_come_first_and_the_others_stand_apart(warehouse, server):
+    summary = run(warehouse, server)
+    rows = listed(warehouse)
+    assert {row["id"] for row in rows[:3]} == set(WRONG)
+    assert [row["rank"] for row in rows[:36]] == [str(rank) for rank in range(1, 37)]
+    assert {row["verdict"] for row in rows[:3]} == {"recount"}
+    assert {row["verdict"] for row in rows[3:36]} == {"agrees"}
+    assert {row["id"]: row["note"].split(":")[0] for row in rows[36:]} == {
+        "00030": "not countable",
+        "00031": "not checked",
+        "00032": "not checked",
+        "00033": "not checked",
+    }
+    assert (summary["bins"], summary["ranked"], summary["not_countable"], summary["not_checked"]) == (40, 36, 1, 3)
+    assert summary["error_rate"] == pytest.approx(3 / 36, abs=0.02)
+    assert summary["expected_wrong"] == pytest.approx(3, abs=0.6)
+
+
+def test_the_list_is_the_same_as_json_and_no_cell_is_a_formula(warehouse, server):
+    run(warehouse, server)
+    document = json.loads((warehouse / "out" / "recount.json").read_text())
+    rows = listed(warehouse)
+    assert [row["id"] for row in document] == [row["id"] for row in rows]
+    assert document[0]["wrong_probability"] == pytest.approx(float(rows[0]["wrong_probability"]), abs=1e-4)
+    crate = next(row for row in rows if row["id"] == "00033")
+    assert crate["products"].startswith("'=")
+
+
+def test_the_page_shows_the_first_bins_and_needs_nothing_from_outside(warehouse, server):
+    run(warehouse, server, top=5)
+    page = (warehouse / "out" / "recount.html").read_text()
+    assert page.count('class="picture"') == 5
+    assert "expected 1, looks like 3" in page
+    assert "product 7" in page
+    assert "Not countable" in page
+    assert_self_contained(warehouse / "out" / "recount.html")
+
+
+def test_the_first_k_are_said_to_hold_as_many_wrong_records_as_they_do(warehouse, server):
+    summary = run(warehouse, server, top=2)
+    assert summary["top"] == 2
+    assert summary["expected_wrong_in_top"] == pytest.approx(2, abs=0.2)
+
+
+def test_a_given_error_rate_changes_the_expectation_but_not_the_order(warehouse, server):
+    run(warehouse, server)
+    before = [row["id"] for row in listed(warehouse)]
+    summary = run(warehouse, server, error_rate=0.3)
+    assert [row["id"] for row in listed(warehouse)] == before
+    assert (summary["error_rate"], summary["error_rate_estimated"]) == (0.3, False)
+
+
+def test_other_records_are_not_mixed_into_a_folder(warehouse, server):
+    run(warehouse, server)
+    text = (warehouse / "stock.csv").read_text().replace("00001,2", "00001,3")
+    (warehouse / "stock.csv").write_text(text)
+    with pytest.raises(InventoryError, match="other records"):
+        run(warehouse, server)
+
+
+COMMAND = """
+import argparse, sys
+from components.serve.reconcile.command import add_reconcile_arguments, run_reconcile
+parser = argparse.ArgumentParser()
+add_reconcile_arguments(parser)
+sys.exit(run_reconcile(parser.parse_args()))
+"""
+
+
+def test_it_goes_on_where_it_was_killed(tmp_path, server):
+    bins = 1200
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for count in range(1, 6):
+        (photos / f"p{count}.jpg").write_bytes(photo(count, size=(40, 30)))
+    rows = (f"p{true_count(number)},{true_count(number)}\n" for number in range(bins))
+    (tmp_path / "stock.csv").write_text("id,expected\n" + "".join(rows))
+    command = [sys.executable, "-c", COMMAND, "--photos", str(photos), "--records", str(tmp_path / "stock.csv")]
+    command += ["--url", server.url, "--out", str(tmp_path / "out")]
+    ledger = tmp_path / "out" / "answers.sqlite"
+
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        while process.poll() is None and not answered(ledger):
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+    reached = answered(ledger)
+    assert 0 < reached < bins
+
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert f"{reached:,} of {bins:,} bins were answered before" in ended.stdout
+    assert f"{bins:,} bins: {bins:,} agree" in ended.stdout
+    assert len(listed(tmp_path)) == bins
+
+
+def answered(path: Path) -> int:
+    if not path.exists():
+        return 0
+    ledger = ledgers.open_ledger(path)
+    try:
+        return int(ledgers.tallies(ledger)["bins"])
+    finally:
+        ledger.close()
+
+
+def test_bins_with_metadata_need_no_csv(tmp_path, server):
+    for number in range(6):
+        content = {"EXPECTED_QUANTITY": 2, "BIN_FCSKU_DATA": {"A": {"name": "Socks", "quantity": 2}}}
+        for name, data in (
+            (f"bin-images/{number}.jpg", photo(2)),
+            (f"metadata/{number}.json", json.dumps(content).encode()),
+        ):
+            path = tmp_path / "bins" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    (tmp_path / "bins" / "metadata" / "5.json").write_text("{}")
+    total, records = open_records(None, str(tmp_path / "bins"))
+    summary = reconcile(
+        records,
+        total,
+        open_photos(str(tmp_path / "bins")),
+        Endpoint(server.url, server.name),
+        tmp_path / "out",
+        Settings(),
+    )
+    assert (summary["bins"], summary["verdicts"], summary["not_checked"]) == (6, {"agrees": 5}, 1)
+    assert listed(tmp_path)[0]["products"] == "Socks"
+
+
+def test_the_share_of_wrong_records_is_found_from_the_photos_alone(tmp_path):
+    """5,000 records, 8 % wrong, and a model that is only right half of the time but calibrated."""
+    random = np.random.default_rng(3)
+    ledger = ledgers.open_ledger(tmp_path / "a.sqlite")
+    rows = []
+    for position in range(5000):
+        chances = random.dirichlet(np.full(5, 0.6))
+        count = int(random.choice(5, p=chances))
+        wrong = random.random() < 0.08
+        expected = int(random.choice([other for other in range(5) if other != count])) if wrong else count
+        rows.append((position, Record(str(position), expected + 1), fake_answer(chances, expected)))
+    ledgers.add(ledger, rows)
+    assert ledgers.estimated_error_rate(ledger) == pytest.approx(0.08, abs=0.02)
+
+
+def fake_answer(chances: np.ndarray, expected: int) -> dict:
+    best = int(chances.argmax())
+    return {
+        "count": best + 1,
+        "label": str(best + 1),
+        "probabilities": dict(enumerate(chances)),
+        "confidence": float(chances[best]),
+        "brightness": 0.5,
+        "verdict": "agrees",
+        "mismatch_probability": float(1 - chances[expected]),
+        "model": "m",
+    }
+
+
+def test_recounts_become_labels_that_training_takes(warehouse, server):
+    run(warehouse, server)
+    rows = listed(warehouse)
+    for row in rows[:4]:
+        row["counted"] = str(true_count(int(row["id"])))
+    with (warehouse / "recounted.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], "counted"])
+        writer.writeheader()
+        writer.writerows(rows)
+    photos = open_photos(str(warehouse / "photos"))
+    outcome = labels_from_recounts(warehouse / "recounted.csv", photos, warehouse / "labels")
+    assert (outcome["labels"], outcome["wrong"]) == (4, 3)
+    assert len(outcome["left_out"]) == BINS - 4
+    source = open_csv(Path(outcome["source"]))
+    entries = source.entries()
+    assert len(entries) == 4
+    for entry in entries:
+        id_ = Path(entry.id).stem
+        assert source.image(entry.id) == (warehouse / "photos" / f"{id_}.jpg").read_bytes()
+        assert json.loads(source.metadata(entry.id))["EXPECTED_QUANTITY"] == true_count(int(id_))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bin;count\n1;2\n", "needs the columns id,expected"),
+        ("id,expected\n,3\n", "line 2 has no id"),
+        (b"id,expected\n\xff\xfe,3\n", "not a CSV in UTF-8"),
+        (None, "cannot read"),
+    ],
+)
+def test_a_stock_list_that_is_none_is_one_clear_line(tmp_path, text, message):
+    path = tmp_path / "stock.csv"
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InventoryError, match=message):
+        list(records_from_csv(path))
+
+
+def test_photos_outside_the_folder_are_not_read(tmp_path):
+    (tmp_path / "secret.jpg").write_bytes(b"x")
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(InventoryError, match="no photo"):
+        FolderPhotos(tmp_path / "photos").read("../secret")
