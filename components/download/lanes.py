@@ -1,32 +1,32 @@
 """Where fetching runs: threads of this process for little, processes beside it for much.
 
 An interpreter runs one thread's Python at a time, which is what limits a download from a near store; a distant one is
-limited by its latency, which threads alone hide. ``LANES`` groups are fetched at a time, each with the threads of
-``components.download.fetch``, in either case.
+limited by its latency, which threads alone hide. ``LANES`` groups are fetched at a time, with ``THREADS`` requests in
+all, in either case.
 """
 
-import multiprocessing
 import os
-import signal
-import threading
+import pickle
+import queue
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.process import BaseProcess
-from typing import Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from components.common.errors import InventoryError
-from components.download.fetch import Packed
+from components.download.fetch import LANES, THREADS, Packed
 from components.download.source import Source
 
-LANES = 4
-FEWEST_BINS_FOR_PROCESSES = 3000
+FEWEST_BINS_FOR_PROCESSES = 2000
 """Below it, starting the processes takes longer than they save."""
+STOP_SECONDS = 10
 
 T = TypeVar("T")
 R = TypeVar("R")
+Process = subprocess.Popen[bytes]
 
 
 class Lane(Protocol):
@@ -39,46 +39,69 @@ class Lane(Protocol):
 def lanes(source: Source, bins: int) -> Iterator[Lane]:
     """Opens what is right for the number of bins; the lane may be used from ``LANES`` threads at once."""
     if bins < FEWEST_BINS_FOR_PROCESSES or not source.keeps_busy:
-        yield lambda fetch, group: fetch(source, group)
+        with ThreadPoolExecutor(THREADS) as pool:
+            yield lambda fetch, group: fetch(source, pool, group)
         return
-    # Spawned, not forked: this process has threads.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(LANES, context, _start_lane, (source,))
+    processes = [_start(source) for _ in range(LANES)]
+    idle: queue.SimpleQueue[Process] = queue.SimpleQueue()
+    for process in processes:
+        idle.put(process)
 
     def in_process(fetch: Callable[..., Packed], group: object) -> Packed:
+        process = idle.get()
         try:
-            return pool.submit(_run, fetch, group).result()
-        except BrokenProcessPool as error:
-            raise InventoryError(
-                "a process of the download was killed (too little memory?); start again: what was fetched is kept"
-            ) from error
+            return _ask(process, fetch, group)
+        finally:
+            idle.put(process)
 
     try:
         yield in_process
     finally:
-        pool.shutdown(cancel_futures=True)
+        for process in processes:
+            _stop(process)
 
 
-_source: Source | None = None
+def _start(source: Source) -> Process:
+    """Starts ``components.download.lane``, which imports far less than this process did."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "components.download.lane"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        start_new_session=True,  # Ctrl-C is for the step; a lane leaves when its standard input ends
+    )
+    _send(process, source)
+    return process
 
 
-def _start_lane(source: Source) -> None:
-    global _source
-    _source = source
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the step, which ends its lanes
-    parent = multiprocessing.parent_process()
-    if parent:
-        threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
+def _ask(process: Process, fetch: Callable[..., Packed], group: object) -> Packed:
+    try:
+        _send(process, (fetch, group))
+        answer = pickle.load(_pipe(process.stdout))  # noqa: S301 - from our own process
+    except (EOFError, OSError) as error:
+        raise InventoryError(
+            "a process of the download was killed (too little memory?); start again: what was fetched is kept"
+        ) from error
+    if isinstance(answer, Exception):
+        raise answer
+    packed: Packed = answer
+    return packed
 
 
-def _leave_after(parent: BaseProcess) -> None:
-    """Ends this process when the step is gone, however it went."""
-    parent.join()
-    os._exit(1)
+def _send(process: Process, message: Any) -> None:
+    pipe = _pipe(process.stdin)
+    pickle.dump(message, pipe)
+    pipe.flush()
 
 
-def _run(fetch: Callable[..., Packed], group: object) -> Packed:
-    return fetch(_source, group)
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None, "opened as a pipe"
+    return stream
+
+
+def _stop(process: Process) -> None:
+    process.kill()  # it holds nothing that is not in the store or to be fetched again
+    process.communicate(timeout=STOP_SECONDS)
 
 
 def ordered(

@@ -18,10 +18,10 @@ from components.common.files import content_hash, sha256_bytes, write_atomic
 from components.common.steps import run_step
 from components.common.store import Store
 from components.download.checks import BadBinError, read_metadata
-from components.download.fetch import Skip, Wanted, fetch_block, fetch_metadata
+from components.download.fetch import LANES, Skip, Wanted, fetch_block, fetch_metadata
 from components.download.folder_source import read_file
 from components.download.kept import FORMAT, Receipt, find, group_key, keep
-from components.download.lanes import LANES, Lane, lanes, ordered
+from components.download.lanes import Lane, lanes, ordered
 from components.download.manifest import BinsManifest, BlockInfo
 from components.download.s3_source import read_object
 from components.download.selection import Selection, groups, in_order, parse_counts, parse_file_list, preselect

@@ -1,0 +1,297 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from bins_on_disk import good_bins, listed, metadata, photo, put_all, rows, write_folder, write_tar
+
+from components.common.errors import InventoryError
+from components.common.files import sha256_bytes
+from components.common.store import open_store
+from components.download import fetch, lanes, step
+from components.download.manifest import BLOCK_SCHEMA, BinsManifest
+from components.download.sources import open_source
+from components.download.step import download_bins, download_to
+
+PHOTO = photo(seed=1)
+
+
+def test_every_selected_bin_is_in_a_block_with_its_photo_and_metadata(store, tmp_path):
+    objects = good_bins(40)
+    manifest = download_bins(store, str(write_folder(tmp_path, objects)), "1-4")
+    assert (manifest.selected, manifest.per_count) == (32, {"1": 8, "2": 8, "3": 8, "4": 8})
+    found = rows(store, manifest)
+    assert len(found) == 32
+    for id_, row in found.items():
+        assert list(row) == BLOCK_SCHEMA.names
+        assert row["image"] == objects[f"bin-images/{id_}.jpg"]
+        assert row["metadata"].encode() == objects[f"metadata/{id_}.json"]
+        assert row["expected_quantity"] == int(id_) % 5 + 1
+    for block in manifest.blocks:
+        assert sha256_bytes(store.get_bytes(block.key)) == block.sha256
+    assert manifest.skipped == {"count outside 1-4": 8}
+
+
+@pytest.mark.parametrize("kind", ["tar", "csv", "folders", "rendered"])
+def test_other_sources_end_in_the_same_blocks(kind, store, tmp_path):
+    objects = good_bins(10)
+    photos = {f"{index % 5 + 1}/{index:05d}.jpg": objects[f"bin-images/{index:05d}.jpg"] for index in range(10)}
+    match kind:
+        case "tar":
+            source = write_tar(tmp_path / "bins.tar", objects)
+        case "csv":
+            write_folder(tmp_path, photos)
+            source = tmp_path / "bins.csv"
+            source.write_text("path,count\n" + "".join(f"{path},{path[0]}\n" for path in photos))
+        case "folders":
+            source = write_folder(tmp_path, photos)
+        case _:
+            source = "rendered:40"
+    manifest = download_bins(store, str(source), "1-5")
+    images = {row["image"] for row in rows(store, manifest).values()}
+    if kind == "rendered":
+        assert manifest.selected + manifest.skipped["count outside 1-5"] == 40
+        assert all(number > 0 for number in manifest.per_count.values())
+    else:
+        assert images == set(photos.values())
+        assert manifest.per_count == dict.fromkeys("12345", 2)
+
+
+@pytest.mark.parametrize(
+    ("objects", "reason"),
+    [
+        ({"bin-images/x.jpg": PHOTO}, "metadata missing"),
+        ({"metadata/x.json": metadata(2)}, "image missing"),
+        ({"bin-images/x.jpg": PHOTO, "metadata/x.json": b"{"}, "metadata is not JSON"),
+        ({"bin-images/x.jpg": PHOTO, "metadata/x.json": b" " * 1_000_001}, "metadata too large"),
+        ({"bin-images/x.jpg": PHOTO, "metadata/x.json": b"{}"}, "no EXPECTED_QUANTITY"),
+        ({"bin-images/x.jpg": PHOTO, "metadata/x.json": metadata("2")}, "EXPECTED_QUANTITY is not a count"),
+        ({"bin-images/x.jpg": PHOTO, "metadata/x.json": metadata(9)}, "count outside 1-5"),
+        ({"bin-images/x.jpg": b"I am a text", "metadata/x.json": metadata(2)}, "not a JPEG"),
+        ({"bin-images/x.jpg": b"", "metadata/x.json": metadata(2)}, "not a JPEG"),
+        ({"bin-images/x.jpg": PHOTO[:-40], "metadata/x.json": metadata(2)}, "damaged JPEG"),
+        ({"bin-images/x.jpg": PHOTO + bytes(20_000_001), "metadata/x.json": metadata(2)}, "image too large"),
+    ],
+    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
+)
+def test_a_bad_bin_is_listed_with_its_reason_and_never_used(objects, reason, store, tmp_path):
+    manifest = download_bins(store, str(write_folder(tmp_path, good_bins(5) | objects)))
+    assert manifest.selected == 5
+    assert "x" not in rows(store, manifest)
+    assert manifest.skipped == {reason: 1}
+    assert listed(store, manifest)["x"][0] == reason
+    assert any(reason in line for line in manifest.notes)
+
+
+def test_a_bin_whose_items_do_not_sum_to_its_quantity_is_kept_and_listed_as_doubtful(store, tmp_path):
+    objects = good_bins(5) | {"bin-images/x.jpg": PHOTO, "metadata/x.json": metadata(3, 1, 1)}
+    manifest = download_bins(store, str(write_folder(tmp_path, objects)))
+    assert rows(store, manifest)["x"]["expected_quantity"] == 3
+    assert listed(store, manifest)["x"] == (
+        "doubtful",
+        "kept, but the items' quantities sum to 2, EXPECTED_QUANTITY is 3",
+    )
+    assert manifest.skipped == {}
+    assert "1 bins kept" in manifest.notes[0]
+
+
+def test_an_open_top_selects_larger_counts_as_the_last(store, tmp_path):
+    objects = good_bins(5) | {"bin-images/x.jpg": PHOTO, "metadata/x.json": metadata(9)}
+    manifest = download_bins(store, str(write_folder(tmp_path, objects)), open_top=True)
+    assert manifest.per_count["5"] == 2
+    assert rows(store, manifest)["x"]["expected_quantity"] == 9
+
+
+def test_a_limit_takes_so_many_of_each_count_and_always_the_same(store, tmp_path):
+    source = str(write_folder(tmp_path, good_bins(100)))
+    manifest = download_bins(store, source, "1-3", limit_per_count=4)
+    assert manifest.per_count == {"1": 4, "2": 4, "3": 4}
+    smaller = download_bins(store, source, "1-3", limit_per_count=2)
+    assert rows(store, smaller).keys() < rows(store, manifest).keys()
+
+
+def file_list(folder: Path, **ids: list[str]) -> str:
+    path = folder / "file_list.json"
+    path.write_text(
+        json.dumps({count[1:]: [f"data/metadata/{id_}.json" for id_ in named] for count, named in ids.items()})
+    )
+    return str(path)
+
+
+def test_a_file_list_names_the_bins_and_what_contradicts_it_is_listed(store, tmp_path):
+    source = write_folder(tmp_path / "bins", good_bins(20))
+    names = file_list(tmp_path, _1=["00000", "00005", "lost"], _2=["00001", "00003"], _7=["00008"])
+    manifest = download_bins(store, str(source), file_list=names)
+    assert set(rows(store, manifest)) == {"00000", "00005", "00001"}
+    assert listed(store, manifest) == {
+        "lost": ("metadata missing", "the file list names it, the source lacks it"),
+        "00003": ("other count than in the file list", "listed under 2, EXPECTED_QUANTITY is 4"),
+    }
+
+
+def test_under_a_limit_a_file_list_spares_the_metadata_of_other_bins(store, tmp_path, monkeypatch):
+    source = write_folder(tmp_path / "bins", good_bins(50))
+    names = file_list(tmp_path, **{f"_{count}": [f"{i:05d}" for i in range(count - 1, 50, 5)] for count in range(1, 6)})
+    asked = count_reads(monkeypatch)
+    assert download_bins(store, str(source), file_list=names, limit_per_count=2).selected == 10
+    assert len(asked) == 20
+
+
+def count_reads(monkeypatch) -> list[str]:
+    asked: list[str] = []
+    read = fetch.read_with_retries
+    monkeypatch.setattr(fetch, "read_with_retries", lambda get, id_, kind: asked.append(id_) or read(get, id_, kind))
+    return asked
+
+
+def test_a_second_run_fetches_nothing_and_another_selection_only_what_is_new(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(step, "BLOCK_GROUP", (10, 20, 10**9))
+    source = str(write_folder(tmp_path, good_bins(100)))
+    first = download_bins(store, source)
+    asked = count_reads(monkeypatch)
+    assert download_bins(store, source) == first
+    assert asked == []
+    objects = good_bins(1, first=200)
+    write_folder(tmp_path, objects)
+    assert download_bins(store, source).selected == 101
+    assert len(asked) < 101 + 2 * 20 + 1  # the metadata is one group, the photos are many
+
+
+@pytest.mark.parametrize("harm", ["deleted", "overwritten", "without receipt", "receipt damaged"])
+def test_a_block_that_the_store_lost_or_changed_is_fetched_again(harm, store, tmp_path, monkeypatch):
+    source = str(write_folder(tmp_path, good_bins(30)))
+    first = download_bins(store, source)
+    (block,) = first.blocks
+    match harm:
+        case "deleted":
+            store.delete(block.key)
+        case "overwritten":
+            store.put_bytes(block.key, bytes(block.bytes))
+        case "without receipt":
+            store.delete(f"{block.key}.json")
+        case _:
+            store.put_bytes(f"{block.key}.json", b"{}")
+    asked = count_reads(monkeypatch)
+    assert download_bins(store, source) == first
+    assert len(asked) == 30  # the photos; the metadata was intact
+    assert sha256_bytes(store.get_bytes(block.key)) == block.sha256
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"counts": "6-9"}, r"no bin with 6-9 items was selected from .* \(count outside 6-9: 5\)"),
+        ({"counts": "some"}, "counts is 'some'"),
+        ({"limit_per_count": -1}, "limit_per_count is -1"),
+        ({"file_list": "nowhere.json"}, "cannot read the file list 'nowhere.json'"),
+        ({"source": "nowhere"}, "the source 'nowhere' does not exist"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_one_line(arguments, message, store, tmp_path):
+    source = str(write_folder(tmp_path, good_bins(5)))
+    with pytest.raises(InventoryError, match=message) as caught:
+        download_bins(store, **({"source": source} | arguments))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_manifest_file_is_what_split_reads(store, tmp_path):
+    source = str(write_folder(tmp_path / "bins", good_bins(5)))
+    manifest = download_to(str(tmp_path / "out" / "bins"), store, source)
+    assert BinsManifest.load(tmp_path / "out" / "bins") == manifest
+
+
+def test_a_manifest_that_cannot_be_written_is_one_line(store, tmp_path):
+    source = str(write_folder(tmp_path / "bins", good_bins(5)))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InventoryError, match="cannot write the manifest"):
+        download_to(str(tmp_path / "file" / "bins"), store, source)
+
+
+def test_processes_deliver_the_same_blocks_as_threads(store, store_environment, tmp_path, monkeypatch):
+    put_all(open_store({**store_environment, "INVENTORY_BUCKET": "lanes"}), good_bins(30))
+    in_threads = download_bins(store, "s3://lanes", environment=store_environment)
+    for key in list(store.list("downloads/")) + list(store.list("completions/")):
+        store.delete(key)
+    monkeypatch.setattr(lanes, "FEWEST_BINS_FOR_PROCESSES", 1)
+    assert download_bins(store, "s3://lanes", environment=store_environment) == in_threads
+
+
+def test_a_killed_process_is_one_line_and_none_is_left(monkeypatch):
+    monkeypatch.setattr(lanes, "FEWEST_BINS_FOR_PROCESSES", 1)
+    source = open_source("rendered:20")
+    with lanes.lanes(source, 20) as lane:
+        children = psutil.Process().children()
+        mine = [child for child in children if "components.download.lane" in child.cmdline()]
+        assert len(mine) == fetch.LANES
+        assert lane(fetch.fetch_metadata, ["00001"]).rows == 1
+        for child in mine:
+            child.kill()
+        with pytest.raises(InventoryError, match="was killed"):
+            lane(fetch.fetch_metadata, ["00001"])
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in mine)
+
+
+def test_an_error_of_a_lane_reaches_the_step(monkeypatch):
+    monkeypatch.setattr(lanes, "FEWEST_BINS_FOR_PROCESSES", 1)
+    with lanes.lanes(open_source("rendered:20"), 20) as lane, pytest.raises(ValueError, match="invalid literal"):
+        lane(fetch.fetch_metadata, ["not one of ours"])
+
+
+KILLED = """
+import sys
+from components.common.store import open_store
+from components.download import lanes, step
+if __name__ == "__main__":
+    step.BLOCK_GROUP = (10, 20, 10**9)
+    lanes.FEWEST_BINS_FOR_PROCESSES = int(sys.argv[1])
+    print(step.download_bins(open_store(), "rendered:300", "1-5").selected)
+"""
+
+
+@pytest.mark.parametrize("fewest", [1, 10_000], ids=["processes", "threads"])
+def test_a_run_killed_in_the_middle_goes_on_at_the_missing_blocks(fewest, store, store_environment, monkeypatch):
+    environment = os.environ | store_environment | {"INVENTORY_BUCKET": store.bucket}
+    command = [sys.executable, "-c", KILLED, str(fewest)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while len(blocks := finished_blocks(store)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=10)
+    psutil.wait_procs(children, timeout=10)
+    assert not any(child.is_running() for child in children), "a lane outlived its step"
+
+    monkeypatch.setattr(step, "BLOCK_GROUP", (10, 20, 10**9))
+    asked = count_reads(monkeypatch)
+    blocks = finished_blocks(store)
+    manifest = download_bins(store, "rendered:300", "1-5")
+    kept = sum(block.rows for block in manifest.blocks if block.key in blocks)
+    assert 0 < kept < manifest.selected
+    assert len(asked) == manifest.selected - kept  # photos only: the metadata had been kept
+
+
+def finished_blocks(store) -> set[str]:
+    return {key.removesuffix(".json") for key in store.list("downloads/blocks/") if key.endswith(".json")}
+
+
+@pytest.mark.real
+def test_the_real_sample_has_5549_bins_of_1_to_5_items_and_5_doubtful_ones(store, real_sample):
+    manifest = download_bins(store, str(real_sample))
+    assert manifest.selected == 5549
+    assert manifest.per_count == {"1": 659, "2": 1217, "3": 1446, "4": 1251, "5": 976}
+    assert manifest.skipped == {"count outside 1-5": 8396 - 5549}
+    reasons = [reason for reason, _ in listed(store, manifest).values()]
+    assert reasons.count("doubtful") == 5
+
+
+@pytest.mark.real
+def test_the_published_list_names_the_real_bins(store, real_sample):
+    manifest = download_bins(store, str(real_sample), file_list=str(real_sample.parent / "file_list.json"))
+    assert manifest.selected == 5549
+    assert manifest.skipped == {"metadata missing": 10_441 - 5549}
