@@ -41,6 +41,8 @@ class LocalLauncher:
         with tempfile.TemporaryDirectory(prefix="train-") as folder:
             error = Path(folder) / "error"
             os.environ[ERROR_FILE_VARIABLE] = str(error)
+            # threads that spin while they wait take the cores from whatever else runs on a laptop
+            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
             config = LaunchConfig(
                 min_nodes=1,
                 max_nodes=1,

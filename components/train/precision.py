@@ -1,10 +1,11 @@
 """The precision in which the network is computed."""
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 
+from components.train.depthwise import FastDepthwise
 from components.train.settings import TrainSettings
 
 
@@ -18,11 +19,15 @@ def uses_bf16(settings: TrainSettings, device: torch.device) -> bool:
     return any(bool(able.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def autocast(settings: TrainSettings, device: torch.device) -> AbstractContextManager[Any]:
+@contextmanager
+def autocast(settings: TrainSettings, device: torch.device) -> Iterator[None]:
     """Computes the block in the chosen precision; weights and optimiser stay in float32.
 
     Gradients need no scaler: bfloat16 has the range of float32.
     """
-    if uses_bf16(settings, device):
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
+    if not uses_bf16(settings, device):
+        yield
+        return
+    by_hand = device.type == "cpu" and not settings.compile  # a compiler makes kernels of its own
+    with torch.autocast(device.type, torch.bfloat16), FastDepthwise() if by_hand else nullcontext():
+        yield
