@@ -140,6 +140,11 @@ def plain_errors(endpoint: str, doing: str) -> Iterator[None]:
     except (InvalidResponseError, ServerError, ParseError, ValueError) as error:
         raise InventoryError(f"cannot {doing}: {endpoint} does not answer like an S3 store: {error}") from error
     except urllib3.exceptions.HTTPError as error:
+        if isinstance(getattr(error, "reason", None), urllib3.exceptions.ResponseError):
+            raise InventoryError(
+                f"cannot {doing}: the object store at {endpoint} answers with server errors only; "
+                "is its disk full? its log says more"
+            ) from error
         raise InventoryError(
             f"cannot {doing}: the object store at {endpoint} cannot be reached or broke off "
             f"({type(error).__name__}); check S3_ENDPOINT_URL and the network"
