@@ -322,6 +322,7 @@ def strict(schema: Any, at_root: bool = True) -> Any:
 class _Handler(BaseHTTPRequestHandler):
     cluster: Cluster
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, *_: object) -> None:
         pass
@@ -347,7 +348,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(payload) if payload else None
         parts = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        path = unquote(parts.path)
+        path = unquote(parts.path).rstrip("/")
         with self.cluster.lock:
             self.cluster.requests.append((method, self.path))
         failure = self._planted(method, path, query)

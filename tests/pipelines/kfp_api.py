@@ -91,6 +91,8 @@ def serving(api: KfpApi) -> Iterator[KfpApi]:
     """Serves the API on a free port of loopback while the block runs."""
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
+
         def log_message(self, *_: object) -> None:
             pass
 

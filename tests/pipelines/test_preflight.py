@@ -1,0 +1,356 @@
+import base64
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.common.cluster_settings import cluster_settings
+from pipelines.cluster import find_access
+from pipelines.preflight import KATIB_LABEL, ROLE, Check, Question, exit_code, preflight, report, rights
+from pipelines.registry import split_image
+from tests.cluster.api import CUSTOM_KINDS, Cluster, running
+from tests.pipelines.kfp_api import KfpApi, serving
+
+GPU = "nvidia.com/gpu"
+GPUS = {"workers": 2, "gpus_per_worker": 2, "tolerations": [{"key": GPU, "operator": "Exists"}]}
+
+
+def secret(name: str, values: dict[str, str], kind: str = "Opaque") -> dict[str, Any]:
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    return {"kind": "Secret", "metadata": {"name": name}, "type": kind, "data": data}
+
+
+def node(name: str, gpus: int, **metadata: Any) -> dict[str, Any]:
+    taints = [{"key": GPU, "value": "present", "effect": "NoSchedule"}]
+    body = {"kind": "Node", "metadata": {"name": name, **metadata}, "spec": {"taints": taints}}
+    return {**body, "status": {"allocatable": {"cpu": "8", GPU: str(gpus)}}}
+
+
+@dataclass
+class Place:
+    """A cluster on which everything is as it should be, until a test plants a defect."""
+
+    cluster: Cluster
+    kubeconfig: Callable[[], Path]
+    question: Question
+    tags: set[str]
+    kfp: KfpApi
+    forbidden: list[str] = field(default_factory=list)
+
+    def look(self) -> list[Check]:
+        return preflight(self.question)
+
+    def settings(self, **values: Any) -> None:
+        self.question = replace(self.question, settings=cluster_settings({**GPUS, **values}))
+
+
+@pytest.fixture
+def registry() -> Iterator[tuple[str, set[str]]]:
+    """A registry on loopback: its address, and the images that it has."""
+    tags = {"team/train:1"}
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_HEAD(self) -> None:
+            _, _, rest = self.path.partition("/v2/")
+            name, _, reference = rest.partition("/manifests/")
+            if "private" in name and self.headers.get("Authorization") != "Bearer anybody":
+                self.send_response(401)
+                realm = f"http://127.0.0.1:{self.server.server_address[1]}/token"
+                self.send_header("WWW-Authenticate", f'Bearer realm="{realm}",service="r",scope="pull"')
+            else:
+                self.send_response(200 if f"{name}:{reference}" in tags else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            body = json.dumps({"token": "anybody" if "login-only" not in tags else "nobody"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield f"127.0.0.1:{server.server_address[1]}", tags
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def place(
+    store_environment: dict[str, str],
+    registry: tuple[str, set[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Place]:
+    address, tags = registry
+    with contextlib.contextmanager(running)(Cluster()) as cluster:
+        cluster.add(
+            {"kind": "Namespace", "metadata": {"name": "team", "labels": {KATIB_LABEL: "enabled"}}}, "namespaces"
+        )
+        cluster.add(secret("inventory-store", store_environment), "secrets")
+        cluster.add(secret("key", {".dockerconfigjson": "{}"}, "kubernetes.io/dockerconfigjson"), "secrets")
+        for name in ("a", "b"):
+            cluster.add(node(name, 2, labels={"pool": "gpu"}), "nodes")
+        mode = {"deploy": json.dumps({"defaultDeploymentMode": "Standard"})}
+        cluster.add({"metadata": {"name": "inferenceservice-config"}, "data": mode}, "configmaps", "", "kserve")
+
+        def kubeconfig(token: str | None = "good") -> Path:
+            path = cluster.kubeconfig(tmp_path / "kubeconfig", token=token)
+            monkeypatch.setenv("KUBECONFIG", str(path))
+            return path
+
+        kubeconfig()
+        cluster.token = "good"
+        with serving(KfpApi()) as kfp:
+            question = Question(
+                "team",
+                cluster_settings({**GPUS, "image_pull_secrets": ["key"]}),
+                (f"{address}/team/train:1",),
+                pipelines=find_access(kfp.url, None, {}),
+            )
+            yield Place(cluster, kubeconfig, question, tags, kfp)
+
+
+def test_a_cluster_that_has_everything_is_all_ok(place: Place) -> None:
+    checks = place.look()
+    assert [check.line() for check in checks if check.state != "ok"] == []
+    assert exit_code(checks) == 0
+    names = [check.name for check in checks]
+    assert {"kubernetes", "kubeflow pipelines", "rights", "object store", "gpus", "kserve mode"} <= set(names)
+    assert json.loads(report(checks, as_json=True))[0]["name"] == "kubernetes"
+    assert report(checks).splitlines()[0].startswith("ok       kubernetes: version v1.34.0 at http://127.0.0.1:")
+
+
+def test_the_rights_asked_for_are_those_of_the_shipped_role(place: Place) -> None:
+    place.look()
+    rules = yaml.safe_load(ROLE.read_text())["rules"]
+    assert len(rights()) == sum(len(rule["resources"]) * len(rule["verbs"]) for rule in rules)
+    reviews = [path for method, path in place.cluster.requests if path.endswith("selfsubjectaccessreviews")]
+    assert len(reviews) == len(rights())
+
+
+def wrong_host(place: Place) -> None:
+    place.cluster.url = "http://127.0.0.1:9"
+    place.kubeconfig()
+
+
+def a_host_that_is_no_kubernetes(place: Place) -> None:
+    place.cluster.url = place.kfp.url
+    place.kubeconfig()
+
+
+def expired_token(place: Place) -> None:
+    place.cluster.token = "renewed"
+
+
+def login_page(place: Place) -> None:
+    place.cluster.login_page = True
+
+
+def no_kubeconfig(place: Place) -> None:
+    place.kubeconfig().write_text("")
+
+
+def no_namespace(place: Place) -> None:
+    place.question = replace(place.question, namespace="other")
+
+
+def no_katib_label(place: Place) -> None:
+    place.cluster.update("namespaces", "team", lambda item: item["metadata"].update(labels={}), ns="")
+
+
+def no_katib(place: Place) -> None:
+    place.cluster.missing_kinds.add("experiments.kubeflow.org")
+
+
+def no_kserve(place: Place) -> None:
+    place.cluster.missing_kinds |= {"inferenceservices.serving.kserve.io", "servingruntimes.serving.kserve.io"}
+
+
+def no_training_operator_at_all(place: Place) -> None:
+    place.cluster.missing_kinds |= {"pytorchjobs.kubeflow.org", "trainjobs.trainer.kubeflow.org"}
+
+
+def not_the_launcher_asked_for(place: Place) -> None:
+    place.settings(launcher="trainjob")
+    place.cluster.missing_kinds.add("trainjobs.trainer.kubeflow.org")
+
+
+def no_right_to_create_jobs(place: Place) -> None:
+    place.cluster.forbidden |= {("create", "kubeflow.org", "pytorchjobs"), ("delete", "kubeflow.org", "pytorchjobs")}
+
+
+def no_right_to_read_logs(place: Place) -> None:
+    place.cluster.forbidden.add(("get", "", "pods/log"))
+
+
+def no_secret(place: Place) -> None:
+    place.cluster.remove("secrets", "inventory-store")
+
+
+def a_secret_without_a_key(place: Place) -> None:
+    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].pop("AWS_SECRET_ACCESS_KEY"))
+
+
+def a_wrong_secret_key(place: Place) -> None:
+    wrong = base64.b64encode(b"wrong").decode()
+    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(AWS_SECRET_ACCESS_KEY=wrong))
+
+
+def a_store_that_is_away(place: Place) -> None:
+    away = base64.b64encode(b"http://127.0.0.1:9").decode()
+    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(S3_ENDPOINT_URL=away))
+
+
+def no_pull_secret(place: Place) -> None:
+    place.cluster.remove("secrets", "key")
+
+
+def an_image_that_was_not_pushed(place: Place) -> None:
+    place.tags.clear()
+
+
+def no_gpu_nodes(place: Place) -> None:
+    for name in ("a", "b"):
+        place.cluster.remove("nodes", name, namespace="")
+
+
+def too_few_gpus(place: Place) -> None:
+    place.cluster.remove("nodes", "b", namespace="")
+
+
+def a_taint_without_toleration(place: Place) -> None:
+    place.settings(tolerations=[])
+
+
+def a_selector_that_no_node_has(place: Place) -> None:
+    place.settings(node_selector={"pool": "other"})
+
+
+def knative_mode_without_knative(place: Place) -> None:
+    mode = {"deploy": json.dumps({"defaultDeploymentMode": "Knative"})}
+    place.cluster.update("configmaps", "inferenceservice-config", lambda item: item.update(data=mode), ns="kserve")
+
+
+def kfp_login_page(place: Place) -> None:
+    place.kfp.login_page = True
+
+
+def kfp_for_several_users(place: Place) -> None:
+    place.kfp.multi_user = True
+
+
+DEFECTS: list[tuple[Callable[[Place], None], str, str, str]] = [
+    # the defect, the check that names it, what it says, the fix
+    (wrong_host, "kubernetes", "cannot be reached", "check the kubeconfig"),
+    (a_host_that_is_no_kubernetes, "kubernetes", "not as a Kubernetes API", "check the server in the kubeconfig"),
+    (expired_token, "kubernetes", "does not accept the credentials (401)", "sign in again or renew the token"),
+    (login_page, "kubernetes", "sign-in page instead of JSON", "sign in again"),
+    (no_kubeconfig, "kubernetes", "no Kubernetes cluster", "set KUBECONFIG"),
+    (no_namespace, "namespace other", "there is none", "kubectl create namespace other"),
+    (no_katib_label, "katib label", "trials would report no metric", f"kubectl label namespace team {KATIB_LABEL}"),
+    (
+        no_katib,
+        "experiments.kubeflow.org",
+        "tune wants v1beta1, the cluster serves kubeflow.org as v1",
+        "install Katib",
+    ),
+    (no_kserve, "inferenceservices.serving.kserve.io", "unknown to the cluster", "install KServe"),
+    (no_training_operator_at_all, "pytorchjobs.kubeflow.org", "train wants v1", "training operator"),
+    (not_the_launcher_asked_for, "trainjobs.trainer.kubeflow.org", "unknown", "install Kubeflow Trainer"),
+    (no_right_to_create_jobs, "right pytorchjobs.kubeflow.org", "may not create, delete", "kubectl apply -k manifests"),
+    (no_right_to_read_logs, "right pods/log", "may not get", "kubectl apply -k manifests"),
+    (no_secret, "secret inventory-store", "there is none in namespace team", "create secret generic inventory-store"),
+    (a_secret_without_a_key, "secret inventory-store", "lacks AWS_SECRET_ACCESS_KEY", "kubectl -n team edit secret"),
+    (a_wrong_secret_key, "object store", "refused the credentials", "check AWS_ACCESS_KEY_ID"),
+    (a_store_that_is_away, "object store", "cannot be reached", "check S3_ENDPOINT_URL"),
+    (no_pull_secret, "secret key", "there is none", "create secret docker-registry key"),
+    (an_image_that_was_not_pushed, "image", "has no such image", "make images"),
+    (no_gpu_nodes, "gpus", f"no node has {GPU}", "add GPU nodes"),
+    (too_few_gpus, "gpus", "2 x 2 nvidia.com/gpu wanted, the nodes have room for 1", "fewer cluster.workers"),
+    (a_taint_without_toleration, "gpus", f"has the taint {GPU}:NoSchedule", '"operator": "Exists"'),
+    (a_selector_that_no_node_has, "gpus", "has the labels {'pool': 'other'}", "change cluster.node_selector"),
+    (knative_mode_without_knative, "kserve mode", "no Knative Serving", "install Knative"),
+    (kfp_login_page, "kubeflow pipelines", "sign-in page", "set KF_PIPELINES_TOKEN"),
+    (kfp_for_several_users, "kubeflow pipelines", "serves several users", "give --namespace"),
+]
+
+
+@pytest.mark.parametrize(("plant", "name", "message", "fix"), DEFECTS, ids=[defect[0].__name__ for defect in DEFECTS])
+def test_a_planted_defect_is_found_named_and_given_its_fix(
+    place: Place, plant: Callable[[Place], None], name: str, message: str, fix: str
+) -> None:
+    plant(place)
+    checks = place.look()
+    problems = [check for check in checks if check.state == "problem"]
+    found = next((check for check in problems if check.name.startswith(name)), None)
+    assert found, report(checks)
+    assert message in found.message
+    assert fix in found.fix
+    assert "\n" not in found.line()
+    assert exit_code(checks) == 1
+    assert len(problems) <= 2, "one defect is not reported as many"
+
+
+def test_a_namespace_where_nothing_is_installed_gets_one_line_for_each_lack(place: Place) -> None:
+    place.cluster.add({"kind": "Namespace", "metadata": {"name": "empty"}}, "namespaces")
+    place.question = replace(place.question, namespace="empty")
+    place.cluster.missing_kinds = {f"{plural}.{group}" for group, _, plural in CUSTOM_KINDS}
+    place.cluster.forbidden = {(verb, group, resource) for verb, group, resource in rights()}
+    problems = [check for check in place.look() if check.state == "problem"]
+    assert len({check.name for check in problems}) == len(problems)
+    assert {"katib label", "secret inventory-store"} <= {check.name for check in problems}
+    assert all(check.fix for check in problems)
+
+
+def test_what_cannot_be_looked_at_is_unknown_and_no_problem(place: Place) -> None:
+    place.cluster.forbidden |= {("get", "", "secrets"), ("list", "", "nodes"), ("get", "", "configmaps")}
+    checks = {check.name: check.state for check in place.look()}
+    assert checks["secret inventory-store"] == checks["gpus"] == checks["kserve mode"] == "unknown"
+    assert exit_code(place.look()) == 0
+
+
+def test_a_store_with_an_address_of_the_cluster_is_left_to_a_pod(place: Place) -> None:
+    inside = base64.b64encode(b"http://seaweedfs.kubeflow.svc.cluster.local:8333").decode()
+    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(S3_ENDPOINT_URL=inside))
+    (check,) = [check for check in place.look() if check.name == "object store"]
+    assert check.state == "unknown"
+
+
+def test_no_secret_value_is_printed(place: Place, store_environment: dict[str, str]) -> None:
+    text = report(place.look()) + report(place.look(), as_json=True)
+    assert store_environment["AWS_SECRET_ACCESS_KEY"] not in text
+    assert store_environment["AWS_ACCESS_KEY_ID"] not in text
+
+
+def test_an_anonymous_token_is_fetched_where_the_registry_wants_one(place: Place) -> None:
+    image = place.question.images[0].replace("team/train", "private/train")
+    place.tags.add("private/train:1")
+    place.question = replace(place.question, images=(image,))
+    assert [check.state for check in place.look() if check.name.startswith("image")] == ["ok"]
+    place.tags.add("login-only")
+    assert [check.state for check in place.look() if check.name.startswith("image")] == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("image", "parts"),
+    [
+        ("ghcr.io/a/b:1", ("ghcr.io", "a/b", "1")),
+        ("localhost:5000/b:1@sha256:00", ("localhost:5000", "b", "sha256:00")),
+        ("python:3.11", ("registry-1.docker.io", "library/python", "3.11")),
+        ("docker.io/chrislusf/seaweedfs:4.48", ("registry-1.docker.io", "chrislusf/seaweedfs", "4.48")),
+    ],
+)
+def test_image_names_are_read_as_container_tools_read_them(image: str, parts: tuple[str, str, str]) -> None:
+    assert split_image(image) == parts
