@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.evaluate.bootstrap import group_sums, resample
+from components.evaluate.words import percent
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -42,11 +43,35 @@ class GatePolicy(BaseModel):
 
 
 @dataclass(frozen=True)
+class Countable:
+    """What a model can answer."""
+
+    counts: tuple[int, ...]
+    """Ascending."""
+    open_top: bool = False
+    """The last count means "that many or more"."""
+
+    def up_to(self, top: int | None) -> set[int]:
+        """The counts, with everything from ``top`` on taken as ``top``."""
+        return {count if top is None else min(count, top) for count in self.counts}
+
+
+def common_top(candidate: Countable, incumbent: Countable) -> int | None:
+    """The number of items from which on the two cannot be compared in detail; None when neither has an open top."""
+    return min((model.counts[-1] for model in (candidate, incumbent) if model.open_top), default=None)
+
+
+def common_counts(candidate: Countable, incumbent: Countable) -> set[int]:
+    """The counts that both can answer, with everything from ``common_top`` on taken as that."""
+    top = common_top(candidate, incumbent)
+    return candidate.up_to(top) & incumbent.up_to(top)
+
+
+@dataclass(frozen=True)
 class Candidate:
     """What the gate must know about the new model."""
 
-    counts: Sequence[str]
-    """What it can answer, such as "3" or "6+"."""
+    countable: Countable
     latency_seconds: float
     size_bytes: int
     failed_rules: Sequence[str] = ()
@@ -58,7 +83,8 @@ class Incumbent:
     """What is in service, as far as it is known."""
 
     version: str
-    counts: Sequence[str]
+    countable: Countable | None
+    """None only when it is gone and nobody knows."""
     training_known: bool = True
     """False when nobody knows which bins it was trained on; it may have seen the test bins, which flatters it."""
     gone: str = ""
@@ -69,7 +95,10 @@ class Incumbent:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predicted and true items on the test bins that neither model was trained on."""
+    """Predicted and true items on the test bins that neither model was trained on.
+
+    Only bins whose count is among ``common_counts``; everything from ``common_top`` on is ``common_top``.
+    """
 
     truth: Integers
     """[N], items."""
@@ -98,16 +127,26 @@ class Decision:
     summary: str
     criteria: list[Criterion]
     n: int
+    """Comparable test bins."""
     effect: float | None = None
-    """Estimated improvement in the metric's unit (errors count downwards)."""
+    """Estimated improvement in the metric's unit; positive is better, also for errors."""
     lower_bound: float | None = None
+    """What the improvement exceeds with the policy's confidence."""
     power: dict[str, float] = field(default_factory=dict)
-    """``standard_error``, ``at_5_points`` (probability that a model really so much better would pass the comparison)
-    and ``found_at_80_percent`` (the improvement that would pass it four times out of five)."""
+    """See ``power``; empty when nothing is compared."""
 
     def as_dict(self) -> dict[str, Any]:
         """The decision as JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The paired comparison of two models on the same bins."""
+
+    effect: float
+    lower_bound: float
+    standard_error: float
 
 
 def decide(
@@ -116,26 +155,32 @@ def decide(
     """Decides whether the candidate goes into service.
 
     Args:
-        predictions: on test bins that neither model was trained on, of counts that both can answer.
+        predictions: of both models on bins that neither was trained on; of the candidate alone when nothing is in
+            service or it is gone.
         candidate: the new model.
         incumbent: the model in service; None when there is none.
         policy: what is asked; the defaults when None.
 
     Returns:
         The decision; ``promote`` only when every criterion holds.
+
+    Raises:
+        ValueError: if there are predictions of an incumbent that is not described, or the other way round.
     """
+    if (predictions.incumbent is not None) != (incumbent is not None and not incumbent.gone):
+        raise ValueError("an incumbent that can be run needs predictions, and predictions need an incumbent")
     policy = policy or GatePolicy()
     n = len(predictions.truth)
-    criteria = [_enough(n, policy)]
     comparison = None
-    if n >= 2:
-        if predictions.incumbent is not None and incumbent is not None:
+    criteria = [Criterion("enough test bins", n >= policy.minimum_bins, _of_bins(n, policy))]
+    if incumbent is not None and predictions.incumbent is not None and incumbent.countable is not None:
+        if n:
             comparison = compare(predictions, policy)
-            criteria += [_better(comparison, policy, incumbent), *_recalls(predictions, candidate, policy)]
-        else:
-            criteria += _floors(predictions, incumbent, policy)
-    if incumbent is not None:
-        criteria.append(_covers(candidate, incumbent))
+            criteria.append(_better(comparison, policy, incumbent))
+        criteria.append(_recalls(predictions, common_counts(candidate.countable, incumbent.countable), policy))
+        criteria.append(_covers(candidate.countable, incumbent.countable, incumbent.version))
+    elif n:
+        criteria += _floors(predictions, incumbent, policy)
     criteria += [_rules(candidate), _latency(candidate, policy), _size(candidate, policy)]
     failed = [criterion for criterion in criteria if not criterion.ok]
     return Decision(
@@ -147,21 +192,6 @@ def decide(
         lower_bound=comparison.lower_bound if comparison else None,
         power=power(comparison.standard_error, policy) if comparison else {},
     )
-
-
-def _summary(failed: list[Criterion], incumbent: Incumbent | None) -> str:
-    if failed:
-        return "Not promoted: " + "; ".join(criterion.reason for criterion in failed)
-    return "Promoted: first in service" if incumbent is None else f"Promoted: replaces {incumbent.version}"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The paired comparison of two models on the same bins."""
-
-    effect: float
-    lower_bound: float
-    standard_error: float
 
 
 def gains(truth: Integers, candidate: Integers, incumbent: Integers, metric: str) -> Floats:
@@ -176,16 +206,17 @@ def gains(truth: Integers, candidate: Integers, incumbent: Integers, metric: str
 def compare(predictions: Predictions, policy: GatePolicy) -> Comparison:
     """Paired bootstrap over product groups (Efron, Tibshirani 1993; paired as in McNemar's test).
 
+    Args:
+        predictions: of both models, on at least one bin.
+        policy: metric, confidence and resamples.
+
     Raises:
         ValueError: if there are no predictions of the incumbent.
     """
     if predictions.incumbent is None:
         raise ValueError("there is nothing to compare with")
     gain = gains(predictions.truth, predictions.candidate, predictions.incumbent, policy.metric)
-    totals = resample(
-        group_sums(np.stack([gain, np.ones_like(gain)], axis=1), predictions.groups), policy.draws, policy.seed
-    )
-    means = totals[:, 0] / totals[:, 1]
+    means = _resampled_means(gain, predictions.groups, policy)
     return Comparison(float(gain.mean()), float(np.quantile(means, 1 - policy.confidence)), float(means.std()))
 
 
@@ -195,6 +226,10 @@ def power(standard_error: float, policy: GatePolicy) -> dict[str, float]:
     Args:
         standard_error: of the improvement, from the bootstrap.
         policy: its confidence and minimum effect.
+
+    Returns:
+        ``standard_error``, ``at_5_points`` (probability that a model really ``REFERENCE_EFFECT`` better passes the
+        comparison) and ``found_at_80_percent`` (the improvement that passes it four times out of five).
     """
     needed = max(policy.minimum_effect, NormalDist().inv_cdf(policy.confidence) * standard_error)
     if standard_error == 0:
@@ -208,114 +243,104 @@ def power(standard_error: float, policy: GatePolicy) -> dict[str, float]:
     }
 
 
-def _enough(n: int, policy: GatePolicy) -> Criterion:
-    reason = f"{n:,} comparable test bins, at least {policy.minimum_bins:,} are asked"
-    return Criterion("enough test bins", n >= policy.minimum_bins, reason)
+def _resampled_means(values: Floats, groups: Integers, policy: GatePolicy) -> Floats:
+    totals = resample(group_sums(np.stack([values, np.ones_like(values)], axis=1), groups), policy.draws, policy.seed)
+    return totals[:, 0] / totals[:, 1]
 
 
-def _amount(value: float, metric: str) -> str:
-    return f"{value:+.3f} items of error" if metric == "mae" else f"{100 * value:+.1f} points"
+def _summary(failed: list[Criterion], incumbent: Incumbent | None) -> str:
+    if failed:
+        return "Not promoted: " + "; ".join(criterion.reason for criterion in failed)
+    return "Promoted: first in service" if incumbent is None else f"Promoted: replaces {incumbent.version}"
+
+
+def _of_bins(n: int, policy: GatePolicy) -> str:
+    return f"{n:,} comparable test bins, at least {policy.minimum_bins:,} are asked"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}"
 
 
 def _better(comparison: Comparison, policy: GatePolicy, incumbent: Incumbent) -> Criterion:
     ok = comparison.lower_bound > 0 and comparison.effect >= policy.minimum_effect
-    sign = -1 if policy.metric == "mae" else 1
-    reason = (
-        f"{policy.metric} {_amount(sign * comparison.effect, policy.metric)} against {incumbent.version}, "
-        f"with {policy.confidence:.0%} confidence at least {_amount(comparison.lower_bound, 'accuracy')}"
-        if policy.metric != "mae"
-        else f"mae {_amount(-comparison.effect, 'mae')} against {incumbent.version}, with {policy.confidence:.0%} "
-        f"confidence at most {_amount(-comparison.lower_bound, 'mae')}"
-    )
-    if not incumbent.training_known:
-        reason += "; its training bins are unknown, so it may have seen these, which can only flatter it"
+    if policy.metric == "mae":
+        name, effect = "mean error", f"{-comparison.effect:+.3f} items"
+        bound, asked = f"at most {-comparison.lower_bound:+.3f}", f"{-policy.minimum_effect:+.3f} items"
+    else:
+        name = {"accuracy": "exact accuracy", "within_one": "within-one accuracy"}[policy.metric]
+        effect, bound = f"{_points(comparison.effect)} points", f"at least {_points(comparison.lower_bound)}"
+        asked = f"{_points(policy.minimum_effect)} points"
+    reason = f"{name} {effect} against {incumbent.version}, with {policy.confidence:.0%} confidence {bound}"
     if not ok:
-        reason += f"; asked are more than 0 for sure and an estimate of at least {policy.minimum_effect:g}"
+        reason += f" (asked: an improvement beyond doubt, estimated at {asked} or better)"
+    if not incumbent.training_known:
+        reason += "; its training bins are unknown: if it has seen these, that flatters it"
     return Criterion("better than the model in service", ok, reason)
 
 
-def _recalls(predictions: Predictions, candidate: Candidate, policy: GatePolicy) -> list[Criterion]:
-    if predictions.incumbent is None:
-        return []
-    drops, missing = [], []
-    for name in candidate.counts:
-        items = int(name.rstrip("+"))
-        held = predictions.truth == items
-        if not held.any():
-            missing.append(name)
-            continue
-        new = float((predictions.candidate[held] == items).mean())
-        old = float((predictions.incumbent[held] == items).mean())
-        if old - new > policy.recall_drop:
-            drops.append(f"{name} items {old:.0%} to {new:.0%} ({int(held.sum())} bins)")
+def _recalls(predictions: Predictions, counts: set[int], policy: GatePolicy) -> Criterion:
     name = "no count gets much worse"
-    if missing:
-        return [
-            Criterion(
-                name, False, f"no comparable test bin holds {', '.join(missing)} items, so their recall is unknown"
-            )
-        ]
+    drops, missing = [], []
+    for items in sorted(counts):
+        held = predictions.truth == items
+        if predictions.incumbent is None or not held.any():
+            missing.append(str(items))
+            continue
+        new, old = (float((said[held] == items).mean()) for said in (predictions.candidate, predictions.incumbent))
+        if old - new > policy.recall_drop:
+            drops.append(f"{items} items from {percent(old)} to {percent(new)} on {int(held.sum())} bins")
+    if missing or not counts:
+        what = f"{', '.join(missing)} items" if missing else "a count that both can answer"
+        return Criterion(name, False, f"no comparable test bin holds {what}, so recall cannot be compared")
     if drops:
-        return [Criterion(name, False, f"recall falls by more than {policy.recall_drop:.0%}: {', '.join(drops)}")]
-    return [Criterion(name, True, f"the recall of no count falls by more than {policy.recall_drop:.0%}")]
+        return Criterion(name, False, f"recall falls by more than {percent(policy.recall_drop)}: {', '.join(drops)}")
+    return Criterion(name, True, f"no recall falls by more than {percent(policy.recall_drop)}")
+
+
+def _covers(candidate: Countable, incumbent: Countable, version: str) -> Criterion:
+    top = common_top(candidate, incumbent)
+    lost = [str(count) for count in sorted(incumbent.up_to(top) - candidate.up_to(top))]
+    if incumbent.open_top and not candidate.open_top:
+        lost.append(f"more than {candidate.counts[-1]}")
+    reason = f"cannot answer {', '.join(lost)} items, which {version} can" if lost else f"all that {version} answers"
+    return Criterion("answers every count that the model in service answers", not lost, reason)
 
 
 def _floors(predictions: Predictions, incumbent: Incumbent | None, policy: GatePolicy) -> list[Criterion]:
     errors = np.abs(predictions.candidate - predictions.truth)
     exact, near = float((errors == 0).mean()), float((errors <= 1).mean())
     majority = float(np.bincount(predictions.truth).max() / len(predictions.truth))
-    right = (errors == 0).astype(np.float64)
-    totals = resample(
-        group_sums(np.stack([right, np.ones_like(right)], axis=1), predictions.groups), policy.draws, policy.seed
-    )
-    lower = float(np.quantile(totals[:, 0] / totals[:, 1], 1 - policy.confidence))
+    means = _resampled_means((errors == 0).astype(np.float64), predictions.groups, policy)
+    lower = float(np.quantile(means, 1 - policy.confidence))
     criteria = [
-        Criterion(
-            "accuracy floor", exact >= policy.floor_accuracy, f"exact {exact:.1%}, floor {policy.floor_accuracy:.0%}"
-        ),
-        Criterion(
-            "within-one floor",
-            near >= policy.floor_within_one,
-            f"within one {near:.1%}, floor {policy.floor_within_one:.0%}",
-        ),
+        _floor("exact accuracy", exact, policy.floor_accuracy),
+        _floor("within-one accuracy", near, policy.floor_within_one),
         Criterion(
             "better than one constant answer",
             lower > majority,
-            f"exact at least {lower:.1%} with {policy.confidence:.0%} confidence, "
-            f"always naming the most frequent count gives {majority:.1%}",
+            f"exact accuracy with {policy.confidence:.0%} confidence at least {percent(lower)}, always naming the most "
+            f"frequent count gives {percent(majority)}",
         ),
     ]
-    if incumbent is None:
-        return criteria
-    if incumbent.recorded_accuracy is None:
-        return [
-            *criteria,
-            Criterion(
-                "better than the model in service",
-                True,
-                f"{incumbent.version} cannot be run any more ({incumbent.gone}) and left no record of its accuracy, "
-                "so the floors of a first deployment decide",
-            ),
-        ]
-    return [
-        *criteria,
-        Criterion(
-            "better than the model in service",
-            lower > incumbent.recorded_accuracy and exact - incumbent.recorded_accuracy >= policy.minimum_effect,
-            f"{incumbent.version} cannot be run any more ({incumbent.gone}); exact at least {lower:.1%} with "
-            f"{policy.confidence:.0%} confidence against its recorded {incumbent.recorded_accuracy:.1%} on other bins",
-        ),
-    ]
+    return criteria if incumbent is None else [*criteria, _better_than_gone(exact, lower, incumbent, policy)]
 
 
 def _floor(name: str, value: float, floor: float) -> Criterion:
-    return Criterion(f"{name} floor", value >= floor, f"{name} {value:.1%}, floor {floor:.0%}")
+    return Criterion(f"{name} floor", value >= floor, f"{name} {percent(value)}, floor {percent(floor)}")
 
 
-def _covers(candidate: Candidate, incumbent: Incumbent) -> Criterion:
-    lost = [name for name in incumbent.counts if name not in candidate.counts]
-    reason = f"cannot answer {', '.join(lost)} items, which {incumbent.version} can" if lost else "answers every count"
-    return Criterion("answers every count that the model in service answers", not lost, reason)
+def _better_than_gone(exact: float, lower: float, incumbent: Incumbent, policy: GatePolicy) -> Criterion:
+    name, gone = "better than the model in service", f"{incumbent.version} cannot be run any more ({incumbent.gone})"
+    recorded = incumbent.recorded_accuracy
+    if recorded is None:
+        return Criterion(name, True, f"{gone} and left no accuracy on record: the floors of a first deployment decide")
+    return Criterion(
+        name,
+        lower > recorded and exact - recorded >= policy.minimum_effect,
+        f"{gone}; exact accuracy with {policy.confidence:.0%} confidence at least {percent(lower)}, against its "
+        f"{percent(recorded)} on record, on other bins",
+    )
 
 
 def _rules(candidate: Candidate) -> Criterion:
