@@ -160,6 +160,7 @@ def connect(
     connections: int = 32,
     retries: int = 5,
     read_seconds: float = 60,
+    pool_type: type[urllib3.PoolManager] = urllib3.PoolManager,
 ) -> Minio:
     """Makes a client for an S3 endpoint; without credentials it is anonymous.
 
@@ -172,6 +173,7 @@ def connect(
         connections: how many connections to keep open.
         retries: tries after a refused connection, a reset or a 5xx answer, with exponential back-off.
         read_seconds: longest silence of the endpoint before a request is given up.
+        pool_type: what sends the requests.
 
     Raises:
         InventoryError: if the endpoint is not such a URL.
@@ -179,7 +181,7 @@ def connect(
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
         raise InventoryError(f"'{endpoint}' is not an S3 endpoint; write it as http://host:port or https://host")
-    pool = urllib3.PoolManager(
+    pool = pool_type(
         maxsize=connections,
         timeout=urllib3.Timeout(connect=5, read=read_seconds),
         cert_reqs=ssl.CERT_REQUIRED,

@@ -14,6 +14,7 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from components.common.errors import InventoryError
 from components.common.store import CREDENTIALS_REFUSED, MISSING, connect, plain_errors
 from components.download.folder_source import within
+from components.download.plain_http import PlainHttpPool
 from components.download.source import (
     IMAGES,
     LAYOUT,
@@ -64,6 +65,7 @@ def _client(access: Access, retries: int) -> Minio:
         connections=CONNECTIONS,
         retries=retries,
         read_seconds=READ_SECONDS,
+        pool_type=PlainHttpPool,
     )
 
 

@@ -110,6 +110,14 @@ def test_a_source_that_stops_answering_is_one_line_and_what_was_fetched_serves_t
         assert not [path for path in proxy.requests if path.endswith(".json")]
 
 
+def test_a_photo_that_the_bucket_lacks_is_listed(store, store_environment):
+    objects = good_bins(5)
+    del objects["bin-images/00002.jpg"]
+    put_all(open_store({**store_environment, "INVENTORY_BUCKET": "incomplete"}), objects)
+    manifest = download_bins(store, "s3://incomplete", environment=store_environment)
+    assert (manifest.selected, manifest.skipped) == (4, {"image missing": 1})
+
+
 def test_a_second_run_only_lists(public, store):
     with faulty_proxy(public) as proxy:
         where = {"source": f"s3://{BUCKET}", "source_endpoint": proxy.url, "environment": {}}
