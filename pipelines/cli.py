@@ -61,6 +61,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = commands.add_parser(
         "run",
         help="run the whole workflow on this machine",
+        usage="inventory run [options]",
         description="Runs download, split, explore, train, evaluate and deploy on this machine, then asks the served "
         "model about a test photo. A run that was interrupted goes on when it is started again with its --run-id.",
     )

@@ -24,11 +24,11 @@ def add_pipeline_options(parser: argparse.ArgumentParser, pipeline: Callable[...
             continue
         _add(workflow, name, texts[name], parameter.default, type(parameter.default))
     training = parser.add_argument_group(
-        "training (each replaces what the preset says)",
+        "training (each replaces what the preset says; in brackets, what the preset `default` says)"
     )
     for name, field in TrainSettings.model_fields.items():
         if name not in inspect.signature(pipeline).parameters:
-            _add(training, name, field.description or "", None, str)
+            _add(training, name, field.description or "", field.default, str)
 
 
 def pipeline_arguments(options: argparse.Namespace, pipeline: Callable[..., Any]) -> dict[str, Any]:
@@ -44,10 +44,12 @@ def pipeline_arguments(options: argparse.Namespace, pipeline: Callable[..., Any]
 
 def _add(group: Any, name: str, text: str, default: Any, kind: type) -> None:
     flag = f"--{name.replace('_', '-')}"
-    shown = f" [{default}]" if default not in (None, "", 0, False) else ""
+    shown = f" [{default}]" if default not in (None, "") else ""
     text = f"{text.rstrip('.')}{shown}".replace("%", "%%")
     if kind is bool:
-        group.add_argument(flag, type=_boolean, nargs="?", const=True, default=argparse.SUPPRESS, metavar="", help=text)
+        group.add_argument(
+            flag, type=_boolean, nargs="?", const=True, default=argparse.SUPPRESS, metavar="yes|no", help=text
+        )
     else:
         group.add_argument(flag, type=kind, default=argparse.SUPPRESS, metavar=_metavar(kind), help=text)
 
