@@ -26,7 +26,7 @@ class PlainHttpPool(urllib3.PoolManager):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self._timeout: urllib3.Timeout = settings["timeout"]
+        self._timeout = settings["timeout"]
         self._idle: dict[str, deque[socket.socket]] = {}
 
     def urlopen(  # type: ignore[override]  # as PoolManager's own
