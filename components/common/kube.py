@@ -185,6 +185,19 @@ class Resource:
                 raise
             return made
 
+    def patch(self, name: str, body: Object) -> Object | None:
+        """Merges ``body`` into an object; None when it has changed since the resourceVersion that ``body`` names."""
+        with plain_errors(f"change {self.name} {name}"):
+            try:
+                changed: Object = self._api.patch_namespaced_custom_object(
+                    *self._where, name, body, _request_timeout=TIMEOUT_SECONDS
+                )
+            except ApiException as error:
+                if error.status == 409:
+                    return None
+                raise
+            return changed
+
     def delete(self, name: str, uid: str) -> None:
         """Deletes one object and then its pods, unless it has been replaced by another of that name meanwhile."""
         options = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}

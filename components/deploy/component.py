@@ -11,6 +11,7 @@ def deploy(
     evaluated: dsl.Input[dsl.Model],
     service: dsl.Output[dsl.Artifact],
     run_id: str,
+    serving: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
 ) -> None:
     """Puts the evaluated model into service after it has answered labelled bins as it should.
 
@@ -19,6 +20,7 @@ def deploy(
         evaluated: the evaluated model.
         service: address, model name, version and smoke test of the service.
         run_id: the run.
+        serving: options of the service on a cluster; components/deploy/README.md lists them.
     """
     from pathlib import Path
 
@@ -28,10 +30,7 @@ def deploy(
     from components.common.store import open_store
     from components.deploy.step import deploy as deploy_model
 
-    outcome = main_step(
-        lambda: deploy_model(
-            open_store(), DatasetManifest.load(dataset.path), read_json(Path(evaluated.path)), run_name(run_id)
-        )
-    )
+    manifest, model = DatasetManifest.load(dataset.path), read_json(Path(evaluated.path))
+    outcome = main_step(lambda: deploy_model(open_store(), manifest, model, run_name(run_id), serving))
     write_json(Path(service.path), outcome)
     service.metadata.update({key: outcome[key] for key in ("url", "model_name", "version")})

@@ -23,11 +23,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Revision:
-    """A started candidate that answers at an address of its own and gets no (or little) traffic yet."""
+    """A started candidate that answers at an address of its own and gets few requests yet, or none."""
 
     endpoint: Endpoint
     details: dict[str, Any]
-    """What the step's outcome says about it, such as ``url`` or ``pid``."""
+    """What the step's outcome says about it, such as ``pid``."""
 
 
 class Deployer(Protocol):
@@ -40,8 +40,12 @@ class Deployer(Protocol):
             InventoryError: if it does not come up; nothing of it is left.
         """
 
-    def promote(self, revision: Revision) -> None:
-        """Gives the revision all traffic; what was in service before ends after its last answer."""
+    def promote(self, revision: Revision) -> str:
+        """Gives the revision all requests; what was in service before ends after its last answer.
+
+        Returns:
+            The service's address.
+        """
 
     def roll_back(self, revision: Revision) -> None:
         """Removes the revision; what was in service stays."""
@@ -56,7 +60,7 @@ def put_into_service(deployer: Deployer, candidate: Candidate, bins: list[Labell
         bins: labelled bins for the smoke test.
 
     Returns:
-        The revision's details with ``model_name``, ``version`` and ``smoke`` (see ``smoke_test``).
+        The revision's details with ``url``, ``model_name``, ``version`` and ``smoke`` (see ``smoke_test``).
 
     Raises:
         InventoryError: if the candidate does not come up or fails the smoke test; it has been rolled back then.
@@ -67,13 +71,14 @@ def put_into_service(deployer: Deployer, candidate: Candidate, bins: list[Labell
     except BaseException:
         deployer.roll_back(revision)
         raise
-    deployer.promote(revision)
+    url = deployer.promote(revision)
     note(
-        f"serving {revision.endpoint.model_name} (model {candidate.bundle.version}) at {revision.endpoint.url}; "
+        f"serving {revision.endpoint.model_name} (model {candidate.bundle.version}) at {url}; "
         f"{smoke['bins']} labelled bins answered as the model does, {smoke['correct']} with the right count"
     )
     return {
         **revision.details,
+        "url": url,
         "model_name": revision.endpoint.model_name,
         "version": candidate.bundle.version,
         "smoke": smoke,

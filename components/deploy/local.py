@@ -14,7 +14,7 @@ from components.common.errors import InventoryError
 from components.common.files import read_json, write_json
 from components.common.lifeline import LOCK_FILE
 from components.deploy.deployer import Candidate, Revision
-from components.deploy.smoke import wait_until_ready
+from components.deploy.smoke import reachable
 from components.serve.client import Endpoint
 
 START_SECONDS = 60
@@ -54,19 +54,23 @@ class LocalDeployer:
             )
         try:
             endpoint = Endpoint(_address(log, process), candidate.bundle.name)
-            wait_until_ready(endpoint, START_SECONDS, lambda: _failure(log, process))
+            reachable([endpoint], START_SECONDS, lambda: _failure(log, process))
         except BaseException:
             _end(process.pid)
             raise
-        return Revision(endpoint, {"url": endpoint.url, "pid": process.pid})
+        return Revision(endpoint, {"pid": process.pid})
 
-    def promote(self, revision: Revision) -> None:
+    def promote(self, revision: Revision) -> str:
         """Names the revision as the one in service and ends the one before it, which first answers what it has."""
         service = self.run_folder / SERVICE_FILE
         before = read_json(service) if service.exists() else None
-        write_json(service, {**revision.details, "model_name": revision.endpoint.model_name})
+        write_json(
+            service,
+            {**revision.details, "url": revision.endpoint.url, "model_name": revision.endpoint.model_name},
+        )
         if before:
             _end(before["pid"])
+        return revision.endpoint.url
 
     def roll_back(self, revision: Revision) -> None:
         """Ends the revision's process."""

@@ -1,23 +1,36 @@
 """The deploy step: the evaluated model goes into service if it answers labelled bins as it should."""
 
 import os
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from components.common import bundle as bundles
+from components.common import kube
 from components.common.dataset import DatasetManifest
 from components.common.errors import InventoryError
 from components.common.lifeline import RUN_FOLDER_VARIABLE
 from components.common.steps import run_step
 from components.common.store import Store
-from components.deploy.deployer import Candidate, put_into_service
+from components.deploy.cluster import ClusterDeployer
+from components.deploy.deployer import Candidate, Deployer, put_into_service
 from components.deploy.local import LocalDeployer
+from components.deploy.serving_settings import ServingSettings, serving_settings
 from components.deploy.smoke import labelled_bins
 
+WHERE_VARIABLE = "INVENTORY_DEPLOY_ON"
+"""``cluster`` or ``local``; unset, a pod with a service account means cluster."""
 BUNDLE_FOLDER = "model"
 
 
-def deploy(store: Store, manifest: DatasetManifest, evaluated: dict[str, Any], run_id: str) -> dict[str, Any]:
+def deploy(
+    store: Store,
+    manifest: DatasetManifest,
+    evaluated: dict[str, Any],
+    run_id: str,
+    serving: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Puts the evaluated model into service; done anew on every run, since it looks at the world.
 
     Args:
@@ -25,25 +38,38 @@ def deploy(store: Store, manifest: DatasetManifest, evaluated: dict[str, Any], r
         manifest: the dataset; some of its validation bins are the smoke test.
         evaluated: the evaluate step's outcome.
         run_id: the run.
+        serving: options of ``ServingSettings``, for a cluster.
 
     Returns:
-        ``url``, ``model_name``, ``version``, ``smoke`` and, on this machine, ``pid``.
+        ``url``, ``model_name``, ``version``, ``smoke``; on this machine also ``pid``, on a cluster ``namespace``.
 
     Raises:
         InventoryError: if the model does not come up or answers wrongly; what was in service before stays.
     """
+    settings = serving_settings(dict(serving or {}))
+    key = evaluated["bundle_key"]
 
     def work() -> dict[str, Any]:
-        run_folder = os.environ.get(RUN_FOLDER_VARIABLE)
-        if not run_folder:
-            raise InventoryError(
-                f"no place to serve: outside a cluster, set {RUN_FOLDER_VARIABLE} to the run's folder, as "
-                "`inventory run` does"
-            )
-        folder = Path(run_folder) / BUNDLE_FOLDER
-        bundle = bundles.fetch(store, evaluated["bundle_key"], folder)
-        candidate = Candidate(bundle, folder, store.uri(evaluated["bundle_key"]))
-        return put_into_service(LocalDeployer(Path(run_folder)), candidate, labelled_bins(store, manifest))
+        with tempfile.TemporaryDirectory(prefix="deploy-") as scratch:
+            deployer, folder = _deployer(settings, Path(scratch))
+            candidate = Candidate(bundles.fetch(store, key, folder), folder, store.uri(key))
+            return put_into_service(deployer, candidate, labelled_bins(store, manifest))
 
-    inputs = {"bundle_key": evaluated["bundle_key"], "dataset_id": manifest.dataset_id, "run_id": run_id}
+    inputs = {"bundle_key": key, "dataset_id": manifest.dataset_id, "run_id": run_id, "serving": settings.model_dump()}
     return run_step(store, "deploy", inputs, work, always=True)
+
+
+def _deployer(settings: ServingSettings, scratch: Path) -> tuple[Deployer, Path]:
+    """Where to serve, and the folder for the bundle's files."""
+    where = os.environ.get(WHERE_VARIABLE)
+    if where not in (None, "cluster", "local"):
+        raise InventoryError(f"{WHERE_VARIABLE} is '{where}'; set it to cluster or local")
+    if where == "cluster" or (where is None and kube.in_cluster()):
+        return ClusterDeployer(kube.connect(), kube.namespace(), settings), scratch
+    run_folder = os.environ.get(RUN_FOLDER_VARIABLE)
+    if not run_folder:
+        raise InventoryError(
+            f"no place to serve: outside a cluster, set {RUN_FOLDER_VARIABLE} to the run's folder, as "
+            "`inventory run` does"
+        )
+    return LocalDeployer(Path(run_folder)), Path(run_folder) / BUNDLE_FOLDER

@@ -26,6 +26,10 @@ class PhotoError(InventoryError):
     """This one photo cannot be read or is refused by the server; others may be fine."""
 
 
+class NoModelError(InventoryError):
+    """There is no such model at the address."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where a model is served."""
@@ -244,7 +248,7 @@ def _json(response: httpx.Response, endpoint: Endpoint) -> dict[str, Any]:
         raise PhotoError(str(message or f"refused with HTTP {status}"))
     if status == 404:
         named = f"no model '{endpoint.model_name}'" if endpoint.model_name else "no model server"
-        raise InventoryError(f"there is {named} at {endpoint.url}; check the address and the model's name")
+        raise NoModelError(f"there is {named} at {endpoint.url}; check the address and the model's name")
     if status != 200 or not isinstance(document, dict):
         raise InventoryError(
             f"{endpoint.url} answered HTTP {status} ({kind or 'no content type'}), not a prediction: "

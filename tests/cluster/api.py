@@ -464,6 +464,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif "status" in current:
             item["status"] = current["status"]
         item["metadata"] = {**item["metadata"], "uid": current["metadata"]["uid"]}
+        if item.get("spec") != current.get("spec"):
+            item["metadata"]["generation"] = current["metadata"].get("generation", 0) + 1
         self._validate(key, version, item)
         return self.cluster._store(key, item, "MODIFIED")
 

@@ -1,0 +1,113 @@
+"""The model as a KServe InferenceService."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kubernetes.client import ApiClient
+
+from components.common.errors import InventoryError
+from components.common.kube import Resource, patiently
+from components.common.progress import note
+from components.deploy import inference_service as services
+from components.deploy.deployer import Candidate, Revision
+from components.deploy.serving_settings import ServingSettings
+from components.deploy.smoke import reachable
+from components.serve.client import Endpoint
+
+Object = dict[str, Any]
+
+REACH_SECONDS = 120.0
+"""A service that is ready may answer 404 for a while, until the gateway has its route (kserve#1658)."""
+WAIT_SECONDS = 30.0
+
+
+class ClusterDeployer:
+    """Serves as an InferenceService; a new model is a canary until it is promoted."""
+
+    def __init__(self, api: ApiClient, namespace: str, settings: ServingSettings) -> None:
+        self._services = Resource(api, services.GROUP, services.VERSION, services.PLURAL, namespace)
+        self._settings = settings
+
+    def start(self, candidate: Candidate) -> Revision:
+        """Creates the service, or the new model as a canary beside the one in service.
+
+        Raises:
+            InventoryError: if the new model is not ready in time or cannot be reached; it gets no requests then.
+        """
+        if self._get() is None:
+            body = services.inference_service(self._services.namespace, candidate.uri, self._settings)
+            patiently(lambda: self._services.create(body))
+        self._change(lambda service: services.start_canary(service, candidate.uri, self._settings))
+        try:
+            service = self._wait(lambda current: services.canary_ready(current, candidate.uri), candidate.uri)
+            urls = services.canary_urls(service, candidate.uri)
+            endpoint = reachable([Endpoint(url, self._settings.name) for url in urls], REACH_SECONDS)
+        except BaseException:
+            self._change(services.take_out)
+            raise
+        return Revision(endpoint, {"namespace": self._services.namespace, "uri": candidate.uri})
+
+    def promote(self, revision: Revision) -> str:
+        """Gives the revision all requests and waits until it gets them."""
+        uri = revision.details["uri"]
+        self._change(lambda current: services.promote_canary(current, uri, self._settings))
+        service = self._wait(services.fully_rolled_out, uri)
+        return (services.service_urls(service) or [revision.endpoint.url])[0]
+
+    def roll_back(self, revision: Revision) -> None:
+        """Takes the revision out; what was in service before gets all requests again."""
+        self._change(services.take_out)
+
+    def _get(self) -> Object | None:
+        return patiently(lambda: self._services.get(self._settings.name))
+
+    def _change(self, change: Callable[[Object], Object]) -> None:
+        """Makes a change against the newest version of the object, again when somebody else was faster."""
+
+        def once() -> bool:
+            current = self._services.get(self._settings.name)
+            if current is None:
+                raise InventoryError(f"InferenceService {self._settings.name} was deleted by somebody else")
+            body = change(current)
+            if not body:
+                return True
+            body.setdefault("metadata", {})["resourceVersion"] = current["metadata"]["resourceVersion"]
+            changed = self._services.patch(self._settings.name, body)
+            if changed is None:
+                return False
+            if body.get("spec", {}).get("canary") and not changed["spec"].get("canary"):
+                raise InventoryError("this KServe does not know spec.canary; Standard mode needs KServe 0.20 or later")
+            return True
+
+        while not patiently(once):
+            note(f"InferenceService {self._settings.name} was changed by somebody else meanwhile; trying again")
+
+    def _wait(self, arrived: Callable[[Object], bool], uri: str) -> Object:
+        """Waits until the controller has done something.
+
+        Raises:
+            InventoryError: if it says that it cannot, or the time is over.
+        """
+        deadline = time.monotonic() + self._settings.ready_seconds
+        said = ""
+        while True:
+            service = self._get()
+            if service is None:
+                raise InventoryError(f"InferenceService {self._settings.name} was deleted by somebody else")
+            if arrived(service):
+                return service
+            reason = services.failure(service, uri)
+            if reason:
+                raise InventoryError(f"InferenceService {self._settings.name} cannot serve {uri}: {reason}")
+            waiting = services.waiting_for(service)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise InventoryError(
+                    f"InferenceService {self._settings.name} was not ready within {self._settings.ready_seconds} s: "
+                    f"{waiting}"
+                )
+            if waiting != said:
+                said = waiting
+                note(f"waiting for InferenceService {self._settings.name}: {waiting}")
+            self._services.wait(self._settings.name, service["metadata"]["resourceVersion"], min(WAIT_SECONDS, left))

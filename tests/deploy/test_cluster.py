@@ -1,0 +1,268 @@
+"""The deploy step against a stand-in Kubernetes API whose controller the test plays; models are real servers."""
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from kubernetes.client import ApiClient
+
+from components.common import bundle as bundles
+from components.common import kube
+from components.common.errors import InventoryError
+from components.deploy import cluster as deployment
+from components.deploy import inference_service as services
+from components.deploy.cluster import ClusterDeployer
+from components.deploy.deployer import Candidate, put_into_service
+from components.deploy.sample import FILE, sample
+from components.deploy.serving_settings import ServingSettings, serving_settings
+from components.deploy.smoke import LabelledBin
+from tests.cluster.api import CRDS, Cluster, merge, running, strict
+from tests.deploy.kserve_controller import NAME, Controller
+from tests.tiny_model import photo, serving, write_bundle
+
+SETTINGS = ServingSettings(ready_seconds=1)
+BINS = [LabelledBin(str(count), photo(count), count) for count in (1, 3, 5)]
+MODES = pytest.mark.parametrize("mode", ["Standard", "Knative"])
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Iterator[dict[str, tuple[Candidate, str]]]:
+    """Two models, each with its server: version -> (candidate, URL)."""
+    first, second = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")
+    write_bundle(first, version="1")
+    write_bundle(second, version="2", temperature=2.0)
+    with serving(first) as one, serving(second) as two:
+        yield {
+            version: (Candidate(bundles.load(folder), folder, f"s3://inventory/runs/{version}/model"), server.url)
+            for version, folder, server in (("1", first, one), ("2", second, two))
+        }
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    yield from running(Cluster())
+
+
+@pytest.fixture
+def api(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ApiClient:
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "kubeconfig")))
+    return kube.connect()
+
+
+@pytest.fixture
+def control(cluster: Cluster, models, monkeypatch) -> Iterator[Callable[..., Controller]]:
+    """Starts KServe's controller in one of its modes."""
+    started: list[Controller] = []
+
+    def start(mode: str, **behaviour: object) -> Controller:
+        servers = {candidate.uri: url for candidate, url in models.values()}
+        controller = Controller(cluster, mode, {**servers, **behaviour.pop("servers", {})}, **behaviour)
+        started.append(controller)
+        if mode == "Standard":  # its addresses are names that only a cluster's DNS knows
+            monkeypatch.setattr(
+                services,
+                "canary_urls",
+                lambda service, _: [controller.canary.url if service["spec"].get("canary") else controller.main.url],
+            )
+        return controller
+
+    monkeypatch.setattr(deployment, "REACH_SECONDS", 5.0)
+    yield start
+    for controller in started:
+        controller.close()
+
+
+@pytest.fixture
+def deploy(api: ApiClient, models) -> Callable[..., dict]:
+    def put(version: str, settings: ServingSettings = SETTINGS) -> dict:
+        return put_into_service(ClusterDeployer(api, "team", settings), models[version][0], BINS)
+
+    return put
+
+
+def uri(version: str) -> str:
+    return f"s3://inventory/runs/{version}/model"
+
+
+@MODES
+def test_the_first_model_and_then_a_better_one_go_into_service(control, deploy, mode):
+    controller = control(mode)
+    first = deploy("1")
+    assert (first["version"], first["smoke"]["correct"]) == ("1", 3)
+    assert controller.traffic == {uri("1"): 100}
+    second = deploy("2")
+    assert (second["version"], second["model_name"]) == ("2", NAME)
+    assert second["url"] == controller.main.url
+    assert controller.traffic == {uri("2"): 100}
+    assert {uri("1"): 90, uri("2"): 10} in controller.history
+    assert "ownerReferences" not in controller.service["metadata"]
+
+
+@MODES
+def test_a_model_that_answers_wrongly_is_rolled_back_with_the_reason(control, deploy, models, mode):
+    controller = control(mode, servers={uri("2"): models["1"][1]})
+    deploy("1")
+    with pytest.raises(InventoryError, match="answers for model 1, not for 2"):
+        deploy("2")
+    assert wait_for(lambda: controller.traffic.get(uri("1")) == 100)
+    assert not any(entry.get(uri("2"), 0) > 10 for entry in controller.history)
+
+
+@MODES
+def test_a_model_that_never_gets_ready_is_taken_out_with_the_reason(control, deploy, mode):
+    controller = control(mode, ready=lambda bundle: bundle == uri("1"))
+    deploy("1")
+    with pytest.raises(InventoryError, match="was not ready within 1 s"):
+        deploy("2")
+    assert wait_for(lambda: controller.traffic == {uri("1"): 100})
+    assert controller.main.target
+    assert not any(uri("2") in entry for entry in controller.history)
+
+
+@MODES
+def test_a_model_that_cannot_be_loaded_fails_at_once_with_the_controllers_words(control, deploy, mode):
+    control(mode, ready=lambda bundle: bundle == uri("1"), broken="no such object in the bucket")
+    deploy("1")
+    with pytest.raises(InventoryError, match="ModelLoadFailed: no such object in the bucket"):
+        deploy("2", ServingSettings(ready_seconds=600))
+
+
+@MODES
+def test_a_gateway_that_answers_404_after_ready_is_waited_for(control, deploy, mode):
+    controller = control(mode)
+    deploy("1")
+    controller.canary.missing = 5
+    assert deploy("2")["version"] == "2"
+    assert controller.traffic == {uri("2"): 100}
+
+
+@MODES
+def test_a_first_model_that_answers_wrongly_is_stopped_and_not_deleted(control, deploy, models, mode):
+    controller = control(mode, servers={uri("1"): models["2"][1]})
+    with pytest.raises(InventoryError, match="answers for model 2, not for 1"):
+        deploy("1")
+    assert controller.service["metadata"]["annotations"][services.STOP_ANNOTATION] == "true"
+    deploy("2")
+    assert services.STOP_ANNOTATION not in controller.service["metadata"]["annotations"]
+    assert wait_for(lambda: controller.traffic == {uri("2"): 100})
+
+
+@MODES
+def test_the_model_in_service_is_checked_again_and_left_alone(control, deploy, mode):
+    controller = control(mode)
+    deploy("1")
+    before = controller.service["spec"]
+    assert deploy("1")["version"] == "1"
+    assert controller.service["spec"] == before
+
+
+@MODES
+def test_a_canary_left_by_a_killed_step_is_replaced(control, deploy, models, api, mode):
+    controller = control(mode)
+    deploy("1")
+    ClusterDeployer(api, "team", SETTINGS).start(models["2"][0])  # and then the step is killed
+    assert deploy("1")["version"] == "1"
+    assert wait_for(lambda: controller.traffic.get(uri("1")) == 100)
+    assert deploy("2")["version"] == "2"
+    assert wait_for(lambda: controller.traffic == {uri("2"): 100})
+
+
+def test_another_change_at_the_same_time_is_no_harm(control, deploy, cluster):
+    controller = control("Standard")
+    deploy("1")
+    cluster.fail(409, "PATCH", NAME, times=2)
+    cluster.fail(503, "PATCH", NAME, times=1, after=True)
+    assert deploy("2")["version"] == "2"
+    assert controller.traffic == {uri("2"): 100}
+
+
+def test_a_kserve_without_canaries_in_standard_mode_is_named(control, deploy, monkeypatch):
+    patch = kube.Resource.patch
+
+    def pruned(self: kube.Resource, name: str, body: dict) -> dict | None:
+        """What an API server does with a field that its schema does not know."""
+        known = {key: value for key, value in body.get("spec", {}).items() if key != "canary"}
+        return patch(self, name, {**body, "spec": known} if "spec" in body else body)
+
+    monkeypatch.setattr(kube.Resource, "patch", pruned)
+    controller = control("Standard")
+    deploy("1")
+    with pytest.raises(InventoryError, match=r"does not know spec\.canary"):
+        deploy("2")
+    assert controller.traffic == {uri("1"): 100}
+
+
+def wait_for(true: Callable[[], bool], seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return true()
+
+
+def service(mode: str, **changes: object) -> dict:
+    body = services.inference_service("team", uri("1"), SETTINGS)
+    body["metadata"]["annotations"][services.PROMOTED_ANNOTATION] = uri("1")
+    return {**body, "status": {"deploymentMode": mode, **changes}}
+
+
+def test_a_new_model_is_addressed_alone_in_both_modes():
+    standard = merge(service("RawDeployment"), services.start_canary(service("RawDeployment"), uri("2"), SETTINGS))
+    host = f"http://{NAME}-{services.revision_name(uri('2'))}-predictor.team.svc.cluster.local"
+    assert services.canary_urls(standard, uri("2")) == [host, f"{host}:8080"]
+    tagged = {"tag": "latest", "revisionName": "r2", "url": "http://latest-bin-counter-predictor.team.example.com"}
+    untagged = {"revisionName": "r1", "percent": 90}
+    part = {"latestReadyRevision": "r2", "traffic": [untagged, tagged]}
+    assert services.canary_urls(service("Serverless", components={"predictor": part}), uri("2")) == [
+        "http://latest-bin-counter-predictor.team.svc.cluster.local",
+        tagged["url"],
+    ]
+
+
+@functools.cache
+def published_schema() -> dict:
+    file = CRDS / "kserve-0.20.0" / "serving.kserve.io_inferenceservices.yaml"
+    if not file.exists():
+        pytest.skip("KServe's schemas do not lie beside this checkout")
+    crd = yaml.load(file.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return strict(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+
+
+@MODES
+def test_every_object_satisfies_kserves_schema(mode):
+    validator = jsonschema.Draft7Validator(published_schema())
+    current = service(mode)
+    settings = ServingSettings(scale_metric="concurrency", scale_target=4, min_replicas=0)
+    steps = [
+        lambda body: services.start_canary(body, uri("2"), settings),
+        services.take_out,
+        lambda body: services.start_canary(body, uri("3"), settings),
+        lambda body: services.promote_canary(body, uri("3"), settings),
+    ]
+    validator.validate(current)
+    for step in steps:
+        current = merge(current, step(current))
+        validator.validate(current)
+    assert services.served_uri(current) == uri("3")
+
+
+def test_the_sample_in_manifests_is_what_the_step_creates():
+    assert FILE.read_text() == sample()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"canary_percent": 101}, "serving.canary_percent"),
+        ({"min_replicas": 5, "max_replicas": 2}, "min_replicas 5 is more than max_replicas 2"),
+        ({"memory": "much"}, "serving.memory"),
+        ({"name": "Bin Counter"}, "serving.name"),
+        ({"colour": "red"}, "serving.colour"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_its_name(values, message):
+    with pytest.raises(InventoryError, match=message):
+        serving_settings(values)
