@@ -2,18 +2,16 @@
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from kubernetes.client import ApiClient
 
 from components.common import kube
 from components.common.cluster_settings import ClusterSettings, cluster_settings
 from components.common.errors import InventoryError
+from components.train.launch import Launcher
 from components.train.pytorchjob import PYTORCHJOB, PyTorchJobLauncher
 from components.train.trainjob import TRAINJOB, TrainJobLauncher
-
-if TYPE_CHECKING:  # it imports torch
-    from kubernetes.client import ApiClient
-
-    from components.train.launch import Launcher
 
 WHERE_VARIABLE = "INVENTORY_TRAIN_ON"
 """``cluster`` or ``local``; unset, a pod with a service account means cluster."""
@@ -31,7 +29,7 @@ def runs_on_cluster() -> bool:
     return kube.in_cluster() if where is None else where == "cluster"
 
 
-def cluster_launcher(values: Mapping[str, Any]) -> "Launcher | None":
+def cluster_launcher(values: Mapping[str, Any]) -> Launcher | None:
     """The launcher for where this process runs; None on one machine, which means worker processes here.
 
     Args:
@@ -48,7 +46,7 @@ def cluster_launcher(values: Mapping[str, Any]) -> "Launcher | None":
     return launcher(api, namespace, settings)
 
 
-def choose(api: "ApiClient", settings: ClusterSettings) -> type[PyTorchJobLauncher] | type[TrainJobLauncher]:
+def choose(api: ApiClient, settings: ClusterSettings) -> type[PyTorchJobLauncher] | type[TrainJobLauncher]:
     """Which launcher the settings ask for, or which kind of job the cluster has."""
     launchers: dict[str, type[PyTorchJobLauncher] | type[TrainJobLauncher]] = {
         "pytorchjob": PyTorchJobLauncher,

@@ -13,8 +13,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import elastic_launch
 from torch.distributed.run import config_from_args, parse_args
 
-SIGNAL_BASE = 128
-"""A process that ended by signal N has exit code 128 + N in a shell and in a container."""
+from components.train.launch import SIGNAL_BASE
 
 
 def main(arguments: Sequence[str]) -> int:

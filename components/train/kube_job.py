@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from kubernetes.client import ApiClient
 
@@ -19,11 +19,9 @@ from components.common.errors import InventoryError
 from components.common.kube import Object, Resource, dns_name, patiently
 from components.common.progress import note
 from components.common.store import Store
+from components.train.job import TrainJob
 from components.train.kube_logs import LogTail
 from components.train.kube_pods import Pods
-
-if TYPE_CHECKING:  # it imports torch, which following a job does not need
-    from components.train.job import TrainJob
 
 T = TypeVar("T")
 
@@ -223,7 +221,7 @@ def job_name(run_id: str) -> str:
 
 
 def run_training(
-    api: ApiClient, kind: JobKind, body: Object, settings: ClusterSettings, job: "TrainJob", store: Store
+    api: ApiClient, kind: JobKind, body: Object, settings: ClusterSettings, job: TrainJob, store: Store
 ) -> None:
     """Runs a training that an operator's job describes, until its outcome is in the store.
 

@@ -1,7 +1,7 @@
 """A training as a PyTorchJob (``kubeflow.org/v1``), as a pure function of the settings."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kubernetes.client import ApiClient
 
@@ -17,10 +17,8 @@ from components.common.pods import (
     worker_volumes,
 )
 from components.common.store import Store
+from components.train.job import TrainJob
 from components.train.kube_job import RUN_ANNOTATION, JobKind, job_name, run_training
-
-if TYPE_CHECKING:  # it imports torch, which a description of a job does not need
-    from components.train.job import TrainJob
 
 Object = dict[str, Any]
 
@@ -172,7 +170,7 @@ class PyTorchJobLauncher:
     def __init__(self, api: ApiClient, namespace: str, settings: ClusterSettings) -> None:
         self._api, self._namespace, self._settings = api, namespace, settings
 
-    def run(self, job: "TrainJob", store: Store) -> None:
+    def run(self, job: TrainJob, store: Store) -> None:
         """See ``components.train.launch.Launcher``."""
         body = pytorchjob(
             job_name(job.run_id),

@@ -141,3 +141,26 @@ def container(state: Object, restarts: int = 0) -> Object:
         "image": "train",
         "imageID": "",
     }
+
+
+def environment(job: Object, role: str, index: int) -> dict[str, str]:
+    """What the training operator 1.9 adds to a worker's environment (its pkg/controller.v1/pytorch/envvar.go)."""
+    name, specs = job["metadata"]["name"], job["spec"]["pytorchReplicaSpecs"]
+    container_ports = specs[role.capitalize()]["template"]["spec"]["containers"][0]["ports"]
+    port = str(next(port["containerPort"] for port in container_ports if port["name"] == "pytorchjob-port"))
+    replicas = sum(each["replicas"] for each in specs.values())
+    processes = job["spec"]["nprocPerNode"]
+    made = {"PYTHONUNBUFFERED": "0"}
+    if "Master" in specs:
+        rank = str(index + (role == "worker"))
+        address = f"{name}-master-0"
+        made |= {"MASTER_PORT": port, "PET_MASTER_PORT": port, "MASTER_ADDR": address, "PET_MASTER_ADDR": address}
+        made |= {"WORLD_SIZE": str(replicas * int(processes)), "RANK": rank}
+        made |= {"PET_NPROC_PER_NODE": processes, "PET_NODE_RANK": rank}
+    if policy := job["spec"].get("elasticPolicy"):
+        made |= {"PET_RDZV_ENDPOINT": f"{name}-worker-0:{port}", "PET_RDZV_BACKEND": policy["rdzvBackend"]}
+        made |= {"PET_NNODES": f"{policy['minReplicas']}:{policy['maxReplicas']}"}
+        made |= {"PET_MAX_RESTARTS": str(policy["maxRestarts"]), "PET_RDZV_ID": policy["rdzvId"]}
+    else:
+        made["PET_NNODES"] = str(replicas)
+    return made
