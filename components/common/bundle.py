@@ -109,10 +109,7 @@ def load(folder: Path) -> Bundle:
         raise InventoryError(
             f"{folder} holds no {BUNDLE_FILE}; give the folder of a model bundle, e.g. runs/<id>/model"
         )
-    try:
-        bundle = Bundle.model_validate_json(path.read_text())
-    except ValidationError as error:
-        raise InventoryError(f"{path} is not a model bundle: {error.errors()[0]['msg']}") from error
+    bundle = _read(path)
     for name, info in bundle.files.items():
         file = folder / name
         if not file.is_file():
@@ -120,6 +117,13 @@ def load(folder: Path) -> Bundle:
         if file.stat().st_size != info.bytes or sha256_file(file) != info.sha256:
             raise InventoryError(f"{file} does not match the sha256 in {BUNDLE_FILE}; fetch it again")
     return bundle
+
+
+def _read(path: Path) -> Bundle:
+    try:
+        return Bundle.model_validate_json(path.read_text())
+    except ValidationError as error:
+        raise InventoryError(f"{path} is not a model bundle: {error.errors()[0]['msg']}") from error
 
 
 def upload(store: Store, folder: Path, prefix: str) -> str:
@@ -134,7 +138,7 @@ def fetch(store: Store, prefix: str, folder: Path) -> Bundle:
     """Fetches the bundle under ``prefix`` into ``folder`` and verifies it."""
     folder.mkdir(parents=True, exist_ok=True)
     store.get_file(f"{prefix}/{BUNDLE_FILE}", folder / BUNDLE_FILE)
-    bundle = Bundle.model_validate_json((folder / BUNDLE_FILE).read_text())
+    bundle = _read(folder / BUNDLE_FILE)
     for name in bundle.files:
         store.get_file(f"{prefix}/{name}", folder / name)
     return load(folder)

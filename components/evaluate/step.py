@@ -9,11 +9,13 @@ from components.common import bundle as bundles
 from components.common.bundle import Bundle
 from components.common.dataset import SPLITS, Bins, DatasetManifest, open_split
 from components.common.errors import InventoryError
+from components.common.files import write_atomic, write_json
 from components.common.progress import note
 from components.common.steps import run_step
 from components.common.store import Store
 from components.evaluate import int8, leakage
 from components.evaluate.analysis import Outputs, analyse
+from components.evaluate.card import JSON_FILE, MARKDOWN_FILE, make_card, render_markdown
 from components.evaluate.metrics import bin_values, softmax
 from components.evaluate.quality import by_quality, measure
 from components.evaluate.report import render
@@ -52,6 +54,13 @@ def _evaluate(store: Store, dataset: DatasetManifest, model: dict[str, Any], run
         folder = Path(temporary)
         trained = bundles.fetch(store, model["bundle_key"], folder)
         bundle, evaluation, curves, page = evaluate_bundle(folder, trained, splits, dataset, model)
+        store.put_bytes(f"runs/{run_id}/dataset.json", dataset.model_dump_json().encode())
+        bundle = bundle.model_copy(
+            update={"provenance": {**bundle.provenance, "dataset_key": f"runs/{run_id}/dataset.json"}}
+        )
+        card = make_card(bundle, model["bundle_key"], evaluation, dataset, model["settings"])
+        write_json(folder / JSON_FILE, card)
+        write_atomic(folder / MARKDOWN_FILE, render_markdown(card))
         bundles.save(bundle, folder)
         bundles.upload(store, folder, model["bundle_key"])
     keys = {"report_key": f"runs/{run_id}/report.html", "evaluation_key": f"runs/{run_id}/evaluation.json"}

@@ -1,0 +1,115 @@
+"""Candidate against the model in service, from the object store: finds what the gate must know, and asks it."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from components.common import bundle as bundles
+from components.common.bundle import Bundle
+from components.common.dataset import Bins, DatasetManifest, open_split
+from components.common.errors import InventoryError
+from components.common.progress import note
+from components.common.store import Store
+from components.evaluate.gate import (
+    Candidate,
+    Countable,
+    Decision,
+    GatePolicy,
+    Incumbent,
+    Predictions,
+    common_counts,
+    common_top,
+    decide,
+)
+from components.evaluate.metrics import Integers
+from components.evaluate.scoring import batches, median_seconds, open_session, score
+
+
+def challenge(
+    store: Store,
+    dataset: DatasetManifest,
+    candidate_key: str,
+    incumbent_key: str | None,
+    policy: GatePolicy | None = None,
+    failed_rules: Sequence[str] = (),
+    recorded_accuracy: float | None = None,
+) -> Decision:
+    """Decides whether a candidate may replace the model in service.
+
+    Args:
+        store: holds both bundles and the dataset.
+        dataset: the candidate's own; its test bins decide.
+        candidate_key: folder of the candidate's bundle.
+        incumbent_key: folder of the bundle in service; None when nothing is in service.
+        policy: what is asked; the defaults when None.
+        failed_rules: debugger rules that the candidate's training failed.
+        recorded_accuracy: of the model in service, used when its files are gone.
+
+    Returns:
+        The decision, on the candidate's test bins that the model in service was neither trained nor validated on.
+
+    Raises:
+        InventoryError: if the candidate cannot be run or there is no test bin.
+    """
+    test = open_split(store, dataset, "test")
+    truth = np.asarray(dataset.counts, dtype=np.int64)[test.labels]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        new = bundles.fetch(store, candidate_key, folder / "candidate")
+        file = folder / "candidate" / new.serve_file
+        said = _items(new, file, test, "test bins, candidate")
+        photo = next(batches(test, new.input, np.array([0])))
+        candidate = Candidate(
+            _countable(new), median_seconds([open_session(file)], photo)[0], file.stat().st_size, failed_rules
+        )
+        if incumbent_key is None:
+            return decide(Predictions(truth, test.groups, said), candidate, None, policy)
+        try:
+            old = bundles.fetch(store, incumbent_key, folder / "incumbent")
+            old_said = _items(old, folder / "incumbent" / old.serve_file, test, "test bins, model in service")
+        except InventoryError as error:
+            gone = Incumbent(incumbent_key, None, gone=str(error), recorded_accuracy=recorded_accuracy)
+            return decide(Predictions(truth, test.groups, said), candidate, gone, policy)
+    seen = seen_ids(store, old, dataset)
+    incumbent = Incumbent(old.version, _countable(old), training_known=seen is not None)
+    top = common_top(candidate.countable, _countable(old))
+    truth, said, old_said = (values if top is None else np.minimum(values, top) for values in (truth, said, old_said))
+    rows = np.isin(truth, list(common_counts(candidate.countable, _countable(old))))
+    rows &= ~np.isin(test.ids, list(seen or ()))
+    return decide(Predictions(truth[rows], test.groups[rows], said[rows], old_said[rows]), candidate, incumbent, policy)
+
+
+def seen_ids(store: Store, model: Bundle, dataset: DatasetManifest) -> set[str] | None:
+    """The bins that a model was trained or validated on, so that it must not be tested on them.
+
+    Args:
+        store: holds the dataset that the model's provenance names.
+        model: any model.
+        dataset: the one on whose test bins it shall be compared.
+
+    Returns:
+        Ids; None when nobody knows.
+    """
+    if model.provenance.get("dataset_id") == dataset.dataset_id:
+        return set()  # none of them is among the test bins of the same dataset
+    key = model.provenance.get("dataset_key")
+    data = store.get_bytes_or_none(key) if key else None
+    if data is None:
+        return None
+    own = DatasetManifest.model_validate_json(data)
+    try:
+        return {bin_id for name in ("train", "validation") for bin_id in open_split(store, own, name).ids}
+    except InventoryError as error:
+        note(f"the bins that {model.version} was trained on cannot be read: {error}")
+        return None
+
+
+def _countable(bundle: Bundle) -> Countable:
+    return Countable(tuple(bundle.counts), bundle.open_top)
+
+
+def _items(bundle: Bundle, file: Path, bins: Bins, label: str) -> Integers:
+    """The number of items that a model names for every bin, int64 [N]; preprocesses as the model wants it."""
+    return np.asarray(bundle.counts, dtype=np.int64)[score(file, bins, bundle.input, label).argmax(axis=1)]

@@ -1,0 +1,142 @@
+"""The gate on real bundles and bins in the store."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from components.common import bundle as bundles
+from components.common.bundle import Bundle, InputTransform
+from components.evaluate.challenge import challenge, seen_ids
+from components.evaluate.gate import GatePolicy
+from tests.evaluate.conftest import SIZE, Made, network
+
+Make = Callable[..., Made]
+POLICY = GatePolicy(draws=500)
+
+
+def put(made: Made, folder: Path, key: str, counts: list[int], bias: float = 0.0, **changes: object) -> str:
+    """Uploads a model; ``bias`` makes it name too many items."""
+    folder.mkdir()
+    network(folder / "model.onnx", counts)
+    if bias:
+        model = onnx.load(str(folder / "model.onnx"))
+        offset = next(tensor for tensor in model.graph.initializer if tensor.name == "offset")
+        values = numpy_helper.to_array(offset) + bias * np.arange(len(counts), dtype=np.float32)
+        offset.CopyFrom(numpy_helper.from_array(values.astype(np.float32), "offset"))
+        onnx.save(model, str(folder / "model.onnx"))
+    bundle = Bundle(version=key, backbone="brightness", counts=counts, input=InputTransform(size=SIZE))
+    bundles.save(bundle.model_copy(update=changes), folder)
+    bundles.upload(made.store, folder, key)
+    return key
+
+
+@pytest.fixture
+def made(make: Make) -> Made:
+    return make(test=dict.fromkeys([1, 2, 3, 4, 5], 60))
+
+
+def known(made: Made) -> dict[str, object]:
+    return {"provenance": {"dataset_id": made.dataset.dataset_id}}
+
+
+def test_a_better_model_replaces_the_one_in_service(made: Made, tmp_path: Path) -> None:
+    new = put(made, tmp_path / "new", "new", made.counts)
+    old = put(made, tmp_path / "old", "old", made.counts, bias=2, **known(made))
+    decision = challenge(made.store, made.dataset, new, old, POLICY)
+    assert decision.promote, decision.summary
+    assert decision.summary == "Promoted: replaces old"
+    assert decision.n == 300
+    assert not challenge(made.store, made.dataset, old, new, POLICY).promote
+
+
+def test_the_first_model_is_measured_by_floors(made: Made, tmp_path: Path) -> None:
+    new = put(made, tmp_path / "new", "new", made.counts)
+    assert challenge(made.store, made.dataset, new, None, POLICY).promote
+    weak = put(made, tmp_path / "weak", "weak", made.counts, bias=20)
+    assert "exact accuracy floor" not in challenge(made.store, made.dataset, new, None, POLICY).summary
+    assert not challenge(made.store, made.dataset, weak, None, POLICY).promote
+
+
+def test_bins_that_the_model_in_service_was_trained_on_do_not_count(made: Made, tmp_path: Path) -> None:
+    other = made.dataset.model_copy(
+        update={"dataset_id": "another", "splits": {**made.splits, "train": made.splits["test"]}}
+    )
+    made.store.put_bytes("another.json", other.model_dump_json().encode())
+    old = put(
+        made,
+        tmp_path / "old",
+        "old",
+        made.counts,
+        bias=2,
+        provenance={"dataset_id": "another", "dataset_key": "another.json"},
+    )
+    new = put(made, tmp_path / "new", "new", made.counts)
+    decision = challenge(made.store, made.dataset, new, old, POLICY)
+    assert decision.n == 0
+    assert not decision.promote
+    assert "0 comparable test bins" in decision.summary
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [{}, {"dataset_id": "x"}, {"dataset_id": "x", "dataset_key": "nowhere.json"}],
+    ids=["nothing recorded", "no key", "manifest gone"],
+)
+def test_an_unknown_training_set_is_said_and_does_not_stop_a_better_model(
+    made: Made, tmp_path: Path, provenance: dict[str, str]
+) -> None:
+    new = put(made, tmp_path / "new", "new", made.counts)
+    old = put(made, tmp_path / "old", "old", made.counts, bias=2, provenance=provenance)
+    decision = challenge(made.store, made.dataset, new, old, POLICY)
+    assert decision.promote, decision.summary
+    assert any("its training bins are unknown" in criterion.reason for criterion in decision.criteria)
+
+
+def test_shards_that_are_gone_make_the_training_set_unknown(made: Made) -> None:
+    shard = made.splits["train"].shards[0].model_copy(update={"key": "gone.arrow", "sha256": "0" * 64})
+    train = made.splits["train"].model_copy(update={"shards": [shard]})
+    other = made.dataset.model_copy(update={"splits": {**made.splits, "train": train}})
+    made.store.put_bytes("other.json", other.model_dump_json().encode())
+    model = made.bundle.model_copy(update={"provenance": {"dataset_id": "x", "dataset_key": "other.json"}})
+    assert seen_ids(made.store, model, made.dataset) is None
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "not a bundle"])
+def test_a_model_in_service_whose_files_are_gone_is_replaced_on_its_record(
+    made: Made, tmp_path: Path, damage: str
+) -> None:
+    new = put(made, tmp_path / "new", "new", made.counts)
+    old = put(made, tmp_path / "old", "old", made.counts)
+    if damage == "missing":
+        made.store.delete("old/model.onnx")
+    elif damage == "truncated":
+        made.store.put_bytes("old/model.onnx", (tmp_path / "old" / "model.onnx").read_bytes()[:100])
+    else:
+        made.store.put_bytes("old/bundle.json", b'{"format": "something else"}')
+    assert challenge(made.store, made.dataset, new, old, POLICY, recorded_accuracy=0.3).promote
+    decision = challenge(made.store, made.dataset, new, old, POLICY, recorded_accuracy=0.99)
+    assert not decision.promote
+    assert "old cannot be run any more" in decision.summary
+
+
+def test_models_with_other_counts_are_compared_where_both_can_answer(made: Made, tmp_path: Path) -> None:
+    new = put(made, tmp_path / "new", "new", made.counts)
+    narrow = put(made, tmp_path / "narrow", "narrow", [1, 2, 3], bias=4, **known(made))
+    decision = challenge(made.store, made.dataset, new, narrow, POLICY)
+    assert decision.n == 180  # bins with 1 to 3 items
+    assert decision.promote, decision.summary
+    wide = put(made, tmp_path / "wide", "wide", [1, 2, 3, 4, 5, 6], bias=2, **known(made))
+    decision = challenge(made.store, made.dataset, new, wide, POLICY)
+    assert not decision.promote
+    assert "cannot answer 6 items, which wide can" in decision.summary
+
+
+def test_a_model_in_service_that_answers_nan_counts_as_gone(made: Made, tmp_path: Path) -> None:
+    new = put(made, tmp_path / "new", "new", made.counts)
+    old = put(made, tmp_path / "old", "old", made.counts, bias=float("nan"))
+    decision = challenge(made.store, made.dataset, new, old, POLICY)
+    assert any("NaN or infinity" in criterion.reason for criterion in decision.criteria)
