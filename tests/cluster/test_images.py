@@ -1,0 +1,82 @@
+"""The images' requirements: pinned alike, complete, and enough for what runs in each image."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIREMENTS = ROOT / "requirements"
+ENTRANCES = {
+    "control": [f"components.{step}.step" for step in ("download", "split", "explore", "deploy")],
+    "train": [
+        "components.train.step",
+        "components.evaluate.step",
+        "components.train.__main__",
+        "components.train.host",
+    ],
+    "serve": ["components.serve.__main__"],
+}
+# Hides every distribution that the image does not install, and then imports what the image runs.
+PROGRAM = """
+import importlib, importlib.machinery, importlib.metadata, re, sys
+allowed = set(sys.argv[1].split(","))
+plain = lambda name: re.sub(r"[-_.]+", "-", name).lower()
+hidden = {
+    top for top, names in importlib.metadata.packages_distributions().items()
+    if not {plain(name) for name in names} & allowed
+} - {"components"}
+find = importlib.machinery.PathFinder.find_spec
+importlib.machinery.PathFinder.find_spec = staticmethod(
+    lambda name, path=None, target=None: None if name.split(".")[0] in hidden else find(name, path, target)
+)
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+print("complete")
+"""
+
+
+def pins(file: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for line in (REQUIREMENTS / file).read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, version = line.split(" ;")[0].split("==")
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), set()).add(version.strip())
+    return found
+
+
+@pytest.mark.parametrize("image", ENTRANCES)
+def test_an_image_has_the_versions_that_everything_is_tested_with(image: str) -> None:
+    together = pins("all.txt")
+    for name, versions in pins(f"{image}.txt").items():
+        assert versions <= together[name], name
+
+
+@pytest.mark.parametrize("image", [pytest.param("train", marks=pytest.mark.slow), "control", "serve"])
+def test_an_image_lacks_nothing_that_its_steps_import(image: str) -> None:
+    command = [sys.executable, "-c", PROGRAM, ",".join(pins(f"{image}.txt")), *ENTRANCES[image]]
+    if image != "serve":
+        command.append("kfp.dsl.executor_main")
+    if image == "control":
+        command += ["kubeflow.katib", "components.common.kube"]
+    environment = {**os.environ, "_KFP_RUNTIME": "true", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip().endswith("complete"), done.stderr[-1500:]
+
+
+def test_the_predictors_image_has_no_torch_and_the_control_image_neither() -> None:
+    assert not {"torch", "torchvision", "timm"} & (set(pins("serve.txt")) | set(pins("control.txt")))
+
+
+@pytest.mark.parametrize("image", ENTRANCES)
+def test_a_dockerfile_runs_as_nobody_in_particular_and_takes_a_closed_networks_addresses(image: str) -> None:
+    text = (ROOT / "docker" / image / "Dockerfile").read_text()
+    assert text.count("FROM ${BASE_IMAGE}") == 2, "two stages: no build tool in the image that runs"
+    assert f"requirements/{image}.txt" in text
+    assert "USER 1000:1000" in text
+    assert all(f"ARG {name}=" in text for name in ("BASE_IMAGE", "PACKAGE_INDEX", "EXTRA_CA"))
+    assert text.count("org.opencontainers.image.") == 6
+    assert ("HEALTHCHECK" in text) == (image == "serve")
