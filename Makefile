@@ -10,7 +10,8 @@ STAMP := $(VENV)/.requirements-installed
 DIRS := components pipelines tests benchmarks
 
 # Turns the variables given on the command line into options: SPLIT=70/10/20 becomes --split '70/10/20'.
-NOT_OPTIONS := PYTHON VENV TORCH_INDEX REGISTRY TAG
+# Left to the environment, where make puts what is given on its command line anyway.
+NOT_OPTIONS := PYTHON VENV TORCH_INDEX REGISTRY TAG INVENTORY_% S3_% AWS_% SOURCE_AWS_%
 GIVEN := $(filter-out $(NOT_OPTIONS),$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $(v))),$(v))))
 OPTIONS = $(foreach v,$(GIVEN),--$(shell echo $(v) | tr A-Z_ a-z-) '$($(v))')
 
