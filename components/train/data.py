@@ -75,9 +75,11 @@ class ImageFeed:
 
         def begin(places: Rows) -> Batch:
             labels = torch.from_numpy(self.train.labels(plan.rows[places]))
-            return Batch(self._room(len(places), size), labels, torch.from_numpy(draws[places]))
+            return Batch(
+                room(len(places), size, settings, self.workers.device), labels, torch.from_numpy(draws[places])
+            )
 
-        return _stream(plan.parts, begin, read, self.threads)
+        return stream(plan.parts, begin, read, self.threads)
 
     def augment(self, batch: Batch) -> Tensor:
         """What is done to a batch's inputs on the training's device."""
@@ -92,13 +94,17 @@ class ImageFeed:
         transform = InputTransform(size=self.settings.image_size)
 
         def read(row: int) -> Tensor:
-            return torch.from_numpy(preprocess(self.validation.image(row), transform)).permute(2, 0, 1)
+            return torch.tensor(preprocess(self.validation.image(row), transform)).permute(2, 0, 1)
 
         def begin(chosen: Rows) -> Batch:
             labels = torch.from_numpy(self.validation.labels(chosen))
-            return Batch(self._room(len(chosen), transform.size), labels, torch.empty(len(chosen), 0))
+            return Batch(
+                room(len(chosen), transform.size, self.settings, self.workers.device),
+                labels,
+                torch.empty(len(chosen), 0),
+            )
 
-        return _stream(steps, begin, read, self.threads)
+        return stream(steps, begin, read, self.threads)
 
     def class_logits(self, network: BinCounter, inputs: Tensor) -> Tensor:
         """Class logits [N, K] of a validation batch's inputs, as served."""
@@ -106,13 +112,15 @@ class ImageFeed:
         logits: Tensor = ServedCounter(network, objective.class_logits, self.settings.flip_tta)(inputs)
         return logits
 
-    def _room(self, images: int, size: int) -> Tensor:
-        order = torch.channels_last if self.settings.channels_last else torch.contiguous_format
-        pinned = self.workers.device.type == "cuda"
-        return torch.empty((images, 3, size, size), dtype=torch.uint8, memory_format=order, pin_memory=pinned)
+
+def room(images: int, size: int, settings: TrainSettings, device: torch.device) -> Tensor:
+    """An empty batch uint8 [images, 3, size, size] in the memory order of the training, quick to move to its device."""
+    order = torch.channels_last if settings.channels_last else torch.contiguous_format
+    pinned = device.type == "cuda"
+    return torch.empty((images, 3, size, size), dtype=torch.uint8, memory_format=order, pin_memory=pinned)
 
 
-def _stream(
+def stream(
     steps: Iterable[Rows], begin: Callable[[Rows], Batch], read: Callable[[int], Tensor], threads: int
 ) -> Iterator[Batch]:
     """Reads ``BATCHES_AHEAD`` steps before they are asked for.

@@ -169,6 +169,10 @@ class ServedCounter(nn.Module):
         """Class logits [N, K] of pixels [N, 3, S, S] from 0 to 255."""
         logits: Tensor = self.class_logits(self.network(images).float())
         if self.flip_tta:
-            mirrored = self.class_logits(self.network(images.flip(3)).float())
-            logits = torch.logaddexp(logits.log_softmax(1), mirrored.log_softmax(1)) - math.log(2)
+            logits = average_views(logits, self.class_logits(self.network(images.flip(3)).float()))
         return logits
+
+
+def average_views(left: Tensor, right: Tensor) -> Tensor:
+    """Class logits [N, K] whose probabilities are the mean of those of two views' logits [N, K]."""
+    return torch.logaddexp(left.log_softmax(1), right.log_softmax(1)) - math.log(2)

@@ -4,8 +4,6 @@ Every random draw of an epoch is one table, a row for each place in the epoch: t
 depend on threads, workers or on what was computed before, so an interrupted epoch goes on with the same pixels.
 """
 
-import warnings
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,9 +19,6 @@ DRAWS = 12
 Draws = NDArray[np.float32]
 ERASED_SIDE = 0.25
 """Sides of the blanked rectangle as a share of the image's."""
-
-# the memory-mapped shards are read-only, and so is every use of them here
-warnings.filterwarnings("ignore", message="The given buffer is not writable")
 
 
 def epoch_draws(seed: int, epoch: int, bins: int) -> Draws:
@@ -54,7 +49,7 @@ def decode_rgb(data: memoryview) -> Tensor:
         BadImageError: if it is no readable photo.
     """
     try:
-        return decode_jpeg(torch.frombuffer(data, dtype=torch.uint8), mode=ImageReadMode.RGB)
+        return decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
     except RuntimeError:
         return torch.from_numpy(np.array(decode(data))).permute(2, 0, 1)
 

@@ -18,6 +18,8 @@ from components.common.store import Store
 from components.train.checkpoint import Checkpoints
 from components.train.data import ImageFeed
 from components.train.export import export_bundle
+from components.train.features import FeatureCache, FeatureFeed, cache_key, reason_not_to_cache
+from components.train.feeds import Feed
 from components.train.hooks import Hook
 from components.train.job import TrainJob
 from components.train.loop import fit
@@ -79,7 +81,7 @@ def run_job(job: TrainJob, store: Store, hooks: Sequence[Hook] = ()) -> dict[str
         task = Task(
             job.settings,
             workers,
-            ImageFeed(train, validation, job.settings, workers),
+            make_feed(network, train, validation, dataset, weights_sha256, job.settings, workers, store),
             dataset.counts,
             hooks,
             Checkpoints(store, job.checkpoints_key, identity(job.settings, dataset, weights_sha256)),
@@ -104,6 +106,27 @@ def run_job(job: TrainJob, store: Store, hooks: Sequence[Hook] = ()) -> dict[str
                 _insist(lambda: bundles.upload(store, Path(folder), job.bundle_key))
             _insist(lambda: store.put_bytes(job.outcome_key, json.dumps(outcome, indent=1).encode()))
     return outcome
+
+
+def make_feed(
+    network: BinCounter,
+    train: ShardedBins,
+    validation: ShardedBins,
+    dataset: DatasetManifest,
+    weights_sha256: str | None,
+    settings: TrainSettings,
+    workers: Workers,
+    store: Store,
+) -> Feed:
+    """Cached features where they are constants, images otherwise."""
+    reason = reason_not_to_cache(settings)
+    if reason is None:
+        key = cache_key(settings, dataset, weights_sha256, workers.device)
+        cache = FeatureCache(store, key, network, settings, workers)
+        return FeatureFeed(cache, train, validation, settings, workers)
+    if settings.trainable == "head" and workers.leads:
+        note(f"every epoch passes the images through the frozen backbone: {reason}")
+    return ImageFeed(train, validation, settings, workers)
 
 
 def describe(job: TrainJob, dataset: DatasetManifest, state: State, store: Store) -> dict[str, Any]:

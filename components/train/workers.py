@@ -49,6 +49,11 @@ class Workers:
             dist.all_reduce(values)
         return values
 
+    def wait(self) -> None:
+        """Waits until every worker has come here."""
+        if self.world > 1:
+            self.sum(torch.zeros(1, device=self.device)).item()
+
     def part(self, rows: int) -> range:
         """This worker's contiguous part of ``rows`` rows: every row belongs to exactly one worker."""
         return range(rows * self.rank // self.world, rows * (self.rank + 1) // self.world)

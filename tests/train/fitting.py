@@ -1,0 +1,87 @@
+"""Short ways to train in this process."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from components.common.dataset import DatasetManifest
+from components.common.store import Store
+from components.train.checkpoint import Checkpoints
+from components.train.data import ImageFeed
+from components.train.hooks import Hook
+from components.train.loop import fit
+from components.train.model import make_backbone, make_network
+from components.train.presets import resolve
+from components.train.settings import TrainSettings
+from components.train.shards import ShardedBins
+from components.train.state import State
+from components.train.steps import Task
+from components.train.stopping import Signals
+from components.train.worker import build_network, identity
+from components.train.workers import Workers
+
+FAST: dict[str, Any] = {
+    "backbone": "test_resnet",
+    "weights": "none",
+    "image_size": 32,
+    "epochs": 2,
+    "batch_size": 16,
+    "learning_rate": 1e-3,
+    "crop_scale": 1,
+    "threads": 1,
+    "precision": "fp32",
+    "checkpoint_seconds": 0,
+}
+
+
+def fast(**options: Any) -> TrainSettings:
+    """Settings that train in seconds."""
+    return resolve("rendered", {**FAST, **options})
+
+
+def train_here(
+    store: Store,
+    dataset: DatasetManifest,
+    settings: TrainSettings,
+    hooks: Sequence[Hook] = (),
+    signals: Signals | None = None,
+    prefix: str = "job/checkpoints",
+) -> State:
+    """Trains as the only worker, with checkpoints under ``prefix``."""
+    network, weights = build_network(settings, len(dataset.counts), store)
+    workers = Workers()
+    feed = ImageFeed(
+        ShardedBins(store, dataset.split("train")), ShardedBins(store, dataset.split("validation")), settings, workers
+    )
+    checkpoints = Checkpoints(store, prefix, identity(settings, dataset, weights))
+    return fit(network, Task(settings, workers, feed, dataset.counts, hooks, checkpoints, signals or Signals()))
+
+
+def small_network(settings: TrainSettings, classes: int = 3):
+    """A network with random weights."""
+    return make_network(settings, make_backbone(settings.backbone, settings.image_size), classes)
+
+
+class Recorder:
+    """A hook that remembers every loss, and does something at chosen steps."""
+
+    exact_times = False
+
+    def __init__(self, at: dict[int, Any] | None = None) -> None:
+        self.losses: list[float] = []
+        self.records: list[dict[str, Any]] = []
+        self.at = at or {}
+        self.reason: str | None = None
+
+    def before_step(self, step, network) -> None:
+        assert all(p.grad is not None for p in network.parameters() if p.requires_grad)
+
+    def on_step(self, report, network) -> None:
+        self.losses.append(float(report.loss))
+        if report.step in self.at:
+            self.at[report.step](self)
+
+    def on_epoch(self, record, network) -> None:
+        self.records.append(record)
+
+    def want_stop(self) -> str | None:
+        return self.reason
