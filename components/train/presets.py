@@ -6,9 +6,21 @@ from typing import Any
 from components.common.errors import InventoryError
 from components.train.settings import TrainSettings, make_settings
 
+# A training without the refinements that the default has for fine-tuning.
+_PLAIN: dict[str, Any] = {
+    "dropout": 0.0,
+    "layer_decay": 1.0,
+    "ema_decay": 0.0,
+    "clip_norm": 0.0,
+    "loss": "cross_entropy",
+    "colour_jitter": 0.0,
+    "select_by": "accuracy",
+}
+
 # What the replaced notebooks did: RandomResizedCrop(224) + flip, no normalisation, a new layer on a frozen
 # ResNet. They name no optimiser; Adam at a constant rate is what their template used.
 _PUBLISHED: dict[str, Any] = {
+    **_PLAIN,
     "backbone": "resnet50",
     "weights": "imagenet",
     "trainable": "head",
@@ -24,7 +36,6 @@ _PUBLISHED: dict[str, Any] = {
     "crop_scale": 0.08,
     "crop_ratio": 0.75,
     "horizontal_flip": 0.5,
-    "colour_jitter": 0.0,
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -32,6 +43,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     # from scratch on drawn bins, minutes on two cores
     "rendered": {
+        **_PLAIN,
         "backbone": "resnet18",
         "weights": "none",
         "epochs": 6,
@@ -41,7 +53,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image_size": 96,
         "crop_scale": 0.85,
         "crop_ratio": 0.9,
-        "colour_jitter": 0.0,
     },
     "published": _PUBLISHED,
     "published-tuned": {

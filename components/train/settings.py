@@ -28,7 +28,7 @@ class TrainSettings(BaseModel):
         "(path, s3://…, http(s)://…)",
     )
     trainable: Literal["all", "head"] = Field("all", description="train everything, or a new head on a frozen backbone")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the head")
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout before the head")
     drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the backbone, for timm models with it")
 
     # the schedule
@@ -37,7 +37,7 @@ class TrainSettings(BaseModel):
     optimizer: Literal["sgd", "sgdr", "adam", "adamw"] = Field(
         "adamw", description="sgdr is sgd with warm restarts of the learning rate"
     )
-    learning_rate: float = Field(5e-4, gt=0, le=100, description="peak learning rate for one whole batch")
+    learning_rate: float = Field(1e-3, gt=0, le=100, description="peak learning rate for one whole batch")
     weight_decay: float = Field(0.05, ge=0, le=1, description="not applied to biases and normalisation layers")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and sgdr")
     schedule: Literal["constant", "cosine"] = Field(
@@ -47,14 +47,14 @@ class TrainSettings(BaseModel):
     restart_epochs: float = Field(2.0, gt=0, le=10_000, description="length of the first cycle of sgdr")
     restart_factor: float = Field(2.0, ge=1, le=10, description="each cycle of sgdr is this much longer")
     layer_decay: float = Field(
-        1.0, gt=0, le=1, description="each layer towards the input learns at this share of the next one's rate"
+        0.93, gt=0, le=1, description="each layer towards the input learns at this share of the next one's rate"
     )
     ema_decay: float = Field(
-        0.0, ge=0, lt=1, description="serve an exponential moving average of the weights, with this decay; 0 does not"
+        0.99, ge=0, lt=1, description="serve an exponential moving average of the weights, with this decay; 0 does not"
     )
     accumulate: int = Field(1, ge=1, le=1_024, description="compute each batch in this many pieces, to save memory")
     patience: int = Field(0, ge=0, description="stop after this many epochs without a better one; 0 does not stop")
-    clip_norm: float = Field(0.0, ge=0, description="largest norm of the gradient; 0 does not clip")
+    clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
 
     # the images
     image_size: int = Field(160, ge=16, le=1_024, description="height and width that the network sees, in pixels")
@@ -62,7 +62,7 @@ class TrainSettings(BaseModel):
         "auto", description="channel statistics: the backbone's own, ImageNet's, or only 0 to 1"
     )
     crop_scale: float = Field(
-        0.5, gt=0, le=1, description="smallest share of the area kept by the random resized crop; 1 does not crop"
+        0.7, gt=0, le=1, description="smallest share of the area kept by the random resized crop; 1 does not crop"
     )
     crop_ratio: float = Field(0.75, gt=0, le=1, description="narrowest aspect ratio of the random resized crop")
     horizontal_flip: float = Field(0.5, ge=0, le=1, description="probability of a mirror image")
@@ -81,7 +81,7 @@ class TrainSettings(BaseModel):
 
     # the loss
     loss: Literal["cross_entropy", "soft_ordinal", "coral", "corn"] = Field(
-        "cross_entropy", description="the last three know that counts are ordered"
+        "soft_ordinal", description="the last three know that counts are ordered"
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all counts")
 
@@ -91,7 +91,7 @@ class TrainSettings(BaseModel):
 
     # choosing the model
     select_by: Literal["accuracy", "loss", "rmse"] = Field(
-        "accuracy", description="validation metric whose best epoch is kept"
+        "loss", description="validation metric whose best epoch is kept"
     )
 
     # the machine
