@@ -28,6 +28,7 @@ from pipelines.registry import resolve_image
 
 ROLE = Path(__file__).parents[1] / "manifests" / "base" / "role.yaml"
 KATIB_LABEL = "katib.kubeflow.org/metrics-collector-injection"
+POD_SECURITY_LABEL = "pod-security.kubernetes.io/enforce"
 KSERVE_NAMESPACES = ("kserve", "kubeflow", "opendatahub")
 KINDS = (
     # group, version, plural, who needs it, how to get it
@@ -96,7 +97,7 @@ def preflight(question: Question, context: str | None = None) -> list[Check]:
         message, _, fix = str(error).partition("; ")
         return [Check("kubernetes", "problem", message, fix), *checks]
     checks = [Check("kubernetes", "ok", f"version {version} at {api.configuration.host}"), *checks]
-    namespace = _namespace(api, question.namespace)
+    namespace = _namespace(api, question)
     checks += namespace
     if namespace[0].state == "problem":
         return checks
@@ -158,8 +159,9 @@ def _pipelines(access: Access) -> Check:
     return Check("kubeflow pipelines", "ok", f"{mode} at {access.host}")
 
 
-def _namespace(api: ApiClient, name: str) -> list[Check]:
+def _namespace(api: ApiClient, question: Question) -> list[Check]:
     core = kubernetes.client.CoreV1Api(api)
+    name = question.namespace
     what = f"namespace {name}"
     try:
         with _refusals():
@@ -183,7 +185,21 @@ def _namespace(api: ApiClient, name: str) -> list[Check]:
     injected = labels.get("istio-injection") == "enabled" or "istio.io/rev" in labels
     how = "on; the pods that we make opt out" if injected else "off"
     checks.append(Check("istio injection", "ok", how))
+    checks.append(_pod_security(labels.get(POD_SECURITY_LABEL, "privileged"), question.settings))
     return checks
+
+
+def _pod_security(level: str, settings: ClusterSettings) -> Check:
+    """Our pods satisfy ``restricted``; the init container that the operator adds to workers of a master does not."""
+    if level != "restricted" or settings.workers == 1 or settings.elastic or settings.launcher == "trainjob":
+        return Check("pod security", "ok", level)
+    return Check(
+        "pod security",
+        "unknown",
+        "restricted refuses the init container that the training operator adds to workers by default",
+        "make the training elastic (cluster.min_workers), or give the operator another template "
+        "(--pytorch-init-container-template-file)",
+    )
 
 
 def _kinds(api: ApiClient, question: Question) -> list[Check]:

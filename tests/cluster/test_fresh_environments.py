@@ -63,16 +63,28 @@ def test_no_image_lacks_anything_for_its_steps(
     for key, value in {**store_environment, "INVENTORY_BUCKET": store.bucket, "PYTHONPATH": str(ROOT)}.items():
         monkeypatch.setenv(key, value)
 
+    logs: list[str] = []
+
     def run(task: Any) -> Any:
         image = task.image.rpartition("/")[2].partition(":")[0]
         command = subprocess_task_handler.replace_python_executable(task.full_command, str(pythons[image]))
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == 0, f"{image}: {done.stdout[-1500:]}{done.stderr[-1500:]}"
+        printed = done.stdout + done.stderr
+        assert done.returncode == 0, f"{image}: {printed[-3000:]}"
+        logs.append(printed)
         return subprocess_task_handler.status.Status.SUCCESS
 
     monkeypatch.setattr(subprocess_task_handler.SubprocessTaskHandler, "run", run)
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "artifacts"))
     workflow()
+    kept = [path.read_bytes().decode(errors="replace") for path in tmp_path.rglob("*") if path.is_file()]
+    kept += [
+        store.get_bytes(key).decode(errors="replace") for key in store.list("") if key.endswith((".json", ".html"))
+    ]
+    for credential in (store_environment["AWS_SECRET_ACCESS_KEY"], store_environment["AWS_ACCESS_KEY_ID"]):
+        assert not any(credential in text for text in logs + kept), (
+            "a credential reached a log, an artifact or an object"
+        )
     bundle = bundles.fetch(store, f"runs/{RUN}/model", tmp_path / "bundle")
     assert bundle.counts == [1, 2, 3, 4, 5]
 

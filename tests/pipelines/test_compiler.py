@@ -70,6 +70,12 @@ def test_the_platform_document_gives_steps_the_store_by_reference(tmp_path: Path
     assert step["podMetadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
 
 
+def test_the_yaml_is_the_golden_file_to_the_byte(tmp_path: Path) -> None:
+    compiled = compile_pipeline(tmp_path / "p.yaml", small_pipeline("registry/control:1"))
+    golden = Path(__file__).with_name("small.golden.yaml")
+    assert compiled.read_text() == golden.read_text(), f"if that is what you want: cp {compiled} {golden}"
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InventoryError, match=r"cannot write .*; give another --output"):

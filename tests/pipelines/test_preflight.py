@@ -321,6 +321,16 @@ def test_what_cannot_be_looked_at_is_unknown_and_no_problem(place: Place) -> Non
     assert exit_code(place.look()) == 0
 
 
+def test_the_operators_init_container_is_a_matter_for_a_restricted_namespace(place: Place) -> None:
+    label = {KATIB_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "restricted"}
+    place.cluster.update("namespaces", "team", lambda item: item["metadata"].update(labels=label), ns="")
+    (check,) = [check for check in place.look() if check.name == "pod security"]
+    assert check.state == "unknown"
+    assert "make the training elastic" in check.fix
+    place.settings(min_workers=1, max_workers=2)
+    assert [check.state for check in place.look() if check.name == "pod security"] == ["ok"]
+
+
 def test_a_store_with_an_address_of_the_cluster_is_left_to_a_pod(place: Place) -> None:
     inside = base64.b64encode(b"http://seaweedfs.kubeflow.svc.cluster.local:8333").decode()
     place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(S3_ENDPOINT_URL=inside))
