@@ -1,0 +1,79 @@
+"""Which launcher runs a training, and the second one at work."""
+
+import json
+import threading
+
+import pytest
+from kubernetes.client import ApiClient
+
+from components.common import kube
+from components.common.cluster_settings import cluster_settings
+from components.common.errors import InventoryError
+from components.common.store import Store
+from components.train.cluster import choose, cluster_launcher, runs_on_cluster
+from components.train.job import TrainJob
+from components.train.presets import resolve
+from components.train.pytorchjob import PyTorchJobLauncher
+from components.train.trainjob import TrainJobLauncher
+from tests.cluster.api import Cluster
+from tests.cluster.training_operator import wait_until
+
+GROUP = "trainer.kubeflow.org"
+
+
+@pytest.mark.parametrize(
+    ("asked", "missing", "chosen"),
+    [
+        ("auto", (), PyTorchJobLauncher),
+        ("auto", ("pytorchjobs.kubeflow.org",), TrainJobLauncher),
+        ("trainjob", (), TrainJobLauncher),
+        ("pytorchjob", ("pytorchjobs.kubeflow.org",), PyTorchJobLauncher),
+    ],
+)
+def test_the_launcher_is_the_one_asked_for_or_what_the_cluster_has(
+    cluster: Cluster, api: ApiClient, asked: str, missing: tuple[str, ...], chosen: type
+) -> None:
+    cluster.missing_kinds |= set(missing)
+    assert choose(api, cluster_settings({"launcher": asked})) is chosen
+
+
+def test_a_cluster_without_either_kind_of_job_is_one_line(cluster: Cluster, api: ApiClient) -> None:
+    cluster.missing_kinds |= {"pytorchjobs.kubeflow.org", f"trainjobs.{GROUP}"}
+    with pytest.raises(InventoryError, match=r"neither PyTorchJob .* nor TrainJob"):
+        choose(api, cluster_settings({}))
+
+
+def test_one_machine_launches_nothing_but_checks_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INVENTORY_TRAIN_ON", raising=False)
+    assert not runs_on_cluster()
+    assert cluster_launcher({}) is None
+    with pytest.raises(InventoryError, match=r"cluster\.workers"):
+        cluster_launcher({"workers": 0})
+    monkeypatch.setenv("INVENTORY_TRAIN_ON", "clsuter")
+    with pytest.raises(InventoryError, match="set it to cluster or local"):
+        runs_on_cluster()
+
+
+def test_a_trainjob_is_launched_and_judged_like_a_pytorchjob(
+    cluster: Cluster, api: ApiClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVENTORY_TRAIN_ON", "cluster")
+    assert kube.namespace() == "team"
+    launcher = cluster_launcher({"launcher": "trainjob", "workers": 1})
+    assert isinstance(launcher, TrainJobLauncher)
+    settings = resolve("rendered", {})
+    job = TrainJob(run_id="r1", dataset_key="d", output="runs/r1", settings=settings)
+    outcome = {"settings": resolve("rendered", {"epochs": 1}).model_dump()}
+    store.put_bytes(job.outcome_key, json.dumps(outcome).encode())  # of another training: not a sign of success
+    thread = threading.Thread(target=launcher.run, args=(job, store), daemon=True)
+    thread.start()
+    wait_until(lambda: cluster.get("trainjobs", "train-r1", GROUP), "there is a job")
+    job_set = {"jobset.sigs.k8s.io/jobset-name": "train-r1", "batch.kubernetes.io/job-completion-index": "0"}
+    pod = {"metadata": {"name": "train-r1-node-0-0", "labels": job_set}, "spec": {"containers": []}}
+    cluster.add({**pod, "status": {"phase": "Running"}}, "pods")
+    done = {"type": "Complete", "status": "True", "reason": "JobsCompleted", "message": ""}
+    store.put_bytes(job.outcome_key, json.dumps({"settings": settings.model_dump(mode="json")}).encode())
+    cluster.update("trainjobs", "train-r1", lambda item: item.update(status={"conditions": [done]}), GROUP)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert len(cluster.items("trainjobs", GROUP)) == 1
