@@ -60,6 +60,8 @@ def test_an_image_lacks_nothing_that_its_steps_import(image: str) -> None:
     command = [sys.executable, "-c", PROGRAM, ",".join(pins(f"{image}.txt")), *ENTRANCES[image]]
     if image != "serve":
         command.append("kfp.dsl.executor_main")
+    if image == "train":
+        command += ["components.train.host", "components.train.cluster"]
     if image == "control":
         command += ["kubeflow.katib", "components.common.kube"]
     environment = {**os.environ, "_KFP_RUNTIME": "true", "PYTHONPATH": str(ROOT)}

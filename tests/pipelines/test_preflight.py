@@ -12,8 +12,10 @@ import pytest
 import yaml
 
 from components.common.cluster_settings import cluster_settings
+from pipelines.checks.cluster import KATIB_LABEL, ROLE, rights
+from pipelines.checks.model import Check, Question
 from pipelines.cluster import find_access
-from pipelines.preflight import KATIB_LABEL, ROLE, Check, Question, exit_code, preflight, report, rights
+from pipelines.preflight import exit_code, preflight, report
 from pipelines.registry import split_image
 from tests.cluster.api import CUSTOM_KINDS, Cluster, running
 from tests.pipelines.kfp_api import KfpApi, serving
