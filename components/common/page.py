@@ -32,7 +32,7 @@ from components.common.image import decode
 FOLDER = Path(__file__).parent
 THUMBNAIL_SIDE = 208
 THUMBNAIL_QUALITY = 80
-NUMBER = re.compile(r"[-+<>]? ?\d[\d.,]* ?(%|s|px|MB|/s)?")
+NUMBER = re.compile(r"[-+<>]?\s?\d[\d.,]*\s?(%|s|px|MB|/s)?")
 
 
 @dataclass(frozen=True, init=False)

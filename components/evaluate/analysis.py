@@ -38,6 +38,7 @@ from components.evaluate.verdicts import (
     record_weights,
     verdicts,
 )
+from components.evaluate.words import SPACE
 
 RECORD_ERROR_RATES = (0.5, 0.2, 0.05)
 """Shares of wrong records for which the report states what the verdict is worth."""
@@ -98,7 +99,7 @@ def analyse(
         "roc": rocs,
         "reliability": {"before": reliability(before, test.labels), "after": reliability(after, test.labels)},
         "verdict": {
-            f"{100 * rate:.0f} % of records wrong": precision_curve(
+            f"{100 * rate:.0f}{SPACE}% of records wrong": precision_curve(
                 found, record_weights(test.labels, len(counts), rate), points=120
             )
             for rate in RECORD_ERROR_RATES

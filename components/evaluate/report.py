@@ -24,14 +24,17 @@ from components.common.page import (
     thumbnail,
 )
 from components.evaluate.published import PUBLISHED, SOURCES
-from components.evaluate.words import NONE, interval, items, number, percent, plain
+from components.evaluate.words import NONE, SPACE, interval, items, number, percent, plain
 from components.evaluate.worst import WorstError
 
 Evaluation = dict[str, Any]
 
 SHOWN_COVERAGE = 0.02
 """Precision over a smaller share of the records is noise."""
+VERDICT_COLUMNS = ("coverage", "precision", "agrees_precision", "recount_precision")
 SHOWN_PRODUCTS = 2
+SHOWN_BINS = 10
+"""The accuracy of fewer bins is noise."""
 
 
 def render(
@@ -176,11 +179,14 @@ def _calibration(evaluation: Evaluation, curves: dict[str, Any]) -> Section:
     found = evaluation["calibration"]
     perfect = found["ece_if_perfect"]
     series: dict[str, list[tuple[float, float]]] = {
-        f"{when} calibration": [(row["confidence"], row["accuracy"]) for row in curves["reliability"][when] if row["n"]]
+        f"{when} calibration": [
+            (row["confidence"], row["accuracy"]) for row in curves["reliability"][when] if row["n"] >= SHOWN_BINS
+        ]
         for when in ("before", "after")
     }
     series["perfectly calibrated"] = [(0.0, 0.0), (1.0, 1.0)]
-    better = found["nll_change_interval"] is not None and found["nll_change_interval"][1] < 0
+    change = found["nll_change_interval"]
+    within = found["ece_after"] <= perfect["high"]
     return Section(
         "Does its confidence mean what it says?",
         f"On {found['validation_bins']:,} validation bins the best temperature is {plain(found['temperature'])}; the "
@@ -188,7 +194,8 @@ def _calibration(evaluation: Evaluation, curves: dict[str, Any]) -> Section:
         columns(
             line_chart(
                 series,
-                caption="Accuracy against stated confidence on the test bins",
+                caption="Accuracy against stated confidence on the test bins, in intervals that hold at least "
+                f"{SHOWN_BINS} of them",
                 x_label="confidence",
                 text=percent_tick,
                 from_zero=True,
@@ -202,20 +209,26 @@ def _calibration(evaluation: Evaluation, curves: dict[str, Any]) -> Section:
                         percent(found["ece_before"]),
                         percent(found["ece_after"]),
                     ],
+                    ["the same, if perfectly calibrated", "", percent(perfect["mean"])],
                 ],
             ),
         ),
-        f"The log-likelihood changes by {found['nll_change']:+.4f} {interval(found['nll_change_interval'], signed)}: "
-        + ("calibration helps." if better else "that is not surely better than no calibration.")
-        + f" A perfectly calibrated model with these confidences would itself show a calibration error of "
-        f"{percent(perfect['mean'])} on {evaluation['n']:,} bins, and up to {percent(perfect['high'])} in 95 of 100 "
-        "cases.",
+        f"The negative log-likelihood changes by {signed(found['nll_change'])} "
+        f"(95{SPACE}%: {interval(change, signed)}): "
+        + ("calibration helps." if change is not None and change[1] < 0 else "calibration does not surely help."),
+        f"On {evaluation['n']:,} bins a perfectly calibrated model with these confidences would show a calibration "
+        f"error of {percent(perfect['mean'])}, and 95 of 100 such models at most {percent(perfect['high'])}: "
+        + (
+            "this one cannot be told from perfectly calibrated."
+            if within
+            else "this one's confidence is still off by more than chance."
+        ),
     )
 
 
 def percent_tick(value: float) -> str:
     """A fraction as a percentage for an axis."""
-    return f"{100 * value:.0f} %"
+    return f"{100 * value:.0f}{SPACE}%"
 
 
 def signed(value: float) -> str:
@@ -226,16 +239,20 @@ def signed(value: float) -> str:
 def _verdict(evaluation: Evaluation, curves: dict[str, Any]) -> Section:
     found = evaluation["verdict"]
     chosen = found["chosen"]
-    rows = [
-        [
-            f"{100 * row['wrong_records']:.0f} % are wrong, "
-            + ("any other count" if row["corruption"] == "uniform" else "one more or one less"),
-            percent(row["coverage"]),
-            percent(row["precision"]),
-            percent(row["agrees_precision"]),
-            percent(row["recount_precision"]),
-        ]
-        for row in found["test"]
+    tables = [
+        table(
+            ["records wrong", "verdicts", "right", "“agrees”", "“recount”"],
+            [
+                [percent_tick(row["wrong_records"]), *(percent(row[name]) for name in VERDICT_COLUMNS)]
+                for row in found["test"]
+                if row["corruption"] == corruption
+            ],
+            caption=caption,
+        )
+        for corruption, caption in (
+            ("uniform", "Wrong records name any other count"),
+            ("off_by_one", "Wrong records are one more or one less"),
+        )
     ]
     series = {
         name: [point for point in zip(curve["coverage"], curve["precision"], strict=True) if point[0] >= SHOWN_COVERAGE]
@@ -247,8 +264,8 @@ def _verdict(evaluation: Evaluation, curves: dict[str, Any]) -> Section:
         "record is held as likely right as wrong. Below the threshold it says “unsure”.",
         callout(chosen["explanation"], "good" if chosen["reached"] else "warn"),
         f"On the test bins, at even odds, {interval(found['interval'], percent)} of the verdicts that stand are right "
-        "(95 % interval). Where few records are wrong, many that look wrong are right: use the ranking by probability, "
-        "not the verdict alone."
+        f"(95{SPACE}% interval). Where few records are wrong, many that look wrong are right: use the ranking by "
+        "probability, not the verdict alone."
         if found["interval"] is not None
         else "No verdict stands on the test bins.",
         line_chart(
@@ -257,12 +274,10 @@ def _verdict(evaluation: Evaluation, curves: dict[str, Any]) -> Section:
             x_label="share of records with a verdict",
             text=percent_tick,
         ),
-        table(
-            ["if of the stock records", "verdicts", "right", "“agrees” right", "“recount” right"],
-            rows,
-            caption="On the test bins, at the threshold. Bins come with right records only, so each meets every "
-            "quantity that its record could name, weighted.",
-        ),
+        "At the threshold, on the test bins: the share of records with a verdict, and how many verdicts are right, "
+        "together and for each of the two. Bins come with right records only, so each meets every quantity that its "
+        "record could name, weighted.",
+        columns(*tables),
     )
 
 

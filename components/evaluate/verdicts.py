@@ -159,6 +159,6 @@ def choose_threshold(probabilities: Floats, labels: Integers, wanted: float = WA
         "wanted": wanted,
         "precision": precision,
         "coverage": coverage,
-        "explanation": f"Of the verdicts with a confidence of at least {threshold:.3f} {percent(precision)} were right "
-        f"{seen}, and they are {percent(coverage)} of all verdicts; the others are “unsure”.",
+        "explanation": f"Verdicts with a confidence of at least {threshold:.3f} were right in {percent(precision)} of "
+        f"the cases {seen}, and they are {percent(coverage)} of all verdicts; the others are “unsure”.",
     }

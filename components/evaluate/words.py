@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-NONE = "\N{EN DASH}"
+NONE = "-"
+SPACE = "\N{NO-BREAK SPACE}"
 
 
 def percent(value: float | None) -> str:
     """A fraction as a percentage with one decimal."""
-    return NONE if value is None else f"{100 * value:.1f} %"
+    return NONE if value is None else f"{100 * value:.1f}{SPACE}%"
 
 
 def items(value: float | None) -> str:
@@ -28,7 +29,7 @@ def number(value: float) -> str:
 
 def interval(value: Sequence[float] | None, text: Callable[[float], str]) -> str:
     """An interval such as "33.2 to 39.0"; a dash when there is none."""
-    return NONE if value is None else f"{text(value[0])} to {text(value[1])}"
+    return NONE if value is None else f"{text(value[0])}{SPACE}to{SPACE}{text(value[1])}"
 
 
 def summary_lines(evaluation: dict[str, Any]) -> list[str]:

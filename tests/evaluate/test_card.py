@@ -9,6 +9,7 @@ from components.common.errors import InventoryError
 from components.evaluate.card import licence
 from components.evaluate.reproduce import reproduce
 from components.evaluate.step import evaluate
+from components.evaluate.words import percent
 from tests.evaluate.conftest import Made
 
 Make = Callable[..., Made]
@@ -29,7 +30,7 @@ def test_the_card_lies_beside_the_model_and_states_its_limits(evaluated: Made, t
     assert card["data"]["bins"] == {"train": 120, "validation": 120, "test": 120}
     for words in ("## Not for", "## Limits", "## Data", "licence:", "inventory reproduce runs/run-1/model"):
         assert words in text
-    assert f"{100 * bundle.metrics['test']['accuracy']:.1f} %" in text
+    assert percent(bundle.metrics["test"]["accuracy"]) in text
 
 
 @pytest.mark.parametrize(

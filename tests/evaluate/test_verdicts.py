@@ -103,7 +103,7 @@ def test_a_lower_wish_lets_more_verdicts_stand() -> None:
 @pytest.mark.parametrize(
     ("probabilities", "labels", "best"),
     [
-        (np.full((500, 5), 0.2), np.arange(500) % 5, "the best is 50.0 %"),
+        (np.full((500, 5), 0.2), np.arange(500) % 5, "the best is 50.0\N{NO-BREAK SPACE}%"),
         (np.tile([0.96, 0.01, 0.01, 0.01, 0.01], (MIN_VERDICTS // 2, 1)), np.zeros(MIN_VERDICTS // 2, int), ""),
         (np.zeros((0, 5)), np.zeros(0, int), ""),
     ],
