@@ -47,7 +47,7 @@ def alternate(contestants: Mapping[str, Callable[[], float]], rounds: int) -> di
     return measured
 
 
-def report(name: str, unit: str, ours: str, peers: list[Peer], measured: Mapping[str, list[float]]) -> bool:
+def report(name: str, unit: str, ours: str, peers: list[Peer], measured: Mapping[str, list[float]]) -> None:
     """Prints medians and ratios, and last the JSON object; of several peers it holds the one that we do worst against.
 
     Args:
@@ -56,9 +56,6 @@ def report(name: str, unit: str, ours: str, peers: list[Peer], measured: Mapping
         ours: our name among the measured.
         peers: the others, with their targets.
         measured: from ``alternate``; ratios are medians over rounds, each of two neighbours in time.
-
-    Returns:
-        Whether every target is met.
     """
     results = []
     print(f"\n{'':24}{'median ' + unit:>18}{'ratio to ours':>16}{'target':>8}")
@@ -82,7 +79,6 @@ def report(name: str, unit: str, ours: str, peers: list[Peer], measured: Mapping
         )
     worst = min(results, key=lambda result: result["ratio"] / result["target"])
     print(json.dumps(worst))
-    return bool(worst["ok"])
 
 
 def peer_tools(folder: str | None) -> Path:
