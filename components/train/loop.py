@@ -70,6 +70,8 @@ def fit(network: BinCounter, task: Task) -> State:
 def _finish_epoch(state: State, task: Task, started: float) -> dict[str, Any]:
     """Validates, writes the epoch into the history, keeps the weights if they are the best, and moves on."""
     trained = state.totals.result(task.workers)
+    # each worker's normalisation statistics are of its own part of the bins; those of the leading one are served
+    task.workers.copy_from_leader(state.served.buffers())
     validated = validate(state.served, task)
     record = {
         "epoch": state.epoch + 1,

@@ -5,7 +5,7 @@
 
 import datetime
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -48,6 +48,12 @@ class Workers:
         if self.world > 1:
             dist.all_reduce(values)
         return values
+
+    def copy_from_leader(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrites tensors with the leading worker's."""
+        if self.world > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
 
     def wait(self) -> None:
         """Waits until every worker has come here."""

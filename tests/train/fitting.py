@@ -45,10 +45,11 @@ def train_here(
     hooks: Sequence[Hook] = (),
     signals: Signals | None = None,
     prefix: str = "job/checkpoints",
+    workers: Workers | None = None,
 ) -> State:
-    """Trains as the only worker, with checkpoints under ``prefix``."""
+    """Trains in this process, as the only worker unless told, with checkpoints under ``prefix``."""
     network, weights = build_network(settings, len(dataset.counts), store)
-    workers = Workers()
+    workers = workers or Workers()
     feed = ImageFeed(
         ShardedBins(store, dataset.split("train")), ShardedBins(store, dataset.split("validation")), settings, workers
     )
