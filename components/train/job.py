@@ -40,6 +40,11 @@ class TrainJob(BaseModel):
         return f"{self.output}/train/checkpoints"
 
     @property
+    def events_key(self) -> str:
+        """Store prefix of the TensorBoard event files."""
+        return f"{self.output}/train/events"
+
+    @property
     def job_key(self) -> str:
         """Store key of this description."""
         return f"{self.output}/train/job.json"

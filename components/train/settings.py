@@ -100,6 +100,9 @@ class TrainSettings(BaseModel):
         120.0, ge=0, description="a checkpoint at the first step after this time; 0 only at steps"
     )
     checkpoint_steps: int = Field(0, ge=0, description="a checkpoint after so many optimiser steps; 0 only by time")
+    record_steps: int = Field(
+        20, ge=0, description="steps between two records of losses and gradient norms for TensorBoard; 0 writes none"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the processor computes it natively"
     )
@@ -133,6 +136,7 @@ MACHINE_OPTIONS = frozenset(
         "channels_last",
         "checkpoint_seconds",
         "checkpoint_steps",
+        "record_steps",
         "shard_cache_gib",
         "cache_features",
     }

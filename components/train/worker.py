@@ -17,6 +17,7 @@ from components.common.progress import note
 from components.common.store import Store
 from components.train.checkpoint import Checkpoints
 from components.train.data import ImageFeed
+from components.train.events import Events
 from components.train.export import export_bundle
 from components.train.features import FeatureCache, FeatureFeed, cache_key, reason_not_to_cache
 from components.train.feeds import Feed
@@ -83,7 +84,7 @@ def run_job(job: TrainJob, store: Store, hooks: Sequence[Hook] = ()) -> dict[str
             workers,
             make_feed(network, train, validation, dataset, weights_sha256, job.settings, workers, store),
             dataset.counts,
-            hooks,
+            [*hooks, *_recorders(job, store, workers)],
             Checkpoints(store, job.checkpoints_key, identity(job.settings, dataset, weights_sha256)),
             signals,
         )
@@ -106,6 +107,12 @@ def run_job(job: TrainJob, store: Store, hooks: Sequence[Hook] = ()) -> dict[str
                 _insist(lambda: bundles.upload(store, Path(folder), job.bundle_key))
             _insist(lambda: store.put_bytes(job.outcome_key, json.dumps(outcome, indent=1).encode()))
     return outcome
+
+
+def _recorders(job: TrainJob, store: Store, workers: Workers) -> list[Hook]:
+    if not job.settings.record_steps or not workers.leads:
+        return []
+    return [Events(store, job.events_key, job.settings.record_steps)]
 
 
 def make_feed(
