@@ -11,6 +11,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from components.common.errors import InventoryError
+from pipelines.cluster_cli import add_cluster_commands
 
 EPILOG = """\
 first steps:
@@ -18,7 +19,10 @@ first steps:
   inventory run --source DIR_OR_TAR_OR_S3    the same on real photos
   inventory serve runs/<id>/model            serve a finished run's model
   inventory query photo.jpg                  ask it how many items a photo shows
-  inventory compile --tag 0.1.0              the pipeline as YAML for a Kubeflow cluster
+on a cluster:
+  inventory preflight --namespace NAME       what it lacks, and how to mend it
+  inventory compile --tag 0.1.0              the pipeline as YAML
+  inventory submit epochs=10                 upload it, start a run and follow it
 """
 
 
@@ -49,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_compile, _add_serve, _add_query):
+    for add in (_add_run, _add_serve, _add_query, _add_compile, add_cluster_commands):
         add(commands)
     return parser
 
