@@ -13,6 +13,8 @@ from components.common.errors import InventoryError
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 50_000_000
 """Photos larger than this are refused before they are decoded (decompression bombs)."""
+REDUCIBLE = ("L", "LA", "RGB", "RGBA", "CMYK")
+"""Modes of pixels that can be averaged."""
 
 
 class BadImageError(InventoryError):
@@ -24,7 +26,7 @@ def decode(data: bytes | memoryview, size_hint: int | None = None) -> Image.Imag
 
     Args:
         data: the file's bytes.
-        size_hint: shortest side that is still needed, in pixels; lets the JPEG decoder skip detail beyond it.
+        size_hint: shortest side that is still needed, in pixels; detail far beyond it is dropped early.
 
     Raises:
         BadImageError: if the bytes are not an image of these formats, are truncated or damaged, or decode to more
@@ -41,6 +43,8 @@ def decode(data: bytes | memoryview, size_hint: int | None = None) -> Image.Imag
             if size_hint:
                 image.draft("RGB", (size_hint, size_hint))
             image.load()
+            if size_hint:
+                image = _shrink(image, size_hint)
             return _flatten(ImageOps.exif_transpose(image))
     except BadImageError:
         raise
@@ -58,6 +62,16 @@ def decode(data: bytes | memoryview, size_hint: int | None = None) -> Image.Imag
         ) from error
     except Image.DecompressionBombError as error:
         raise BadImageError(f"the photo decodes to more than {MAX_PIXELS:,} pixels") from error
+
+
+def _shrink(image: Image.Image, size_hint: int) -> Image.Image:
+    """What ``draft`` does for JPEG, for the other formats: every further step would copy all pixels again."""
+    factor = min(image.size) // (2 * size_hint)
+    if factor < 2:
+        return image
+    if image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    return image.reduce(factor) if image.mode in REDUCIBLE else image
 
 
 def _flatten(image: Image.Image) -> Image.Image:

@@ -24,7 +24,7 @@ class ServingSettings(BaseModel):
         None, ge=1, description="the metric's value for one pod, such as 70 (percent of CPU)"
     )
     cpu: str = Field("1", pattern=QUANTITY, description="CPUs of each pod")
-    memory: str = Field("1Gi", pattern=QUANTITY, description="memory of each pod")
+    memory: str = Field("2Gi", pattern=QUANTITY, description="memory of each pod")
     service_account: str = Field("inventory-serve", pattern=NAME, description="ServiceAccount with the store's secret")
     ready_seconds: int = Field(900, ge=1, description="give up when the new model is not ready after this long")
 

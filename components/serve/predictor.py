@@ -1,16 +1,20 @@
 """The predictor: a ``kserve.Model`` that runs the bundle's ONNX file with ONNX Runtime."""
 
 import asyncio
+import io
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import kserve
+from PIL import Image
 
 from components.common import bundle as bundles
 from components.common.bundle import Bundle
-from components.common.image import preprocess
+from components.common.image import FORMATS, preprocess
 from components.serve import metrics
 from components.serve.answers import answer
 from components.serve.batching import MicroBatcher
@@ -19,6 +23,10 @@ from components.serve.requests import IMAGE_INPUT, Photo
 
 MAX_BATCH = 8
 """More images in one run gain nothing on a CPU and make the others wait."""
+
+
+LARGE_PIXELS = 8_000_000
+"""A photo with more pixels than this takes so much memory that it is decoded alone."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class BinCounter(kserve.Model):
         self.folder, self.threads = folder, threads
         self.bundle: Bundle
         self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._one_large = threading.Lock()
         self._batcher: MicroBatcher
 
     def load(self) -> bool:
@@ -73,7 +82,11 @@ class BinCounter(kserve.Model):
         return await asyncio.gather(*(loop.run_in_executor(self._decoders, self._decode, photo) for photo in photos))
 
     def _decode(self, photo: Photo) -> Decoded:
-        pixels = preprocess(photo.image, self.bundle.input) if isinstance(photo.image, bytes) else photo.image
+        if isinstance(photo.image, bytes):
+            with self._one_large if is_large(photo.image) else nullcontext():
+                pixels = preprocess(photo.image, self.bundle.input)
+        else:
+            pixels = photo.image
         return Decoded(pixels, brightness(pixels), photo.expected_quantity)
 
     async def predict(self, decoded: list[Decoded], headers: dict[str, str] | None = None) -> list[dict[str, Any]]:
@@ -102,3 +115,12 @@ class BinCounter(kserve.Model):
             {"name": "probabilities", "datatype": "FP32", "shape": [-1, classes]},
             {"name": "verdict", "datatype": "BYTES", "shape": [-1]},
         ]
+
+
+def is_large(photo: bytes) -> bool:
+    """Whether a photo's header says that it has more than ``LARGE_PIXELS``; False for what is no photo."""
+    try:
+        with Image.open(io.BytesIO(photo), formats=FORMATS) as image:
+            return image.width * image.height > LARGE_PIXELS
+    except Exception:
+        return False

@@ -1,0 +1,262 @@
+"""Our server against the same network in eager torch behind a plain ``kserve.Model``: same threads, same photos.
+
+Eight clients send JSON with one base64 photo each; rounds alternate between the servers, so that what else the machine
+does hits all alike. One client alone shows the latency beside decoding and the ONNX session in this process.
+"""
+
+import base64
+import contextlib
+import http.client
+import io
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+
+from benchmarks.common import options
+from benchmarks.serving_peer import CLASSES, SIZE, make_network
+from components.common import bundle as bundles
+from components.common.bundle import Bundle, InputTransform
+from components.common.image import preprocess
+from components.download.rendered import picture
+from components.evaluate.int8 import INT8_FILE, quantise
+from components.serve.network import open_session, run
+from components.train.export import write_onnx
+from components.train.model import ServedCounter
+
+THREADS, CLIENTS = 2, 8
+PHOTOS = 16
+PATH = "/v1/models/bin-counter:predict"
+TARGETS = {("tf_efficientnet_lite0", "fp32"): 2.0, ("tf_efficientnet_lite0", "int8"): 3.0} | {
+    ("resnet18", "fp32"): 1.3,
+    ("resnet18", "int8"): 3.0,
+}
+LATENCY_TARGET, P99_TARGET, MEMORY_TARGET = 1.3, 2.0, 500.0
+
+
+@dataclass
+class Load:
+    """What clients saw of a server."""
+
+    rates: list[float] = field(default_factory=list)
+    """Requests a second, one for each round."""
+    seconds: list[float] = field(default_factory=list)
+    """Of every request."""
+
+    def percentile(self, percent: float) -> float:
+        """A percentile of the latencies, in seconds."""
+        return float(np.percentile(self.seconds, percent))
+
+
+def photos() -> list[bytes]:
+    """Rendered bins of the public dataset's usual size."""
+    made = []
+    for index in range(PHOTOS):
+        buffer = io.BytesIO()
+        Image.fromarray(picture(index)).resize((468, 334)).save(buffer, "JPEG", quality=90)
+        made.append(buffer.getvalue())
+    return made
+
+
+def write_bundles(backbone: str, folder: Path, pixels: np.ndarray) -> dict[str, Path]:
+    """The bundle in 32 and in 8 bits."""
+    served = ServedCounter(make_network(backbone), lambda outputs: outputs, flip_tta=False)
+    folders = {kind: folder / backbone / kind for kind in ("fp32", "int8")}
+    for kind, place in folders.items():
+        place.mkdir(parents=True)
+        write_onnx(served, pixels[:4], place / bundles.ONNX_FILE)
+        if kind == "int8":
+            quantise(place / bundles.ONNX_FILE, place / INT8_FILE, iter([pixels]))
+        file = INT8_FILE if kind == "int8" else bundles.ONNX_FILE
+        counts = list(range(1, CLASSES + 1))
+        transform = InputTransform(size=SIZE)
+        bundles.save(Bundle(version=kind, backbone=backbone, counts=counts, input=transform, serve_file=file), place)
+    return folders
+
+
+@contextlib.contextmanager
+def serving(command: list[str], port: int) -> Iterator[psutil.Process]:
+    """Runs a server until the block ends."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 120
+            while not answers(port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    raise SystemExit(f"{command} did not start: {log.read().decode()[-2000:]}")
+                time.sleep(0.2)
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/v2/health/ready")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def press(port: int, bodies: list[bytes], headers: dict[str, str], clients: int, seconds: float, load: Load) -> None:
+    """Lets clients send one request after the other for a while, each over a connection of its own."""
+    until = time.monotonic() + seconds
+    results: list[list[float]] = [[] for _ in range(clients)]
+
+    def client(number: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        place = number
+        while time.monotonic() < until:
+            started = time.perf_counter()
+            connection.request("POST", PATH, bodies[place % len(bodies)], headers)
+            response = connection.getresponse()
+            response.read()
+            if response.status != 200:
+                raise SystemExit(f"a server answered {response.status}")
+            results[number].append(time.perf_counter() - started)
+            place += 1
+        connection.close()
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    times = [value for result in results for value in result]
+    load.rates.append(len(times) / (time.monotonic() - started))
+    load.seconds += times
+
+
+def in_process(folder: Path, files: list[bytes], seconds: float) -> float:
+    """Median seconds of decoding one photo and running the session on it, in this process."""
+    bundle = bundles.load(folder)
+    session = open_session(folder, bundle, THREADS)
+    times, until = [], time.monotonic() + seconds
+    while time.monotonic() < until:
+        for file in files:
+            started = time.perf_counter()
+            run(session, preprocess(file, bundle.input)[None])
+            times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def measure(backbone: str, folder: Path, files: list[bytes], rounds: int, seconds: float) -> list[dict[str, Any]]:
+    """One network: rates, latencies and memory of the three servers."""
+    pixels = np.stack([preprocess(file, InputTransform(size=SIZE)) for file in files])
+    folders = write_bundles(backbone, folder, pixels)
+    bodies = [json.dumps({"instances": [{"b64": base64.b64encode(file).decode()}]}).encode() for file in files]
+    headers = {"content-type": "application/json"}
+    ports = {name: free_port() for name in ("peer", "fp32", "int8")}
+    loads = {name: Load() for name in ports}
+    alone: dict[str, list[float]] = {"fp32": [], "int8": []}
+    direct: dict[str, list[float]] = {"fp32": [], "int8": []}
+    with contextlib.ExitStack() as stack:
+        commands = {
+            kind: [
+                "-m",
+                "components.serve",
+                "--bundle",
+                str(place),
+                "--port",
+                str(ports[kind]),
+                "--threads",
+                str(THREADS),
+            ]
+            for kind, place in folders.items()
+        }
+        commands["peer"] = ["-m", "benchmarks.serving_peer", backbone, str(ports["peer"]), str(THREADS)]
+        servers = {name: stack.enter_context(serving(command, ports[name])) for name, command in commands.items()}
+        for name in ports:  # warm up
+            press(ports[name], bodies, headers, CLIENTS, min(1.0, seconds), Load())
+        for _ in range(rounds):
+            for name, load in loads.items():
+                press(ports[name], bodies, headers, CLIENTS, seconds, load)
+            for kind in alone:
+                single = Load()
+                press(ports[kind], files, {"content-type": "image/jpeg"}, 1, seconds / 2, single)
+                alone[kind].append(single.percentile(50))
+                direct[kind].append(in_process(folders[kind], files, seconds / 2))
+        memory = {kind: servers[kind].memory_info().rss / 1e6 for kind in folders}
+    rows = []
+    for kind in folders:
+        pairs = zip(loads[kind].rates, loads["peer"].rates, strict=True)
+        rows.append(
+            {
+                "backbone": backbone,
+                "kind": kind,
+                "ours": statistics.median(loads[kind].rates),
+                "peer": statistics.median(loads["peer"].rates),
+                "ratio": statistics.median(mine / theirs for mine, theirs in pairs),
+                "target": TARGETS[backbone, kind],
+                "p99": loads[kind].percentile(99),
+                "peer_p99": loads["peer"].percentile(99),
+                "alone_p50": statistics.median(alone[kind]),
+                "direct_p50": statistics.median(direct[kind]),
+                "overhead": statistics.median(
+                    one / other for one, other in zip(alone[kind], direct[kind], strict=True)
+                ),
+                "rss_mb": memory[kind],
+            }
+        )
+    return rows
+
+
+def main() -> int:
+    """Measures, prints the table and last the row that is furthest from its targets."""
+    quick = options(__doc__).quick
+    torch.set_num_threads(THREADS)
+    files = photos()
+    backbones = ["tf_efficientnet_lite0"] if quick else ["tf_efficientnet_lite0", "resnet18"]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for backbone in backbones:
+            rows += measure(backbone, Path(folder), files, *((2, 1.5) if quick else (5, 6.0)))
+    print(
+        f"\n{'network':30}{'requests/s':>11}{'peer':>8}{'ratio':>7}{'target':>7}{'p99 ms':>9}{'peer':>8}"
+        f"{'one p50 ms':>12}{'direct':>8}{'ratio':>7}{'RSS MB':>8}"
+    )
+    for row in rows:
+        print(
+            f"{row['backbone'] + ' ' + row['kind']:30}{row['ours']:11.1f}{row['peer']:8.1f}{row['ratio']:7.2f}"
+            f"{row['target']:7.1f}{1000 * row['p99']:9.1f}{1000 * row['peer_p99']:8.1f}{1000 * row['alone_p50']:12.2f}"
+            f"{1000 * row['direct_p50']:8.2f}{row['overhead']:7.2f}{row['rss_mb']:8.0f}"
+        )
+    met = [
+        row["ratio"] >= row["target"]
+        and row["peer_p99"] >= P99_TARGET * row["p99"]
+        and row["overhead"] <= LATENCY_TARGET
+        and row["rss_mb"] < MEMORY_TARGET
+        for row in rows
+    ]
+    worst = min(rows, key=lambda row: row["ratio"] / row["target"])
+    result = {"name": "serving", "unit": "requests/s", "ok": all(met), "rows": rows}
+    print(json.dumps({**result, **{key: worst[key] for key in ("ours", "peer", "ratio", "target")}}))
+    return int(not all(met))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
