@@ -1,5 +1,6 @@
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,28 @@ def store_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict
         yield environment
 
 
+@contextmanager
+def temporary_bucket(environment: dict[str, str], name: str) -> Iterator[Store]:
+    """A bucket that goes when the block ends: each takes a volume of 1 GiB out of the disk's free space."""
+    opened = open_store({**environment, "INVENTORY_BUCKET": name})
+    yield opened
+    for key in list(opened.list("")):
+        opened.delete(key)
+    opened.client.remove_bucket(name)
+
+
 @pytest.fixture
-def store(store_environment: dict[str, str], request: pytest.FixtureRequest) -> Store:
+def store(store_environment: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty bucket of the real object store, one for each test."""
-    bucket = f"test-{abs(hash(request.node.nodeid)):x}-{os.getpid()}"
-    return open_store({**store_environment, "INVENTORY_BUCKET": bucket})
+    with temporary_bucket(store_environment, f"test-{abs(hash(request.node.nodeid)):x}-{os.getpid()}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def other_store(store_environment: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Store]:
+    """Another bucket of the same object store."""
+    with temporary_bucket(store_environment, f"other-{abs(hash(request.node.nodeid)):x}-{os.getpid()}") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

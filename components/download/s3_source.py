@@ -174,12 +174,15 @@ def find_bucket(uri: str, endpoint: str, environment: Mapping[str, str]) -> S3So
 
 def _accesses(endpoint: str, environment: Mapping[str, str]) -> Iterator[Access]:
     store = environment.get("S3_ENDPOINT_URL") or environment.get("AWS_ENDPOINT_URL") or ""
-    region = environment.get("AWS_REGION")
     for place in [endpoint] if endpoint else [*filter(None, [store]), AWS]:
+        is_store = place.rstrip("/") == store.rstrip("/")
+        region = environment.get("AWS_REGION") if is_store else None
+        if place != AWS:  # elsewhere to look the region up would cost every client of every process a request
+            region = region or "us-east-1"
         key = environment.get("SOURCE_AWS_ACCESS_KEY_ID")
         if key:
             yield Access(place, key, environment.get("SOURCE_AWS_SECRET_ACCESS_KEY", ""), None, region)
-        elif place.rstrip("/") == store.rstrip("/") and environment.get("AWS_ACCESS_KEY_ID"):
+        elif is_store and environment.get("AWS_ACCESS_KEY_ID"):
             yield Access(
                 place,
                 environment["AWS_ACCESS_KEY_ID"],

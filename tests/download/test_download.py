@@ -12,7 +12,6 @@ from bins_on_disk import good_bins, listed, metadata, photo, put_all, rows, writ
 
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
-from components.common.store import open_store
 from components.download import fetch, lanes, step
 from components.download.manifest import BLOCK_SCHEMA, BinsManifest
 from components.download.sources import open_source
@@ -212,13 +211,14 @@ def test_a_manifest_that_cannot_be_written_is_one_line(store, tmp_path):
         download_to(str(tmp_path / "file" / "bins"), store, source)
 
 
-def test_processes_deliver_the_same_blocks_as_threads(store, store_environment, tmp_path, monkeypatch):
-    put_all(open_store({**store_environment, "INVENTORY_BUCKET": "lanes"}), good_bins(30))
-    in_threads = download_bins(store, "s3://lanes", environment=store_environment)
+def test_processes_deliver_the_same_blocks_as_threads(store, other_store, store_environment, monkeypatch):
+    put_all(other_store, good_bins(30))
+    source = f"s3://{other_store.bucket}"
+    in_threads = download_bins(store, source, environment=store_environment)
     for key in list(store.list("downloads/")) + list(store.list("completions/")):
         store.delete(key)
     monkeypatch.setattr(lanes, "FEWEST_BINS_FOR_PROCESSES", 1)
-    assert download_bins(store, "s3://lanes", environment=store_environment) == in_threads
+    assert download_bins(store, source, environment=store_environment) == in_threads
 
 
 def test_a_killed_process_is_one_line_and_none_is_left(monkeypatch):
