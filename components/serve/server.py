@@ -32,6 +32,7 @@ from components.common.errors import InventoryError
 from components.common.image import BadImageError
 from components.serve import metrics
 from components.serve.limits import RETRY_AFTER_SECONDS, Budget, Limits, read_body
+from components.serve.openapi import V1_PREDICT, V2_INFER
 from components.serve.pages import add_pages
 from components.serve.predictor import BinCounter
 from components.serve.requests import Photo, RequestError, V2Request, is_photo, parse_v1, parse_v2, quantity
@@ -108,14 +109,14 @@ def create_app(model: BinCounter, limits: Limits) -> FastAPI:
     app.add_api_route("/v1/models", v1.models)
     app.add_api_route("/v1/models/{model_name}", v1.model_ready)
     app.add_api_route("/v1/models/{model_name}/bundle", description)
-    app.add_api_route("/v1/models/{model_name}:predict", predict_v1, methods=["POST"])
+    app.add_api_route("/v1/models/{model_name}:predict", predict_v1, methods=["POST"], openapi_extra=V1_PREDICT)
     app.add_api_route("/v2", v2.metadata)
     app.add_api_route("/v2/health/live", v2.live)
     app.add_api_route("/v2/health/ready", ready)
     app.add_api_route("/v2/models", v2.models)
     app.add_api_route("/v2/models/{model_name}", v2.model_metadata)
     app.add_api_route("/v2/models/{model_name}/ready", v2.model_ready)
-    app.add_api_route("/v2/models/{model_name}/infer", infer_v2, methods=["POST"])
+    app.add_api_route("/v2/models/{model_name}/infer", infer_v2, methods=["POST"], openapi_extra=V2_INFER)
     app.add_api_route("/metrics", prometheus)
     add_pages(app, model.name, model.bundle)
     return app

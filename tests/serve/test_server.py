@@ -19,7 +19,9 @@ from PIL import Image
 
 from components.common import bundle as bundles
 from components.common.bundle import InputTransform
+from components.common.image import preprocess
 from components.serve.__main__ import main
+from components.serve.network import open_session, run
 from tests.tiny_model import SIZE, Served, photo, serving, write_bundle
 
 JPEG = {"content-type": "image/jpeg"}
@@ -317,6 +319,39 @@ def test_sigterm_answers_what_is_in_flight_and_what_still_comes_and_ends_with_0(
         asked += ask_at_once(http, slow_server, pool, 2, 5)
         assert all(prediction(future.result())["count"] == 5 for future in asked)
     assert slow_server.process.wait(20) == 0
+
+
+def test_the_served_answer_is_that_of_the_network_in_this_process(server, http, bundle_folder):
+    bundle = bundles.load(bundle_folder)
+    session = open_session(bundle_folder, bundle, threads=1)
+    random = np.random.default_rng(0)
+    for _ in range(25):
+        buffer = io.BytesIO()
+        noise = random.integers(0, 255, (random.integers(20, 300), random.integers(20, 300), 3), dtype=np.uint8)
+        Image.fromarray(noise).save(buffer, "JPEG")
+        logits = run(session, preprocess(buffer.getvalue(), bundle.input)[None])
+        wanted = bundle.probabilities(logits.tolist())[0]
+        got = prediction(http.post(server.predict, content=buffer.getvalue(), headers=JPEG))
+        assert list(got["probabilities"].values()) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_openapi_describes_photos_and_answers(server, http):
+    described = http.get(f"{server.url}/openapi.json").json()
+    predict = described["paths"]["/v1/models/{model_name}:predict"]["post"]
+    assert {"image/jpeg", "image/png", "image/webp", "application/json"} <= set(predict["requestBody"]["content"])
+    answer = predict["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["predictions"]["items"]
+    got = prediction(http.post(server.predict, content=photo(4), params={"expected_quantity": 4}))
+    assert set(got) == set(answer["properties"])
+    assert "/v2/models/{model_name}/infer" in described["paths"]
+
+
+def test_the_model_describes_itself(server, http):
+    described = http.get(f"{server.url}/v1/models/{server.name}/bundle").json()
+    assert (described["version"], described["counts"], described["recount_threshold"]) == (
+        "test-1",
+        [1, 2, 3, 4, 5],
+        0.6,
+    )
 
 
 def test_metrics_show_what_was_asked_and_answered(server, http):

@@ -1,6 +1,8 @@
 """Reconciliation: every record of the stock system against its bin's photo, and the list to recount."""
 
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,11 +14,12 @@ import httpx
 
 from components.common.files import write_json
 from components.common.progress import Counter, note
+from components.serve.address import find_service
 from components.serve.client import Endpoint, PhotoError, ask_many, description, open_client
 from components.serve.drift import drift
 from components.serve.reconcile import ledger as ledgers
 from components.serve.reconcile import report
-from components.serve.reconcile.records import Photos, Record
+from components.serve.reconcile.records import Photos, Record, open_photos, open_records
 
 CONCURRENCY = 8
 WRITE_SECONDS = 1.0
@@ -77,6 +80,45 @@ def reconcile(
     finally:
         ledger.close()
     note(f"recount list: {folder / CSV_FILE}; page: {folder / PAGE_FILE}")
+    return summary
+
+
+def reconcile_to(
+    recount: Path,
+    page: Path,
+    photos: str,
+    records: str,
+    url: str,
+    service: str,
+    source_endpoint: str,
+    settings: Settings,
+) -> dict[str, Any]:
+    """Reconciles as a pipeline step: what it writes goes to the given files.
+
+    Args:
+        recount: the CSV to write.
+        page: the HTML page to write.
+        photos: see ``open_photos``.
+        records: path of a CSV; empty takes the bins' own metadata.
+        url: where the model is served; empty asks the cluster for the InferenceService ``service``.
+        service: the InferenceService's and the model's name.
+        source_endpoint: S3 endpoint of ``s3://`` photos.
+        settings: how to.
+
+    Returns:
+        The summary, as ``reconcile``.
+
+    Raises:
+        InventoryError: as ``reconcile``, and if the service cannot be found.
+    """
+    endpoint = Endpoint(url, service) if url else find_service(service)
+    total, rows = open_records(Path(records) if records else None, photos, source_endpoint)
+    with tempfile.TemporaryDirectory(prefix="reconcile-") as folder:
+        made = Path(folder)
+        summary = reconcile(rows, total, open_photos(photos, source_endpoint), endpoint, made, settings)
+        for source, target in ((made / CSV_FILE, recount), (made / PAGE_FILE, page)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
     return summary
 
 
