@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,8 @@ def write_tar(path: Path, objects: dict[str, bytes], prefix: str = "", mode: str
 
 
 def put_all(store: Store, objects: dict[str, bytes]) -> None:
-    for key, data in objects.items():
-        store.put_bytes(key, data)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(store.put_bytes, objects.keys(), objects.values()))
 
 
 def rows(store: Store, manifest: BinsManifest) -> dict[str, dict[str, Any]]:

@@ -2,11 +2,11 @@ import json
 from contextlib import suppress
 
 import pytest
-from bins_on_disk import metadata, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.download.checks import BadBinError, check_jpeg, read_metadata
+from tests.download.bins_on_disk import metadata, photo
 
 GOOD = photo()
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from bins_on_disk import good_bins, listed, metadata, photo, put_all, rows, write_folder, write_tar
 
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
@@ -16,6 +15,7 @@ from components.download import fetch, lanes, step
 from components.download.manifest import BLOCK_SCHEMA, BinsManifest
 from components.download.sources import open_source
 from components.download.step import download_bins, download_to
+from tests.download.bins_on_disk import good_bins, listed, metadata, photo, put_all, rows, write_folder, write_tar
 
 PHOTO = photo(seed=1)
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bins_on_disk import metadata, photo, write_folder
 
 from components.common.errors import InventoryError
 from components.common.local_store import local_store
 from components.common.store import open_store
 from components.download.step import download_bins
+from tests.download.bins_on_disk import metadata, photo, write_folder
 
 
 @pytest.fixture

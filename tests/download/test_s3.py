@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from itertools import islice
 
 import pytest
-from bins_on_disk import good_bins, listed, put_all, rows
-from faulty_proxy import faulty_proxy
 
 from components.common.errors import InventoryError
 from components.common.local_store import local_store
@@ -16,6 +14,8 @@ from components.download import fetch, s3_source
 from components.download.source import Entry
 from components.download.sources import open_source
 from components.download.step import download_bins
+from tests.download.bins_on_disk import good_bins, listed, put_all, rows
+from tests.download.faulty_proxy import faulty_proxy
 
 BUCKET = "public-bins"
 BINS = 60

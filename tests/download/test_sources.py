@@ -2,12 +2,12 @@ import json
 import shutil
 
 import pytest
-from bins_on_disk import good_bins, metadata, photo, write_folder, write_tar
 
 from components.common.errors import InventoryError
 from components.download.rendered import rendered_bin
 from components.download.source import UnreadableError
 from components.download.sources import open_source
+from tests.download.bins_on_disk import good_bins, metadata, photo, write_folder, write_tar
 
 NO_STORE: dict[str, str] = {}
 TWO = {
