@@ -1,6 +1,7 @@
 """Does the test split hold products that the network was trained on, and what would that claim?
 
-Bins that share a product look alike, so that a test bin whose product was trained on is easier than a new one.
+Neighbouring photos often show the same products, at times in other quantities. A test on products that were trained
+on says little about products still to come, whether it flatters the model or not; so both numbers are shown.
 """
 
 from collections.abc import Sequence

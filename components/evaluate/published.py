@@ -36,7 +36,7 @@ SOURCES = (
 _SUBSET = "published 10,441-bin subset, 1-5 items, 90/5/5 by hand: about 520 test bins"
 _RANDOM = "about 10,000 bins, 1-5 items, random split"
 _LARGER = "about 14 times the bins of the published subset"
-_LEAK = "neighbouring photos share products, so that a random split leaks"
+_LEAK = "in a random split most test bins share a product with training"
 
 PUBLISHED = (
     Published("ResNet-18, SGD, 20 epochs", "50.4", "150,000 bins", _STANFORD, _LARGER),

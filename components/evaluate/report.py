@@ -155,8 +155,8 @@ def _published(evaluation: Evaluation, model: dict[str, Any], bundle: Bundle, da
     others = [[row.model, row.accuracy, row.rmse or NONE, row.data, row.note, row.source] for row in PUBLISHED]
     return Section(
         "Beside published results",
-        "Every row was obtained on other bins. More training bins, empty bins and splits that share products all raise "
-        "the accuracy, so that rows are comparable only where the data is.",
+        "Every row was obtained on other bins. More training bins and empty bins raise the accuracy, and splits that "
+        "share products test something else, so that rows are comparable only where the data is.",
         table(["model", "exact, %", "RMSE", "data", "mind", "source"], [ours, *others]),
         bullets(SOURCES),
     )
@@ -325,20 +325,25 @@ def _products(error: WorstError) -> list[str]:
 
 
 def _quality(evaluation: Evaluation) -> Section:
-    rows = [
-        [
-            f"{row['measure']}: {row['part']}",
-            f"{row['n']:,}",
-            percent(row["accuracy"]),
-            interval(row["interval"], number),
-            items(row["mae"]),
-        ]
-        for row in evaluation["quality"]
+    measures = list(dict.fromkeys(row["measure"] for row in evaluation["quality"]))
+    tables = [
+        table(
+            [measure, "bins", "exact", "95 %", "mean error"],
+            [
+                [
+                    row["part"],
+                    f"{row['n']:,}",
+                    percent(row["accuracy"]),
+                    interval(row["interval"], number),
+                    items(row["mae"]),
+                ]
+                for row in evaluation["quality"]
+                if row["measure"] == measure
+            ],
+        )
+        for measure in measures
     ]
-    return Section(
-        "By quality of the photo",
-        table(["test bins", "bins", "exact", "95 %", "mean error"], rows),
-    )
+    return Section("By quality of the photo", columns(*tables))
 
 
 def _thresholds(evaluation: Evaluation, curves: dict[str, Any]) -> Section:
@@ -388,9 +393,9 @@ def _learning(model: dict[str, Any]) -> Section | None:
 def _leakage(evaluation: Evaluation, dataset: DatasetManifest) -> Section:
     found = evaluation["leakage"]
     parts: list[Markup | str] = [
-        "Neighbouring photos share products, and a product that was trained on is easier to count. This dataset is "
-        f"split by {dataset.method}: {found['shared']:,} of {evaluation['n']:,} test bins hold a product that some "
-        "training bin holds.",
+        "Neighbouring photos often show the same products. A test bin whose product was trained on says nothing about "
+        f"products still to come, whether it is counted better or worse. This dataset is split by {dataset.method}: "
+        f"{found['shared']:,} of {evaluation['n']:,} test bins hold a product that some training bin holds.",
     ]
     accuracy = table(
         ["test bins", "bins", "exact", "95 %"],

@@ -21,6 +21,7 @@ from components.evaluate.quality import by_quality, measure
 from components.evaluate.report import render
 from components.evaluate.scoring import open_session, score
 from components.evaluate.worst import worst_errors
+from components.serve import drift
 
 KEPT_METRICS = ("n", "accuracy", "within_one", "mae", "rmse", "loss", "majority", "intervals", "per_count")
 """What the model bundle carries of its evaluation."""
@@ -120,14 +121,20 @@ def evaluate_bundle(
         "methods": leakage.what_splits_would_leak(list(splits.values()), dataset.ratios, dataset.seed),
     }
     evaluation["int8"] = small
+    probabilities = softmax(tested, temperature)
     bundle = bundle.model_copy(
         update={
             "temperature": temperature,
+            "drift_reference": drift.reference(
+                [names[index] for index in probabilities.argmax(axis=1)],
+                probabilities.max(axis=1).tolist(),
+                quality.brightness.tolist(),
+            ),
             "recount_threshold": evaluation["verdict"]["chosen"]["threshold"],
             "metrics": {**bundle.metrics, "test": {name: evaluation[name] for name in KEPT_METRICS}},
         }
     )
-    errors = worst_errors(open_session(served), bundle, test, softmax(tested, temperature))
+    errors = worst_errors(open_session(served), bundle, test, probabilities)
     return bundle, evaluation, curves, render(evaluation, curves, model, bundle, dataset, errors)
 
 
