@@ -2,12 +2,14 @@
 
 from kfp import dsl
 
+from components.common.cluster_settings import DEFAULT_STORE_SECRET
 from components.deploy.component import deploy as deploy_step
 from components.download.component import download as download_step
 from components.evaluate.component import evaluate as evaluate_step
 from components.explore.component import explore as explore_step
 from components.split.component import split as split_step
 from components.train.component import train as train_step
+from pipelines.platform import on_cluster
 
 
 @dsl.pipeline(
@@ -29,6 +31,8 @@ def inventory(
     weights: str = "",
     epochs: int = 0,
     training: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+    cluster: dict = {},  # noqa: B006
+    store_secret: str = DEFAULT_STORE_SECRET,
 ) -> None:
     """Download, split, explore, train, evaluate, deploy.
 
@@ -47,19 +51,23 @@ def inventory(
         weights: Pretrained weights: none, imagenet, or a path or URI of a safetensors file; empty takes the preset's.
         epochs: Passes over the training bins; 0 takes the preset's.
         training: Any other training option by name, such as {"learning_rate": 0.001, "batch_size": 64}.
+        cluster: On a cluster, what the training gets, such as {"workers": 2, "gpus_per_worker": 1}.
+        store_secret: On a cluster, the secret with the object store's endpoint and credentials.
     """
     run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    bins = download_step(
+    downloaded = download_step(
         source=source,
         counts=counts,
         open_top=open_top,
         limit_per_count=limit_per_count,
         file_list=file_list,
         source_endpoint=source_endpoint,
-    ).outputs["bins"]
-    dataset = split_step(bins=bins, ratios=split, method=split_method, seed=split_seed).outputs["dataset"]
-    explore_step(bins=bins, dataset=dataset)
-    model = train_step(
+    )
+    bins = downloaded.outputs["bins"]
+    parted = split_step(bins=bins, ratios=split, method=split_method, seed=split_seed)
+    dataset = parted.outputs["dataset"]
+    explored = explore_step(bins=bins, dataset=dataset)
+    trained = train_step(
         dataset=dataset,
         run_id=run_id,
         preset=preset,
@@ -67,6 +75,9 @@ def inventory(
         weights=weights,
         epochs=epochs,
         training=training,
-    ).outputs["model"]
-    evaluated = evaluate_step(dataset=dataset, model=model, run_id=run_id).outputs["evaluated"]
-    deploy_step(dataset=dataset, evaluated=evaluated, run_id=run_id)
+        cluster=cluster,
+        store_secret=store_secret,
+    )
+    evaluated = evaluate_step(dataset=dataset, model=trained.outputs["model"], run_id=run_id)
+    deployed = deploy_step(dataset=dataset, evaluated=evaluated.outputs["evaluated"], run_id=run_id)
+    on_cluster(downloaded, parted, explored, trained, evaluated, deployed, store_secret=store_secret)

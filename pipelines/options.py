@@ -11,6 +11,9 @@ from components.train.settings import TrainSettings
 TRAINING = "training"
 """The pipeline parameter that carries every training option without a parameter of its own."""
 
+CLUSTER_ONLY = ("cluster", "store_secret")
+"""Pipeline parameters that mean nothing on one machine."""
+
 
 def add_pipeline_options(parser: argparse.ArgumentParser, pipeline: Callable[..., Any]) -> None:
     """Adds one option for every parameter of the pipeline, and one for every other training option.
@@ -20,7 +23,7 @@ def add_pipeline_options(parser: argparse.ArgumentParser, pipeline: Callable[...
     texts = _argument_texts(pipeline.__doc__ or "")
     workflow = parser.add_argument_group("workflow")
     for name, parameter in inspect.signature(pipeline).parameters.items():
-        if name == TRAINING:
+        if name == TRAINING or name in CLUSTER_ONLY:
             continue
         _add(workflow, name, texts[name], parameter.default, type(parameter.default))
     training = parser.add_argument_group(

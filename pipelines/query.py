@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from components.serve.client import query
 from rich.console import Console
 from rich.table import Table
 
 from components.common.errors import InventoryError
+from components.serve.client import query
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 CONCURRENCY = 8

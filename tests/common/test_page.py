@@ -4,14 +4,14 @@ import math
 import re
 
 import pytest
-from browser import assert_self_contained, open_in_browser
-from packed_bins import photo
 from PIL import Image
 
 from components.common import page
 from components.common.charts import bar_chart, line_chart, nice_ticks
 from components.common.image import BadImageError
 from components.common.page import Card, Picture, Section, render_page
+from tests.browser import assert_self_contained, open_in_browser
+from tests.packed_bins import photo
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 

@@ -11,8 +11,7 @@ import psutil
 import pytest
 
 from components.common import bundle as bundles
-
-from .conftest import Inventory
+from tests.e2e.conftest import Inventory
 
 STEPS = ("download", "split", "explore", "train", "evaluate", "deploy")
 

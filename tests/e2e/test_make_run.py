@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .conftest import Inventory
+from tests.e2e.conftest import Inventory
 
 MINUTES = 10
 MEMORY_BYTES = 4 * 2**30

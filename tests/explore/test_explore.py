@@ -3,11 +3,11 @@ import random
 import re
 
 import pytest
-from browser import assert_self_contained
-from packed_bins import RawBin, pack, photo, tar_rows
 
 from components.explore.step import explore, write_page
 from components.split.step import split_bins
+from tests.browser import assert_self_contained
+from tests.packed_bins import RawBin, pack, photo, tar_rows
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 

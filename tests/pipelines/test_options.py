@@ -8,7 +8,7 @@ import pytest
 
 from components.train.settings import TrainSettings
 from pipelines.inventory import inventory
-from pipelines.options import add_pipeline_options, pipeline_arguments
+from pipelines.options import CLUSTER_ONLY, add_pipeline_options, pipeline_arguments
 
 PIPELINE = inventory.pipeline_func
 
@@ -40,7 +40,10 @@ def test_only_what_is_given_becomes_an_argument(words: list[str], arguments: dic
 
 def test_every_pipeline_parameter_and_training_option_has_an_option_with_help() -> None:
     made = {action.dest: action for action in parser()._actions}
-    expected = (set(inspect.signature(PIPELINE).parameters) | set(TrainSettings.model_fields)) - {"training"}
+    expected = (set(inspect.signature(PIPELINE).parameters) | set(TrainSettings.model_fields)) - {
+        "training",
+        *CLUSTER_ONLY,
+    }
     assert expected <= set(made)
     assert all(made[name].help for name in expected)
 

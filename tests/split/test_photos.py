@@ -1,11 +1,11 @@
 import io
 
 import pytest
-from packed_bins import photo
 from PIL import Image
 
 from components.common.image import BadImageError, decode
 from components.split.photos import shrink
+from tests.packed_bins import photo
 
 
 def size_of(jpeg: bytes) -> tuple[int, int]:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from packed_bins import RawBin, pack, photo, tar_rows
 
 from components.common.dataset import SPLITS, Bins, DatasetManifest, open_split
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.split import shards
 from components.split.step import split_bins
+from tests.packed_bins import RawBin, pack, photo, tar_rows
 
 
 def warehouse(number: int = 120, products: int = 150, seed: int = 0, image: bytes = b"") -> list[RawBin]:
