@@ -1,9 +1,10 @@
 """The training loop: epochs over augmented batches, validation as served, and the best epoch kept."""
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from components.common.progress import Counter, note
@@ -44,7 +45,7 @@ def fit(network: BinCounter, task: Task) -> State:
     state.intervals.append([time.time(), time.time()])
     learner = task.feed.learner(network)
     if settings.compile:
-        learner.compile()
+        learner = cast(nn.Module, torch.compile(learner))  # the network itself stays as it is, for the export
     if workers.world > 1:
         learner = DistributedDataParallel(learner, gradient_as_bucket_view=True)
     trainer = Trainer(learner, state, task)

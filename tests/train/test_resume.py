@@ -1,8 +1,11 @@
+import json
 import signal
+import time
 
 import pytest
 import torch
 
+from components.common import lease
 from components.common.dataset import DatasetManifest
 from components.common.errors import InventoryError
 from components.common.store import Store
@@ -136,6 +139,21 @@ def test_only_the_newest_checkpoints_and_the_best_weights_are_kept(store: Store,
     assert 1 <= sum(name.startswith("best-") for name in kept) <= 2
 
 
+def test_a_training_that_nobody_waits_for_checkpoints_and_ends(
+    store: Store, drawn: DatasetManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put_bytes(lease.lease_key("r"), json.dumps({"renewed": time.time() - 200}).encode())
+    signals, recorder = Signals(), Recorder()
+    with signals.watching_lease(store, "r", poll_seconds=0.05), pytest.raises(Interrupted) as ended:
+        train_here(store, drawn, fast(epochs=500), [recorder], signals)
+    assert ended.value.code == lease.ABANDONED_EXIT_CODE
+    assert f"{len(recorder.losses):08d}.pt" in "".join(store.list("job/checkpoints/"))
+
+    lease.renew(store, "r")
+    with (fresh := Signals()).watching_lease(store, "r", poll_seconds=0.05):
+        assert len(train_here(store, drawn, fast(), signals=fresh, prefix="waited-for").history) == 2
+
+
 def test_a_hook_can_end_the_training(store: Store, drawn: DatasetManifest, capsys: pytest.CaptureFixture[str]) -> None:
     recorder = Recorder({2: lambda hook: setattr(hook, "reason", "loss is not decreasing")})
     state = train_here(store, drawn, fast(epochs=5), [recorder])
@@ -149,3 +167,11 @@ def test_patience_ends_a_training_that_gets_no_better(store: Store, drawn: Datas
     # with a vanishing learning rate the first epoch stays the best
     state = train_here(store, drawn, fast(epochs=9, patience=2, learning_rate=1e-12, select_by="rmse"))
     assert len(state.history) < 9
+
+
+@pytest.mark.slow
+def test_a_compiled_training_gives_nearly_the_same_losses(store: Store, drawn: DatasetManifest) -> None:
+    recorders = Recorder(), Recorder()
+    for recorder, compiled in zip(recorders, (False, True), strict=True):
+        train_here(store, drawn, fast(compile=compiled, epochs=1), [recorder], prefix=f"compiled-{compiled}")
+    assert recorders[0].losses == pytest.approx(recorders[1].losses, abs=0.02)
