@@ -170,7 +170,11 @@ def test_patience_ends_a_training_that_gets_no_better(store: Store, drawn: Datas
 
 
 @pytest.mark.slow
-def test_a_compiled_training_gives_nearly_the_same_losses(store: Store, drawn: DatasetManifest) -> None:
+@pytest.mark.timeout(900)  # the C++ compiler takes minutes on a busy machine
+def test_a_compiled_training_gives_nearly_the_same_losses(
+    store: Store, drawn: DatasetManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch._inductor.config, "compile_threads", 1)  # more only compete for two cores
     recorders = Recorder(), Recorder()
     for recorder, compiled in zip(recorders, (False, True), strict=True):
         train_here(store, drawn, fast(compile=compiled, epochs=1), [recorder], prefix=f"compiled-{compiled}")
