@@ -162,9 +162,9 @@ def _tensor(
 ) -> tuple[str, list[bytes] | NDArray[Any], int]:
     """Checks one input; returns its name, its values and how many bytes of ``tail`` it took."""
     where = f"inputs[{position}]"
-    if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
+    if not isinstance(tensor, dict) or not all(isinstance(tensor.get(key), str) for key in ("name", "datatype")):
         raise RequestError(f"{where} must be a tensor with name, shape, datatype and data")
-    name, datatype, shape = tensor["name"], tensor.get("datatype"), tensor.get("shape")
+    name, datatype, shape = tensor["name"], tensor["datatype"], tensor.get("shape")
     if not isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape):
         raise RequestError(f"{where} must have a shape, a list of whole numbers")
     if not shape or shape[0] < 1:

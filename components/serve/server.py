@@ -27,6 +27,7 @@ from kserve.protocol.rest.v1_endpoints import V1Endpoints
 from kserve.protocol.rest.v2_endpoints import V2Endpoints
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from components.common.errors import InventoryError
 from components.common.image import BadImageError
@@ -192,6 +193,18 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return _error(error.status_code, f"{error.detail}: {request.method} {request.url.path}")
 
 
+class _Protocol(HttpToolsProtocol):
+    """Says in JSON, too, that what came is no HTTP."""
+
+    def send_400_response(self, msg: str) -> None:
+        body = orjson.dumps({"error": msg})
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            b"content-length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        self.transport.close()
+
+
 class _Server(uvicorn.Server):
     """Answers "not ready" from the first SIGTERM on, and takes requests a little longer before it stops listening.
 
@@ -234,6 +247,8 @@ def serve(model: BinCounter, host: str, port: int, limits: Limits, drain_seconds
         ) from error
     config = uvicorn.Config(
         create_app(model, limits),
+        http=_Protocol,
+        ws="none",
         log_level="warning",
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -222,10 +222,13 @@ def test_a_body_without_a_declared_length_is_counted_as_it_comes(server, http):
     assert response.status_code == 413
 
 
-def test_malformed_http_gets_a_400(server):
+@pytest.mark.parametrize("header", [b"Content-Length: many", b"Content-Type: \x7f", b"no header at all"])
+def test_what_is_no_http_gets_a_400_in_json(server, header):
     with socket.create_connection(("127.0.0.1", httpx.URL(server.url).port), timeout=5) as raw:
-        raw.sendall(b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n")
-        assert raw.recv(1000).startswith(b"HTTP/1.1 400")
+        raw.sendall(b"POST / HTTP/1.1\r\n" + header + b"\r\n\r\n")
+        head, _, body = raw.recv(1000).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert json.loads(body)["error"]
 
 
 def exif_turned(count: int) -> bytes:
