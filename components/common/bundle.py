@@ -52,7 +52,9 @@ class Bundle(BaseModel):
     """ONNX input ``images``: uint8 [N, size, size, 3] RGB; normalisation is inside the graph.
     ONNX output ``logits``: float32 [N, len(counts)]."""
     temperature: float = 1.0
-    """Softmax(logits / temperature) are the probabilities that users see; fitted on validation."""
+    """Softmax((logits + logit_shift) / temperature) are the probabilities that users see; fitted on validation."""
+    logit_shift: list[float] = []
+    """Added to the logits, one for each count; empty adds nothing."""
     recount_threshold: float | None = None
     """Smallest confidence of a verdict that needs no recount; None until evaluation chose it."""
     serve_file: str = ONNX_FILE
@@ -63,7 +65,7 @@ class Bundle(BaseModel):
     files: dict[str, FileInfo] = {}
 
     def probabilities(self, logits: Sequence[Sequence[float]]) -> list[list[float]]:
-        """Calibrated probabilities from the network's outputs: softmax(logits / temperature).
+        """Calibrated probabilities from the network's outputs: softmax((logits + logit_shift) / temperature).
 
         Args:
             logits: [N, classes].
@@ -71,9 +73,10 @@ class Bundle(BaseModel):
         Returns:
             [N, classes], each row sums to 1.
         """
+        shift = self.logit_shift or [0.0] * len(self.counts)
         rows = []
         for row in logits:
-            scaled = [value / self.temperature for value in row]
+            scaled = [(value + added) / self.temperature for value, added in zip(row, shift, strict=True)]
             top = max(scaled)
             powers = [math.exp(value - top) for value in scaled]
             total = sum(powers)

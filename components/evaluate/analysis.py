@@ -15,7 +15,7 @@ from components.evaluate.calibration import (
     ECE_BINS,
     calibration_error,
     calibration_error_if_perfect,
-    fit_temperature,
+    fit,
     reliability,
 )
 from components.evaluate.metrics import (
@@ -81,12 +81,18 @@ def analyse(
     Raises:
         InventoryError: if there is no test bin.
     """
-    temperature = fit_temperature(validation.logits, validation.labels)
-    evaluation = summarise(test.logits, test.labels, counts, names, temperature)
-    evaluation["intervals"] = _metric_intervals(test, counts, names, temperature, draws)
-    before, after = softmax(test.logits), softmax(test.logits, temperature)
-    evaluation["calibration"] = _calibration(validation, test, temperature, before, after, draws)
-    threshold = choose_threshold(softmax(validation.logits, temperature), validation.labels, wanted_precision)
+    calibration = fit(validation.logits, validation.labels)
+    calibrated = calibration.apply(test.logits)
+    evaluation = summarise(calibrated, test.labels, counts, names)
+    evaluation["intervals"] = _metric_intervals(calibrated, test, counts, names, draws)
+    before, after = softmax(test.logits), softmax(calibrated)
+    evaluation["calibration"] = {
+        "temperature": calibration.temperature,
+        "logit_shift": list(calibration.shift),
+        "validation_bins": len(validation.labels),
+        **_calibration_gain(test, calibrated, draws),
+    }
+    threshold = choose_threshold(softmax(calibration.apply(validation.logits)), validation.labels, wanted_precision)
     found = verdicts(after, test.labels)
     evaluation["verdict"] = {
         "chosen": threshold,
@@ -109,9 +115,9 @@ def analyse(
 
 
 def _metric_intervals(
-    test: Outputs, counts: Sequence[int], names: Sequence[str], temperature: float, draws: int
+    logits: Floats, test: Outputs, counts: Sequence[int], names: Sequence[str], draws: int
 ) -> dict[str, Interval | None]:
-    columns = bin_values(test.logits, test.labels, counts, temperature)
+    columns = bin_values(logits, test.labels, counts)
     statistics: dict[str, Callable[[Mapping[str, Floats]], Floats]] = {
         "accuracy": mean_of("accuracy"),
         "within_one": mean_of("within_one"),
@@ -119,7 +125,7 @@ def _metric_intervals(
         "rmse": lambda sums: np.sqrt(sums["squared_error"] / sums["n"]),
         "loss": mean_of("loss"),
     }
-    predicted = test.logits.argmax(axis=1)
+    predicted = logits.argmax(axis=1)
     for k, name in enumerate(names):
         columns |= {
             f"is {name}": (test.labels == k).astype(np.float64),
@@ -131,23 +137,21 @@ def _metric_intervals(
     return intervals(columns, test.groups, statistics, draws)
 
 
-def _calibration(
-    validation: Outputs, test: Outputs, temperature: float, before: Floats, after: Floats, draws: int
-) -> dict[str, Any]:
-    plain = negative_log_likelihood(test.logits, test.labels)
-    scaled = negative_log_likelihood(test.logits, test.labels, temperature)
-    change = intervals({"change": scaled - plain}, test.groups, {"change": mean_of("change")}, draws)["change"]
+def _calibration_gain(test: Outputs, calibrated: Floats, draws: int) -> dict[str, Any]:
+    before = negative_log_likelihood(test.logits, test.labels)
+    after = negative_log_likelihood(calibrated, test.labels)
+    change = intervals({"change": after - before}, test.groups, {"change": mean_of("change")}, draws)["change"]
+    probabilities = softmax(calibrated)
     return {
-        "temperature": temperature,
-        "validation_bins": len(validation.labels),
-        "nll_before": float(plain.mean()),
-        "nll_after": float(scaled.mean()),
-        "nll_change": float((scaled - plain).mean()),
+        "accuracy_before": float((test.logits.argmax(axis=1) == test.labels).mean()),
+        "nll_before": float(before.mean()),
+        "nll_after": float(after.mean()),
+        "nll_change": float((after - before).mean()),
         "nll_change_interval": change,
         "ece_bins": ECE_BINS,
-        "ece_before": calibration_error(before, test.labels),
-        "ece_after": calibration_error(after, test.labels),
-        "ece_if_perfect": calibration_error_if_perfect(after),
+        "ece_before": calibration_error(softmax(test.logits), test.labels),
+        "ece_after": calibration_error(probabilities, test.labels),
+        "ece_if_perfect": calibration_error_if_perfect(probabilities),
     }
 
 

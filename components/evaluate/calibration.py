@@ -1,51 +1,77 @@
-"""Probabilities that mean what they say: temperature scaling, and how far from calibrated a model is.
+"""Probabilities that mean what they say: calibration, and how far from calibrated a model is.
 
-Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017.
+A temperature (Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017) and a shift of each logit
+(Alexandari, Kundaje, Shrikumar, "Maximum Likelihood with Bias-Corrected Calibration is Hard-To-Beat at Label Shift
+Adaptation", 2020).
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
-from components.evaluate.metrics import Floats, Integers, negative_log_likelihood
+from components.common.bundle import Bundle
+from components.evaluate.metrics import Floats, Integers, log_softmax, softmax
 
 ECE_BINS = 15
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
-_GOLDEN = (5**0.5 - 1) / 2
+SHIFT_SPREAD = 0.3
+"""Standard deviation of a shift before any bin was seen: few bins move it little."""
 
 
-def fit_temperature(logits: NDArray[np.floating], labels: Integers) -> float:
-    """The temperature with the least negative log-likelihood.
+@dataclass(frozen=True)
+class Calibration:
+    """What turns a network's logits into those whose softmax users see."""
 
-    The mean NLL is convex in 1 / temperature, so that a golden-section search finds its only minimum.
+    temperature: float
+    """Above 0; larger is less confident."""
+    shift: tuple[float, ...] = ()
+    """Added to the logits before they are divided by the temperature; empty adds nothing."""
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "Calibration":
+        """The calibration that a bundle holds."""
+        return cls(bundle.temperature, tuple(bundle.logit_shift))
+
+    def apply(self, logits: NDArray[np.floating]) -> Floats:
+        """Calibrated logits, float64 [N, K]."""
+        shift = np.asarray(self.shift) if self.shift else 0.0
+        return (np.asarray(logits, dtype=np.float64) + shift) / self.temperature
+
+
+def fit(logits: NDArray[np.floating], labels: Integers) -> Calibration:
+    """The calibration that makes the labels most likely, given a normal prior on the shifts.
+
+    With sharpness = 1 / temperature and offset = sharpness * shift this is multinomial logistic regression on the
+    logits, and convex. The prior (mean 0, standard deviation ``SHIFT_SPREAD``) is on the offsets.
 
     Args:
         logits: [N, K] of bins that the network was not trained on.
         labels: int64 [N].
 
     Returns:
-        From ``MIN_TEMPERATURE`` to ``MAX_TEMPERATURE``; 1 when there is no bin.
+        A temperature from ``MIN_TEMPERATURE`` to ``MAX_TEMPERATURE`` and K shifts; no change when there is no bin.
     """
     if len(labels) == 0:
-        return 1.0
+        return Calibration(1.0)
+    values, n = np.asarray(logits, dtype=np.float64), len(labels)
+    truth = np.eye(values.shape[1])[labels]
 
-    def loss(sharpness: float) -> float:
-        return float(negative_log_likelihood(logits, labels, 1 / sharpness).mean())
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        sharpness, offset = parameters[0], parameters[1:]
+        scaled = sharpness * values + offset
+        error = softmax(scaled) - truth
+        penalty = (offset**2).sum() / (2 * SHIFT_SPREAD**2)
+        value = (-(log_softmax(scaled) * truth).sum() + penalty) / n
+        gradient = np.concatenate([[(error * values).sum()], error.sum(axis=0) + offset / SHIFT_SPREAD**2]) / n
+        return float(value), gradient
 
-    low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    at_left, at_right = loss(left), loss(right)
-    while high - low > 1e-5 * low:
-        if at_left <= at_right:
-            high, right, at_right = right, left, at_left
-            left = high - _GOLDEN * (high - low)
-            at_left = loss(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + _GOLDEN * (high - low)
-            at_right = loss(right)
-    return float(2 / (low + high))
+    start = np.concatenate([[1.0], np.zeros(values.shape[1])])
+    bounds = [(1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE)] + [(None, None)] * values.shape[1]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-8}).x
+    return Calibration(float(1 / found[0]), tuple((found[1:] / found[0]).tolist()))
 
 
 def _bin_of(confidence: Floats, bins: int) -> Integers:

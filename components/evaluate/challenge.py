@@ -12,6 +12,7 @@ from components.common.dataset import Bins, DatasetManifest, open_split
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
+from components.evaluate.calibration import Calibration
 from components.evaluate.gate import (
     Candidate,
     Countable,
@@ -112,4 +113,5 @@ def _countable(bundle: Bundle) -> Countable:
 
 def _items(bundle: Bundle, file: Path, bins: Bins, label: str) -> Integers:
     """The number of items that a model names for every bin, int64 [N]; preprocesses as the model wants it."""
-    return np.asarray(bundle.counts, dtype=np.int64)[score(file, bins, bundle.input, label).argmax(axis=1)]
+    logits = Calibration.of(bundle).apply(score(file, bins, bundle.input, label))
+    return np.asarray(bundle.counts, dtype=np.int64)[logits.argmax(axis=1)]

@@ -16,33 +16,25 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-def log_softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> Floats:
-    """Log softmax(logits / temperature), safe against overflow.
-
-    Args:
-        logits: [N, K].
-        temperature: above 0; larger is less confident (Guo et al., "On Calibration of Modern Neural Networks", 2017).
-
-    Returns:
-        float64 [N, K].
-    """
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
+def log_softmax(logits: NDArray[np.floating]) -> Floats:
+    """Logarithms of the probabilities, float64 [N, K], from logits [N, K]; safe against overflow."""
+    scaled = np.asarray(logits, dtype=np.float64)
     scaled = scaled - scaled.max(axis=1, keepdims=True)
     return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
 
 
-def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> Floats:
+def softmax(logits: NDArray[np.floating]) -> Floats:
     """Probabilities float64 [N, K] from logits [N, K]; each row sums to 1."""
-    return np.exp(log_softmax(logits, temperature))
+    return np.exp(log_softmax(logits))
 
 
-def negative_log_likelihood(logits: NDArray[np.floating], labels: Integers, temperature: float = 1.0) -> Floats:
+def negative_log_likelihood(logits: NDArray[np.floating], labels: Integers) -> Floats:
     """-log P(true count) of every bin, in nats: the cross-entropy loss, unaveraged.
 
     Returns:
         float64 [N].
     """
-    return -log_softmax(logits, temperature)[np.arange(len(labels)), labels]
+    return -log_softmax(logits)[np.arange(len(labels)), labels]
 
 
 def count_errors(predicted: Integers, labels: Integers, counts: Sequence[int]) -> Integers:
@@ -85,16 +77,13 @@ def per_count(confusion: Integers, names: Sequence[str]) -> dict[str, dict[str, 
     }
 
 
-def bin_values(
-    logits: NDArray[np.floating], labels: Integers, counts: Sequence[int], temperature: float = 1.0
-) -> dict[str, Floats]:
+def bin_values(logits: NDArray[np.floating], labels: Integers, counts: Sequence[int]) -> dict[str, Floats]:
     """What every single bin contributes to the metrics; their means over bins are the metrics.
 
     Args:
         logits: [N, K].
         labels: int64 [N], indices into ``counts``.
         counts: the K counts.
-        temperature: as in ``log_softmax``.
 
     Returns:
         float64 [N] each: ``accuracy`` and ``within_one`` (0 or 1), ``absolute_error`` (items), ``squared_error``
@@ -106,7 +95,7 @@ def bin_values(
         "within_one": (np.abs(errors) <= 1).astype(np.float64),
         "absolute_error": np.abs(errors).astype(np.float64),
         "squared_error": (errors**2).astype(np.float64),
-        "loss": negative_log_likelihood(logits, labels, temperature),
+        "loss": negative_log_likelihood(logits, labels),
     }
 
 
@@ -115,7 +104,6 @@ def summarise(
     labels: Integers,
     counts: Sequence[int],
     names: Sequence[str],
-    temperature: float = 1.0,
 ) -> dict[str, Any]:
     """All metrics of one set of bins, fractions from 0 to 1.
 
@@ -127,7 +115,6 @@ def summarise(
         labels: int64 [N], indices into ``counts``.
         counts: the K counts.
         names: the K counts as text.
-        temperature: as in ``log_softmax``; moves the loss only.
 
     Returns:
         ``n``, ``accuracy``, ``within_one``, ``mae``, ``rmse``, ``loss``, ``per_count``, ``confusion``, ``majority``
@@ -139,7 +126,7 @@ def summarise(
     """
     if len(labels) == 0:
         raise InventoryError("there is no bin to evaluate; select more bins or change the split ratios")
-    means = {name: float(values.mean()) for name, values in bin_values(logits, labels, counts, temperature).items()}
+    means = {name: float(values.mean()) for name, values in bin_values(logits, labels, counts).items()}
     confusion = confusion_matrix(logits.argmax(axis=1), labels, len(counts))
     table = per_count(confusion, names)
     return {

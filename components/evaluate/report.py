@@ -84,7 +84,7 @@ def render(
             ("file evaluated and served", bundle.serve_file),
         ],
         footer="Intervals in brackets are 95 % bootstrap intervals that resample product groups. Validation bins chose "
-        "the epoch, the temperature and the verdict's threshold; nothing was chosen on the test bins.",
+        "the epoch, the calibration and the verdict's threshold; nothing was chosen on the test bins.",
     )
 
 
@@ -189,8 +189,9 @@ def _calibration(evaluation: Evaluation, curves: dict[str, Any]) -> Section:
     within = found["ece_after"] <= perfect["high"]
     return Section(
         "Does its confidence mean what it says?",
-        f"On {found['validation_bins']:,} validation bins the best temperature is {plain(found['temperature'])}; the "
-        "logits are divided by it before they become the probabilities that users see.",
+        f"Fitted on {found['validation_bins']:,} validation bins: the logits are shifted by "
+        f"{', '.join(f'{value:+.2f}' for value in found['logit_shift'])} and divided by a temperature of "
+        f"{found['temperature']:.2f} before they become the probabilities, and the count, that users see.",
         columns(
             line_chart(
                 series,
@@ -203,6 +204,7 @@ def _calibration(evaluation: Evaluation, curves: dict[str, Any]) -> Section:
             table(
                 ["on the test bins", "before", "after"],
                 [
+                    ["exact accuracy", percent(found["accuracy_before"]), percent(evaluation["accuracy"])],
                     ["negative log-likelihood", f"{found['nll_before']:.4f}", f"{found['nll_after']:.4f}"],
                     [
                         f"calibration error ({found['ece_bins']} intervals)",

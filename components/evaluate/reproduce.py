@@ -10,6 +10,7 @@ from components.common import bundle as bundles
 from components.common.dataset import DatasetManifest, open_split
 from components.common.errors import InventoryError
 from components.common.store import Store
+from components.evaluate.calibration import Calibration
 from components.evaluate.metrics import summarise
 from components.evaluate.scoring import score
 
@@ -41,7 +42,7 @@ def reproduce(store: Store, bundle_key: str) -> dict[str, Any]:
         test = open_split(store, dataset, "test")
         logits = score(Path(temporary) / bundle.serve_file, test, bundle.input, "test bins")
     names = [bundle.label(index) for index in range(len(bundle.counts))]
-    found = summarise(logits, test.labels, bundle.counts, names, bundle.temperature)
+    found = summarise(Calibration.of(bundle).apply(logits), test.labels, bundle.counts, names)
     return {
         "confirmed": all(abs(found[name] - recorded[name]) <= TOLERANCE for name in METRICS),
         "metrics": {name: {"recorded": recorded[name], "found": found[name]} for name in METRICS},

@@ -15,6 +15,7 @@ from components.common.steps import run_step
 from components.common.store import Store
 from components.evaluate import int8, leakage
 from components.evaluate.analysis import Outputs, analyse
+from components.evaluate.calibration import Calibration
 from components.evaluate.card import JSON_FILE, MARKDOWN_FILE, make_card, render_markdown
 from components.evaluate.metrics import bin_values, softmax
 from components.evaluate.quality import by_quality, measure
@@ -110,8 +111,11 @@ def evaluate_bundle(
         bundle.counts,
         names,
     )
-    temperature = evaluation["calibration"]["temperature"]
-    values = bin_values(tested, test.labels, bundle.counts, temperature)
+    found = evaluation["calibration"]
+    bundle = bundle.model_copy(update={name: found[name] for name in ("temperature", "logit_shift")})
+    calibrated = Calibration.of(bundle).apply(tested)
+    probabilities = softmax(calibrated)
+    values = bin_values(calibrated, test.labels, bundle.counts)
     quality = measure(test, bundle.input)
     evaluation["quality"] = by_quality(quality, values["accuracy"], values["absolute_error"], test.groups)
     shared = leakage.shares_product(test, splits["train"])
@@ -121,10 +125,8 @@ def evaluate_bundle(
         "methods": leakage.what_splits_would_leak(list(splits.values()), dataset.ratios, dataset.seed),
     }
     evaluation["int8"] = small
-    probabilities = softmax(tested, temperature)
     bundle = bundle.model_copy(
         update={
-            "temperature": temperature,
             "drift_reference": drift.reference(
                 [names[index] for index in probabilities.argmax(axis=1)],
                 probabilities.max(axis=1).tolist(),

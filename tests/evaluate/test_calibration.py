@@ -1,15 +1,19 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from components.common.bundle import Bundle, InputTransform
 from components.evaluate.calibration import (
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
+    Calibration,
     calibration_error,
     calibration_error_if_perfect,
-    fit_temperature,
+    fit,
     reliability,
 )
-from components.evaluate.metrics import softmax
+from components.evaluate.metrics import negative_log_likelihood, softmax
 
 
 def calibrated(n: int, seed: int = 0, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -21,19 +25,56 @@ def calibrated(n: int, seed: int = 0, classes: int = 5) -> tuple[np.ndarray, np.
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5, 6.0])
-def test_a_known_temperature_is_found(temperature: float) -> None:
+@pytest.mark.parametrize("shift", [(0, 0, 0, 0, 0), (0.6, -0.4, 0, 0.2, -0.4)], ids=["level", "shifted"])
+def test_a_known_calibration_is_found(temperature: float, shift: tuple[float, ...]) -> None:
     logits, labels = calibrated(20_000)
-    assert fit_temperature(logits * temperature, labels) == pytest.approx(temperature, rel=0.03)
+    found = fit(logits * temperature - np.array(shift), labels)
+    assert found.temperature == pytest.approx(temperature, rel=0.03)
+    assert np.subtract(found.shift, np.mean(found.shift)) == pytest.approx(shift, abs=0.08 * max(1, temperature))
+    assert softmax(found.apply(logits * temperature - np.array(shift))) == pytest.approx(softmax(logits), abs=0.03)
+
+
+def test_few_bins_move_the_shifts_little() -> None:
+    logits = np.zeros((4, 2))
+    spread = np.ptp(fit(logits, np.zeros(4, np.int64)).shift)
+    assert 0 < spread < np.ptp(fit(np.zeros((400, 2)), np.zeros(400, np.int64)).shift)
+    assert spread < 0.5
 
 
 @pytest.mark.parametrize(
     ("labels", "low", "high"),
-    [([0, 1, 2], MIN_TEMPERATURE, 0.5), ([1, 2, 0], 19.9, MAX_TEMPERATURE), ([], 1, 1)],
+    [([0, 1, 2] * 10, MIN_TEMPERATURE, 0.9), ([1, 2, 0] * 10, 19.9, MAX_TEMPERATURE), ([], 1, 1)],
     ids=["always right", "always wrong", "no bin"],
 )
 def test_temperature_stays_within_bounds(labels: list[int], low: float, high: float) -> None:
-    logits = 5 * np.eye(3)[: len(labels)]
-    assert low <= fit_temperature(logits, np.array(labels, np.int64)) <= high
+    logits = np.tile(5 * np.eye(3), (10, 1))[: len(labels)]
+    assert low <= fit(logits, np.array(labels, np.int64)).temperature <= high
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60))
+def test_calibration_never_makes_the_bins_it_was_fitted_on_less_likely(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    logits, labels = rng.normal(scale=3, size=(n, 4)), rng.integers(0, 4, n)
+    after = negative_log_likelihood(fit(logits, labels).apply(logits), labels).mean()
+    assert after <= negative_log_likelihood(logits, labels).mean() + 1e-9
+
+
+def test_a_bundle_answers_with_its_calibration() -> None:
+    bundle = Bundle(
+        version="1",
+        backbone="any",
+        counts=[1, 2, 3],
+        input=InputTransform(size=8),
+        temperature=2.0,
+        logit_shift=[0.5, 0.0, -1.0],
+    )
+    logits = np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]])
+    assert np.array(bundle.probabilities(logits.tolist())) == pytest.approx(
+        softmax(Calibration.of(bundle).apply(logits))
+    )
+    plain = bundle.model_copy(update={"logit_shift": [], "temperature": 1.0})
+    assert np.array(plain.probabilities(logits.tolist())) == pytest.approx(softmax(logits))
 
 
 def test_calibration_error_by_hand() -> None:
