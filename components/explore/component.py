@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.images import control_component
+from components.common.component import control_component
 
 
 @control_component

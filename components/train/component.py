@@ -2,7 +2,7 @@
 
 from kfp.dsl import Dataset, Input, Model, Output
 
-from components.common.images import train_component
+from components.common.component import train_component
 
 
 @train_component
