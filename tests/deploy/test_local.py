@@ -67,21 +67,12 @@ def is_gone(pid: int) -> bool:
     return False
 
 
-def test_the_service_answers_labelled_bins_and_ends_with_the_run_however_it_ends(store, dataset, run, tmp_path):
-    outcome = deploy(store, dataset, evaluated(store, tmp_path / "first"), "r1")
-    assert outcome["model_name"] == "bin-counter"
-    assert outcome["version"] == "test-1"
-    assert outcome["smoke"]["bins"] == outcome["smoke"]["correct"] == 8
-    assert query(outcome["url"], photo(4), 4)["verdict"] == "agrees"
-    server = [child.pid for child in psutil.Process(outcome["pid"]).children()]
-
-    run.kill()
-    assert is_gone(outcome["pid"])
-    assert all(is_gone(pid) for pid in server)
-
-
-def test_a_new_model_takes_over_and_the_old_one_ends_only_then(store, dataset, run, tmp_path):
+def test_models_take_over_from_each_other_and_end_with_the_run_however_it_ends(store, dataset, run, tmp_path):
     first = deploy(store, dataset, evaluated(store, tmp_path / "first"), "r1")
+    assert (first["model_name"], first["version"]) == ("bin-counter", "test-1")
+    assert first["smoke"]["bins"] == first["smoke"]["correct"] == 8
+    assert query(first["url"], photo(4), 4)["verdict"] == "agrees"
+
     second = deploy(store, dataset, evaluated(store, tmp_path / "second", version="test-2"), "r1")
     assert json.loads((tmp_path / "service.json").read_text())["url"] == second["url"]
     assert query(second["url"], photo(2))["model"] == "test-2"
@@ -91,6 +82,11 @@ def test_a_new_model_takes_over_and_the_old_one_ends_only_then(store, dataset, r
         deploy_with_wrong_answers(store, dataset, evaluated(store, tmp_path / "third", version="test-3"))
     assert query(second["url"], photo(2))["model"] == "test-2"
     assert json.loads((tmp_path / "service.json").read_text())["url"] == second["url"]
+
+    server = [child.pid for child in psutil.Process(second["pid"]).children()]
+    run.kill()
+    assert is_gone(second["pid"])
+    assert all(is_gone(pid) for pid in server)
 
 
 def deploy_with_wrong_answers(store: Store, dataset: DatasetManifest, outcome: dict[str, str]) -> None:

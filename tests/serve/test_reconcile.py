@@ -91,7 +91,7 @@ def test_the_page_shows_the_first_bins_and_needs_nothing_from_outside(warehouse,
     run(warehouse, server, top=5)
     page = (warehouse / "out" / "recount.html").read_text()
     assert page.count('class="picture"') == 5
-    assert "expected 1, looks like 3" in page
+    assert "record 1, photo 3" in page
     assert "product 7" in page
     assert "Not countable" in page
     assert_self_contained(warehouse / "out" / "recount.html")

@@ -3,6 +3,7 @@
 import csv
 import json
 import sqlite3
+import textwrap
 from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ LIST_COLUMNS = (
     "note",
 )
 SHOWN_APART = 20
+PRODUCTS_WIDTH = 120
 CURVE_POINTS = 40
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a text that begins so for a formula."""
@@ -180,6 +182,10 @@ def _overview(summary: dict[str, Any]) -> Section:
     if len(summary["models"]) > 1:
         versions = ", ".join(f"{version} ({number:,} bins)" for version, number in summary["models"].items())
         notes.append(callout(f"The model changed in the middle: {versions}. Start again to compare alike.", "warn"))
+    if summary["error_rate_estimated"] and summary["error_rate"] == ledgers.ERROR_RATES[1]:
+        notes.append(
+            callout("Half of the records look wrong: more likely the model does not fit these photos.", "warn")
+        )
     return Section("", cards(items), *notes)
 
 
@@ -192,7 +198,7 @@ def _first(ledger: sqlite3.Connection, summary: dict[str, Any], photos: Photos) 
             Picture(
                 _thumbnail(photos, row["id"]),
                 f"{rank}. {row['id']}",
-                f"expected {row['expected']}, looks like {row['label']}",
+                f"record {row['expected']}, photo {row['label']}",
                 [line for line in lines if line],
             )
         )
@@ -248,7 +254,7 @@ def _apart(ledger: sqlite3.Connection, summary: dict[str, Any]) -> Section:
             ledgers.not_countable(ledger),
             summary["not_countable"],
             f"Not countable: the record says more or less than the model can tell ({counts[0]} to {counts[-1]})",
-            lambda row: row["products"],
+            lambda row: textwrap.shorten(row["products"], PRODUCTS_WIDTH, placeholder=" …"),
         ),
         *listed(ledgers.not_checked(ledger), summary["not_checked"], "Not checked", lambda row: row["problem"]),
     ]
