@@ -147,3 +147,7 @@ def _query(options: argparse.Namespace) -> int:
     from pipelines.query import print_answers
 
     return print_answers(options.photos, options.url, options.expected, as_json=options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
