@@ -83,7 +83,7 @@ def render(
             ("data", f"{dataset.source}, dataset {dataset.dataset_id[:12]}"),
             ("file evaluated and served", bundle.serve_file),
         ],
-        footer="Intervals in brackets are 95 % bootstrap intervals that resample product groups. Validation bins chose "
+        footer="Intervals are 95 % bootstrap intervals that resample product groups. Validation bins chose "
         "the epoch, the calibration and the verdict's threshold; nothing was chosen on the test bins.",
     )
 
@@ -441,8 +441,10 @@ def _dataset(dataset: DatasetManifest) -> Section:
 
 
 def _made(model: dict[str, Any], bundle: Bundle) -> Section:
+    settings = [[name, str(value)] for name, value in model["settings"].items()]
+    middle = -(-len(settings) // 2)
+    tables = [table(["setting", "value"], rows) for rows in (settings[:middle], settings[middle:]) if rows]
     versions = bundle.provenance.get("versions", {})
-    tables = [table(["setting", "value"], [[name, str(value)] for name, value in model["settings"].items()])]
     if versions:
         tables.append(table(["software", "version"], [[name, str(value)] for name, value in versions.items()]))
     return Section("How it was made", f"Training took {model['seconds']:,.0f} seconds.", columns(*tables))
