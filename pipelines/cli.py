@@ -19,6 +19,7 @@ first steps:
   inventory run --source DIR_OR_TAR_OR_S3    the same on real photos
   inventory serve runs/<id>/model            serve a finished run's model
   inventory query photo.jpg                  ask it how many items a photo shows
+  inventory reconcile --photos DIR --records stock.csv    which bins to recount first
 on a cluster:
   inventory preflight --namespace NAME       what it lacks, and how to mend it
   inventory compile --tag 0.1.0              the pipeline as YAML
@@ -53,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_serve, _add_query, _add_compile, add_cluster_commands):
+    for add in (_add_run, _add_serve, _add_query, _add_reconcile, _add_feedback, _add_compile, add_cluster_commands):
         add(commands)
     return parser
 
@@ -147,6 +148,30 @@ def _query(options: argparse.Namespace) -> int:
     from pipelines.query import print_answers
 
     return print_answers(options.photos, options.url, options.expected, as_json=options.json)
+
+
+def _add_reconcile(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from components.serve.reconcile.command import add_reconcile_arguments, run_reconcile
+
+    parser = commands.add_parser(
+        "reconcile",
+        help="rank bins by how likely their stock record is wrong",
+        description="Asks a served model about every photo and ranks the records that a person should recount first.",
+    )
+    add_reconcile_arguments(parser)
+    parser.set_defaults(command=run_reconcile)
+
+
+def _add_feedback(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from components.serve.reconcile.command import add_feedback_arguments, run_feedback
+
+    parser = commands.add_parser(
+        "feedback",
+        help="turn recounted bins into labelled photos",
+        description="Turns the recount list, filled in by the person who counted, into a source for the next training.",
+    )
+    add_feedback_arguments(parser)
+    parser.set_defaults(command=run_feedback)
 
 
 if __name__ == "__main__":
