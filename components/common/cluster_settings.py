@@ -2,9 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from components.common.errors import InventoryError
+from components.common.parameters import checked
 
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
@@ -79,15 +79,9 @@ class ClusterSettings(BaseModel):
 
 
 def cluster_settings(values: dict[str, Any]) -> ClusterSettings:
-    """Checks the ``cluster`` parameter; whole numbers may come as floats, as KFP passes all numbers of a dictionary.
+    """Checks the ``cluster`` parameter.
 
     Raises:
-        InventoryError: with the field's name and what was wrong with it.
+        InventoryError: as ``checked``.
     """
-    try:
-        return ClusterSettings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in ("cluster", *first["loc"]))
-        given = f" (given: {first['input']!r})" if first["loc"] else ""
-        raise InventoryError(f"{field}: {first['msg'].removeprefix('Value error, ')}{given}") from error
+    return checked(ClusterSettings, "cluster", values)

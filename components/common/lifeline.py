@@ -5,8 +5,11 @@ ends, ``kill -9`` included; whoever waits for a shared lock then knows that nobo
 the lease in the object store is on a cluster.
 """
 
+import ctypes
 import fcntl
 import os
+import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -20,6 +23,12 @@ def end_with_run() -> None:
     folder = os.environ.get(RUN_FOLDER_VARIABLE)
     if folder:
         threading.Thread(target=_wait_and_exit, args=(Path(folder) / LOCK_FILE,), daemon=True).start()
+
+
+def die_with_parent() -> None:
+    """For ``preexec_fn``: Linux ends the new process when the one that started it is killed (prctl(2), PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def _wait_and_exit(lock: Path) -> None:

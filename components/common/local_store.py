@@ -6,7 +6,6 @@ the exclusive lock, which the kernel grants when the last user has gone, however
 ``kill -9``). The keeper then stops the server and leaves.
 """
 
-import ctypes
 import fcntl
 import json
 import secrets
@@ -23,6 +22,7 @@ from typing import IO
 
 from components.common.errors import InventoryError
 from components.common.files import read_json, write_atomic
+from components.common.lifeline import die_with_parent
 from components.common.store import connect
 
 START_SECONDS = 30
@@ -165,12 +165,6 @@ def _keys(folder: Path) -> tuple[str, str]:
     return pair["accessKey"], pair["secretKey"]
 
 
-def _die_with_parent() -> None:
-    """Linux ends the server when its keeper is killed (prctl(2), PR_SET_PDEATHSIG)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
 def _serve(folder: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
     access_key, secret_key = _keys(folder)
     data = folder / "data"
@@ -199,7 +193,7 @@ def _serve(folder: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], dict[
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
-        preexec_fn=_die_with_parent,
+        preexec_fn=die_with_parent,
     )
     environment = {
         "S3_ENDPOINT_URL": f"http://127.0.0.1:{s3}",

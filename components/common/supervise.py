@@ -5,7 +5,6 @@ A served model must outlive the step that started it and end with the run. ``inv
 takes a shared lock as soon as it can, which means that the holder is gone, and then terminates the command.
 """
 
-import ctypes
 import fcntl
 import signal
 import subprocess
@@ -13,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 from typing import NoReturn
+
+from components.common.lifeline import die_with_parent
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 20
@@ -30,7 +31,7 @@ def supervise(lock: Path, command: list[str]) -> int:
     Returns:
         The command's exit code; 0 when it was stopped because the lock was released.
     """
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
     try:
         with lock.open() as file:
             while child.poll() is None and not _shared(file.fileno()):
@@ -47,12 +48,6 @@ def _shared(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _die_with_parent() -> None:
-    """Linux ends the command when its supervisor is killed (prctl(2), PR_SET_PDEATHSIG)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

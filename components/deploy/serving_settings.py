@@ -2,10 +2,10 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from components.common.cluster_settings import NAME, QUANTITY
-from components.common.errors import InventoryError
+from components.common.parameters import checked
 
 
 class ServingSettings(BaseModel):
@@ -36,15 +36,9 @@ class ServingSettings(BaseModel):
 
 
 def serving_settings(values: dict[str, Any]) -> ServingSettings:
-    """Checks the ``serving`` parameter; whole numbers may come as floats, as KFP passes all numbers of a dictionary.
+    """Checks the ``serving`` parameter.
 
     Raises:
-        InventoryError: with the field's name and what was wrong with it.
+        InventoryError: as ``checked``.
     """
-    try:
-        return ServingSettings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in ("serving", *first["loc"]))
-        given = f" (given: {first['input']!r})" if first["loc"] else ""
-        raise InventoryError(f"{field}: {first['msg'].removeprefix('Value error, ')}{given}") from error
+    return checked(ServingSettings, "serving", values)

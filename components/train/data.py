@@ -1,6 +1,6 @@
 """Batches of bins, decoded ahead of the training in threads of the same process.
 
-Decoding and resizing run in C with the GIL released, straight from the memory-mapped shard, so threads keep up
+Decoding and resizing run in C with the GIL released, straight from the shard, so threads keep up
 without the copies and the start-up of worker processes.
 """
 
