@@ -7,10 +7,10 @@ from components.common.errors import InventoryError
 from components.common.store import Store
 from components.download.selection import parse_counts
 from components.download.sources import open_source
+from components.settings.step import SECTIONS, complete
 from components.split.assign import check_method
 from components.split.ratios import parse_ratios
-from components.train.presets import choose, resolve
-from components.train.settings import TrainSettings
+from components.train.settings import TrainSettings, make_settings
 from pipelines.inventory import inventory
 
 QUICKLY_KNOWN = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -35,7 +35,9 @@ def check_arguments(arguments: dict[str, Any], store: Store) -> None:
     parse_ratios(values["split"])
     check_method(values["split_method"])
     named = {name: values[name] for name in ("backbone", "weights", "epochs") if values[name]}
-    settings = resolve(choose(values["preset"], values["source"]), {**values["training"], **named})
+    sections = {name: values[name] for name in SECTIONS}
+    completed = complete(values["source"], values["preset"], {**values["training"], **named}, sections)
+    settings = make_settings(completed["training"])
     open_source(values["source"], values["source_endpoint"])
     if settings.backbone not in QUICKLY_KNOWN or settings.weights != "none":
         _check_network(settings, store)

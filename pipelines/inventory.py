@@ -7,6 +7,7 @@ from components.deploy.component import deploy as deploy_step
 from components.download.component import download as download_step
 from components.evaluate.component import evaluate as evaluate_step
 from components.explore.component import explore as explore_step
+from components.settings.component import settings as settings_step
 from components.split.component import split as split_step
 from components.train.component import train as train_step
 from pipelines.platform import on_cluster
@@ -32,9 +33,10 @@ def inventory(
     epochs: int = 0,
     training: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
     cluster: dict = {},  # noqa: B006
+    serving: dict = {},  # noqa: B006
     store_secret: str = DEFAULT_STORE_SECRET,
 ) -> None:
-    """Download, split, explore, train, evaluate, deploy.
+    """Settings, download, split, explore, train, evaluate, deploy.
 
     Args:
         source: Bin photos: rendered[:N[:SEED]], s3://bucket/prefix, a directory, a .tar, or a .csv of own photos.
@@ -52,9 +54,22 @@ def inventory(
         epochs: Passes over the training bins; 0 takes the preset's.
         training: Any other training option by name, such as {"learning_rate": 0.001, "batch_size": 64}.
         cluster: On a cluster, what the training gets, such as {"workers": 2, "gpus_per_worker": 1}.
+        serving: On a cluster, the service, such as {"name": "bin-counter", "canary_percent": 10, "max_replicas": 3}.
         store_secret: On a cluster, the secret with the object store's endpoint and credentials.
     """
     run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+    settled = settings_step(
+        source=source,
+        preset=preset,
+        backbone=backbone,
+        weights=weights,
+        epochs=epochs,
+        training=training,
+        cluster=cluster,
+        serving=serving,
+        store_secret=store_secret,
+    )
+    settings = settled.outputs["settings"]
     downloaded = download_step(
         source=source,
         counts=counts,
@@ -62,22 +77,12 @@ def inventory(
         limit_per_count=limit_per_count,
         file_list=file_list,
         source_endpoint=source_endpoint,
-    )
+    ).after(settled)
     bins = downloaded.outputs["bins"]
     parted = split_step(bins=bins, ratios=split, method=split_method, seed=split_seed)
     dataset = parted.outputs["dataset"]
     explored = explore_step(bins=bins, dataset=dataset)
-    trained = train_step(
-        dataset=dataset,
-        run_id=run_id,
-        preset=preset,
-        backbone=backbone,
-        weights=weights,
-        epochs=epochs,
-        training=training,
-        cluster=cluster,
-        store_secret=store_secret,
-    )
+    trained = train_step(dataset=dataset, settings=settings, run_id=run_id)
     evaluated = evaluate_step(dataset=dataset, model=trained.outputs["model"], run_id=run_id)
-    deployed = deploy_step(dataset=dataset, evaluated=evaluated.outputs["evaluated"], run_id=run_id)
-    on_cluster(downloaded, parted, explored, trained, evaluated, deployed, store_secret=store_secret)
+    deployed = deploy_step(dataset=dataset, evaluated=evaluated.outputs["evaluated"], settings=settings, run_id=run_id)
+    on_cluster(settled, downloaded, parted, explored, trained, evaluated, deployed, store_secret=store_secret)

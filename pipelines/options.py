@@ -11,7 +11,7 @@ from components.train.settings import TrainSettings
 TRAINING = "training"
 """The pipeline parameter that carries every training option without a parameter of its own."""
 
-CLUSTER_ONLY = ("cluster", "store_secret")
+CLUSTER_ONLY = ("cluster", "serving", "store_secret")
 """Pipeline parameters that mean nothing on one machine."""
 
 

@@ -9,18 +9,18 @@ from components.common.component import control_component
 def deploy(
     dataset: dsl.Input[dsl.Dataset],
     evaluated: dsl.Input[dsl.Model],
+    settings: dsl.Input[dsl.Artifact],
     service: dsl.Output[dsl.Artifact],
     run_id: str,
-    serving: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
 ) -> None:
     """Puts the evaluated model into service after it has answered labelled bins as it should.
 
     Args:
         dataset: the dataset's manifest; a few of its validation bins are the smoke test.
         evaluated: the evaluated model.
+        settings: what the settings step completed.
         service: address, model name, version and smoke test of the service.
         run_id: the run.
-        serving: options of the service on a cluster; components/deploy/README.md lists them.
     """
     from pathlib import Path
 
@@ -31,6 +31,7 @@ def deploy(
     from components.deploy.step import deploy as deploy_model
 
     manifest, model = DatasetManifest.load(dataset.path), read_json(Path(evaluated.path))
+    serving = read_json(Path(settings.path))["serving"]
     outcome = main_step(lambda: deploy_model(open_store(), manifest, model, run_name(run_id), serving))
     write_json(Path(service.path), outcome)
     service.metadata.update({key: outcome[key] for key in ("url", "model_name", "version")})
