@@ -103,6 +103,11 @@ class TrainSettings(BaseModel):
     record_steps: int = Field(
         20, ge=0, description="steps between two records of losses and gradient norms for TensorBoard; 0 writes none"
     )
+    profile: bool = Field(True, description="watch processor, memory, disk, network and GPU, and say what to change")
+    profile_ms: int = Field(500, ge=50, le=60_000, description="milliseconds between two looks at the machine")
+    trace_steps: int = Field(
+        0, ge=0, le=100, description="steps to trace operator by operator with torch.profiler; 0 traces none"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the processor computes it natively"
     )
@@ -137,6 +142,9 @@ MACHINE_OPTIONS = frozenset(
         "checkpoint_seconds",
         "checkpoint_steps",
         "record_steps",
+        "profile",
+        "profile_ms",
+        "trace_steps",
         "shard_cache_gib",
         "cache_features",
     }
