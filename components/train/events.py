@@ -74,6 +74,14 @@ class Events:
         """Never ends a training."""
         return None
 
+    def summary(self) -> dict[str, Any]:
+        """Adds nothing to the outcome."""
+        return {}
+
+    def close(self) -> None:
+        """Ends the file and the thread that writes it."""
+        self.writer.close()
+
 
 def layer_norms(network: torch.nn.Module, gradients: bool) -> dict[str, float]:
     """Euclidean norm of each layer's trained weights or gradients; a layer is a child of the backbone, or the head."""

@@ -20,15 +20,16 @@ class StepReport:
     images: int
     """Images of this worker."""
     seconds: dict[str, float]
-    """``data``, ``forward``, ``backward``, ``optimiser``: where this step's time went. On a GPU the last three are the
-    time to queue the work unless a hook asked for ``exact_times``."""
+    """Where this step's time went: ``data`` (waiting for the batch), ``forward``, ``backward``, with many workers
+    ``communication`` (what the exchange of gradients adds to the backward pass, waiting for slower workers included),
+    ``optimiser``. On a GPU all but ``data`` are the time to queue the work, unless a hook asked for ``exact_times``."""
 
 
 class Hook(Protocol):
     """Called on every worker, in the same order; a hook that writes should do so on the leading worker only."""
 
     exact_times: bool
-    """True makes the loop wait for the device between the parts of a step."""
+    """True makes the loop wait for the device between the parts of the next step; asked before every step."""
 
     def before_step(self, step: int, network: torch.nn.Module) -> None:
         """The gradients are there and the optimiser has not moved yet: read gradients and weights here."""
@@ -41,6 +42,16 @@ class Hook(Protocol):
 
     def want_stop(self) -> str | None:
         """A reason to end the training after this step, or None; asked after every step and epoch."""
+
+
+class Watcher(Hook, Protocol):
+    """A hook that comes with every training, by its settings, and adds to its outcome."""
+
+    def summary(self) -> dict[str, Any]:
+        """Its entries of the outcome; called on every worker alike, once, after the last epoch."""
+
+    def close(self) -> None:
+        """Ends its files and threads; called on every worker, whatever ended the training."""
 
 
 def stop_reason(hooks: Sequence[Hook]) -> str | None:

@@ -59,7 +59,9 @@ class Trainer:
         if self.agreement.largest(state.steps, -state.steps) != (state.steps, -state.steps):
             raise RuntimeError("the workers found different checkpoints; start them again")
         self.saved, self.saved_at = (state.steps, state.epoch), time.monotonic()
-        self.clock = Clock(task.workers.device, any(hook.exact_times for hook in task.hooks))
+        self.clock = Clock(task.workers.device)
+        if task.workers.world > 1:
+            self.clock.watch_gradients([value for value in state.network.parameters() if value.requires_grad])
 
     def epoch(self) -> str | None:
         """Takes all steps that are left of the epoch; returns the reason when a hook ended it early."""
@@ -83,7 +85,7 @@ class Trainer:
     def _step(self, batches: Iterator[Batch], size: int, epochs_done: float) -> None:
         """One optimiser step on the next batch, which has ``size`` images over all workers."""
         state, settings, workers = self.state, self.task.settings, self.task.workers
-        self.clock.start()
+        self.clock.start(exact=any(hook.exact_times for hook in self.task.hooks))
         batch = next(batches)
         self.clock.lap("data")
         state.steps += 1
@@ -125,13 +127,14 @@ class Trainer:
         for at, (piece, target, labels) in enumerate(pieces):
             if not len(labels):
                 continue
-            with self._exchange(last=at == len(pieces) - 1):
+            last = at == len(pieces) - 1
+            with self._exchange(last):
                 with autocast(settings, workers.device):
                     outputs = self.learner(piece)
                 losses = objective.loss(outputs.float(), target)
                 self.clock.lap("forward")
                 (losses.sum() * (workers.world / size)).backward()
-                self.clock.lap("backward")
+                self.clock.lap_backward(exchanged=last and workers.world > 1)
             self.state.totals.add(objective.class_logits(outputs.detach().float()), labels, losses.detach())
             loss += losses.detach().sum()
         return loss / len(batch.labels)

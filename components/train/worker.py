@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from components.train.events import Events
 from components.train.export import export_bundle
 from components.train.features import FeatureCache, FeatureFeed, cache_key, reason_not_to_cache
 from components.train.feeds import Feed
-from components.train.hooks import Hook
+from components.train.hooks import Hook, Watcher
 from components.train.job import TrainJob
 from components.train.loop import fit
 from components.train.model import BinCounter, make_backbone, make_network
@@ -79,17 +80,23 @@ def run_job(job: TrainJob, store: Store, hooks: Sequence[Hook] = ()) -> dict[str
         network, weights_sha256 = build_network(job.settings, len(dataset.counts), store)
         train, validation = (_bins(store, dataset, name, job.settings) for name in ("train", "validation"))
         network = network.to(workers.device)
+        watching = watchers(job, store, workers)
         task = Task(
             job.settings,
             workers,
             make_feed(network, train, validation, dataset, weights_sha256, job.settings, workers, store),
             dataset.counts,
-            [*hooks, *_recorders(job, store, workers)],
+            [*hooks, *watching],
             Checkpoints(store, job.checkpoints_key, identity(job.settings, dataset, weights_sha256)),
             signals,
         )
-        state = fit(network, task)
-        outcome = describe(job, dataset, state, store)
+        with ExitStack() as ending:
+            for watcher in watching:
+                ending.callback(watcher.close)
+            state = fit(network, task)
+            outcome = describe(job, dataset, state, store)
+            for watcher in watching:
+                outcome |= watcher.summary()
         if workers.leads:
             network = network.cpu()
             network.load_state_dict(state.best)
@@ -109,10 +116,12 @@ def run_job(job: TrainJob, store: Store, hooks: Sequence[Hook] = ()) -> dict[str
     return outcome
 
 
-def _recorders(job: TrainJob, store: Store, workers: Workers) -> list[Hook]:
-    if not job.settings.record_steps or not workers.leads:
-        return []
-    return [Events(store, job.events_key, job.settings.record_steps)]
+def watchers(job: TrainJob, store: Store, workers: Workers) -> list[Watcher]:
+    """All that watch a training by its settings, in the order in which they are called."""
+    found: list[Watcher] = []
+    if job.settings.record_steps and workers.leads:
+        found.append(Events(store, job.events_key, job.settings.record_steps))
+    return found
 
 
 def make_feed(
