@@ -11,7 +11,8 @@ import math
 
 import numpy as np
 
-from components.evaluate.gate import Candidate, Countable, GatePolicy, Incumbent, Predictions, decide
+from components.gate.decision import Candidate, Countable, Incumbent, Predictions, decide
+from components.gate.policy import GatePolicy
 
 COUNTS = np.array([1, 2, 3, 4, 5])
 SHARES = np.array([0.118, 0.220, 0.255, 0.227, 0.180])

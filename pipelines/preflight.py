@@ -16,7 +16,7 @@ from pipelines.checks.gpus import gpus
 from pipelines.checks.model import Check, Question
 from pipelines.checks.store import secrets_and_store
 from pipelines.cluster import Access, check_access
-from pipelines.registry import resolve_image
+from pipelines.image_registry import resolve_image
 
 
 def preflight(question: Question, context: str | None = None) -> list[Check]:

@@ -16,7 +16,7 @@ from pipelines.checks.cluster import KATIB_LABEL, ROLE, rights
 from pipelines.checks.model import Check, Question
 from pipelines.cluster import find_access
 from pipelines.preflight import exit_code, preflight, report
-from pipelines.registry import split_image
+from pipelines.image_registry import split_image
 from tests.cluster.api import CUSTOM_KINDS, Cluster, running
 from tests.pipelines.kfp_api import KfpApi, serving
 

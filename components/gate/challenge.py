@@ -13,19 +13,19 @@ from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
 from components.evaluate.calibration import Calibration
-from components.evaluate.gate import (
+from components.evaluate.metrics import Integers
+from components.evaluate.scoring import batches, median_seconds, open_session, score
+from components.gate.decision import (
     Candidate,
     Countable,
     Decision,
-    GatePolicy,
     Incumbent,
     Predictions,
     common_counts,
     common_top,
     decide,
 )
-from components.evaluate.metrics import Integers
-from components.evaluate.scoring import batches, median_seconds, open_session, score
+from components.gate.policy import GatePolicy
 
 
 def challenge(

@@ -10,8 +10,8 @@ from onnx import numpy_helper
 
 from components.common import bundle as bundles
 from components.common.bundle import Bundle, InputTransform
-from components.evaluate.challenge import challenge, seen_ids
-from components.evaluate.gate import GatePolicy
+from components.gate.challenge import challenge, seen_ids
+from components.gate.policy import GatePolicy
 from tests.evaluate.conftest import SIZE, Made, network
 
 Make = Callable[..., Made]

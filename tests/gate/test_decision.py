@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.evaluate.gate import (
+from components.gate.decision import (
     Candidate,
     Countable,
     Decision,
-    GatePolicy,
     Incumbent,
     Predictions,
     common_counts,
@@ -18,6 +17,7 @@ from components.evaluate.gate import (
     gains,
     power,
 )
+from components.gate.policy import GatePolicy
 
 ONE_TO_FIVE = Countable((1, 2, 3, 4, 5))
 GOOD = Candidate(ONE_TO_FIVE, latency_seconds=0.02, size_bytes=15_000_000)
@@ -119,6 +119,16 @@ def test_a_test_set_that_lacks_a_count_promotes_nothing() -> None:
     assert "no comparable test bin holds 3 items" in decision.summary
 
 
+@pytest.mark.parametrize("incumbent", [None, Incumbent("run-0", None, gone="lost")], ids=["first", "gone"])
+def test_a_first_deployment_needs_every_count_tested_too(incumbent: Incumbent | None) -> None:
+    full = bins(old=None)
+    kept = full.truth != 3
+    predictions = Predictions(full.truth[kept], full.groups[kept], full.candidate[kept])
+    decision = decide(predictions, GOOD, incumbent, POLICY)
+    assert failed(decision) == ["every count was tested"]
+    assert decision.summary == "Not promoted: no test bin holds 3 items"
+
+
 @pytest.mark.parametrize("incumbent", [SERVED, None], ids=["with an incumbent", "first deployment"])
 def test_no_comparable_bin_is_a_clear_no(incumbent: Incumbent | None) -> None:
     none = np.zeros(0, np.int64)
@@ -129,7 +139,8 @@ def test_no_comparable_bin_is_a_clear_no(incumbent: Incumbent | None) -> None:
 
 def test_a_constant_answer_is_never_a_first_deployment() -> None:
     truth = np.repeat([1, 2, 3], [100, 600, 300])
-    decision = decide(Predictions(truth, np.arange(1000), np.full(1000, 2)), GOOD, None, POLICY)
+    candidate = replace(GOOD, countable=Countable((1, 2, 3)))
+    decision = decide(Predictions(truth, np.arange(1000), np.full(1000, 2)), candidate, None, POLICY)
     assert failed(decision) == ["better than one constant answer"]
 
 

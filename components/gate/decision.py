@@ -7,39 +7,20 @@ hold: a gate that does not know says no.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from components.evaluate.bootstrap import group_sums, resample
 from components.evaluate.words import percent
+from components.gate.policy import GatePolicy
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 REFERENCE_EFFECT = 0.05
 """The improvement for which the power is stated: five points, or 0.05 items."""
-
-
-class GatePolicy(BaseModel):
-    """What a candidate must show; fractions from 0 to 1, seconds, bytes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    metric: Literal["accuracy", "within_one", "mae"] = Field(default="accuracy", description="What must get better.")
-    minimum_effect: float = Field(default=0.01, ge=0, description="Smallest improvement worth a change.")
-    confidence: float = Field(
-        default=0.96, gt=0.5, lt=1, description="How sure it must be that there is any improvement."
-    )
-    minimum_bins: int = Field(default=100, ge=2, description="Fewer comparable test bins than this decide nothing.")
-    recall_drop: float = Field(default=0.10, ge=0, le=1, description="Largest fall of the recall of any count.")
-    latency_seconds: float = Field(default=0.5, gt=0, description="Median time for one photo on one machine, at most.")
-    size_bytes: int = Field(default=400_000_000, gt=0, description="Size of the served file, at most.")
-    floor_accuracy: float = Field(default=0.30, ge=0, le=1, description="Exact accuracy of a first deployment.")
-    floor_within_one: float = Field(default=0.60, ge=0, le=1, description="Within-one accuracy of one.")
-    draws: int = Field(default=2000, ge=100, description="Bootstrap resamples.")
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -180,7 +161,7 @@ def decide(
         criteria.append(_recalls(predictions, common_counts(candidate.countable, incumbent.countable), policy))
         criteria.append(_covers(candidate.countable, incumbent.countable, incumbent.version))
     elif n:
-        criteria += _floors(predictions, incumbent, policy)
+        criteria += [_tested(predictions, candidate.countable), *_floors(predictions, incumbent, policy)]
     criteria += [_rules(candidate), _latency(candidate, policy), _size(candidate, policy)]
     failed = [criterion for criterion in criteria if not criterion.ok]
     return Decision(
@@ -305,6 +286,12 @@ def _covers(candidate: Countable, incumbent: Countable, version: str) -> Criteri
         lost.append(f"more than {candidate.counts[-1]}")
     reason = f"cannot answer {', '.join(lost)} items, which {version} can" if lost else f"all that {version} answers"
     return Criterion("answers every count that the model in service answers", not lost, reason)
+
+
+def _tested(predictions: Predictions, countable: Countable) -> Criterion:
+    missing = ", ".join(str(count) for count in countable.counts if not (predictions.truth == count).any())
+    reason = f"no test bin holds {missing} items" if missing else "every count is among the test bins"
+    return Criterion("every count was tested", not missing, reason)
 
 
 def _floors(predictions: Predictions, incumbent: Incumbent | None, policy: GatePolicy) -> list[Criterion]:

@@ -1,0 +1,1 @@
+from tests.evaluate.conftest import make as make
