@@ -9,23 +9,19 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from kubernetes.client import ApiClient
 
 from components.common import lease
 from components.common.cluster_settings import ClusterSettings
 from components.common.errors import InventoryError
-from components.common.kube import Object, Resource, dns_name, patiently
+from components.common.kube import Object, Resource, dns_name
+from components.common.kube_claim import Claim, Patience, condition_message, has_condition
 from components.common.progress import note
 from components.common.store import Store
 from components.train.job import TrainJob
 from components.train.kube_logs import LogTail
 from components.train.kube_pods import Pods
-
-T = TypeVar("T")
-
-RUN_ANNOTATION = "bin-inventory/run-id"
 
 
 @dataclass(frozen=True)
@@ -42,22 +38,6 @@ class JobKind:
     """Label selector of a job's pods; ``{name}`` stands for the job's name."""
     leaders: tuple[str, ...]
     """Label selectors of the pod whose log is shown; the first that matches a pod counts."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait for what, in seconds."""
-
-    poll: float = 5.0
-    """Between two looks at a job that does not change."""
-    claim: float = 300.0
-    """For a job of that name to go, when it has to go first."""
-    marker: float = 120.0
-    """For the outcome to appear after the job has ended well."""
-    away: float = 900.0
-    """For a Kubernetes API that does not answer."""
-    renew: float = lease.RENEW_SECONDS
-    """Between two renewals of the lease."""
 
 
 @dataclass
@@ -84,14 +64,13 @@ class KubeJob:
 
     def __post_init__(self) -> None:
         metadata = self.body["metadata"]
-        self.name: str = metadata["name"]
-        self.namespace: str = metadata["namespace"]
-        self.run_id: str = metadata["annotations"][RUN_ANNOTATION]
-        self.jobs = Resource(self.api, self.kind.group, self.kind.version, self.kind.plural, self.namespace)
+        jobs = Resource(self.api, self.kind.group, self.kind.version, self.kind.plural, metadata["namespace"])
+        self.claim = Claim(jobs, self.body, "training", self.patience)
+        self.name = self.claim.name
         self.pods = self._new_pods()
 
     def _new_pods(self) -> Pods:
-        return Pods(self.api, self.namespace, self.name, self.kind.pods.format(name=self.name))
+        return Pods(self.api, self.claim.namespace, self.name, self.kind.pods.format(name=self.name))
 
     def run(self, store: Store) -> None:
         """Brings the job to its end: creates or adopts it, shows its log, and judges by condition **and** outcome.
@@ -99,7 +78,7 @@ class KubeJob:
         Raises:
             InventoryError: if it fails, cannot start in time, was deleted, or ended well without an outcome.
         """
-        with lease.held(store, self.run_id, self.patience.renew):
+        with lease.held(store, self.claim.run_id, self.patience.renew):
             failure = self._attempt()
             if failure and self.pods.abandoned():
                 note("training: the workers had given up before this step came back; starting them again")
@@ -110,67 +89,43 @@ class KubeJob:
 
     def _attempt(self) -> str | None:
         """Claims the job and follows it; returns None when it ended well, otherwise why not."""
-        if self._claim() is None:
+        if self.claim.take(self._spoilt, self.done) is None:
             note(f"training: {self.kind.kind} {self.name} is done and gone, its outcome is in the store")
             return None
         leaders = [selector.format(name=self.name) for selector in self.kind.leaders]
-        with LogTail(self.api, self.namespace, leaders, self.patience.poll):
+        with LogTail(self.api, self.claim.namespace, leaders, self.patience.poll):
             return self._follow()
 
-    def _claim(self) -> Object | None:
-        """Creates the job, or adopts the one that an earlier attempt of this step left; None when all is done."""
-        deadline = time.monotonic() + self.patience.claim
-        while time.monotonic() < deadline:
-            current = self._read()
-            if current is None:
-                if self.done():
-                    return None
-                if created := self.jobs.create(self.body):
-                    note(f"training: created {self.kind.kind} {self.name} in namespace {self.namespace}")
-                    return created
-                continue  # another attempt, or an earlier try of this very request, was faster
-            if current["metadata"].get("annotations", {}).get(RUN_ANNOTATION) != self.run_id:
-                where = f"{self.jobs.name} {self.name} in namespace {self.namespace}"
-                raise InventoryError(f"{where} belongs to another run; delete it first")
-            if "deletionTimestamp" in current["metadata"]:
-                self._sleep(current)
-            elif self._has(current, "Failed") or (self._has(current, self.kind.succeeded) and not self.done()):
-                note(f"training: {self.kind.kind} {self.name} of an earlier attempt has failed; starting anew")
-                self._delete(current)
-            else:
-                note(f"training: adopted {self.kind.kind} {self.name} of an earlier attempt of this step")
-                return current
-        raise InventoryError(
-            f"{self.jobs.name} {self.name} of an earlier attempt does not go away; look for finalizers with "
-            f"`kubectl -n {self.namespace} get {self.jobs.name} {self.name} -o yaml`"
-        )
+    def _spoilt(self, job: Object) -> bool:
+        """Whether a job that an earlier attempt left cannot come to a good end any more."""
+        return has_condition(job, "Failed") or (has_condition(job, self.kind.succeeded) and not self.done())
 
     def _follow(self) -> str | None:
         """Waits for the job's end; returns None when it ended well, otherwise why not."""
         waiting_since = time.monotonic()
         while True:
-            job = self._read()
+            job = self.claim.read()
             if job is None:
                 if self.done():
                     return None
-                return f"{self.jobs.name} {self.name} was deleted while it was running; run the step again"
-            pods = self._patiently(self.pods.look)
-            if self._has(job, self.kind.succeeded):
+                return f"{self.claim.title} was deleted while it was running; run the step again"
+            pods = self.claim.patiently(self.pods.look)
+            if has_condition(job, self.kind.succeeded):
                 return self._wait_for_outcome()
-            if self._has(job, "Failed"):
-                return f"training failed: {self.pods.why_failed() or self._message(job, 'Failed')}"
+            if has_condition(job, "Failed"):
+                return f"training failed: {self.pods.why_failed() or condition_message(job, 'Failed')}"
             if sum(pod.started for pod in pods) >= self.needed:
                 waiting_since = time.monotonic()
             else:
-                self._patiently(self.pods.show_events)
+                self.claim.patiently(self.pods.show_events)
                 if time.monotonic() - waiting_since > self.pending_seconds:
                     reason = self.pods.why_pending()
-                    self._delete(job)
+                    self.claim.delete(job)
                     return (
                         f"training did not start within {self.pending_seconds:.0f} s (cluster.pending_seconds): "
                         f"{reason}; the job was removed"
                     )
-            self._sleep(job)
+            self.claim.wait(job)
 
     def _wait_for_outcome(self) -> str | None:
         deadline = time.monotonic() + self.patience.marker
@@ -182,37 +137,6 @@ class KubeJob:
                 )
             time.sleep(min(1.0, self.patience.poll))
         return None
-
-    def _delete(self, job: Object) -> None:
-        """Deletes this very job, and waits until it has gone."""
-        uid = job["metadata"]["uid"]
-        self._patiently(lambda: self.jobs.delete(self.name, uid))
-        deadline = time.monotonic() + self.patience.claim
-        while time.monotonic() < deadline:
-            current = self._read()
-            if current is None or current["metadata"]["uid"] != uid:
-                return
-            self._sleep(current)
-
-    def _read(self) -> Object | None:
-        return self._patiently(lambda: self.jobs.get(self.name))
-
-    def _sleep(self, job: Object) -> None:
-        self.jobs.wait(self.name, job["metadata"]["resourceVersion"], self.patience.poll)
-
-    def _patiently(self, ask: Callable[[], T]) -> T:
-        return patiently(ask, self.patience.away, self.patience.poll)
-
-    @staticmethod
-    def _has(job: Object, condition: str) -> bool:
-        conditions = job.get("status", {}).get("conditions", [])
-        return any(each["type"] == condition and each["status"] == "True" for each in conditions)
-
-    @staticmethod
-    def _message(job: Object, condition: str) -> str:
-        conditions = job.get("status", {}).get("conditions", [])
-        found: Object = next((each for each in conditions if each["type"] == condition), {})
-        return str(found.get("message") or found.get("reason") or "the operator gives no reason")
 
 
 def job_name(run_id: str) -> str:

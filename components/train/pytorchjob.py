@@ -8,6 +8,7 @@ from kubernetes.client import ApiClient
 from components.common.cluster_settings import ClusterSettings
 from components.common.images import image
 from components.common.kube import owner_references, patiently
+from components.common.kube_claim import RUN_ANNOTATION
 from components.common.pods import (
     TRAIN_LABELS,
     WITHOUT_ISTIO,
@@ -18,7 +19,7 @@ from components.common.pods import (
 )
 from components.common.store import Store
 from components.train.job import TrainJob
-from components.train.kube_job import RUN_ANNOTATION, JobKind, job_name, run_training
+from components.train.kube_job import JobKind, job_name, run_training
 
 Object = dict[str, Any]
 

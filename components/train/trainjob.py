@@ -9,6 +9,7 @@ from components.common.cluster_settings import ClusterSettings
 from components.common.errors import InventoryError
 from components.common.images import image
 from components.common.kube import owner_references, patiently
+from components.common.kube_claim import RUN_ANNOTATION
 from components.common.pods import (
     TRAIN_LABELS,
     WITHOUT_ISTIO,
@@ -19,7 +20,7 @@ from components.common.pods import (
 )
 from components.common.store import Store
 from components.train.job import TrainJob
-from components.train.kube_job import RUN_ANNOTATION, JobKind, job_name, run_training
+from components.train.kube_job import JobKind, job_name, run_training
 from components.train.pytorchjob import resources, worker_command
 
 Object = dict[str, Any]

@@ -4,9 +4,10 @@ import sys
 
 from components.common import kube
 from components.common.cluster_settings import ClusterSettings
+from components.common.kube_claim import Patience
 from components.common.steps import main_step
 from components.common.store import open_store
-from components.train.kube_job import KubeJob, Patience, job_name
+from components.train.kube_job import KubeJob, job_name
 from components.train.pytorchjob import PYTORCHJOB, pytorchjob
 
 QUICK = Patience(poll=0.2, claim=20, marker=1.0, away=20, renew=0.3)

@@ -15,8 +15,9 @@ from kubernetes.client import ApiClient
 
 from components.common import kube, lease
 from components.common.errors import InventoryError
+from components.common.kube_claim import RUN_ANNOTATION
 from components.common.store import Store
-from components.train.kube_job import RUN_ANNOTATION, KubeJob
+from components.train.kube_job import KubeJob
 from components.train.pytorchjob import PYTORCHJOB, pytorchjob
 from tests.cluster.api import Cluster
 from tests.cluster.step import QUICK, ClusterSettings
