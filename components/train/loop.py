@@ -13,6 +13,7 @@ from components.train.metrics import Totals
 from components.train.model import BinCounter
 from components.train.optim import make_optimizer
 from components.train.precision import autocast
+from components.train.reported import lines
 from components.train.settings import TrainSettings
 from components.train.state import State, best_epoch
 from components.train.steps import INTERRUPTED_TRIES, Task, Trainer
@@ -98,13 +99,13 @@ def _out_of_patience(history: list[dict[str, Any]], settings: TrainSettings) -> 
 
 
 def _report(record: dict[str, Any], epochs: int) -> None:
-    """Prints an epoch; the ``Validation`` lines are what Katib's metrics collector reads."""
+    """Prints an epoch; tuning goes by the ``Validation`` lines."""
     note(
         f"Epoch {record['epoch']}/{epochs} ({record['seconds']:.0f} s): Training Loss: {record['train_loss']:.4f}, "
         f"Training Accuracy: {record['train_accuracy']:.4f}"
     )
-    note(f"Validation Loss: {record['validation_loss']:.4f}")
-    note(f"Validation Accuracy: {record['validation_accuracy']:.4f}")
+    for line in lines(record):
+        note(line)
 
 
 def validate(network: BinCounter, task: Task) -> dict[str, float]:
