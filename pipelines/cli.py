@@ -12,6 +12,7 @@ from rich.console import Console
 
 from components.common.errors import InventoryError
 from pipelines.cluster_cli import add_cluster_commands
+from pipelines.serving_cli import add_serving_commands
 
 EPILOG = """\
 first steps:
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_serve, _add_query, _add_reconcile, _add_feedback, _add_compile, add_cluster_commands):
+    for add in (_add_run, _add_serve, add_serving_commands, _add_compile, add_cluster_commands):
         add(commands)
     return parser
 
@@ -125,53 +126,6 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _serve(options: argparse.Namespace) -> NoReturn:
     command = [sys.executable, "-m", "components.serve", "--bundle", options.bundle]
     os.execv(sys.executable, [*command, "--host", options.host, "--port", str(options.port)])  # noqa: S606
-
-
-def _add_query(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "query",
-        help="ask a served model how many items photos show",
-        description="Sends photos to a served model and prints count, confidence and probabilities.",
-    )
-    parser.add_argument("photos", nargs="+", help="photo files, folders of photos, or URLs of photos")
-    parser.add_argument(
-        "--url",
-        default=os.environ.get("INVENTORY_URL", "http://127.0.0.1:8080"),
-        help="address of the server [$INVENTORY_URL or http://127.0.0.1:8080]",
-    )
-    parser.add_argument("--expected", type=int, metavar="N", help="the count that the stock system says")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
-    parser.set_defaults(command=_query)
-
-
-def _query(options: argparse.Namespace) -> int:
-    from pipelines.query import print_answers
-
-    return print_answers(options.photos, options.url, options.expected, as_json=options.json)
-
-
-def _add_reconcile(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    from components.serve.reconcile.command import add_reconcile_arguments, run_reconcile
-
-    parser = commands.add_parser(
-        "reconcile",
-        help="rank bins by how likely their stock record is wrong",
-        description="Asks a served model about every photo and ranks the records that a person should recount first.",
-    )
-    add_reconcile_arguments(parser)
-    parser.set_defaults(command=run_reconcile)
-
-
-def _add_feedback(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    from components.serve.reconcile.command import add_feedback_arguments, run_feedback
-
-    parser = commands.add_parser(
-        "feedback",
-        help="turn recounted bins into labelled photos",
-        description="Turns the recount list, filled in by the person who counted, into a source for the next training.",
-    )
-    add_feedback_arguments(parser)
-    parser.set_defaults(command=run_feedback)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +11,57 @@ from rich.console import Console
 from rich.table import Table
 
 from components.common.errors import InventoryError
-from components.serve.client import query
+from components.serve.client import PhotoError, ask_many
+from components.serve.endpoint import Endpoint, open_client
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-CONCURRENCY = 8
 MAX_PHOTO_BYTES = 20_000_000
+FETCH_SECONDS = 30.0
+
+Answer = dict[str, Any] | PhotoError
 
 
-def print_answers(photos: list[str], url: str, expected_quantity: int | None, *, as_json: bool) -> int:
-    """Asks the server about every photo and prints the answers in the order of the photos.
+def print_answers(
+    photos: list[str],
+    endpoint: Endpoint,
+    expected_quantity: int | None = None,
+    *,
+    concurrency: int,
+    attempts: int,
+    as_json: bool,
+) -> int:
+    """Asks the model about every photo and prints the answers in the order of the photos.
 
     Args:
         photos: files, folders (every photo in them, by name) or ``http(s)://`` addresses.
-        url: the server's address.
+        endpoint: where the model is served.
         expected_quantity: the count that the stock system says, for a verdict; None asks only for the count.
-        as_json: one JSON object a line instead of a table.
+        concurrency: photos in flight.
+        attempts: tries for each photo while the server is busy or away.
+        as_json: one JSON object a line, as the answers come, instead of a table at the end.
 
     Returns:
-        0 when every photo was answered, 1 when one was refused (its line says why).
+        0 when every photo was answered, 1 when one could not be read or was refused (its line says why).
+
+    Raises:
+        InventoryError: if a folder holds no photo, or for what concerns the server and not one photo.
     """
-
-    def ask(name: str) -> dict[str, Any]:
-        try:
-            return {"photo": name, **query(url, _read(name), expected_quantity=expected_quantity)}
-        except InventoryError as error:
-            return {"photo": name, "error": str(error)}
-
-    with ThreadPoolExecutor(CONCURRENCY) as pool:
-        answers = list(pool.map(ask, _expand(photos)))
+    answers = _answers(photos, endpoint, expected_quantity, concurrency, attempts)
     if as_json:
-        for answer in answers:
-            print(json.dumps(answer))
+        refused = [_print_json(name, answer) for name, answer in answers]
     else:
-        Console().print(_table(answers, with_verdict=expected_quantity is not None))
-    return int(any("error" in answer for answer in answers))
+        table = _table(with_verdict=expected_quantity is not None)
+        refused = [_add_row(table, name, answer) for name, answer in answers]
+        Console().print(table)
+    return int(any(refused))
+
+
+def _answers(
+    photos: list[str], endpoint: Endpoint, expected_quantity: int | None, concurrency: int, attempts: int
+) -> Iterator[tuple[str, Answer]]:
+    questions = ((name, partial(_read, name), expected_quantity) for name in _expand(photos))
+    with open_client(endpoint, concurrency) as client:
+        yield from ask_many(client, endpoint, questions, concurrency, attempts)
 
 
 def _expand(photos: list[str]) -> Iterator[str]:
@@ -60,22 +77,47 @@ def _expand(photos: list[str]) -> Iterator[str]:
 
 
 def _read(name: str) -> bytes:
+    """The bytes of a photo; raises ``PhotoError``."""
     if name.startswith(("http://", "https://")):
-        try:
-            response = httpx.get(name, timeout=30, follow_redirects=True)
+        return _fetch(name)
+    try:
+        with Path(name).open("rb") as file:
+            return _within(file.read(MAX_PHOTO_BYTES + 1), name)
+    except OSError as error:
+        raise PhotoError(f"cannot read {name}: {error.strerror}") from error
+
+
+def _fetch(url: str) -> bytes:
+    pieces, size = [], 0
+    try:
+        with httpx.stream("GET", url, timeout=FETCH_SECONDS, follow_redirects=True) as response:
             response.raise_for_status()
-        except httpx.HTTPError as error:
-            raise InventoryError(f"cannot fetch {name}: {error}") from error
-        return response.content
-    path = Path(name)
-    if not path.is_file():
-        raise InventoryError(f"there is no file {name}")
-    if path.stat().st_size > MAX_PHOTO_BYTES:
-        raise InventoryError(f"{name} is larger than {MAX_PHOTO_BYTES // 1_000_000} MB: not a bin photo")
-    return path.read_bytes()
+            for piece in response.iter_bytes():
+                pieces.append(piece)
+                size += len(piece)
+                if size > MAX_PHOTO_BYTES:
+                    break
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise PhotoError(f"cannot fetch {url}: {' '.join(str(error).split())}") from error
+    return _within(b"".join(pieces), url)
 
 
-def _table(answers: list[dict[str, Any]], *, with_verdict: bool) -> Table:
+def _within(data: bytes, name: str) -> bytes:
+    if len(data) > MAX_PHOTO_BYTES:
+        raise PhotoError(f"{name} is larger than {MAX_PHOTO_BYTES // 1_000_000} MB: not a bin photo")
+    return data
+
+
+def _print_json(name: str, answer: Answer) -> bool:
+    """Prints one line; returns whether the photo was refused."""
+    if isinstance(answer, PhotoError):
+        print(json.dumps({"photo": name, "error": str(answer)}), flush=True)
+        return True
+    print(json.dumps({"photo": name, **answer}), flush=True)
+    return False
+
+
+def _table(*, with_verdict: bool) -> Table:
     table = Table()
     table.add_column("photo", overflow="fold")
     table.add_column("count", justify="right")
@@ -83,12 +125,15 @@ def _table(answers: list[dict[str, Any]], *, with_verdict: bool) -> Table:
     if with_verdict:
         table.add_column("verdict")
     table.add_column("probabilities")
-    for answer in answers:
-        if "error" in answer:
-            cells = [answer["photo"], "-", "-", *(["-"] if with_verdict else []), f"error: {answer['error']}"]
-        else:
-            chances = "  ".join(f"{label}: {chance:.0%}" for label, chance in answer["probabilities"].items())
-            verdict = [answer["verdict"]] if with_verdict else []
-            cells = [answer["photo"], answer["label"], f"{answer['confidence']:.0%}", *verdict, chances]
-        table.add_row(*cells)
     return table
+
+
+def _add_row(table: Table, name: str, answer: Answer) -> bool:
+    """Adds one row; returns whether the photo was refused."""
+    if isinstance(answer, PhotoError):
+        table.add_row(name, *["-"] * (len(table.columns) - 2), f"error: {answer}")
+        return True
+    chances = "  ".join(f"{label}: {chance:.0%}" for label, chance in answer["probabilities"].items())
+    verdict = [answer["verdict"]] if "verdict" in answer else []
+    table.add_row(name, answer["label"], f"{answer['confidence']:.0%}", *verdict, chances)
+    return False

@@ -13,7 +13,7 @@ from components.deploy import inference_service as services
 from components.deploy.deployer import Candidate, Revision
 from components.deploy.serving_settings import ServingSettings
 from components.deploy.smoke import reachable
-from components.serve.client import Endpoint
+from components.serve.endpoint import Endpoint
 
 Object = dict[str, Any]
 

@@ -15,7 +15,7 @@ from components.common.files import read_json, write_json
 from components.common.lifeline import LOCK_FILE
 from components.deploy.deployer import Candidate, Revision
 from components.deploy.smoke import reachable
-from components.serve.client import Endpoint
+from components.serve.endpoint import Endpoint
 
 START_SECONDS = 60
 ADDRESS = re.compile(r"^serving .* at (http://127\.0\.0\.1:\d+)$", re.MULTILINE)

@@ -19,7 +19,8 @@ from components.common.errors import InventoryError
 from components.common.image import preprocess
 from components.common.store import Store
 from components.serve.answers import answer
-from components.serve.client import Endpoint, NoModelError, ask, open_client
+from components.serve.client import NoModelError, ask
+from components.serve.endpoint import Endpoint, open_client
 from components.serve.network import brightness, open_session, run
 
 BINS = 8

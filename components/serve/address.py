@@ -4,13 +4,18 @@ from urllib.parse import urlsplit
 
 from components.common import kube
 from components.common.errors import InventoryError
-from components.serve.client import Endpoint
+from components.serve.endpoint import Endpoint
 
 GROUP, VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
 
 
 def find_service(
-    name: str, namespace: str = "", gateway: str = "", token: str = "", ca_file: str | None = None
+    name: str,
+    namespace: str = "",
+    gateway: str = "",
+    token: str = "",
+    token_file: str | None = None,
+    ca_file: str | None = None,
 ) -> Endpoint:
     """Resolves an InferenceService to an endpoint.
 
@@ -22,6 +27,7 @@ def find_service(
         gateway: where the cluster's gateway is reached when its host names do not resolve here, such as
             ``http://127.0.0.1:8081`` behind a port-forward; the service is then named by the ``Host`` header.
         token: bearer token for a gateway that wants one.
+        token_file: a file that holds it, read anew for every request.
         ca_file: certificates to trust.
 
     Raises:
@@ -39,4 +45,4 @@ def find_service(
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     if gateway:
         headers["Host"] = urlsplit(url).netloc
-    return Endpoint((gateway or url).rstrip("/"), name, headers, ca_file)
+    return Endpoint((gateway or url).rstrip("/"), name, headers, ca_file, token_file)

@@ -1,23 +1,24 @@
 """Asking a served model over HTTP; ``inventory query``, the deploy step and reconciliation use it."""
 
 import random
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx
 
 from components.common.errors import InventoryError
+from components.serve.endpoint import Endpoint, open_client
 
 ATTEMPTS = 6
 BACK_OFF_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 10.0
 RETRIED = (429, 502, 503, 504)
 REFUSED = (400, 408, 413, 415, 422)
-TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 
 Key = TypeVar("Key")
 
@@ -28,44 +29,6 @@ class PhotoError(InventoryError):
 
 class NoModelError(InventoryError):
     """There is no such model at the address."""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where a model is served."""
-
-    url: str
-    """``http(s)://host[:port]``, without a path."""
-    model_name: str
-    """Empty as long as it is not known."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Sent with every request, such as ``Host`` or ``Authorization``."""
-    ca_file: str | None = None
-    """Certificates to trust instead of the system's."""
-
-
-def open_client(endpoint: Endpoint, concurrency: int = 1) -> httpx.Client:
-    """Opens connections to an endpoint; close it or use it in a ``with`` block.
-
-    Raises:
-        InventoryError: if the URL is not one, or the file of certificates cannot be read.
-    """
-    try:
-        if not httpx.URL(endpoint.url).host:
-            raise httpx.InvalidURL("it names no host")
-        return httpx.Client(
-            base_url=endpoint.url.rstrip("/"),
-            headers=dict(endpoint.headers),
-            verify=endpoint.ca_file or True,
-            timeout=TIMEOUT,
-            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-        )
-    except httpx.InvalidURL as error:
-        raise InventoryError(
-            f"'{endpoint.url}' is not a URL ({error}); write it as http://host:port or https://host"
-        ) from error
-    except OSError as error:
-        raise InventoryError(f"cannot read the certificates {endpoint.ca_file}: {error.strerror or error}") from error
 
 
 def query(
@@ -167,6 +130,7 @@ def ask_many(
     endpoint: Endpoint,
     photos: Iterable[tuple[Key, Callable[[], bytes], int | None]],
     concurrency: int,
+    attempts: int = ATTEMPTS,
 ) -> Iterator[tuple[Key, dict[str, Any] | PhotoError]]:
     """Asks for many photos, several at a time, holding only those in flight.
 
@@ -176,6 +140,7 @@ def ask_many(
         photos: (any key, a function that reads the file's bytes, expected quantity or None); taken as fast as answers
             come. The function is called in a worker thread and may raise ``PhotoError``.
         concurrency: requests in flight.
+        attempts: tries for each photo.
 
     Yields:
         (key, answer) in the order of ``photos``; instead of an answer the error, for a photo that has none.
@@ -186,7 +151,7 @@ def ask_many(
 
     def one(read: Callable[[], bytes], expected_quantity: int | None) -> dict[str, Any] | PhotoError:
         try:
-            return ask(client, endpoint, read(), expected_quantity)
+            return ask(client, endpoint, read(), expected_quantity, attempts)
         except PhotoError as error:
             return error
 
@@ -207,6 +172,7 @@ def ask_many(
 
 def _send(client: httpx.Client, endpoint: Endpoint, request: httpx.Request, attempts: int) -> httpx.Response:
     last, wait = "", 0.0
+    failure: Exception | None = None
     for attempt in range(attempts):
         time.sleep(wait)
         wait = BACK_OFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - only spreads the clients
@@ -214,30 +180,49 @@ def _send(client: httpx.Client, endpoint: Endpoint, request: httpx.Request, atte
             response = client.send(request)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise InventoryError(
-                    f"the certificate of {endpoint.url} is not trusted; give the CA's certificates as a file"
-                ) from error
+                raise InventoryError(_distrust(endpoint, str(error))) from error
             last = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            failure = error
             continue
         if response.status_code not in RETRIED:
             return response
         last = f"HTTP {response.status_code}"
         asked = response.headers.get("retry-after", "")
         wait = min(float(asked) if asked.isdigit() else wait, LONGEST_WAIT_SECONDS)
+    unknown = isinstance(_root(failure), socket.gaierror)
     raise InventoryError(
-        f"{endpoint.url} did not answer in {attempts} tries (last: {last}); check that the model is served there"
+        f"{endpoint.place} did not answer in {attempts} tries (last: {last}); "
+        + ("its host name does not resolve here" if unknown else "check that the model is served there")
     )
+
+
+def _root(error: BaseException | None) -> BaseException | None:
+    while error and (error.__cause__ or error.__context__):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _distrust(endpoint: Endpoint, error: str) -> str:
+    if "ostname mismatch" in error or "IP address mismatch" in error:
+        return f"the certificate of {endpoint.place} is for another host; use the name that it is for"
+    return f"the certificate of {endpoint.place} is not trusted; give the CA's certificates as a file"
 
 
 def _json(response: httpx.Response, endpoint: Endpoint) -> dict[str, Any]:
     """The response's JSON object, or the one line that says what came instead."""
     status, kind = response.status_code, response.headers.get("content-type", "").partition(";")[0]
     if status in (401, 403):
-        raise InventoryError(f"{endpoint.url} refused access (HTTP {status}); give a valid bearer token")
-    if response.is_redirect or kind == "text/html":
+        raise InventoryError(_refused(endpoint, status))
+    if response.is_redirect:
+        target = response.headers["location"].partition("?")[0]
         raise InventoryError(
-            f"{endpoint.url} answered with a web page or a redirect (HTTP {status}), probably a login page, not with "
-            "JSON; give a bearer token, or use an address behind the login"
+            f"{endpoint.place} redirects to {target} (HTTP {status}): a login page, or where the service really is; "
+            "give a bearer token, or that address"
+        )
+    if kind == "text/html":
+        raise InventoryError(
+            f"{endpoint.place} answered with a web page (HTTP {status}), probably a login page, not with JSON; "
+            "give a bearer token, or use an address behind the login"
         )
     try:
         document = response.json()
@@ -247,11 +232,20 @@ def _json(response: httpx.Response, endpoint: Endpoint) -> dict[str, Any]:
     if status in REFUSED:
         raise PhotoError(str(message or f"refused with HTTP {status}"))
     if status == 404:
-        named = f"no model '{endpoint.model_name}'" if endpoint.model_name else "no model server"
-        raise NoModelError(f"there is {named} at {endpoint.url}; check the address and the model's name")
+        named = f"no model '{endpoint.model_name}'" if endpoint.model_name and message else "no model server"
+        what = "the model's name" if message else "that the service is ready"
+        raise NoModelError(f"there is {named} at {endpoint.place}; check the address and {what}")
     if status != 200 or not isinstance(document, dict):
         raise InventoryError(
-            f"{endpoint.url} answered HTTP {status} ({kind or 'no content type'}), not a prediction: "
+            f"{endpoint.place} answered HTTP {status} ({kind or 'no content type'}), not a prediction: "
             f"{message or 'see the server log'}"
         )
     return document
+
+
+def _refused(endpoint: Endpoint, status: int) -> str:
+    if not endpoint.has_token:
+        return f"{endpoint.place} wants a bearer token (HTTP {status}), and none was given"
+    if status == 401:
+        return f"{endpoint.place} does not accept the bearer token (HTTP 401); renew it"
+    return f"{endpoint.place} refused access (HTTP 403): the bearer token's owner may not use this service"

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from components.common.errors import InventoryError
-from components.serve.client import Endpoint, open_client, served_model
+from components.serve.endpoint_options import add_endpoint_options, chosen_endpoint
 from components.serve.reconcile.feedback import labels_from_recounts
 from components.serve.reconcile.records import open_photos, open_records
 from components.serve.reconcile.step import Settings, reconcile
@@ -15,8 +15,6 @@ def add_reconcile_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = Settings()
     _add_photos(parser)
     parser.add_argument("--records", type=Path, help="CSV id,expected[,products] [the bins' own metadata]")
-    parser.add_argument("--url", default="http://127.0.0.1:8080", help="where the model is served [%(default)s]")
-    parser.add_argument("--model", default="", help="its name [the only one at the URL]")
     parser.add_argument("--out", type=Path, default=Path("reconciliation"), help="folder for the results [%(default)s]")
     parser.add_argument("--top", type=int, default=defaults.top, help="bins on the page [%(default)s]")
     parser.add_argument(
@@ -25,6 +23,7 @@ def add_reconcile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--error-rate", type=float, help="share of records that are usually wrong [estimated from the photos]"
     )
+    add_endpoint_options(parser)
 
 
 def add_feedback_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,10 +50,7 @@ def run_reconcile(options: argparse.Namespace) -> int:
         raise InventoryError(f"--error-rate is {options.error_rate}; give a share between 0 and 1, such as 0.05")
     if options.concurrency < 1 or options.top < 1:
         raise InventoryError("--concurrency and --top must be at least 1")
-    endpoint = Endpoint(options.url, options.model)
-    if not options.model:
-        with open_client(endpoint) as client:
-            endpoint = Endpoint(options.url, served_model(client, endpoint))
+    endpoint = chosen_endpoint(options)
     photos = open_photos(options.photos, options.source_endpoint)
     total, records = open_records(options.records, options.photos, options.source_endpoint)
     settings = Settings(options.concurrency, options.top, options.error_rate)

@@ -14,9 +14,9 @@ import httpx
 
 from components.common.files import write_json
 from components.common.progress import Counter, note
-from components.serve.address import find_service
-from components.serve.client import Endpoint, PhotoError, ask_many, description, open_client
+from components.serve.client import PhotoError, ask_many, description
 from components.serve.drift import drift
+from components.serve.endpoint import Endpoint, open_client
 from components.serve.reconcile import ledger as ledgers
 from components.serve.reconcile import report
 from components.serve.reconcile.records import Photos, Record, open_photos, open_records
@@ -111,6 +111,8 @@ def reconcile_to(
     Raises:
         InventoryError: as ``reconcile``, and if the service cannot be found.
     """
+    from components.serve.address import find_service  # needs the Kubernetes client
+
     endpoint = Endpoint(url, service) if url else find_service(service)
     total, rows = open_records(Path(records) if records else None, photos, source_endpoint)
     with tempfile.TemporaryDirectory(prefix="reconcile-") as folder:

@@ -1,0 +1,212 @@
+"""`inventory query` and `inventory reconcile` as a person types them, against the real server behind a gateway."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from components.serve import client as clients
+from components.serve.address import GROUP, PLURAL, VERSION
+from pipelines.cli import main
+from tests.cluster.api import Cluster, running
+from tests.serve.gateway import HOST, certificate, gateway
+from tests.tiny_model import Served, photo, serving, write_bundle
+
+TOKEN = "ey.stock.controller"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("bundle")
+    write_bundle(folder)
+    with serving(folder) as served:
+        yield served
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster with an InferenceService whose host does not resolve here."""
+    for cluster in running(Cluster()):
+        monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "kubeconfig")))
+        metadata = {"name": "bin-counter", "namespace": "team"}
+        body = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "InferenceService", "metadata": metadata, "spec": {}}
+        cluster.add({**body, "status": {"url": f"http://{HOST}"}}, PLURAL, GROUP)
+        yield cluster
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "BACK_OFF_SECONDS", 0.01)
+    for name in ("INVENTORY_URL", "INVENTORY_TOKEN", "INVENTORY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "aisle").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(photo(2))
+    (folder / "aisle" / "b.png").write_bytes(photo(5, "PNG"))
+    (folder / "notes.txt").write_text("no photo")
+    return folder
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def error(capsys: pytest.CaptureFixture[str]) -> str:
+    line = capsys.readouterr().err
+    assert line.startswith("error: ")
+    assert line.count("\n") == 1
+    assert TOKEN not in line
+    return line
+
+
+def test_a_service_is_asked_by_its_name_through_the_gateway(cluster, server, photos, capsys, monkeypatch):
+    monkeypatch.setenv("INVENTORY_TOKEN", TOKEN)
+    with gateway(server.url, token=TOKEN) as entry:
+        assert main(["query", str(photos), "--service", "bin-counter", "--gateway", entry.url, "--json"]) == 0
+    assert [(Path(answer["photo"]).name, answer["count"]) for answer in lines(capsys)] == [("a.jpg", 2), ("b.png", 5)]
+    assert set(entry.seen) == {f"Bearer {TOKEN}"}
+
+
+def test_without_a_kubeconfig_the_host_is_named_by_hand(server, photos, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(photos)
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    with gateway(server.url, token=TOKEN) as entry:
+        where = ["--url", entry.url, "--host", HOST, "--token-file", str(tmp_path / "token")]
+        assert main(["query", "a.jpg", *where, "--expected", "4"]) == 0
+    table = capsys.readouterr().out
+    assert "recount" in table
+    assert "a.jpg" in table
+
+
+def test_a_token_that_is_renewed_meanwhile_is_taken_up(server, photos, tmp_path):
+    with gateway(server.url, token="first") as entry:
+        file = tmp_path / "token"
+        file.write_text("first")
+        endpoint = clients.Endpoint(entry.url, "bin-counter", {"Host": HOST}, token_file=str(file))
+        with clients.open_client(endpoint) as client:
+            assert clients.ask(client, endpoint, photo(3))["count"] == 3
+            entry.token = "second"
+            file.write_text("second")
+            assert clients.ask(client, endpoint, photo(4))["count"] == 4
+
+
+def test_a_gateway_with_a_private_certificate_needs_its_ca_and_checks_the_services_name(
+    cluster, server, photos, capsys, tmp_path
+):
+    pair = certificate(tmp_path)
+    with gateway(server.url, pair) as entry:
+        ask = ["query", str(photos / "a.jpg"), "--service", "bin-counter", "--gateway", entry.url, "--json"]
+        assert main([*ask, "--ca-file", str(pair[0])]) == 0
+        assert lines(capsys)[0]["count"] == 2
+        assert main(ask) == 1
+        assert "is not trusted" in error(capsys)
+        assert main(["query", str(photos / "a.jpg"), "--url", entry.url, "--ca-file", str(pair[0])]) == 1
+        assert "is for another host" in error(capsys)
+
+
+@contextmanager
+def _given(monkeypatch: pytest.MonkeyPatch, token: str | None) -> Iterator[None]:
+    if token is not None:
+        monkeypatch.setenv("INVENTORY_TOKEN", token)
+    yield
+
+
+@pytest.mark.parametrize(
+    ("wants", "token", "message"),
+    [
+        ({"token": TOKEN}, None, "wants a bearer token (HTTP 401), and none was given"),
+        ({"token": TOKEN}, "stale", "does not accept the bearer token (HTTP 401); renew it"),
+        ({"token": TOKEN, "login": "page"}, "stale", "answered with a web page (HTTP 200), probably a login page"),
+        ({"token": TOKEN, "login": "redirect"}, None, "redirects to https://dex.example.com/auth (HTTP 302)"),
+        ({"forbidden": True}, "good", "may not use this service"),
+        ({"host": "other.team.example.com"}, None, "there is no model server at"),
+        ({"busy": 100}, None, "did not answer in 3 tries (last: HTTP 503)"),
+        ({}, "two words", "$INVENTORY_TOKEN must hold one bearer token"),
+    ],
+)
+def test_what_the_gateway_refuses_is_one_clear_line(
+    cluster, server, photos, capsys, monkeypatch, wants, token, message
+):
+    with _given(monkeypatch, token), gateway(server.url, **wants) as entry:
+        where = ["--service", "bin-counter", "--gateway", entry.url, "--attempts", "3"]
+        assert main(["query", str(photos), *where]) == 1
+    assert message in error(capsys)
+
+
+def test_a_busy_service_is_asked_again(cluster, server, photos, capsys):
+    with gateway(server.url, busy=4) as entry:
+        where = ["--service", "bin-counter", "--gateway", entry.url]
+        assert main(["query", str(photos), *where, "--json"]) == 0
+    assert len(lines(capsys)) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--service", "other"], "there is no InferenceService other in namespace team"),
+        (["--url", "http://127.0.0.1:9", "--attempts", "1"], "did not answer"),
+        (["--service", "bin-counter", "--attempts", "1"], "its host name does not resolve here"),
+        (["--namespace", "team"], "--namespace belongs to an InferenceService"),
+        (["--service", "bin-counter", "--model", "x"], "--host and --model belong to --url"),
+        (["--token-file", "nowhere"], "cannot read the token file nowhere"),
+        (["--url", "http://127.0.0.1:9", "--model", "x", "--ca-file", "nowhere"], "cannot read the certificates"),
+        (["--concurrency", "0"], "must be at least 1"),
+    ],
+)
+def test_options_that_cannot_be_are_one_clear_line(cluster, photos, capsys, options, message):
+    assert main(["query", str(photos), *options]) == 1
+    assert message in error(capsys)
+
+
+def test_one_photo_that_cannot_be_read_does_not_stop_the_others(server, photos, capsys):
+    (photos / "c.jpg").write_bytes(b"no photo")
+    address = f"{server.url}/page/icon.svg"
+    asked = [str(photos), "missing.jpg", address, "http://127.0.0.1:9/x.jpg"]
+    assert main(["query", *asked, "--url", server.url, "--json"]) == 1
+    found = {Path(answer["photo"]).name: answer.get("error", answer.get("count")) for answer in lines(capsys)}
+    assert (found["a.jpg"], found["b.png"]) == (2, 5)
+    assert "not a readable" in found["c.jpg"]
+    assert "not a readable" in found["icon.svg"]
+    assert "cannot read missing.jpg" in found["missing.jpg"]
+    assert "cannot fetch" in found["x.jpg"]
+
+
+def test_a_photo_is_fetched_by_its_address(server, photos, capsys):
+    import http.server
+    import threading
+
+    class Folder(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(photos))
+
+        def log_message(self, *_):
+            return
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Folder) as files:
+        thread = threading.Thread(target=files.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            where = f"http://127.0.0.1:{files.server_port}/aisle/b.png"
+            assert main(["query", where, "--url", server.url, "--json"]) == 0
+        finally:
+            files.shutdown()
+            thread.join()
+    assert lines(capsys)[0]["count"] == 5
+
+
+def test_reconcile_asks_a_service_by_its_name(cluster, server, photos, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("INVENTORY_TOKEN", TOKEN)
+    (tmp_path / "stock.csv").write_text("id,expected\na,2\naisle/b,1\n")
+    with gateway(server.url, token=TOKEN) as entry:
+        where = ["--service", "bin-counter", "--gateway", entry.url, "--out", str(tmp_path / "out")]
+        stock = ["--photos", str(photos), "--records", str(tmp_path / "stock.csv")]
+        assert main(["reconcile", *stock, *where]) == 0
+    ranked = json.loads((tmp_path / "out" / "recount.json").read_text())
+    assert [(row["id"], row["predicted_count"]) for row in ranked] == [("aisle/b", "5"), ("a", "2")]
+    assert "2 bins: 1 agree, 1 to recount" in capsys.readouterr().out
