@@ -1,8 +1,9 @@
 """The frozen backbone's features, computed once per image and view and kept in the object store.
 
 With ``trainable = head`` the features of a bin and of its mirror image are constants: later epochs, runs and tuning
-trials read them. They lie in blocks under a key made of everything they depend on, so a cache that does not match
-is never found; an interrupted filling goes on at the first block that is missing or damaged.
+trials read them. They lie in blocks under a key made of everything they depend on (the network, and the bins of the
+split), so a cache that does not match is never found; an interrupted filling goes on at the first block that is
+missing or damaged.
 """
 
 import hashlib
@@ -13,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from components.common.bundle import InputTransform
-from components.common.dataset import DatasetManifest
 from components.common.errors import InventoryError
 from components.common.files import content_hash
 from components.common.image import preprocess
@@ -58,14 +58,11 @@ def reason_not_to_cache(settings: TrainSettings) -> str | None:
     return f"{', '.join(names)} change the images in every epoch" if names else None
 
 
-def cache_key(
-    settings: TrainSettings, dataset: DatasetManifest, weights_sha256: str | None, device: torch.device
-) -> str:
-    """Names the cache by all that its features depend on."""
+def cache_key(settings: TrainSettings, weights_sha256: str | None, device: torch.device) -> str:
+    """Names the cache by all that the features of a bin depend on."""
     return content_hash(
         {
-            "format": 1,
-            "dataset_id": dataset.dataset_id,
+            "format": 2,
             "backbone": settings.backbone,
             "weights": weights_sha256 or f"random, seed {settings.seed}",
             "normalise": settings.normalise,
@@ -76,7 +73,7 @@ def cache_key(
 
 
 class FeatureCache:
-    """Features of one frozen backbone on one dataset.
+    """Features of one frozen backbone, on any bins.
 
     Args:
         store: where the blocks lie.
@@ -96,42 +93,43 @@ class FeatureCache:
         Raises:
             InventoryError: if the store cannot be written or read.
         """
+        place = f"{bins.content}/{view}"
         starts = range(0, len(bins), BLOCK)
         sizes = {start: min(BLOCK, len(bins) - start) for start in starts}
-        found = {start: self._read(name, view, start, sizes[start]) for start in starts}
+        found = {start: self._read(place, start, sizes[start]) for start in starts}
         missing = [start for start in starts if found[start] is None]
         self.workers.wait()  # everybody has looked before anybody writes
         mine = missing[self.workers.rank :: self.workers.world]
         count = Counter(f"features of {name}{' (mirrored)' if view else ''}", sum(sizes[start] for start in mine))
         for start in mine:
             block = self._compute(bins, np.arange(start, start + sizes[start]), view)
-            self._write(name, view, start, block)
+            self._write(place, start, block)
             found[start] = block
             count(sizes[start])
         self.workers.wait()
-        blocks = [self._read(name, view, start, sizes[start]) if block is None else block
+        blocks = [self._read(place, start, sizes[start]) if block is None else block
                   for start, block in found.items()]  # fmt: skip
         whole = [block for block in blocks if block is not None]
         if len(whole) < len(blocks):
             raise InventoryError(f"features of {name} were damaged in the store while it was filled; start again")
         return torch.cat(whole)
 
-    def _place(self, name: str, view: int, start: int) -> str:
-        return f"features/{self.key}/{name}/{view}/{start:09d}"
+    def _block(self, place: str, start: int) -> str:
+        return f"features/{self.key}/{place}/{start:09d}"
 
-    def _write(self, name: str, view: int, start: int, features: Tensor) -> None:
+    def _write(self, place: str, start: int, features: Tensor) -> None:
         """A block is the sha256 of its values, then the values: float32, row by row."""
         values = features.numpy().astype("<f4").tobytes()
-        self.store.put_bytes(self._place(name, view, start), hashlib.sha256(values).digest() + values)
+        self.store.put_bytes(self._block(place, start), hashlib.sha256(values).digest() + values)
 
-    def _read(self, name: str, view: int, start: int, rows: int) -> Tensor | None:
+    def _read(self, place: str, start: int, rows: int) -> Tensor | None:
         """One block, or None when it is missing or damaged."""
-        data = self.store.get_bytes_or_none(self._place(name, view, start))
+        data = self.store.get_bytes_or_none(self._block(place, start))
         if data is None:
             return None
         digest, values = data[:DIGEST], data[DIGEST:]
         if hashlib.sha256(values).digest() != digest or len(values) % (4 * rows):
-            note(f"block {start} of the features of {name} is damaged and computed again")
+            note(f"block {start} of the features {place} is damaged and computed again")
             return None
         return torch.from_numpy(np.frombuffer(bytearray(values), dtype="<f4").reshape(rows, -1))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from components.common.dataset import Bins, SplitInfo, cache_folder, fetch_shard
 from components.common.errors import InventoryError
+from components.common.files import content_hash
 from components.common.store import Store
 from components.train.sampler import Rows
 
@@ -29,6 +30,11 @@ class ShardedBins:
 
     def __len__(self) -> int:
         return int(self.starts[-1])
+
+    @property
+    def content(self) -> str:
+        """A hash of all bins in their order: the same in whatever dataset they lie."""
+        return content_hash([shard.sha256 for shard in self.shards])
 
     def need(self, rows: Rows) -> None:
         """Makes these rows readable, fetching what is not there.

@@ -55,13 +55,17 @@ def build_network(settings: TrainSettings, classes: int, store: Store) -> tuple[
     return make_network(settings, backbone, classes), file.sha256 if file else None
 
 
-def run_job(job: TrainJob, store: Store, hooks: Sequence[Hook] = ()) -> dict[str, Any]:
+def run_job(
+    job: TrainJob, store: Store, hooks: Sequence[Hook] = (), keep: Callable[[dict[str, Any]], bool] = lambda _: True
+) -> dict[str, Any]:
     """Trains as one worker among those that the launcher started; the leading one writes bundle and outcome.
 
     Args:
         job: what to train.
         store: holds the dataset, gets checkpoints, bundle and outcome.
         hooks: watch the training.
+        keep: asked with the outcome whether to write it and the bundle, which takes seconds; a search of
+            hyperparameters keeps only those that are better than the ones before.
 
     Returns:
         The outcome: ``run_id``, ``bundle_key``, ``uri``, ``dataset_id``, ``validation`` (of the chosen epoch),
@@ -97,7 +101,7 @@ def run_job(job: TrainJob, store: Store, hooks: Sequence[Hook] = ()) -> dict[str
             outcome = describe(job, dataset, state, store)
             for watcher in watching:
                 outcome |= watcher.summary()
-        if workers.leads:
+        if workers.leads and keep(outcome):
             network = network.cpu()
             network.load_state_dict(state.best)
             with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
@@ -137,7 +141,7 @@ def make_feed(
     """Cached features where they are constants, images otherwise."""
     reason = reason_not_to_cache(settings)
     if reason is None:
-        key = cache_key(settings, dataset, weights_sha256, workers.device)
+        key = cache_key(settings, weights_sha256, workers.device)
         cache = FeatureCache(store, key, network, settings, workers)
         return FeatureFeed(cache, train, validation, settings, workers)
     if settings.trainable == "head" and workers.leads:
