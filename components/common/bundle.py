@@ -112,7 +112,7 @@ def load(folder: Path) -> Bundle:
         raise InventoryError(
             f"{folder} holds no {BUNDLE_FILE}; give the folder of a model bundle, e.g. runs/<id>/model"
         )
-    bundle = _read(path)
+    bundle = _parse(path.read_bytes(), str(path))
     for name, info in bundle.files.items():
         file = folder / name
         if not file.is_file():
@@ -122,11 +122,17 @@ def load(folder: Path) -> Bundle:
     return bundle
 
 
-def _read(path: Path) -> Bundle:
+def _parse(data: bytes, where: str) -> Bundle:
     try:
-        return Bundle.model_validate_json(path.read_text())
+        return Bundle.model_validate_json(data)
     except ValidationError as error:
-        raise InventoryError(f"{path} is not a model bundle: {error.errors()[0]['msg']}") from error
+        raise InventoryError(f"{where} is not a model bundle: {error.errors()[0]['msg']}") from error
+
+
+def look(store: Store, prefix: str) -> Bundle:
+    """Reads ``bundle.json`` of the bundle under ``prefix`` in the store, and no other file of it."""
+    key = f"{prefix}/{BUNDLE_FILE}"
+    return _parse(store.get_bytes(key), store.uri(key))
 
 
 def upload(store: Store, folder: Path, prefix: str) -> str:
@@ -141,7 +147,7 @@ def fetch(store: Store, prefix: str, folder: Path) -> Bundle:
     """Fetches the bundle under ``prefix`` into ``folder`` and verifies it."""
     folder.mkdir(parents=True, exist_ok=True)
     store.get_file(f"{prefix}/{BUNDLE_FILE}", folder / BUNDLE_FILE)
-    bundle = _read(folder / BUNDLE_FILE)
+    bundle = _parse((folder / BUNDLE_FILE).read_bytes(), str(folder / BUNDLE_FILE))
     for name in bundle.files:
         store.get_file(f"{prefix}/{name}", folder / name)
     return load(folder)

@@ -86,6 +86,15 @@ def served_uri(service: Object) -> str:
     return str(service["spec"]["predictor"].get("model", {}).get("storageUri", ""))
 
 
+def settled_uri(service: Object) -> str:
+    """The bundle that has, or had before a canary came, all requests; "" where the service is stopped."""
+    if STOP_ANNOTATION in annotations(service):
+        return ""
+    if "canaryTrafficPercent" in service["spec"]["predictor"]:  # Knative: the predictor is the canary
+        return annotations(service).get(PROMOTED_ANNOTATION, "")
+    return served_uri(service)
+
+
 def start_canary(service: Object, uri: str, settings: ServingSettings) -> Object:
     """The change that starts the new model beside the one in service, or alone where none was ever promoted.
 

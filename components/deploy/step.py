@@ -15,12 +15,12 @@ from components.common.steps import run_step
 from components.common.store import Store
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import Candidate, Deployer, put_into_service
+from components.deploy.in_service import serves_on_cluster
 from components.deploy.local import LocalDeployer
 from components.deploy.serving_settings import ServingSettings, serving_settings
 from components.deploy.smoke import labelled_bins
+from components.registry.registry import open_registry, put_in_service
 
-WHERE_VARIABLE = "INVENTORY_DEPLOY_ON"
-"""``cluster`` or ``local``; unset, a pod with a service account means cluster."""
 BUNDLE_FOLDER = "model"
 
 
@@ -41,7 +41,8 @@ def deploy(
         serving: options of ``ServingSettings``, for a cluster.
 
     Returns:
-        ``url``, ``model_name``, ``version``, ``smoke``; on this machine also ``pid``, on a cluster ``namespace``.
+        ``url``, ``model_name``, ``version``, ``smoke`` and ``replaced`` (the version before, kept for a rollback, or
+        None); on this machine also ``pid``, on a cluster ``namespace``.
 
     Raises:
         InventoryError: if the model does not come up or answers wrongly; what was in service before stays.
@@ -50,10 +51,13 @@ def deploy(
     key = evaluated["bundle_key"]
 
     def work() -> dict[str, Any]:
+        registry = open_registry(store)  # one that cannot be reached is told before anything is changed
         with tempfile.TemporaryDirectory(prefix="deploy-") as scratch:
             deployer, folder = _deployer(settings, Path(scratch))
             candidate = Candidate(bundles.fetch(store, key, folder), folder, store.uri(key))
-            return put_into_service(deployer, candidate, labelled_bins(store, manifest))
+            outcome = put_into_service(deployer, candidate, labelled_bins(store, manifest))
+        replaced = put_in_service(registry, store, settings.name, key, run_id)
+        return {**outcome, "replaced": replaced.version if replaced else None}
 
     inputs = {"bundle_key": key, "dataset_id": manifest.dataset_id, "run_id": run_id, "serving": settings.model_dump()}
     return run_step(store, "deploy", inputs, work, always=True)
@@ -61,10 +65,7 @@ def deploy(
 
 def _deployer(settings: ServingSettings, scratch: Path) -> tuple[Deployer, Path]:
     """Where to serve, and the folder for the bundle's files."""
-    where = os.environ.get(WHERE_VARIABLE)
-    if where not in (None, "cluster", "local"):
-        raise InventoryError(f"{WHERE_VARIABLE} is '{where}'; set it to cluster or local")
-    if where == "cluster" or (where is None and kube.in_cluster()):
+    if serves_on_cluster():
         return ClusterDeployer(kube.connect(), kube.namespace(), settings), scratch
     run_folder = os.environ.get(RUN_FOLDER_VARIABLE)
     if not run_folder:

@@ -8,7 +8,6 @@ from typing import Any
 from components.common import bundle as bundles
 from components.common.bundle import Bundle
 from components.common.dataset import SPLITS, Bins, DatasetManifest, open_split
-from components.common.errors import InventoryError
 from components.common.files import write_atomic, write_json
 from components.common.progress import note
 from components.common.steps import run_step
@@ -17,6 +16,7 @@ from components.evaluate import int8, leakage
 from components.evaluate.analysis import Outputs, analyse
 from components.evaluate.calibration import Calibration
 from components.evaluate.card import JSON_FILE, MARKDOWN_FILE, make_card, render_markdown
+from components.evaluate.counts import same_counts
 from components.evaluate.metrics import bin_values, softmax
 from components.evaluate.quality import by_quality, measure
 from components.evaluate.report import render
@@ -93,7 +93,7 @@ def evaluate_bundle(
     Raises:
         InventoryError: as ``evaluate``.
     """
-    _same_counts(bundle, dataset)
+    same_counts(bundle, dataset)
     validation, test = splits["validation"], splits["test"]
     names = [bundle.label(index) for index in range(len(bundle.counts))]
 
@@ -138,13 +138,3 @@ def evaluate_bundle(
     )
     errors = worst_errors(open_session(served), bundle, test, probabilities)
     return bundle, evaluation, curves, render(evaluation, curves, model, bundle, dataset, errors)
-
-
-def _same_counts(bundle: Bundle, dataset: DatasetManifest) -> None:
-    if (bundle.counts, bundle.open_top) != (dataset.counts, dataset.open_top):
-        known = ", ".join(bundle.label(index) for index in range(len(bundle.counts)))
-        raise InventoryError(
-            f"model {bundle.version} answers the counts {known}, the dataset holds "
-            f"{', '.join(map(str, dataset.counts))}{'+' if dataset.open_top else ''}; evaluate it on a dataset with "
-            "the same counts"
-        )

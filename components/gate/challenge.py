@@ -13,6 +13,7 @@ from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
 from components.evaluate.calibration import Calibration
+from components.evaluate.counts import same_counts
 from components.evaluate.metrics import Integers
 from components.evaluate.scoring import batches, median_seconds, open_session, score
 from components.gate.decision import (
@@ -36,6 +37,7 @@ def challenge(
     policy: GatePolicy | None = None,
     failed_rules: Sequence[str] = (),
     recorded_accuracy: float | None = None,
+    overwritten: bool = False,
 ) -> Decision:
     """Decides whether a candidate may replace the model in service.
 
@@ -47,18 +49,20 @@ def challenge(
         policy: what is asked; the defaults when None.
         failed_rules: debugger rules that the candidate's training failed.
         recorded_accuracy: of the model in service, used when its files are gone.
+        overwritten: the candidate's files have taken the place of those of the model in service.
 
     Returns:
         The decision, on the candidate's test bins that the model in service was neither trained nor validated on.
 
     Raises:
-        InventoryError: if the candidate cannot be run or there is no test bin.
+        InventoryError: if the candidate cannot be run, has other counts than the dataset, or there is no test bin.
     """
     test = open_split(store, dataset, "test")
     truth = np.asarray(dataset.counts, dtype=np.int64)[test.labels]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         new = bundles.fetch(store, candidate_key, folder / "candidate")
+        same_counts(new, dataset)
         file = folder / "candidate" / new.serve_file
         said = _items(new, file, test, "test bins, candidate")
         photo = next(batches(test, new.input, np.array([0])))
@@ -68,6 +72,8 @@ def challenge(
         if incumbent_key is None:
             return decide(Predictions(truth, test.groups, said), candidate, None, policy)
         try:
+            if overwritten:
+                raise InventoryError("a later training of the same run has overwritten its files")
             old = bundles.fetch(store, incumbent_key, folder / "incumbent")
             old_said = _items(old, folder / "incumbent" / old.serve_file, test, "test bins, model in service")
         except InventoryError as error:

@@ -120,6 +120,11 @@ class Decision:
         """The decision as JSON."""
         return asdict(self)
 
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Decision":
+        """The decision that ``as_dict`` wrote."""
+        return cls(**{**values, "criteria": [Criterion(**row) for row in values["criteria"]]})
+
 
 @dataclass(frozen=True)
 class Comparison:

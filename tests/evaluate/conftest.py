@@ -31,7 +31,7 @@ def photo(items: int, noise: float, generator: np.random.Generator) -> bytes:
     return file.getvalue()
 
 
-def network(path: Path, counts: list[int], sharpness: float = 1.0) -> None:
+def network(path: Path, counts: list[int], sharpness: float = 1.0, size: int = SIZE) -> None:
     """Writes a network whose logits are -sharpness * (brightness - expected brightness)^2, without the common term."""
     centres = np.array(counts) * LEVEL / 255
     scale = sharpness * 60
@@ -53,7 +53,7 @@ def network(path: Path, counts: list[int], sharpness: float = 1.0) -> None:
     graph = helper.make_graph(
         nodes,
         "brightness",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", size, size, 3])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(counts)])],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )

@@ -18,17 +18,19 @@ Make = Callable[..., Made]
 POLICY = GatePolicy(draws=500)
 
 
-def put(made: Made, folder: Path, key: str, counts: list[int], bias: float = 0.0, **changes: object) -> str:
+def put(
+    made: Made, folder: Path, key: str, counts: list[int], bias: float = 0.0, size: int = SIZE, **changes: object
+) -> str:
     """Uploads a model; ``bias`` makes it name too many items."""
     folder.mkdir()
-    network(folder / "model.onnx", counts)
+    network(folder / "model.onnx", counts, size=size)
     if bias:
         model = onnx.load(str(folder / "model.onnx"))
         offset = next(tensor for tensor in model.graph.initializer if tensor.name == "offset")
         values = numpy_helper.to_array(offset) + bias * np.arange(len(counts), dtype=np.float32)
         offset.CopyFrom(numpy_helper.from_array(values.astype(np.float32), "offset"))
         onnx.save(model, str(folder / "model.onnx"))
-    bundle = Bundle(version=key, backbone="brightness", counts=counts, input=InputTransform(size=SIZE))
+    bundle = Bundle(version=key, backbone="brightness", counts=counts, input=InputTransform(size=size))
     bundles.save(bundle.model_copy(update=changes), folder)
     bundles.upload(made.store, folder, key)
     return key

@@ -1,0 +1,37 @@
+"""From and to Kubeflow Pipelines artifacts."""
+
+from pathlib import Path
+
+from kfp.dsl import Markdown
+
+from components.common.dataset import DatasetManifest
+from components.common.files import read_json, write_atomic
+from components.common.steps import run_name
+from components.common.store import open_store
+from components.gate.decision import Decision
+from components.gate.page import markdown
+from components.gate.step import gate
+
+
+def run(dataset: Path, evaluated: Path, settings: Path, decision: Markdown, run_id: str) -> str:
+    """Asks the gate and fills the output artifact.
+
+    Returns:
+        ``yes`` or ``no``.
+
+    Raises:
+        InventoryError: as ``components.gate.step.gate``.
+    """
+    sections = read_json(settings)
+    outcome = gate(
+        open_store(),
+        DatasetManifest.load(dataset),
+        read_json(evaluated),
+        run_name(run_id),
+        sections.get("gate", {}),
+        sections.get("serving", {}),
+    )
+    text = markdown(Decision.of(outcome["decision"]), outcome["version"], outcome["policy"]["metric"])
+    write_atomic(Path(decision.path), text)
+    decision.metadata.update({"approved": outcome["approved"], "summary": outcome["decision"]["summary"]})
+    return str(outcome["approved"])

@@ -1,0 +1,120 @@
+"""The gate as a step: decides whether a model goes into service, says why, and registers it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from components.common import bundle as bundles
+from components.common.bundle import ONNX_FILE, Bundle
+from components.common.dataset import DatasetManifest
+from components.common.progress import note
+from components.common.steps import run_step
+from components.common.store import Store
+from components.deploy.in_service import InService, find_in_service
+from components.deploy.serving_settings import serving_settings
+from components.gate.challenge import challenge
+from components.gate.decision import Decision
+from components.gate.page import render
+from components.gate.policy import GatePolicy, gate_policy
+from components.registry.registry import facts_of, open_registry, read_index, register
+
+
+def gate(
+    store: Store,
+    dataset: DatasetManifest,
+    evaluated: dict[str, Any],
+    run_id: str,
+    policy: Mapping[str, Any] | None = None,
+    serving: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Decides whether an evaluated model goes into service; done anew on every run, since it looks at the world.
+
+    Args:
+        store: holds the bundles and the dataset; ``runs/<run_id>/gate.json`` and ``gate.html`` are written there.
+        dataset: the dataset on whose test bins it is decided.
+        evaluated: the evaluate step's outcome: ``bundle_key`` and the training's ``rules``.
+        run_id: the run.
+        policy: options of ``GatePolicy``.
+        serving: options of ``ServingSettings``; its name is the one under which models are registered.
+
+    Returns:
+        ``approved`` (``yes`` or ``no``), ``reasons`` (what failed, or what was met), ``decision`` (see ``Decision``),
+        ``version``, ``in_service`` (bundle key of what was in service, None when nothing was), ``policy``,
+        ``decision_key`` and ``page_key``.
+
+    Raises:
+        InventoryError: if an option is refused, the model cannot be run or has other counts than the dataset, there is
+            no test bin, or the registry or the cluster cannot be asked.
+    """
+    asked, settings = gate_policy(dict(policy or {})), serving_settings(dict(serving or {}))
+    key = evaluated["bundle_key"]
+    failed_rules = [rule["rule"] for rule in evaluated.get("rules", []) if rule.get("status") == "fired"]
+
+    def work() -> dict[str, Any]:
+        registry = open_registry(store)
+        known = read_index(registry, settings.name)
+        incumbent, candidate = find_in_service(store, known, settings), bundles.look(store, key)
+        if _is_same(incumbent, key, candidate):
+            decision = _already(candidate.version)
+        else:
+            decision = _decide(store, dataset, key, incumbent, asked, failed_rules)
+        note(f"gate: {decision.summary}")
+        keys = {"decision_key": f"runs/{run_id}/gate.json", "page_key": f"runs/{run_id}/gate.html"}
+        outcome = {
+            "approved": "yes" if decision.promote else "no",
+            "reasons": [criterion.reason for criterion in decision.criteria if criterion.ok == decision.promote],
+            "decision": decision.as_dict(),
+            "version": candidate.version,
+            "in_service": incumbent.bundle_key if incumbent else None,
+            "policy": asked.model_dump(),
+            **keys,
+        }
+        page = render(decision, candidate.version, run_id, asked.metric)
+        store.put_bytes(keys["decision_key"], json.dumps(outcome, indent=1).encode())
+        store.put_bytes(keys["page_key"], page.encode())
+        if candidate.version not in known.entries or not _is_same(incumbent, key, candidate):
+            register(registry, settings.name, facts_of(store, key, candidate, run_id, decision.as_dict()))
+        return outcome
+
+    inputs = {
+        "bundle_key": key,
+        "dataset_id": dataset.dataset_id,
+        "run_id": run_id,
+        "policy": asked.model_dump(),
+        "rules": failed_rules,
+        "name": settings.name,
+    }
+    return run_step(store, "gate", inputs, work, always=True)
+
+
+def _is_same(incumbent: InService | None, key: str, candidate: Bundle) -> bool:
+    """Whether the candidate is in service already, as when a run is tried again after its deployment."""
+    if incumbent is None or incumbent.bundle_key != key:
+        return False
+    return incumbent.entry is None or incumbent.entry.model_sha256 == candidate.files[ONNX_FILE].sha256
+
+
+def _already(version: str) -> Decision:
+    return Decision(promote=True, summary=f"Promoted: {version} is in service already", criteria=[], n=0)
+
+
+def _decide(
+    store: Store,
+    dataset: DatasetManifest,
+    key: str,
+    incumbent: InService | None,
+    policy: GatePolicy,
+    failed_rules: list[str],
+) -> Decision:
+    if incumbent is None:
+        return challenge(store, dataset, key, None, policy, failed_rules)
+    return challenge(
+        store,
+        dataset,
+        key,
+        incumbent.bundle_key,
+        policy,
+        failed_rules,
+        recorded_accuracy=incumbent.entry.metrics.get("accuracy") if incumbent.entry else None,
+        overwritten=incumbent.bundle_key == key,
+    )

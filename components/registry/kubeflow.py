@@ -1,0 +1,156 @@
+"""Kubeflow's Model Registry, through its own client, with the same fields as the index in the store.
+
+A model is a ``RegisteredModel`` of the serving name, a version a ``ModelVersion`` whose custom properties are the
+fields of ``Facts``, and the bundle its ``ModelArtifact``. The events of a version lie in its property ``events``, so
+that a promotion writes one version only. The property ``state`` is for people who look at the registry's pages.
+"""
+
+import asyncio
+import json
+import warnings
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import aiohttp
+from model_registry import ModelRegistry
+from model_registry.exceptions import StoreError
+from model_registry.types import ModelVersion
+from mr_openapi import ModelVersionState
+from mr_openapi.exceptions import OpenApiException
+
+from components.common.errors import InventoryError
+from components.deploy.inference_service import MODEL_FORMAT
+from components.registry.entry import Event, Facts, index
+
+T = TypeVar("T")
+
+AUTHOR = "bin-inventory"
+SECONDS = 60.0
+TEXTS = ("bundle_key", "uri", "model_sha256", "dataset_id", "dataset_key", "run_id")
+DOCUMENTS = ("metrics", "decision")
+"""Stored as JSON: custom properties are texts and numbers."""
+SHOWN = ("accuracy", "within_one", "mae")
+"""Metrics that are also properties of their own, for the registry's pages."""
+
+
+class KubeflowRegistry:
+    """The Model Registry at an address."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self._url = url
+        with self._plain_errors(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a registry without a login wants no token
+            self._client = ModelRegistry(url, author=AUTHOR, user_token=token, async_runner=_wait)
+
+    def events(self, name: str) -> list[Event]:
+        """Reads the events of all versions.
+
+        Raises:
+            InventoryError: if the registry cannot be read.
+        """
+        return [event for version in self._versions(name) for event in _events(version)]
+
+    def record(self, name: str, event: Event) -> None:
+        """Adds an event to its version.
+
+        Raises:
+            InventoryError: if the registry cannot be written, or the event is of a model that is not registered.
+        """
+        found = {version.name: version for version in self._versions(name)}
+        known = found.get(event.version)
+        with self._plain_errors():
+            if known is None:
+                if event.facts is None:
+                    raise InventoryError(f"model {event.version} is not in the Model Registry at {self._url}")
+                self._client.register_model(
+                    name,
+                    event.facts.uri,
+                    version=event.version,
+                    model_format_name=MODEL_FORMAT,
+                    model_format_version="1",
+                    metadata={**_properties(event.facts, [event]), "state": "candidate"},
+                )
+            else:
+                self._change(known, event)
+        self._say_states(name)
+
+    def _change(self, version: ModelVersion, event: Event) -> None:
+        before = _events(version)
+        first = before[0]
+        facts = event.facts or first.facts
+        if facts is None:
+            raise InventoryError(f"version {version.name} in the Model Registry at {self._url} was not made by this")
+        if event.facts is None:
+            events = [*before, event]
+        elif first.facts and event.facts.model_sha256 != first.facts.model_sha256:
+            events = [event]  # another network: what was in service under this version is gone
+        else:
+            events = [first.model_copy(update={"facts": facts}), *before[1:]]
+        if event.kind == "removed":
+            version.state = ModelVersionState.ARCHIVED
+        version.custom_properties = {**(version.custom_properties or {}), **_properties(facts, events)}
+        self._client.update(version)
+
+    def _say_states(self, name: str) -> None:
+        entries = index(self.events(name)).entries
+        for version in self._versions(name):
+            entry = entries.get(version.name)
+            state = entry.state if entry else "removed"
+            properties = dict(version.custom_properties or {})
+            if properties.get("state") != state:
+                version.custom_properties = {**properties, "state": state}
+                with self._plain_errors():
+                    self._client.update(version)
+
+    def _versions(self, name: str) -> list[ModelVersion]:
+        """The versions that this project has registered, oldest first."""
+        with self._plain_errors():
+            if self._client.get_registered_model(name) is None:
+                return []
+            return [
+                version
+                for version in self._client.get_model_versions(name).order_by_creation_time().ascending()
+                if "events" in (version.custom_properties or {})
+            ]
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OpenApiException, StoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            status = getattr(error, "status", None)
+            reason = f"HTTP {status}" if status else (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InventoryError(
+                f"the Model Registry at {self._url} cannot be used ({reason}); "
+                "check MODEL_REGISTRY_URL, MODEL_REGISTRY_TOKEN and the network"
+            ) from error
+
+
+def _properties(facts: Facts, events: list[Event]) -> dict[str, Any]:
+    return {
+        **{name: getattr(facts, name) for name in TEXTS},
+        **{name: json.dumps(getattr(facts, name)) for name in DOCUMENTS},
+        **{name: float(facts.metrics[name]) for name in SHOWN if name in facts.metrics},
+        "events": json.dumps([event.model_dump(exclude={"facts"}) for event in events]),
+    }
+
+
+def _events(version: ModelVersion) -> list[Event]:
+    properties = version.custom_properties or {}
+    events = [Event.model_validate(event) for event in json.loads(str(properties["events"]))]
+    fields: dict[str, Any] = {name: str(properties[name]) for name in TEXTS}
+    fields |= {name: json.loads(str(properties[name])) for name in DOCUMENTS}
+    facts = Facts(version=version.name, **fields)
+    return [events[0].model_copy(update={"facts": facts}), *events[1:]]
+
+
+def _wait(work: Coroutine[Any, Any, T]) -> T:
+    """Runs the client's coroutine on a thread, so that it also works inside a notebook's event loop."""
+
+    async def bounded() -> T:
+        return await asyncio.wait_for(work, SECONDS)
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, bounded()).result()

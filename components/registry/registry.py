@@ -1,0 +1,105 @@
+"""Where models are registered: Kubeflow's Model Registry when one is configured, else an index in the object store."""
+
+import os
+from collections.abc import Mapping
+from typing import Protocol
+
+from components.common import bundle as bundles
+from components.common.bundle import ONNX_FILE, Bundle
+from components.common.store import Store
+from components.deploy.serving_settings import serving_settings
+from components.registry.entry import Entry, Event, Facts, Index, index
+from components.registry.store_index import StoreIndex
+
+URL_VARIABLE, TOKEN_VARIABLE = "MODEL_REGISTRY_URL", "MODEL_REGISTRY_TOKEN"
+DEFAULT_NAME = serving_settings({}).name
+"""The serving name, under which models are registered."""
+
+
+class Registry(Protocol):
+    """The events of models, by the name under which they are served."""
+
+    def events(self, name: str) -> list[Event]:
+        """Everything that happened to the models of a name.
+
+        Raises:
+            InventoryError: if the registry cannot be read.
+        """
+
+    def record(self, name: str, event: Event) -> None:
+        """Adds an event; safe beside other writers.
+
+        Raises:
+            InventoryError: if the registry cannot be written.
+        """
+
+
+def open_registry(store: Store, environment: Mapping[str, str] = os.environ) -> Registry:
+    """The Model Registry at ``MODEL_REGISTRY_URL``, else the index in the store.
+
+    Args:
+        store: the workflow's bucket.
+        environment: may hold ``MODEL_REGISTRY_URL``, and ``MODEL_REGISTRY_TOKEN`` where it wants a bearer token (in a
+            pod its service account's token is taken otherwise).
+
+    Raises:
+        InventoryError: if the Model Registry cannot be reached.
+    """
+    url = environment.get(URL_VARIABLE)
+    if not url:
+        return StoreIndex(store)
+    from components.registry.kubeflow import KubeflowRegistry  # its client is only in the images that use it
+
+    return KubeflowRegistry(url, environment.get(TOKEN_VARIABLE))
+
+
+def read_index(registry: Registry, name: str) -> Index:
+    """The models of a name, as they are now."""
+    return index(registry.events(name))
+
+
+def in_service(store: Store, name: str = DEFAULT_NAME) -> Entry | None:
+    """The registered model that is in service; None when none is."""
+    return read_index(open_registry(store), name).in_service
+
+
+def facts_of(store: Store, bundle_key: str, bundle: Bundle, run_id: str, decision: Mapping | None = None) -> Facts:
+    """What to register about an evaluated model."""
+    return Facts(
+        version=bundle.version,
+        bundle_key=bundle_key,
+        uri=store.uri(bundle_key),
+        model_sha256=bundle.files[ONNX_FILE].sha256,
+        dataset_id=bundle.provenance.get("dataset_id", ""),
+        dataset_key=bundle.provenance.get("dataset_key", ""),
+        run_id=run_id,
+        metrics=bundle.metrics.get("test", {}),
+        decision=dict(decision or {}),
+    )
+
+
+def register(registry: Registry, name: str, facts: Facts) -> None:
+    """Registers a model, or what is new about it."""
+    registry.record(name, Event(kind="registered", version=facts.version, run_id=facts.run_id, facts=facts))
+
+
+def put_in_service(registry: Registry, store: Store, name: str, bundle_key: str, run_id: str = "") -> Entry | None:
+    """Records that a model is in service now, registering it first where that was not done.
+
+    Args:
+        registry: where to record it.
+        store: holds the bundle.
+        name: the serving name.
+        bundle_key: folder of the bundle.
+        run_id: the run that did it; empty for a person.
+
+    Returns:
+        What was in service before; None when nothing was, or the same model.
+    """
+    bundle = bundles.look(store, bundle_key)
+    found = read_index(registry, name)
+    before = found.in_service
+    if bundle.version not in found.entries:
+        register(registry, name, facts_of(store, bundle_key, bundle, run_id or bundle.version))
+    registry.record(name, Event(kind="in service", version=bundle.version, run_id=run_id))
+    return None if before and before.version == bundle.version else before
