@@ -113,6 +113,8 @@ def explain(error: ApiException) -> str:
     match error.status:
         case 401:
             return "the Kubernetes API does not accept the credentials (401); sign in again or renew the token"
+        case 403 if "admission webhook" in message:
+            return f"the cluster refuses this object (403: {message})"
         case 403:
             return f"the service account may not do this (403: {message}); apply manifests/ or ask for the right"
         case 404:
@@ -171,6 +173,14 @@ class Resource:
                     return None
                 raise
             return found
+
+    def select(self, labels: str) -> list[Object]:
+        """Reads all objects that a label selector names."""
+        with plain_errors(f"list {self.name}"):
+            found: Object = self._api.list_namespaced_custom_object(
+                *self._where, label_selector=labels, _request_timeout=TIMEOUT_SECONDS
+            )
+            return list(found["items"])
 
     def create(self, body: Object) -> Object | None:
         """Creates an object; None when one of that name is there already."""

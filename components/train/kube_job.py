@@ -145,7 +145,13 @@ def job_name(run_id: str) -> str:
 
 
 def run_training(
-    api: ApiClient, kind: JobKind, body: Object, settings: ClusterSettings, job: TrainJob, store: Store
+    api: ApiClient,
+    kind: JobKind,
+    body: Object,
+    settings: ClusterSettings,
+    job: TrainJob,
+    store: Store,
+    patience: Patience | None = None,
 ) -> None:
     """Runs a training that an operator's job describes, until its outcome is in the store.
 
@@ -158,4 +164,4 @@ def run_training(
         return found is not None and json.loads(found)["settings"] == job.settings.model_dump(mode="json")
 
     needed = settings.min_workers or settings.workers
-    KubeJob(api, kind, body, needed, settings.pending_seconds, done).run(store)
+    KubeJob(api, kind, body, needed, settings.pending_seconds, done, patience or Patience()).run(store)

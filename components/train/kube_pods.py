@@ -9,6 +9,10 @@ from components.common.kube import TIMEOUT_SECONDS, plain_errors
 from components.common.lease import ABANDONED_EXIT_CODE
 from components.common.progress import note
 
+KATIB_COLLECTOR = "metrics-logger-and-collector"
+"""The container that Katib adds to the first pod of a trial."""
+NO_POD = "no pod was made; is the job's operator running, and does the quota allow it?"
+
 
 @dataclass(frozen=True)
 class Pod:
@@ -29,7 +33,8 @@ class Pod:
 class Pods:
     """The pods of one job; remembers what it has already reported."""
 
-    def __init__(self, api: ApiClient, namespace: str, job: str, selector: str) -> None:
+    def __init__(self, api: ApiClient, namespace: str, job: str, selector: str, step: str = "training") -> None:
+        self._step = step
         self._core = kubernetes.client.CoreV1Api(api)
         self._namespace = namespace
         self._job = job
@@ -49,7 +54,7 @@ class Pods:
             before = self._seen.get(pod.name)
             if before and (before.uid != pod.uid or before.restarts < pod.restarts):
                 why = f" ({before.reason})" if before.reason else ""
-                note(f"training: {pod.name} was started again{why}")
+                note(f"{self._step}: {pod.name} was started again{why}")
             # An ended pod may be cleaned away before the job says how it ended.
             self._seen[pod.name] = pod
         return pods
@@ -65,16 +70,16 @@ class Pods:
                 count = event.count or 1
                 if self._events.get(event.metadata.uid, 0) < count:
                     self._events[event.metadata.uid] = count
-                    note(f"training: {name}: {event.reason}: {event.message}")
+                    note(f"{self._step}: {name}: {event.reason}: {event.message}")
                     if event.type != "Normal":
                         self._last_event = f"{event.reason}: {event.message}"
 
-    def why_pending(self) -> str:
-        """The best known reason for pods that do not start."""
+    def why_pending(self, otherwise: str = NO_POD) -> str:
+        """The best known reason for pods that do not start; ``otherwise`` when nothing is known."""
         waiting = [f"{pod.name}: {pod.reason}" for pod in self._seen.values() if not pod.started and pod.reason]
         if waiting:
             return "; ".join(waiting[:3])
-        return self._last_event or "no pod was made; is the job's operator running, and does the quota allow it?"
+        return self._last_event or otherwise
 
     def why_failed(self) -> str:
         """Which pods failed and how; empty when none is known to have."""
@@ -88,7 +93,8 @@ class Pods:
 
 
 def _summary(pod: V1Pod) -> Pod:
-    statuses = pod.status.container_statuses or []
+    # how the worker ended comes before how a side-car did
+    statuses = sorted(pod.status.container_statuses or [], key=lambda status: status.name == KATIB_COLLECTOR)
     ended = next((status.state.terminated for status in statuses if status.state and status.state.terminated), None)
     waiting = next((status.state.waiting for status in statuses if status.state and status.state.waiting), None)
     blocked = next(
