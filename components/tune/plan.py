@@ -1,15 +1,16 @@
 """What a search is to do: everything that Katib and Optuna need to know, and the protocol that both keep."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from components.common.errors import InventoryError
 from components.common.store import Store
 from components.train.job import TrainJob
 from components.train.settings import TrainSettings, make_settings
 from components.tune.result import SearchResult, Trial
 from components.tune.settings import TuningSettings
-from components.tune.space import Space, Value
+from components.tune.space import Space, Value, free_space, hyperband_parallel
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,33 @@ class Plan:
         job = self.job(name, parameters)
         typed = {tuned: getattr(job.settings, tuned) for tuned in self.space}
         return Trial(name=name, parameters=typed, output=job.output, **known)
+
+
+def make_plan(
+    run_id: str, dataset_key: str, training: TrainSettings, explicit: Collection[str], tuning: TuningSettings
+) -> Plan:
+    """Makes the plan of a search; options that the user gave are not tuned.
+
+    Args:
+        run_id: of the pipeline run.
+        dataset_key: see ``Plan``.
+        training: the run's settings.
+        explicit: names of the training options that the user gave.
+        tuning: of the search.
+
+    Raises:
+        InventoryError: if nothing is left to tune, a value of the space does not go with the given settings, or the
+            user's own options contradict the search's.
+    """
+    if "select_by" in explicit and training.select_by != tuning.objective:
+        raise InventoryError(
+            f"tuning.objective: is {tuning.objective}, but the run keeps the epoch with the best {training.select_by} "
+            "(training option select_by); make them the same, or leave select_by out"
+        )
+    space = free_space(tuning.parameters, training, explicit)
+    if tuning.algorithm == "hyperband":
+        hyperband_parallel(space)  # it needs the epochs
+    return Plan(run_id, dataset_key, training.model_copy(update={"select_by": tuning.objective}), space, tuning)
 
 
 class Search(Protocol):

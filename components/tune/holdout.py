@@ -1,0 +1,119 @@
+"""Parts the validation split: a search part that decides which trial is best, a held-out part that judges the result.
+
+The best of many trials looks better on the bins that chose it than it is. So half of the product groups of validation
+are kept from the search, and the comparison of tuned with default hyperparameters is made on them. Trials get a
+dataset of their own that has no test split at all.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.dataset import (
+    Bins,
+    DatasetManifest,
+    ShardInfo,
+    SplitInfo,
+    cache_folder,
+    fetch_shard,
+    write_shard,
+)
+from components.common.errors import InventoryError
+from components.common.files import content_hash, sha256_bytes, sha256_file
+from components.common.store import Store
+
+SEARCH, HELD_OUT = "search", "held-out"
+
+
+def part_validation(store: Store, dataset: DatasetManifest) -> tuple[DatasetManifest, DatasetManifest]:
+    """Parts a dataset for a search; the same dataset is always parted in the same way.
+
+    Args:
+        store: holds the dataset's shards, gets those of the two parts.
+        dataset: the whole dataset; its test split is not touched.
+
+    Returns:
+        What the trials train on (``train``, and the search part as ``validation``), and what they never see (the
+        held-out part as ``validation``).
+
+    Raises:
+        InventoryError: if validation is empty or all its bins share products.
+    """
+    folder = cache_folder() / "shards"
+    shards = [Bins([fetch_shard(store, shard, folder)]) for shard in dataset.split("validation").shards]
+    searched = search_groups(np.concatenate([bins.groups for bins in shards]), dataset.dataset_id)
+    parts = {}
+    for name in (SEARCH, HELD_OUT):
+        rows = [np.flatnonzero(np.isin(bins.groups, searched) == (name == SEARCH)) for bins in shards]
+        dataset_id = content_hash([dataset.dataset_id, name])
+        split = _write(store, f"tuning/{dataset_id}", dataset.counts, shards, rows)
+        splits = {"validation": split} | ({"train": dataset.split("train")} if name == SEARCH else {})
+        parts[name] = dataset.model_copy(
+            update={
+                "dataset_id": dataset_id,
+                "splits": splits,
+                "notes": [*dataset.notes, f"the {name} part of the validation split of {dataset.dataset_id[:12]}"],
+            }
+        )
+    return parts[SEARCH], parts[HELD_OUT]
+
+
+def search_groups(groups: NDArray[np.int64], dataset_id: str) -> NDArray[np.int64]:
+    """The product groups of the search part: drawn from the dataset's id, so that about half of the bins are in it.
+
+    Args:
+        groups: of the validation bins, int64 [N].
+        dataset_id: hexadecimal; decides the draw.
+
+    Raises:
+        InventoryError: if there is only one group.
+    """
+    names, sizes = np.unique(groups, return_counts=True)
+    if len(names) < 2:
+        raise InventoryError(
+            "tuning needs validation bins of at least two product groups, to compare the result on bins that the "
+            "search has not seen; select more bins or change the split ratios"
+        )
+    chosen, searched, held_out = [], 0, 0
+    for at in np.random.default_rng(int(dataset_id, 16)).permutation(len(names)):
+        if searched <= held_out:
+            chosen.append(names[at])
+            searched += sizes[at]
+        else:
+            held_out += sizes[at]
+    return np.array(chosen)
+
+
+def _write(
+    store: Store, prefix: str, counts: list[int], shards: list[Bins], rows: list[NDArray[np.int64]]
+) -> SplitInfo:
+    """Writes the chosen rows of every shard as a shard."""
+    written: list[ShardInfo] = []
+    ids: list[str] = []
+    labels: list[int] = []
+    with tempfile.TemporaryDirectory(prefix="tune-") as folder:
+        path = Path(folder) / "shard.arrow"
+        for bins, chosen in zip(shards, rows, strict=True):
+            if not len(chosen):
+                continue
+            content = bins.table.take(chosen).to_pylist()
+            write_shard(content, path)
+            shard = ShardInfo(
+                key=f"{prefix}/validation-{len(written):05}.arrow",
+                sha256=sha256_file(path),
+                bytes=path.stat().st_size,
+                rows=len(content),
+            )
+            store.put_file(shard.key, path)
+            written.append(shard)
+            ids += [row["id"] for row in content]
+            labels += [row["label"] for row in content]
+    found = np.bincount(labels, minlength=len(counts))
+    return SplitInfo(
+        bins=len(ids),
+        per_count={str(count): int(number) for count, number in zip(counts, found, strict=True)},
+        ids_sha256=sha256_bytes("\n".join(sorted(ids)).encode()),
+        shards=written,
+    )

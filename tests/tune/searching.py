@@ -1,0 +1,29 @@
+"""Short searches: a tiny network on drawn bins."""
+
+from typing import Any
+
+from components.common.dataset import DatasetManifest
+from components.common.store import Store
+from components.train.settings import TrainSettings
+from components.tune.holdout import part_validation
+from components.tune.plan import Plan, make_plan
+from components.tune.settings import tuning_settings
+from tests.train.fitting import fast
+
+HEAD: dict[str, Any] = {"trainable": "head", "learning_rate": 0.01, "epochs": 3}
+SPACE: dict[str, Any] = {
+    "learning_rate": {"min": 1e-4, "max": 1e-1, "log": True},
+    "batch_size": {"values": [16, 32]},
+    "epochs": {"min": 2, "max": 4},
+}
+
+
+def plan_search(store: Store, dataset: DatasetManifest, run_id: str = "r1", **asked: Any) -> Plan:
+    """Puts the trials' dataset into the store and plans a search over ``SPACE``."""
+    searched, _ = part_validation(store, dataset)
+    key = f"runs/{run_id}/tune/dataset.json"
+    store.put_bytes(key, searched.model_dump_json().encode())
+    settings: TrainSettings = asked.pop("training", fast(**HEAD))
+    explicit = asked.pop("explicit", ())
+    tuning = tuning_settings({"space": SPACE, "max_trials": 4, "objective": "loss", **asked})
+    return make_plan(run_id, key, settings, explicit, tuning)
