@@ -21,6 +21,7 @@ def inventory(
     source: str = "rendered",
     counts: str = "1-5",
     open_top: bool = False,
+    extra_counts: str = "auto",
     limit_per_count: int = 0,
     file_list: str = "",
     source_endpoint: str = "",
@@ -42,6 +43,7 @@ def inventory(
         source: Bin photos: rendered[:N[:SEED]], s3://bucket/prefix, a directory, a .tar, or a .csv of own photos.
         counts: Item counts to learn, such as 1-5 or 0-8.
         open_top: Let the largest count mean "that many or more".
+        extra_counts: Further counts that only training sees, such as 0,6-8+; auto takes the neighbours of real photos.
         limit_per_count: At most this many bins of each count; 0 takes all.
         file_list: A published file_list.json that names the bins of each count; empty takes the source's own.
         source_endpoint: S3 endpoint of the source, such as https://host:port; empty uses the object store's, then AWS.
@@ -74,6 +76,7 @@ def inventory(
         source=source,
         counts=counts,
         open_top=open_top,
+        extra_counts=extra_counts,
         limit_per_count=limit_per_count,
         file_list=file_list,
         source_endpoint=source_endpoint,

@@ -34,7 +34,7 @@ SHARD_SCHEMA = pa.schema(
         ("id", pa.string()),  # never an integer: "1" and "00001" are different bins
         ("image", pa.large_binary()),  # JPEG, short side at most the split's short_side
         ("expected_quantity", pa.int32()),
-        ("label", pa.int16()),  # index into DatasetManifest.counts
+        ("label", pa.int16()),  # index into DatasetManifest.counts, or extra_counts in the shards of ``extra``
         ("group", pa.int32()),  # bins that share a product, directly or through others, share a group
         ("products", pa.list_(PRODUCT)),
         ("original_width", pa.int32()),
@@ -80,6 +80,12 @@ class DatasetManifest(BaseModel):
     ratios: list[float]
     seed: int
     splits: dict[str, SplitInfo]
+    extra_counts: list[int] = []
+    """Further counts, which only training sees, ascending."""
+    extra_open_top: bool = False
+    """True when the last of them means "that many or more"."""
+    extra: SplitInfo | None = None
+    """Bins with these counts that share no product with a validation or test bin."""
     exclusions: dict[str, int]
     """Bins left out, by reason; the list itself is the object ``exclusions_key``."""
     exclusions_key: str

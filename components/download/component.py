@@ -14,6 +14,7 @@ def download(
     limit_per_count: int = 0,
     file_list: str = "",
     source_endpoint: str = "",
+    extra_counts: str = "auto",
 ) -> None:
     """Fetches labelled bin photos from a source, checks them and packs them into blocks in the object store.
 
@@ -25,6 +26,7 @@ def download(
         limit_per_count: at most so many bins of each count; 0 for all.
         file_list: path or s3:// address of a published file_list.json; empty for all bins of the source.
         source_endpoint: of an s3:// source; empty takes the object store's if it has the bucket, else AWS.
+        extra_counts: further counts that only training sees, such as 0,6-8+; auto takes the neighbours of counts.
     """
     from components.common.steps import main_step
     from components.common.store import open_store
@@ -32,7 +34,7 @@ def download(
 
     manifest = main_step(
         lambda: download_to(
-            bins.path, open_store(), source, counts, open_top, limit_per_count, file_list, source_endpoint
+            bins.path, open_store(), source, counts, open_top, limit_per_count, file_list, source_endpoint, extra_counts
         )
     )
     bins.metadata["selected"] = manifest.selected

@@ -37,6 +37,10 @@ class BinsManifest(BaseModel):
     selected: int
     """Bins in the blocks."""
     per_count: dict[str, int]
+    extra_counts: list[int] = []
+    """Further counts in the blocks, ascending, which only training sees."""
+    extra_open_top: bool = False
+    """True when the last of them means "that many or more"."""
     blocks: list[BlockInfo]
     skipped: dict[str, int]
     """Bins left out, by reason."""

@@ -1,10 +1,10 @@
-"""Which bins are wanted: a range of counts, a limit for each, a published list."""
+"""Which bins are wanted: a range of counts, neighbouring counts for training, a limit for each, a published list."""
 
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TypeVar
 
@@ -12,6 +12,8 @@ from components.common.errors import InventoryError
 from components.download.source import Entry
 
 MOST_COUNTS = 1000
+NEIGHBOURS = 3
+"""How many counts on either side ``extra_counts = auto`` takes."""
 T = TypeVar("T")
 
 
@@ -31,6 +33,36 @@ def parse_counts(text: str) -> list[int]:
             raise InventoryError(f"counts is '{text}'; write a range upwards, of at most {MOST_COUNTS:,} counts")
         counts.update(range(first, last + 1))
     return sorted(counts)
+
+
+def parse_extra_counts(text: str, counts: list[int], open_top: bool) -> tuple[list[int], bool]:
+    """Reads which further counts only training sees: ``0,6-8+``, ``auto`` or nothing.
+
+    Args:
+        text: counts as in ``parse_counts``; a ``+`` at the end means that many or more. ``auto`` takes up to
+            ``NEIGHBOURS`` counts below and above, the largest of them with everything beyond.
+        counts: what the model will answer.
+        open_top: whether the last of these means that many or more.
+
+    Returns:
+        The further counts, ascending, and whether the last one means that many or more.
+
+    Raises:
+        InventoryError: if the text is something else, or a count is among those that the model will answer.
+    """
+    if not text:
+        return [], False
+    if text == "auto":
+        above = [] if open_top else [counts[-1] + step for step in range(1, NEIGHBOURS + 1)]
+        return [*range(max(0, counts[0] - NEIGHBOURS), counts[0]), *above], not open_top
+    extra, top = parse_counts(text.removesuffix("+")), text.endswith("+")
+    answered = [count for count in extra if count in counts or (open_top and count > counts[-1])]
+    if answered or (top and extra[-1] < counts[-1]):
+        raise InventoryError(
+            f"extra_counts is '{text}', but the model is to answer {answered[0] if answered else counts[-1]} itself; "
+            "name other counts than `counts` does"
+        )
+    return extra, top
 
 
 def spread(id_: str) -> bytes:
@@ -54,13 +86,19 @@ class Selection:
     open_top: bool = False
     limit_per_count: int = 0
     """0 for no limit."""
+    extra: list[int] = field(default_factory=list)
+    """Further counts that only training sees."""
+    extra_top: bool = False
+    """Whether the last of them means that many or more."""
     taken: Counter[int] = field(default_factory=Counter)
 
     def count_of(self, quantity: int) -> int | None:
         """The count that a quantity falls under; None when it is outside."""
         if self.open_top and quantity > self.counts[-1]:
             return self.counts[-1]
-        return quantity if quantity in self.counts else None
+        if self.extra_top and quantity > self.extra[-1]:
+            return self.extra[-1]
+        return quantity if quantity in self.counts or quantity in self.extra else None
 
     def take(self, count: int) -> bool:
         """Takes a bin of this count unless its limit is reached."""
@@ -72,14 +110,21 @@ class Selection:
     @property
     def is_full(self) -> bool:
         """True when no further bin can be taken."""
-        return bool(self.limit_per_count) and all(self.taken[count] >= self.limit_per_count for count in self.counts)
+        return bool(self.limit_per_count) and all(
+            self.taken[count] >= self.limit_per_count for count in (*self.counts, *self.extra)
+        )
 
     @property
     def range(self) -> str:
         """The counts as a person writes them."""
-        low, high = self.counts[0], self.counts[-1]
-        text = f"{low}-{high}" if high - low + 1 == len(self.counts) > 1 else ",".join(map(str, self.counts))
-        return text + ("+" if self.open_top else "")
+        text = _range(self.counts, self.open_top)
+        return f"{text} and, for training only, {_range(self.extra, self.extra_top)}" if self.extra else text
+
+
+def _range(counts: list[int], top: bool) -> str:
+    low, high = counts[0], counts[-1]
+    text = f"{low}-{high}" if high - low + 1 == len(counts) > 1 else ",".join(map(str, counts))
+    return text + ("+" if top else "")
 
 
 def parse_file_list(data: bytes, where: str) -> dict[str, int]:
@@ -109,7 +154,7 @@ def parse_file_list(data: bytes, where: str) -> dict[str, int]:
 
 def preselect(listed: dict[str, int], selection: Selection) -> dict[str, int]:
     """The part of a file list that the selection can want; under a limit, the bins that come first in the order."""
-    trial = Selection(selection.counts, selection.open_top, selection.limit_per_count)
+    trial = replace(selection, taken=Counter())
     chosen = {}
     for id_ in sorted(listed, key=spread):
         count = trial.count_of(listed[id_])

@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,15 @@ from components.download.kept import FORMAT, Receipt, find, group_key, keep
 from components.download.lanes import Lane, lanes, ordered
 from components.download.manifest import BinsManifest, BlockInfo
 from components.download.s3_source import read_object
-from components.download.selection import Selection, groups, in_order, parse_counts, parse_file_list, preselect
+from components.download.selection import (
+    Selection,
+    groups,
+    in_order,
+    parse_counts,
+    parse_extra_counts,
+    parse_file_list,
+    preselect,
+)
 from components.download.source import Entry, Source, UnreadableError
 from components.download.sources import open_source
 
@@ -44,6 +52,7 @@ def download_bins(
     limit_per_count: int = 0,
     file_list: str = "",
     source_endpoint: str = "",
+    extra_counts: str = "",
     environment: Mapping[str, str] = os.environ,
 ) -> BinsManifest:
     """Fetches the selected bins of a source into blocks in the store.
@@ -60,12 +69,17 @@ def download_bins(
             ids; 0 for all.
         file_list: path or ``s3://`` address of a published list of the bins of each count; empty for all bins.
         source_endpoint: of an ``s3://`` source.
+        extra_counts: further counts that only training sees, such as ``0,6-8+``; ``auto`` takes the neighbours of
+            ``counts`` unless the bins are rendered or listed.
         environment: names the object store and the source's credentials; see ``open_source``.
 
     Raises:
         InventoryError: if a setting is wrong, the source or the store cannot be used, or no bin is selected.
     """
-    selection = Selection(parse_counts(counts), open_top, limit_per_count)
+    answered = parse_counts(counts)
+    if extra_counts == "auto" and (file_list or source.partition(":")[0] == "rendered"):
+        extra_counts = ""  # a list says which bins to take, and drawn ones cost nothing to draw
+    selection = Selection(answered, open_top, limit_per_count, *parse_extra_counts(extra_counts, answered, open_top))
     if limit_per_count < 0:
         raise InventoryError(f"limit_per_count is {limit_per_count}; give 0 for all bins, or a positive number")
     bins = open_source(source, source_endpoint, environment)
@@ -80,11 +94,12 @@ def download_bins(
         "counts": selection.counts,
         "open_top": open_top,
         "limit_per_count": limit_per_count,
+        "extra": [selection.extra, selection.extra_top],
         "file_list": sha256_bytes(list_bytes),
     }
 
     def work() -> dict[str, Any]:
-        fresh = Selection(selection.counts, open_top, limit_per_count)
+        fresh = replace(selection, taken=Counter())
         download = _Download(store, bins, fresh, listed, f"downloads/skipped/{content_hash(inputs)}.jsonl")
         return download.run(entries).model_dump()
 
@@ -262,7 +277,9 @@ class _Download:
             counts=self.selection.counts,
             open_top=self.selection.open_top,
             selected=sum(receipt.rows for receipt in receipts),
-            per_count={str(count): per_count[count] for count in self.selection.counts},
+            per_count={str(count): per_count[count] for count in (*self.selection.counts, *self.selection.extra)},
+            extra_counts=self.selection.extra,
+            extra_open_top=self.selection.extra_top,
             blocks=[
                 BlockInfo(key=receipt.key, sha256=receipt.sha256, bytes=receipt.bytes, rows=receipt.rows)
                 for receipt in receipts

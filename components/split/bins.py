@@ -33,6 +33,8 @@ class Bin:
     id: str
     expected_quantity: int
     label: int
+    """Index into the counts to answer or, of an extra bin, into the further counts."""
+    is_extra: bool
     asins: tuple[str, ...]
     original_width: int
     original_height: int
@@ -121,6 +123,9 @@ def _prepare(
     """Returns the bin and what belongs into the spool, or why the bin is left out."""
     id_, quantity = row["id"], row["expected_quantity"]
     label = _label(quantity, manifest.counts, manifest.open_top)
+    is_extra = label is None
+    if is_extra:
+        label = _label(quantity, manifest.extra_counts, manifest.extra_open_top)
     if label is None:
         return Exclusion(id_, "count not selected", f"EXPECTED_QUANTITY is {quantity}")
     try:
@@ -137,6 +142,7 @@ def _prepare(
         id=id_,
         expected_quantity=quantity,
         label=label,
+        is_extra=is_extra,
         asins=tuple(product["asin"] for product in products),
         original_width=photo.original_width,
         original_height=photo.original_height,
@@ -151,6 +157,6 @@ def _prepare(
 def _label(quantity: int | None, counts: list[int], open_top: bool) -> int | None:
     if quantity is None:
         return None
-    if open_top:
+    if open_top and counts:
         quantity = min(quantity, counts[-1])
     return counts.index(quantity) if quantity in counts else None

@@ -18,6 +18,7 @@ from components.common.store import Store
 from components.download.manifest import BinsManifest
 from components.split.assign import TEST, TRAIN, VALIDATION, Method, assign, check_method, refuse_empty, units_of
 from components.split.bins import Bin, Exclusion, collect
+from components.split.extra import EXTRA, usable_extra
 from components.split.groups import bins_sharing_products, largest_share, product_groups
 from components.split.notes import PERCOLATES, notes_on, percolation
 from components.split.ratios import parse_ratios
@@ -70,23 +71,32 @@ def _split(
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="inventory-split-") as name, (Path(name) / "spool").open("w+b") as spool:
         folder = Path(name)
-        bins, exclusions = collect(store, source, short_side, spool, folder)
+        usable, exclusions = collect(store, source, short_side, spool, folder)
+        bins = [bin_ for bin_ in usable if not bin_.is_extra]
         if not bins:
-            raise InventoryError(
-                f"none of the {source.selected:,} bins from {source.source} is usable, e.g. {exclusions[0].id}: "
-                f"{exclusions[0].detail}"
-            )
+            why = f", e.g. {exclusions[0].id}: {exclusions[0].detail}" if exclusions else ""
+            raise InventoryError(f"none of the {source.selected:,} bins from {source.source} is usable{why}")
         asins = [bin_.asins for bin_ in bins]
         labels = np.array([bin_.label for bin_ in bins], dtype=np.int16)
         groups = product_groups(asins)
         parts = _parts(bins, groups, labels, ratios, method, seed)
-        dataset_id = _dataset_id(bins, parts, source)
+        extra, left_out = usable_extra([bin_ for bin_ in usable if bin_.is_extra], bins, parts, method)
+        exclusions += left_out
+        parts_of_all = [*parts.tolist(), *[EXTRA] * len(extra)]
+        dataset_id = _dataset_id([*bins, *extra], parts_of_all, source)
         prefix = f"datasets/{dataset_id}"
         splits = {}
-        count_bin = Counter("shards", len(bins))
+        count_bin = Counter("shards", len(parts_of_all))
         for part, split in enumerate(SPLITS):
             members = [(bins[row], int(groups[row])) for row in shuffled(np.flatnonzero(parts == part), dataset_id)]
             splits[split] = write_split(store, f"{prefix}/{split}", members, source.counts, spool, folder, count_bin)
+        first = int(groups.max()) + 1  # nothing else is in an extra bin's group
+        alone = [(extra[row], first + int(row)) for row in shuffled(np.arange(len(extra)), dataset_id)]
+        extra_info = (
+            write_split(store, f"{prefix}/extra", alone, source.extra_counts, spool, folder, count_bin)
+            if extra
+            else None
+        )
     manifest = DatasetManifest(
         dataset_id=dataset_id,
         source=source.source,
@@ -97,6 +107,9 @@ def _split(
         ratios=ratios,
         seed=seed,
         splits=splits,
+        extra_counts=source.extra_counts,
+        extra_open_top=source.extra_open_top,
+        extra=extra_info,
         exclusions=_exclusion_counts(source, exclusions),
         exclusions_key=f"{prefix}/exclusions.jsonl",
         shared_products={SPLITS[part]: bins_sharing_products(asins, parts, part, TRAIN) for part in (VALIDATION, TEST)},
@@ -127,9 +140,10 @@ def _parts(
     return parts
 
 
-def _dataset_id(bins: list[Bin], parts: NDArray[np.int8], source: BinsManifest) -> str:
+def _dataset_id(bins: list[Bin], parts: list[int], source: BinsManifest) -> str:
     """Hash over what training and evaluation can see: every bin's content, label and split, and what labels mean."""
-    content = hashlib.sha256(json.dumps([source.counts, source.open_top]).encode())
+    meaning = [source.counts, source.open_top, source.extra_counts, source.extra_open_top]
+    content = hashlib.sha256(json.dumps(meaning[: 4 if source.extra_counts else 2]).encode())
     for bin_, part in zip(bins, parts, strict=True):
         content.update(bytes([part]) + bin_.digest)
     return content.hexdigest()
@@ -151,4 +165,5 @@ def _exclusion_lines(store: Store, source: BinsManifest, exclusions: list[Exclus
 def _summary(manifest: DatasetManifest) -> str:
     sizes = ", ".join(f"{manifest.splits[name].bins:,} {name}" for name in SPLITS)
     excluded = sum(manifest.exclusions.values())
-    return f"dataset {manifest.dataset_id[:12]}: {sizes}; {excluded:,} bins left out"
+    extra = f" and {manifest.extra.bins:,} extra for training" if manifest.extra else ""
+    return f"dataset {manifest.dataset_id[:12]}: {sizes}{extra}; {excluded:,} bins left out"

@@ -44,10 +44,19 @@ class ImageFeed:
         validation: the validation split.
         settings: augmentation, image size, batch size.
         workers: whose part of each batch and of the validation split to read.
+        logits_of: class logits of the network's outputs; None takes those of the loss.
     """
 
-    def __init__(self, train: ShardedBins, validation: ShardedBins, settings: TrainSettings, workers: Workers) -> None:
+    def __init__(
+        self,
+        train: ShardedBins,
+        validation: ShardedBins,
+        settings: TrainSettings,
+        workers: Workers,
+        logits_of: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self.train, self.validation, self.settings, self.workers = train, validation, settings, workers
+        self.logits_of = logits_of or OBJECTIVES[settings.loss].class_logits
         self.threads = decode_threads(settings, workers)
 
     def __len__(self) -> int:
@@ -108,8 +117,7 @@ class ImageFeed:
 
     def class_logits(self, network: BinCounter, inputs: Tensor) -> Tensor:
         """Class logits [N, K] of a validation batch's inputs, as served."""
-        objective = OBJECTIVES[self.settings.loss]
-        logits: Tensor = ServedCounter(network, objective.class_logits, self.settings.flip_tta)(inputs)
+        logits: Tensor = ServedCounter(network, self.logits_of, self.settings.flip_tta)(inputs)
         return logits
 
 

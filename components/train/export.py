@@ -19,7 +19,7 @@ from components.common import bundle as bundles
 from components.common.bundle import Bundle, InputTransform
 from components.common.dataset import DatasetManifest
 from components.common.image import preprocess
-from components.train.losses import OBJECTIVES
+from components.train.classes import Classes
 from components.train.model import BinCounter, ServedCounter
 from components.train.settings import TrainSettings
 from components.train.shards import ShardedBins
@@ -45,6 +45,7 @@ class _Photos(nn.Module):
 def export_bundle(
     network: BinCounter,
     settings: TrainSettings,
+    classes: Classes,
     dataset: DatasetManifest,
     validation: ShardedBins,
     folder: Path,
@@ -57,6 +58,7 @@ def export_bundle(
     Args:
         network: with the weights to serve, on the CPU.
         settings: what it was trained with.
+        classes: what it tells apart, and what of that it answers.
         dataset: what it was trained on.
         validation: real bins on which ONNX and torch are compared.
         folder: an empty folder.
@@ -71,7 +73,7 @@ def export_bundle(
     rows = np.arange(min(CHECKED_IMAGES, len(validation)))
     validation.need(rows)
     photos = np.stack([preprocess(validation.image(int(row)), transform) for row in rows])
-    served = ServedCounter(network, OBJECTIVES[settings.loss].class_logits, settings.flip_tta)
+    served = ServedCounter(network, classes.logits(settings.loss), settings.flip_tta)
     write_onnx(served, photos, folder / bundles.ONNX_FILE)
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
     safetensors.torch.save_file(tensors, folder / bundles.WEIGHTS_FILE)
@@ -87,6 +89,7 @@ def export_bundle(
                 "dataset_id": dataset.dataset_id,
                 "source": dataset.source,
                 "train_ids_sha256": dataset.split("train").ids_sha256,
+                "extra_ids_sha256": dataset.extra.ids_sha256 if dataset.extra and classes.extra else None,
                 "config": settings.model_dump(),
                 "weights_sha256": weights_sha256,
                 "versions": versions(),

@@ -7,7 +7,7 @@ missing or damaged.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -164,6 +164,7 @@ class FeatureFeed:
         validation: the validation split.
         settings: mirror probability, batch size, what is served.
         workers: whose part of each batch and of the validation split to read.
+        logits_of: class logits of the head's outputs; None takes those of the loss.
     """
 
     def __init__(
@@ -173,8 +174,10 @@ class FeatureFeed:
         validation: ShardedBins,
         settings: TrainSettings,
         workers: Workers,
+        logits_of: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.settings, self.workers = settings, workers
+        self.logits_of = logits_of or OBJECTIVES[settings.loss].class_logits
         self.train_labels, self.validation_labels = (
             bins.labels(_needed(bins, np.arange(len(bins)))) for bins in (train, validation)
         )
@@ -217,10 +220,9 @@ class FeatureFeed:
 
     def class_logits(self, network: BinCounter, inputs: Tensor) -> Tensor:
         """Class logits [N, K] of features [N, views, F], averaged over the views as the served network does."""
-        logits_of = OBJECTIVES[self.settings.loss].class_logits
-        logits = logits_of(network.head(inputs[:, IMAGE]).float())
+        logits = self.logits_of(network.head(inputs[:, IMAGE]).float())
         if self.settings.flip_tta:
-            logits = average_views(logits, logits_of(network.head(inputs[:, MIRRORED]).float()))
+            logits = average_views(logits, self.logits_of(network.head(inputs[:, MIRRORED]).float()))
         return logits
 
 

@@ -1,7 +1,7 @@
 """A split's bins, fetched shard by shard as they are needed: a host reads only the shards of its own part."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,17 +15,28 @@ from components.train.sampler import Rows
 
 
 class ShardedBins:
-    """The bins of one split by row number, over all its shards in order.
+    """The bins of one or more splits by row number, over all their shards in order.
 
     Args:
         store: where the shards lie.
-        split: of the dataset's manifest.
+        splits: of the dataset's manifest.
         limit_bytes: room on the local disk; None does not limit it.
+        classes: for each split, the class of every label in its shards; None where the labels are the classes.
     """
 
-    def __init__(self, store: Store, split: SplitInfo, limit_bytes: int | None = None) -> None:
-        self.store, self.shards, self.limit_bytes = store, split.shards, limit_bytes
-        self.starts = np.concatenate([[0], np.cumsum([shard.rows for shard in split.shards])]).astype(np.int64)
+    def __init__(
+        self,
+        store: Store,
+        *splits: SplitInfo,
+        limit_bytes: int | None = None,
+        classes: Sequence[Rows] | None = None,
+    ) -> None:
+        self.store, self.limit_bytes = store, limit_bytes
+        self.shards = [shard for split in splits for shard in split.shards]
+        self.classes = [
+            None if classes is None else classes[number] for number, split in enumerate(splits) for _ in split.shards
+        ]
+        self.starts = np.concatenate([[0], np.cumsum([shard.rows for shard in self.shards])]).astype(np.int64)
         self._open: dict[int, Bins] = {}
 
     def __len__(self) -> int:
@@ -69,7 +80,8 @@ class ShardedBins:
         found = np.empty(len(rows), dtype=np.int64)
         for index in np.unique(indices).tolist():
             chosen = indices == index
-            found[chosen] = self._open[index].labels[rows[chosen] - self.starts[index]]
+            labels, classes = self._open[index].labels[rows[chosen] - self.starts[index]], self.classes[index]
+            found[chosen] = labels if classes is None else classes[labels]
         return found
 
 

@@ -6,6 +6,7 @@ from components.download.selection import (
     groups,
     in_order,
     parse_counts,
+    parse_extra_counts,
     parse_file_list,
     preselect,
     spread,
@@ -33,6 +34,44 @@ def test_other_counts_are_refused_in_one_line(text):
 )
 def test_an_open_top_takes_larger_quantities_as_the_last_count(quantity, open_top, count):
     assert Selection([1, 2, 3, 4, 5], open_top).count_of(quantity) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "counts", "open_top", "extra"),
+    [
+        ("", "1-5", False, ([], False)),
+        ("auto", "1-5", False, ([0, 6, 7, 8], True)),
+        ("auto", "0-2", False, ([3, 4, 5], True)),
+        ("auto", "4-5", True, ([1, 2, 3], False)),
+        ("0,6-7", "1-5", False, ([0, 6, 7], False)),
+        ("6+", "1-5", False, ([6], True)),
+        ("2", "1,3", False, ([2], False)),
+    ],
+)
+def test_extra_counts_are_a_list_with_an_open_top_or_the_neighbours(text, counts, open_top, extra):
+    assert parse_extra_counts(text, parse_counts(counts), open_top) == extra
+
+
+@pytest.mark.parametrize(
+    ("text", "open_top", "message"),
+    [
+        ("5-6", False, "the model is to answer 5 itself"),
+        ("0+", False, "the model is to answer 5 itself"),
+        ("6", True, "the model is to answer 6 itself"),
+        ("many", False, "write a range"),
+    ],
+)
+def test_extra_counts_that_the_model_answers_itself_are_refused(text, open_top, message):
+    with pytest.raises(InventoryError, match=message):
+        parse_extra_counts(text, [1, 2, 3, 4, 5], open_top)
+
+
+def test_extra_quantities_are_taken_beside_the_counts_each_under_its_limit():
+    selection = Selection([1, 2], limit_per_count=1, extra=[0, 3], extra_top=True)
+    assert [selection.count_of(quantity) for quantity in (0, 1, 2, 3, 40)] == [0, 1, 2, 3, 3]
+    assert [selection.take(count) for count in (1, 1, 2, 0, 3, 3)] == [True, False, True, True, True, False]
+    assert selection.is_full
+    assert selection.range == "1-2 and, for training only, 0,3+"
 
 
 def entries(number: int) -> list[Entry]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.common.dataset import SPLITS, Bins, DatasetManifest, open_split
+from components.common.dataset import SPLITS, Bins, DatasetManifest, cache_folder, fetch_shard, open_split
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.split import shards
@@ -121,6 +121,35 @@ def test_an_open_top_takes_what_is_more(store):
     }
     assert labels == {(1, 0), (2, 1), (3, 2), (4, 3), (5, 4), (6, 5), (7, 5), (8, 5)}
     assert sum(part.per_count["6"] for part in dataset.splits.values()) == 30
+
+
+@pytest.mark.parametrize(("method", "kept_apart"), [("products", True), ("blocks", True), ("random", False)])
+def test_extra_bins_leave_the_split_as_it_was_and_share_no_product_with_held_out_bins(store, method, kept_apart):
+    raw = warehouse(200, 150)
+    further = [RawBin(f"x{number}", number % 2 * 9, [f"B{number:04}"]) for number in range(150)]
+    plain = split_bins(store, pack(store, raw), "70/10/20", method)
+    dataset = split_bins(
+        store, pack(store, raw + further, extra_counts=[0, 6], extra_open_top=True), "70/10/20", method
+    )
+
+    parts, before = opened(store, dataset), opened(store, plain)
+    assert {name: set(bins.ids) for name, bins in parts.items()} == {
+        name: set(bins.ids) for name, bins in before.items()
+    }
+    assert dataset.dataset_id != plain.dataset_id
+    extra = Bins([fetch_shard(store, shard, cache_folder() / "shards") for shard in dataset.extra.shards])
+    held = products_of(parts["validation"]) | products_of(parts["test"])
+    expected = {bin_.id for bin_ in further if not (kept_apart and held & set(bin_.asins))}
+    assert set(extra.ids) == expected
+    assert dataset.extra.bins == len(expected) == sum(dataset.extra.per_count.values())
+    quantities = extra.table.column("expected_quantity").to_pylist()
+    assert {(quantity, label) for quantity, label in zip(quantities, extra.labels.tolist(), strict=True)} == {
+        (0, 0),
+        (9, 1),
+    }
+    assert not set(extra.groups.tolist()) & {group for bins in parts.values() for group in bins.groups.tolist()}
+    if kept_apart:
+        assert dataset.exclusions["extra bin shares a product with a held-out bin"] == 150 - len(expected) > 0
 
 
 def test_large_splits_are_several_shards_of_shuffled_rows(store, monkeypatch):

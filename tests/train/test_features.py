@@ -4,6 +4,7 @@ import torch
 from components.common.dataset import DatasetManifest
 from components.common.store import Store
 from components.train.checkpoint import Checkpoints
+from components.train.classes import classes_of
 from components.train.data import ImageFeed
 from components.train.features import FeatureCache, FeatureFeed, cache_key, reason_not_to_cache
 from components.train.loop import fit
@@ -24,7 +25,7 @@ def splits(store: Store, drawn: DatasetManifest) -> tuple[ShardedBins, ShardedBi
 
 def train_head(store: Store, drawn: DatasetManifest, settings: TrainSettings) -> tuple[State, type]:
     network, weights = build_network(settings, 3, store)
-    feed = make_feed(network, *splits(store, drawn), drawn, weights, settings, Workers(), store)
+    feed = make_feed(network, *splits(store, drawn), classes_of(drawn, settings), weights, settings, Workers(), store)
     checkpoints = Checkpoints(store, "none", identity(settings, drawn, weights))
     return fit(network, Task(settings, Workers(), feed, drawn.counts, checkpoints=checkpoints)), type(feed)
 

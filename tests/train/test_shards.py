@@ -31,7 +31,7 @@ def test_only_needed_shards_are_fetched(store: Store, large: DatasetManifest) ->
 def test_the_local_cache_stays_within_its_limit(store: Store, large: DatasetManifest) -> None:
     sizes = [shard.bytes for shard in large.split("train").shards]
     limit = 2 * max(sizes)
-    bins = ShardedBins(store, large.split("train"), limit)
+    bins = ShardedBins(store, large.split("train"), limit_bytes=limit)
     for start in (0, 10, 20, 30):
         bins.need(np.arange(start, start + 10))
         assert len(bins.image(start)) > 100

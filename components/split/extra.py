@@ -1,0 +1,41 @@
+"""Which bins with further counts training may see: those that tell it nothing of a validation or test bin."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.dataset import SPLITS
+from components.split.assign import TRAIN, Method
+from components.split.bins import Bin, Exclusion
+
+EXTRA = len(SPLITS)
+"""The number of the part that extra bins are in."""
+
+
+def usable_extra(
+    extra: Sequence[Bin], bins: Sequence[Bin], parts: NDArray[np.int8], method: Method
+) -> tuple[list[Bin], list[Exclusion]]:
+    """Leaves out extra bins that share a product with a validation or test bin.
+
+    The split of the other bins is what it would be without extra ones, so that results can be compared.
+
+    Args:
+        extra: bins with further counts.
+        bins: those with counts to answer.
+        parts: int8 [bins], the part of each of these.
+        method: of the split; a ``random`` one shares products on purpose.
+
+    Returns:
+        The extra bins to train on, and those left out.
+    """
+    if method == "random":
+        return list(extra), []
+    held = {asin for bin_, part in zip(bins, parts, strict=True) if part != TRAIN for asin in bin_.asins}
+    kept = [bin_ for bin_ in extra if held.isdisjoint(bin_.asins)]
+    left = [
+        Exclusion(bin_.id, "extra bin shares a product with a held-out bin", ",".join(sorted(held & set(bin_.asins))))
+        for bin_ in extra
+        if not held.isdisjoint(bin_.asins)
+    ]
+    return kept, left
