@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-HELPERS = ("all", "common")
+HELPERS = ("all", "common", "trainings", "serving_peer", "accuracy")
 
 
 def main() -> int:

@@ -81,6 +81,23 @@ def report(name: str, unit: str, ours: str, peers: list[Peer], measured: Mapping
     print(json.dumps(worst))
 
 
+def show(name: str, ours: float, peer: float, unit: str, target: float, larger_is_better: bool = False) -> None:
+    """Prints the JSON object that ends a benchmark.
+
+    Args:
+        name: of the benchmark.
+        ours: our figure.
+        peer: the peer's, measured in the same run.
+        unit: of both.
+        target: the ratio that we promise; above 1 means better than the peer.
+        larger_is_better: for rates; otherwise for times.
+    """
+    ratio = ours / peer if larger_is_better else peer / ours
+    print(f"ratio {ratio:.2f}, target {target:g}")
+    figures = {"ours": round(ours, 3), "peer": round(peer, 3), "unit": unit, "ratio": round(ratio, 3)}
+    print(json.dumps({"name": name, **figures, "target": target, "ok": ratio >= target}))
+
+
 def peer_tools(folder: str | None) -> Path:
     """The ``bin`` folder of an environment with the peers of ``requirements/bench.txt``, made when missing."""
     home = Path(folder) if folder else cache_folder() / "benchmark-peers"

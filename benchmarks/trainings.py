@@ -1,0 +1,174 @@
+"""Trainings to be measured: their data, and one training in a process of its own."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from components.common.dataset import DatasetManifest
+from components.common.local_store import local_store
+from components.common.store import Store, open_store
+from components.download.manifest import BinsManifest
+from components.download.step import download_bins
+from components.split.step import split_bins
+from components.train.hooks import StepReport
+from components.train.job import TrainJob, load_job
+from components.train.presets import resolve
+from components.train.worker import run_job
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+SAMPLE = SHARED / "abid" / "abid-sample-224.tar"
+ORIGINALS = SHARED / "abid" / "abid-sample-original.tar"
+LITE0 = SHARED / "weights" / "tf_efficientnet_lite0.in1k.safetensors"
+LITE2 = SHARED / "weights" / "tf_efficientnet_lite2.in1k.safetensors"
+RENDERED = "rendered:8000"
+"""What is trained on where the real sample does not lie beside the checkout."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A dataset in a store that runs."""
+
+    store: Store
+    environment: dict[str, str]
+    """What a process needs to find the store."""
+    bins: BinsManifest
+    dataset: DatasetManifest
+
+    @property
+    def network(self) -> dict[str, str]:
+        """EfficientNet-Lite0, pretrained where the weights are there."""
+        return {"backbone": "tf_efficientnet_lite0", "weights": str(LITE0) if LITE0.exists() else "none"}
+
+
+@contextmanager
+def bench(
+    per_count: int = 0, ratios: str = "70/10/20", seed: int = 0, folder: Path | None = None, source: Path = SAMPLE
+) -> Iterator[Bench]:
+    """Prepares a dataset by the project's own download and split.
+
+    Args:
+        per_count: at most so many bins of each count; 0 takes all.
+        ratios: train/validation/test in percent.
+        seed: of the split.
+        folder: keeps the store for another time; None forgets it.
+        source: bins; rendered ones are drawn where it does not exist.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as temporary,
+        local_store(folder or Path(temporary)) as environment,
+    ):
+        store = open_store(environment)
+        name = str(source) if source.exists() else RENDERED
+        bins = download_bins(store, name, limit_per_count=per_count)
+        dataset = split_bins(store, bins, ratios, seed=seed)
+        print(f"{sum(split.bins for split in dataset.splits.values()):,} bins of {Path(name).name}", flush=True)
+        yield Bench(store, environment, bins, dataset)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A training, and what it took without the start of Python and its imports."""
+
+    seconds: float
+    cpu_seconds: float
+    """Of all its threads."""
+    images: int
+    """That the optimiser's steps saw, over all workers."""
+    step_seconds: float
+    """Wall time of all steps, waiting for data included, validation not."""
+    data_seconds: float
+    """Of these, waiting for data."""
+    outcome: dict[str, Any]
+
+    @property
+    def rate(self) -> float:
+        """Images a second while training."""
+        return self.images / self.step_seconds
+
+
+def describe(place: Bench, run_id: str, options: dict[str, Any]) -> TrainJob:
+    """Puts a job into the store: the preset ``default`` with options over it."""
+    job = TrainJob(
+        run_id=run_id,
+        dataset_key=f"runs/{run_id}/train/dataset.json",
+        output=f"runs/{run_id}",
+        settings=resolve("default", {**place.network, **options}),
+    )
+    place.store.put_bytes(job.dataset_key, place.dataset.model_dump_json().encode())
+    place.store.put_bytes(job.job_key, job.model_dump_json().encode())
+    return job
+
+
+def train(place: Bench, run_id: str, threads: int = 2, processes: int = 1, **options: Any) -> Timed:
+    """Trains once, in processes of its own.
+
+    Args:
+        place: data and store.
+        run_id: a new one.
+        threads: compute threads of each process.
+        processes: workers, started by torchrun.
+        options: of ``TrainSettings``.
+    """
+    job = describe(place, run_id, {"threads": threads, "processes": processes, **options})
+    environment = {**os.environ, **place.environment, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(threads)}
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    command = [sys.executable, *launcher, "-m", "benchmarks.trainings", job.job_key]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    workers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(MARK)]
+    slowest = max(workers, key=lambda worker: float(worker["step_seconds"]))
+    sums = {name: sum(worker[name] for worker in workers) for name in ("images", "cpu_seconds")}
+    return Timed(**{**slowest, **sums})
+
+
+class Meter:
+    """Adds up what the steps took."""
+
+    exact_times = False
+
+    def __init__(self) -> None:
+        self.images, self.step_seconds, self.data_seconds = 0, 0.0, 0.0
+
+    def before_step(self, step: int, network: nn.Module) -> None:
+        """Nothing to read."""
+
+    def on_step(self, report: StepReport, network: nn.Module) -> None:
+        """Adds a step."""
+        self.images += report.images
+        self.step_seconds += sum(report.seconds.values())
+        self.data_seconds += report.seconds["data"]
+
+    def on_epoch(self, record: dict[str, Any], network: nn.Module) -> None:
+        """Nothing to add."""
+
+    def want_stop(self) -> None:
+        """Never."""
+
+
+MARK = '{"seconds"'
+"""How the line with the measurements begins."""
+
+
+def _child(job_key: str) -> None:
+    store, meter = open_store(), Meter()
+    job = load_job(job_key, store)
+    started = time.perf_counter()
+    outcome = run_job(job, store, [meter])
+    seconds = time.perf_counter() - started
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    found = {"seconds": seconds, "cpu_seconds": used.ru_utime + used.ru_stime, **vars(meter), "outcome": outcome}
+    print(f"\n{json.dumps(found)}", flush=True)
+
+
+if __name__ == "__main__":
+    _child(sys.argv[1])
