@@ -1,12 +1,14 @@
 """Kubeflow's Model Registry, through its own client, with the same fields as the index in the store.
 
 A model is a ``RegisteredModel`` of the serving name, a version a ``ModelVersion`` whose custom properties are the
-fields of ``Facts``, and the bundle its ``ModelArtifact``. The events of a version lie in its property ``events``, so
-that a promotion writes one version only. The property ``state`` is for people who look at the registry's pages.
+fields of ``Facts``, and the bundle its ``ModelArtifact``. The events of a version lie in its property ``events``, and
+a promotion writes that version only, so that two at once lose nothing. What follows from the events is also told in
+the properties ``in_service`` and ``before`` of the model, for people who look at the registry's pages.
 """
 
 import asyncio
 import json
+import logging
 import warnings
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +44,9 @@ class KubeflowRegistry:
         self._url = url
         with self._plain_errors(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a registry without a login wants no token
-            self._client = ModelRegistry(url, author=AUTHOR, user_token=token, async_runner=_wait)
+            self._client = ModelRegistry(
+                url, author=AUTHOR, user_token=token, log_level=logging.ERROR, async_runner=_wait
+            )
 
     def events(self, name: str) -> list[Event]:
         """Reads the events of all versions.
@@ -70,11 +74,11 @@ class KubeflowRegistry:
                     version=event.version,
                     model_format_name=MODEL_FORMAT,
                     model_format_version="1",
-                    metadata={**_properties(event.facts, [event]), "state": "candidate"},
+                    metadata=_properties(event.facts, [event]),
                 )
             else:
                 self._change(known, event)
-        self._say_states(name)
+        self._say_what_serves(name)
 
     def _change(self, version: ModelVersion, event: Event) -> None:
         before = _events(version)
@@ -93,25 +97,28 @@ class KubeflowRegistry:
         version.custom_properties = {**(version.custom_properties or {}), **_properties(facts, events)}
         self._client.update(version)
 
-    def _say_states(self, name: str) -> None:
-        entries = index(self.events(name)).entries
-        for version in self._versions(name):
-            entry = entries.get(version.name)
-            state = entry.state if entry else "removed"
-            properties = dict(version.custom_properties or {})
-            if properties.get("state") != state:
-                version.custom_properties = {**properties, "state": state}
-                with self._plain_errors():
-                    self._client.update(version)
+    def _say_what_serves(self, name: str) -> None:
+        found = index(self.events(name))
+        said = {
+            "in_service": found.in_service.version if found.in_service else "",
+            "before": found.before.version if found.before else "",
+        }
+        with self._plain_errors():
+            model = self._client.get_registered_model(name)
+            if model is not None:
+                model.custom_properties = {**(model.custom_properties or {}), **said}
+                self._client.update(model)
 
     def _versions(self, name: str) -> list[ModelVersion]:
         """The versions that this project has registered, oldest first."""
         with self._plain_errors():
-            if self._client.get_registered_model(name) is None:
+            try:
+                versions = self._client.get_model_versions(name)
+            except StoreError:  # there is no such model yet
                 return []
             return [
                 version
-                for version in self._client.get_model_versions(name).order_by_creation_time().ascending()
+                for version in versions.order_by_creation_time().ascending()
                 if "events" in (version.custom_properties or {})
             ]
 
