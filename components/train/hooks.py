@@ -22,7 +22,8 @@ class StepReport:
     seconds: dict[str, float]
     """Where this step's time went: ``data`` (waiting for the batch), ``forward``, ``backward``, with many workers
     ``communication`` (what the exchange of gradients adds to the backward pass, waiting for slower workers included),
-    ``optimiser``. On a GPU all but ``data`` are the time to queue the work, unless a hook asked for ``exact_times``."""
+    ``watching`` (hooks before the optimiser's step), ``optimiser``. On a GPU all but ``data`` are the time to queue the
+    work, unless a hook asked for ``exact_times``."""
 
 
 class Hook(Protocol):

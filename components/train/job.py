@@ -45,6 +45,11 @@ class TrainJob(BaseModel):
         return f"{self.output}/train/events"
 
     @property
+    def profile_key(self) -> str:
+        """Store prefix of the profiler's records and page."""
+        return f"{self.output}/train/profile"
+
+    @property
     def job_key(self) -> str:
         """Store key of this description."""
         return f"{self.output}/train/job.json"

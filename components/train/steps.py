@@ -95,6 +95,7 @@ class Trainer:
         loss = self._gradients(batch, size)
         for hook in self.task.hooks:
             hook.before_step(state.steps, state.network)
+        self.clock.lap("watching")
         if settings.clip_norm:
             nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip_norm)
         state.optimizer.step()
