@@ -1,0 +1,209 @@
+"""The profiler: a hook that records, and in the end says what to change."""
+
+import json
+import threading
+import time
+from typing import Any
+
+import psutil
+import torch
+
+from components.common.errors import InventoryError
+from components.common.progress import note
+from components.common.store import Store
+from components.train.data import decode_threads
+from components.train.hooks import StepReport
+from components.train.job import TrainJob
+from components.train.precision import uses_bf16
+from components.train.profile.advice import advise
+from components.train.profile.gpu import gpu_readers
+from components.train.profile.limits import usable_cores, usable_memory
+from components.train.profile.machine import Machine, busy_seconds, host_readers, training_processes
+from components.train.profile.page import render
+from components.train.profile.records import FORMAT, Recorded, read_records
+from components.train.profile.step_times import StepTimes
+from components.train.profile.trace import Trace
+from components.train.workers import Workers
+
+STORE_SECONDS = 60.0
+"""A worker that is killed loses at most this much of its record."""
+EXACT_EVERY = 25
+"""On a GPU one step in so many waits for the device between its parts."""
+
+
+class Profiler:
+    """Records the time of a worker's steps and, on the first worker of each host, what the machine does.
+
+    All workers make one together, before the training.
+
+    Args:
+        job: what is trained; ``profile_ms`` and ``trace_steps`` of its settings say how closely to look.
+        store: gets the records, the trace and the page.
+        workers: this worker among all.
+    """
+
+    def __init__(self, job: TrainJob, store: Store, workers: Workers) -> None:
+        self.job, self.store, self.workers = job, store, workers
+        self.times = StepTimes()
+        self.exact_times = False
+        self._is_gpu = workers.device.type == "cuda"
+        self._threads = torch.get_num_threads()
+        self._automatic = job.settings.model_copy(update={"precision": "auto"})
+        self._count = 0
+        start = torch.tensor([time.time() if workers.leads else 0.0], dtype=torch.float64, device=workers.device)
+        self.began = round(float(workers.sum(start)), 3)
+        self._began, self._first_step_at = time.perf_counter(), 0.0
+        self._trace: Trace | None = None
+        if job.settings.trace_steps and workers.leads:
+            self._trace = Trace(job.settings.trace_steps, f"{job.profile_key}/trace.json.gz", store, workers.device)
+        self._machine: Machine | None = None
+        if workers.local_rank == 0:
+            self._machine = Machine(host_readers(training_processes(workers.local_world)) | gpu_readers(self._gpus()))
+            self._busy = busy_seconds()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="profiler", daemon=True)
+        self._thread.start()
+
+    def gpu_samples(self) -> list[tuple[float, float]]:
+        """Utilisation of this host's GPUs so far: seconds since the start and percent; empty without a GPU."""
+        samples = self._machine.samples() if self._machine else []
+        return [(sample.at, 100 * sample.values["gpu"]) for sample in samples if "gpu" in sample.values]
+
+    def before_step(self, step: int, network: torch.nn.Module) -> None:
+        """Looks at no gradients."""
+
+    def on_step(self, report: StepReport, network: torch.nn.Module) -> None:
+        """Books the step's time."""
+        traced = self._trace is not None and self._trace.step()
+        self.times.step(report, exact=self.exact_times or not self._is_gpu, traced=traced)
+        if self._count == 0:
+            self._first_step_at = time.perf_counter() - self._began
+        self._count += 1
+        self.exact_times = self._is_gpu and self._count % EXACT_EVERY == EXACT_EVERY - 1
+
+    def on_epoch(self, record: dict[str, Any], network: torch.nn.Module) -> None:
+        """Books the validation's time."""
+        self.times.epoch()
+
+    def want_stop(self) -> str | None:
+        """Never ends a training."""
+        return None
+
+    def summary(self) -> dict[str, Any]:
+        """Writes the page of all attempts; its figures and advice are the outcome's ``profile``.
+
+        ``seconds`` holds sums over steps for each part of a step, ``steps`` their number, ``utilisation`` fractions
+        (``gpu`` is None without one), ``advice`` what to change and the evidence, most useful first.
+        """
+        self._end()
+        self.workers.wait()  # every worker has left its record
+        if not self.workers.leads:
+            return {}
+        try:
+            recorded = read_records(self.store, self._attempts_key)
+            return {"profile": self._report(recorded)} if recorded.attempts else {}
+        except InventoryError as error:
+            note(f"the profile was not stored: {error}")
+            return {}
+
+    def close(self) -> None:
+        """Ends the watching, and leaves the record if that has not been done."""
+        self._end()
+
+    @property
+    def _attempts_key(self) -> str:
+        return f"{self.job.profile_key}/attempts"
+
+    def _report(self, recorded: Recorded) -> dict[str, Any]:
+        advice = advise(recorded, self.job.settings)
+        page_key = f"{self.job.profile_key}/report.html"
+        self.store.put_bytes(page_key, render(recorded, advice, self.job).encode())
+        outcome: dict[str, Any] = {
+            "seconds": {part: round(seconds, 3) for part, seconds in recorded.seconds().items()},
+            "steps": recorded.steps,
+            "utilisation": {"cpu": rounded(recorded.busy_cores()), "gpu": rounded(recorded.mean("gpu"))},
+            "advice": [{"change": item.change, "evidence": item.evidence} for item in advice],
+            "page_key": page_key,
+        }
+        if recorded.trace:
+            outcome["trace_key"] = recorded.trace["key"]
+        return outcome
+
+    def _watch(self) -> None:
+        """Looks at the machine and stores the record at times; a thread of its own, so that no step waits for it."""
+        stored = time.monotonic()
+        while not self._over.wait(self.job.settings.profile_ms / 1000):
+            if self._machine:
+                self._machine.look()
+            if time.monotonic() - stored >= STORE_SECONDS:
+                self._store()
+                stored = time.monotonic()
+
+    def _end(self) -> None:
+        if self._over.is_set():
+            return
+        self._over.set()
+        self._thread.join()
+        self.times.end()
+        if self._trace:
+            self._trace.end()
+        if self._machine:
+            self._machine.look()  # a training of less than one interval has a sample, too
+        self._store()
+
+    def _store(self) -> None:
+        try:
+            key = f"{self._attempts_key}/{self.began:.3f}-{self.workers.rank:05d}.json"
+            self.store.put_bytes(key, json.dumps(self._record()).encode())
+        except InventoryError as error:
+            note(f"the profile's samples were not stored, training goes on: {error}")
+
+    def _record(self) -> dict[str, Any]:
+        workers = self.workers
+        return {
+            "format": FORMAT,
+            "began": self.began,
+            "recorded_seconds": round(time.perf_counter() - self._began, 3),
+            "first_step_at": round(self._first_step_at, 3),
+            "rank": workers.rank,
+            "host": workers.host,
+            "hosts": workers.hosts,
+            "world": workers.world,
+            "local_world": workers.local_world,
+            "device": torch.cuda.get_device_name(workers.device) if self._is_gpu else "cpu",
+            "is_gpu": self._is_gpu,
+            "cores": usable_cores(),
+            "memory_limit": usable_memory(),
+            "memory_total": psutil.virtual_memory().total,
+            "compute_threads": self._threads,
+            "native_bf16": uses_bf16(self._automatic, workers.device),
+            "decode_threads": decode_threads(self.job.settings, workers),
+            "times": self.times.content(),
+            "machine": self._machine_content(),
+            "trace": self._trace.result if self._trace else None,
+        }
+
+    def _machine_content(self) -> dict[str, Any] | None:
+        if self._machine is None:
+            return None
+        samples = self._machine.samples()
+        names = sorted({name for sample in samples for name in sample.values})
+        elapsed = time.perf_counter() - self._began
+        busy = [round((now - then) / elapsed, 4) for now, then in zip(busy_seconds(), self._busy, strict=True)]
+        return {
+            "at": [round(sample.at, 3) for sample in samples],
+            "seconds": [round(sample.seconds, 3) for sample in samples],
+            "metrics": {name: [rounded(sample.values.get(name)) for sample in samples] for name in names},
+            "core_use": busy,
+        }
+
+    def _gpus(self) -> list[int]:
+        """Torch's numbers of the GPUs that train on this host."""
+        if not self._is_gpu:
+            return []
+        return sorted({rank % torch.cuda.device_count() for rank in range(self.workers.local_world)})
+
+
+def rounded(value: float | None) -> float | None:
+    """Fractions to four places, bytes and rates to whole ones."""
+    return value if value is None else round(value, 4) if abs(value) < 1000 else round(value)

@@ -1,0 +1,87 @@
+"""A trace of some steps, operator by operator, by torch.profiler."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile, schedule
+
+from components.common.errors import InventoryError
+from components.common.progress import note
+from components.common.store import Store
+
+WARM_UP_STEPS = 4
+"""Steps to take before the trace begins: the first ones choose kernels and fill caches."""
+TOP_OPERATORS = 12
+
+
+class Trace:
+    """Traces some steps, once.
+
+    Args:
+        steps: how many.
+        key: where in the store the trace goes, as JSON for Chrome's tracing view or https://ui.perfetto.dev, gzipped.
+        store: gets it.
+        device: of the training.
+    """
+
+    def __init__(self, steps: int, key: str, store: Store, device: torch.device) -> None:
+        self.steps, self.key, self.store, self.device = steps, key, store, device
+        self.result: dict[str, Any] | None = None
+        """``key`` of the trace, ``steps`` that it holds, and ``operators``, the most expensive first: ``name``,
+        ``calls`` and ``seconds`` of a step, without those of the operators inside."""
+        self._step = 0
+        self._profile: profile | None = None
+
+    def step(self) -> bool:
+        """After every step: begins or ends the trace when it is time; says whether the step was part of it."""
+        self._step += 1
+        if self._step == WARM_UP_STEPS:
+            self._begin()
+            return True
+        if self._profile is None:
+            return False
+        self._profile.step()
+        if self._step == WARM_UP_STEPS + 1 + self.steps:
+            self.end()
+        return True
+
+    def end(self) -> None:
+        """Ends the trace if it is running, and stores what it holds."""
+        if self._profile is None:
+            return
+        running, self._profile = self._profile, None
+        traced = self._step - WARM_UP_STEPS - 1
+        running.stop()
+        if traced <= 0:
+            note("the training was too short for a trace")
+            return
+        try:
+            with tempfile.TemporaryDirectory(prefix="trace-") as folder:
+                path = Path(folder) / "trace.json.gz"
+                running.export_chrome_trace(str(path))
+                self.store.put_file(self.key, path)
+        except InventoryError as error:
+            note(f"the trace was not stored, training goes on: {error}")
+            return
+        self.result = {"key": self.key, "steps": traced, "operators": self._operators(running, traced)}
+
+    def _begin(self) -> None:
+        activities = [ProfilerActivity.CPU]
+        if self.device.type == "cuda":
+            activities.append(ProfilerActivity.CUDA)
+
+        # one step warms the profiler itself up and is not in the trace
+        only_once = schedule(wait=0, warmup=1, active=self.steps, repeat=1)
+        self._profile = profile(activities=activities, schedule=only_once)
+        self._profile.start()
+
+    def _operators(self, traced: Any, steps: int) -> list[dict[str, Any]]:
+        on_gpu = self.device.type == "cuda"
+        found = []
+        for event in traced.key_averages():
+            seconds = (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6
+            if seconds > 0 and not event.key.startswith("ProfilerStep"):
+                found.append({"name": event.key, "calls": event.count / steps, "seconds": seconds / steps})
+        return sorted(found, key=lambda operator: -operator["seconds"])[:TOP_OPERATORS]
