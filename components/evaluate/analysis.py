@@ -10,6 +10,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.record_errors import Corruption
+from components.evaluate.audit import audit
 from components.evaluate.bootstrap import DRAWS, Interval, intervals, mean_of, ratio_of
 from components.evaluate.calibration import (
     ECE_BINS,
@@ -30,7 +32,6 @@ from components.evaluate.metrics import (
 from components.evaluate.verdicts import (
     WANTED_PRECISION,
     WRONG_RECORDS,
-    Corruption,
     Verdicts,
     at_threshold,
     choose_threshold,
@@ -99,9 +100,11 @@ def analyse(
         "test": _verdict_table(found, test.labels, threshold["threshold"]),
         "interval": _verdict_interval(found, test, threshold["threshold"], draws),
     }
+    evaluation["audit"], audited = audit(after, test.labels)
     rocs = roc_curves(after, test.labels, names)
     evaluation["auc"] = {name: curve["auc"] if curve else None for name, curve in rocs.items()}
     curves = {
+        "audit": audited,
         "roc": rocs,
         "reliability": {"before": reliability(before, test.labels), "after": reliability(after, test.labels)},
         "verdict": {

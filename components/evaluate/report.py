@@ -23,6 +23,7 @@ from components.common.page import (
     table,
     thumbnail,
 )
+from components.evaluate import audit
 from components.evaluate.published import PUBLISHED, SOURCES
 from components.evaluate.words import NONE, SPACE, interval, items, number, percent, plain
 from components.evaluate.worst import WorstError
@@ -64,6 +65,7 @@ def render(
         _published(evaluation, model, bundle, dataset),
         _calibration(evaluation, curves),
         _verdict(evaluation, curves),
+        audit.section(evaluation["audit"], curves["audit"]),
         _errors(errors),
         _quality(evaluation),
         _thresholds(evaluation, curves),

@@ -7,15 +7,14 @@ with ``1 - wrong``, a wrong one with ``wrong`` spread over the other counts (``u
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from components.common.record_errors import Corruption, wrong_record_table
 from components.common.verdict import agreement
 from components.evaluate.metrics import Floats, Integers
 from components.evaluate.words import percent
-
-Corruption = Literal["uniform", "off_by_one"]
 
 WRONG_RECORDS = 0.5
 """The share of wrong records for which the threshold is chosen: even odds, what the verdict's confidence assumes."""
@@ -39,13 +38,7 @@ def record_weights(labels: Integers, classes: int, wrong: float, corruption: Cor
     Returns:
         float64 [N, K]; each row sums to 1.
     """
-    index = np.arange(classes)
-    if corruption == "uniform":
-        other = 1.0 - np.eye(classes)
-    else:
-        other = (np.abs(index[:, None] - index) == 1).astype(np.float64)
-    table = wrong * other / other.sum(axis=1, keepdims=True)
-    table[index, index] = 1 - wrong
+    table = wrong * wrong_record_table(classes, corruption) + (1 - wrong) * np.eye(classes)
     return table[labels]
 
 

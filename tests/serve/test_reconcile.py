@@ -210,7 +210,8 @@ def fake_answer(chances: np.ndarray, expected: int) -> dict:
     return {
         "count": best + 1,
         "label": str(best + 1),
-        "probabilities": dict(enumerate(chances)),
+        "probabilities": {str(count + 1): float(chance) for count, chance in enumerate(chances)},
+        "expected_quantity": expected + 1,
         "confidence": float(chances[best]),
         "brightness": 0.5,
         "verdict": "agrees",

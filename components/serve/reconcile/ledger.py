@@ -8,7 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from components.common.errors import InventoryError
+from components.common.record_errors import likelihood_if_wrong
 from components.serve.client import PhotoError
 from components.serve.reconcile.records import Record
 
@@ -22,10 +25,13 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS bins (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL, expected INTEGER, products TEXT NOT NULL, problem TEXT,
     count INTEGER, label TEXT, confidence REAL, brightness REAL, verdict TEXT, mismatch REAL, classes INTEGER,
-    model TEXT
+    if_wrong REAL, model TEXT
 )"""
-WRONG = "{rate} * mismatch / (classes - 1) / ({rate} * mismatch / (classes - 1) + (1 - {rate}) * (1 - mismatch))"
-"""P(record wrong | photo) by Bayes' rule; see ``components.common.verdict``, here with a share of wrong records."""
+FORMAT = 2
+"""Goes up whenever the table changes; a file of another format is not gone on with."""
+WRONG = ":rate * {if_wrong} / (:rate * {if_wrong} + (1 - :rate) * (1 - mismatch))"
+"""P(record wrong | photo, record) by Bayes' rule; see ``components.common.record_errors``."""
+ANY_OTHER_COUNT = "mismatch / (classes - 1)"
 
 
 def open_ledger(path: Path) -> sqlite3.Connection:
@@ -40,9 +46,16 @@ def open_ledger(path: Path) -> sqlite3.Connection:
     try:
         ledger.execute("PRAGMA journal_mode = WAL")
         ledger.execute("PRAGMA synchronous = NORMAL")
+        known = ledger.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if known and ledger.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
+            raise sqlite3.DatabaseError("it was begun by another version")
         ledger.execute(SCHEMA)
+        ledger.execute(f"PRAGMA user_version = {FORMAT}")
     except sqlite3.DatabaseError as error:
-        raise InventoryError(f"{path} is not a reconciliation ({error}); choose another folder") from error
+        ledger.close()
+        raise InventoryError(
+            f"{path} is not a reconciliation to go on with ({error}); choose another folder"
+        ) from error
     return ledger
 
 
@@ -68,7 +81,7 @@ def add(ledger: sqlite3.Connection, rows: list[tuple[int, Record, dict[str, Any]
     """Writes answers, all or none."""
     ledger.execute("BEGIN")
     ledger.executemany(
-        "INSERT INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [_row(position, record, answer) for position, record, answer in rows],
     )
     ledger.execute("COMMIT")
@@ -77,17 +90,29 @@ def add(ledger: sqlite3.Connection, rows: list[tuple[int, Record, dict[str, Any]
 def _row(position: int, record: Record, answer: dict[str, Any] | PhotoError) -> tuple[Any, ...]:
     begin = (position, record.id, record.expected_quantity, record.products)
     if isinstance(answer, PhotoError):
-        return (*begin, record.problem or str(answer), *[None] * 8)
+        return (*begin, record.problem or str(answer), *[None] * 9)
     fields = ("count", "label", "confidence", "brightness", "verdict", "mismatch_probability")
-    return (*begin, None, *(answer.get(name) for name in fields), len(answer["probabilities"]), answer["model"])
+    classes = len(answer["probabilities"])
+    return (*begin, None, *(answer.get(name) for name in fields), classes, _if_wrong(answer), answer["model"])
+
+
+def _if_wrong(answer: dict[str, Any]) -> float | None:
+    """P(this record | photo, the record is wrong); None for a record that is not countable."""
+    if "mismatch_probability" not in answer:
+        return None
+    labels, expected = list(answer["probabilities"]), str(answer["expected_quantity"])
+    place = labels.index(expected) if expected in labels else len(labels) - 1  # the open top
+    return float(likelihood_if_wrong(np.array([list(answer["probabilities"].values())]))[0, place])
 
 
 def estimated_error_rate(ledger: sqlite3.Connection) -> float | None:
     """The share of wrong records that best explains the photos.
 
-    Every record is either right, or wrong with any other count equally likely. Expectation maximisation of the one
-    unknown: the new share is the mean of P(wrong | photo) under the old one (Saerens, Latinne & Decaestecker,
-    "Adjusting the outputs of a classifier to new a priori probabilities", 2002). As good as the model's calibration.
+    Every record is either right, or wrong with any other count equally likely: a record next to what the photo shows
+    is rather the counter's own error, and taking those into account left half of the wrong records out where it was
+    measured. Expectation maximisation of the one unknown: the new share is the mean of P(wrong | photo) under the old
+    one (Saerens, Latinne & Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities", 2002).
+    As good as the model's calibration.
 
     Returns:
         0 to 1, or None when no record is countable.
@@ -97,7 +122,7 @@ def estimated_error_rate(ledger: sqlite3.Connection) -> float | None:
     rate = FIRST_ERROR_RATE
     for _ in range(ROUNDS):
         before = rate
-        query = f"SELECT avg({WRONG.format(rate=':rate')}) FROM bins WHERE mismatch IS NOT NULL"  # noqa: S608
+        query = f"SELECT avg({WRONG.format(if_wrong=ANY_OTHER_COUNT)}) FROM bins WHERE mismatch IS NOT NULL"  # noqa: S608
         rate = min(max(ledger.execute(query, {"rate": rate}).fetchone()[0], ERROR_RATES[0]), ERROR_RATES[1])
         if abs(rate - before) < TOLERANCE:
             break
@@ -105,12 +130,13 @@ def estimated_error_rate(ledger: sqlite3.Connection) -> float | None:
 
 
 def ranked(ledger: sqlite3.Connection, error_rate: float) -> Iterator[sqlite3.Row]:
-    """The countable bins, the most doubtful record first, with ``wrong``: P(record wrong | photo).
+    """The countable bins, the most doubtful record first, with ``wrong``: P(count != expected | photo, record).
 
-    The order is that of P(count != expected); the error rate does not change it.
+    The error rate does not change the order.
     """
-    query = f"SELECT *, {WRONG.format(rate=':rate')} AS wrong FROM bins WHERE mismatch IS NOT NULL "  # noqa: S608
-    yield from ledger.execute(query + "ORDER BY mismatch DESC, confidence DESC, position", {"rate": error_rate})
+    query = f"SELECT *, {WRONG.format(if_wrong='if_wrong')} AS wrong FROM bins WHERE mismatch IS NOT NULL "  # noqa: S608
+    order = "ORDER BY if_wrong / max(1 - mismatch, 1e-300) DESC, position"
+    yield from ledger.execute(query + order, {"rate": error_rate})
 
 
 def not_countable(ledger: sqlite3.Connection) -> Iterator[sqlite3.Row]:

@@ -165,7 +165,7 @@ def render(ledger: sqlite3.Connection, summary: dict[str, Any], curve: Curve, ph
         sections,
         lead=lead,
         facts=[("model", summary["model"]), ("share of wrong records", rate)],
-        footer="The order is that of the probability that the photo shows another count than the record.",
+        footer="The order is that of P(count != expected), given what the photo shows and what the record names.",
     )
 
 

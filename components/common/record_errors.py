@@ -1,0 +1,83 @@
+"""How stock records are wrong, and what a photo then says of one.
+
+One rule for whoever ranks records (reconciliation) and whoever measures the ranking (evaluation). With p_k = P(true
+count = k | photo), the probability of meeting the record r on a bin with this photo is
+
+    p_r                    if the record is right,
+    q_r = sum_k p_k w(r|k) if it is wrong,
+
+where w(r|k) says what a wrong record of a bin with k items names. By Bayes' rule, with a share e of wrong records,
+
+    P(count != r | photo, record r) = e q_r / (e q_r + (1 - e) p_r).
+
+Nobody knows w in a warehouse, so it is a mixture: ``OFF_BY_ONE`` of the wrong records name a neighbouring count
+(miscounts, an unbooked withdrawal; half of them one more, half one less, also where that is beyond the model's counts),
+the others any other count alike. With a share of 0 the order would be that of 1 - p_r.
+
+What three quarters instead of 0 change was measured on 1,111 real validation bins with four variants of a network that
+counts 36 % to 39 % of them exactly (200 seeds; the first 10 % recounted): of wrong records that were uniform, from 3 %
+fewer to 1 % more were found, of those that were off by one, from 2 % fewer to 16 % more. A poorer counter (a linear
+probe, 33 %) pays with 13 % for 5 %. The share was chosen there, not on test bins.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Corruption = Literal["uniform", "off_by_one"]
+Floats = NDArray[np.float64]
+
+OFF_BY_ONE = 0.75
+"""The share of the wrong records that are taken to name a neighbouring count."""
+
+
+def wrong_record_table(classes: int, corruption: Corruption) -> Floats:
+    """Which count a wrong record names.
+
+    Args:
+        classes: K, at least 2.
+        corruption: any other count alike, or one more or one less (alike where both exist).
+
+    Returns:
+        float64 [K, K], from the true count (row) to the recorded one (column); each row sums to 1.
+    """
+    index = np.arange(classes)
+    if corruption == "uniform":
+        other = 1.0 - np.eye(classes)
+    else:
+        other = (np.abs(index[:, None] - index) == 1).astype(np.float64)
+    table: Floats = other / other.sum(axis=1, keepdims=True)
+    return table
+
+
+def likelihood_if_wrong(probabilities: Floats, off_by_one: float = OFF_BY_ONE) -> Floats:
+    """q: the probability of meeting each record on a bin with this photo, if the record is wrong.
+
+    Args:
+        probabilities: calibrated, float64 [N, K].
+        off_by_one: share of the wrong records that name a neighbouring count, 0 to 1.
+
+    Returns:
+        float64 [N, K]; a row sums to at most 1, the rest is records beyond the model's counts.
+    """
+    classes = probabilities.shape[1]
+    index = np.arange(classes)
+    beside = (np.abs(index[:, None] - index) == 1) / 2
+    return probabilities @ (off_by_one * beside + (1 - off_by_one) * wrong_record_table(classes, "uniform"))
+
+
+def doubt(probabilities: Floats, recorded: NDArray[np.int64]) -> Floats:
+    """What the recount list is ordered by: the odds q / p that a record is wrong, but for a common factor.
+
+    Args:
+        probabilities: calibrated, float64 [N, K].
+        recorded: int64 [N], the class of each bin's recorded count.
+
+    Returns:
+        float64 [N], larger for a more doubtful record.
+    """
+    rows = np.arange(len(recorded))
+    right = np.maximum(probabilities[rows, recorded], np.finfo(np.float64).tiny)
+    odds: Floats = likelihood_if_wrong(probabilities)[rows, recorded] / right
+    return odds

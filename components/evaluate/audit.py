@@ -1,0 +1,155 @@
+"""What the order of the recount list is worth: records of test bins are corrupted on purpose, ranked and recounted.
+
+The question of an auditor with time for a tenth of the bins: how many more wrong records are among the first of our
+list than among as many bins taken at random? ``benchmarks/audit_lift.py`` asks the same of a finished run.
+"""
+
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.charts import line_chart
+from components.common.page import Section, table
+from components.common.record_errors import Corruption, doubt, wrong_record_table
+from components.evaluate.metrics import Floats, Integers
+from components.evaluate.words import SPACE, interval, percent
+
+WRONG_RECORDS = 0.05
+"""Share of the records that are corrupted."""
+TOP = 0.1
+"""Share of the bins that are recounted, for the one number."""
+SEEDS = 200
+SHARES = np.linspace(0, 1, 101)
+SHOWN = (0.01, 0.05, 0.1, 0.2, 0.5)
+NAMES = {"uniform": "any other count alike", "off_by_one": "one more or one less"}
+
+
+def corrupt(
+    labels: Integers, classes: int, corruption: Corruption, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Records of which ``WRONG_RECORDS`` are wrong.
+
+    Args:
+        labels: int64 [N], the true classes.
+        classes: K.
+        corruption: which other count a wrong record names.
+        seed: decides which records are wrong, and how.
+
+    Returns:
+        The recorded classes, int64 [N], and which of them are wrong, bool [N].
+    """
+    random = np.random.default_rng(seed)
+    recorded, wrong = labels.astype(np.int64), np.zeros(len(labels), np.bool_)
+    rows = random.choice(len(labels), round(WRONG_RECORDS * len(labels)), replace=False)
+    borders = wrong_record_table(classes, corruption).cumsum(axis=1)[labels[rows]]
+    recorded[rows] = (random.random((len(rows), 1)) >= borders[:, :-1]).sum(axis=1)
+    wrong[rows] = True
+    return recorded, wrong
+
+
+def found(probabilities: Floats, recorded: NDArray[np.int64], wrong: NDArray[np.bool_]) -> Floats:
+    """The share of the wrong records among the first part of the list, for every share of ``SHARES``.
+
+    Args:
+        probabilities: calibrated, float64 [N, K].
+        recorded: int64 [N].
+        wrong: bool [N], at least one of them true.
+
+    Returns:
+        float64 [101], from 0 to 1.
+    """
+    order = np.argsort(-doubt(probabilities, recorded), kind="stable")
+    hits = np.concatenate([[0], np.cumsum(wrong[order])]) / wrong.sum()
+    return np.asarray(hits[np.round(SHARES * len(recorded)).astype(int)])
+
+
+def curves_of(probabilities: Floats, labels: Integers, corruption: Corruption, seeds: int = SEEDS) -> Floats:
+    """``found`` for every seed: float64 [seeds, 101]."""
+    classes = probabilities.shape[1]
+    return np.stack([found(probabilities, *corrupt(labels, classes, corruption, seed)) for seed in range(seeds)])
+
+
+def audit(
+    probabilities: Floats, labels: Integers, seeds: int = SEEDS
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, list[float]]]]:
+    """Recounts in the list's order, with corrupted records.
+
+    Args:
+        probabilities: calibrated, float64 [N, K], of bins that nothing was chosen on.
+        labels: int64 [N], the true classes.
+        seeds: how often records are corrupted anew.
+
+    Returns:
+        For each kind of corruption ``corruption``, ``wrong_records``, ``recounted`` (share), ``lift`` (how many times
+        as many wrong records are found as at random, mean over the seeds) and its ``interval`` (of 95 % of the seeds);
+        and by corruption the curve: ``share`` recounted, ``mean``, ``low`` and ``high`` share of wrong records found.
+        Both are empty when there are too few bins to corrupt one.
+    """
+    rows: list[dict[str, Any]] = []
+    curves: dict[str, dict[str, list[float]]] = {}
+    if not round(WRONG_RECORDS * len(labels)):
+        return rows, curves
+    at = int(np.argmin(np.abs(SHARES - TOP)))
+    for corruption in get_args(Corruption):
+        drawn = curves_of(probabilities, labels, corruption, seeds)
+        low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+        curves[corruption] = {
+            "share": SHARES.tolist(),
+            "mean": drawn.mean(axis=0).tolist(),
+            "low": low.tolist(),
+            "high": high.tolist(),
+        }
+        rows.append(
+            {
+                "corruption": corruption,
+                "wrong_records": WRONG_RECORDS,
+                "recounted": TOP,
+                "lift": float(drawn[:, at].mean() / TOP),
+                "interval": [float(low[at] / TOP), float(high[at] / TOP)],
+            }
+        )
+    return rows, curves
+
+
+def section(rows: list[dict[str, Any]], curves: dict[str, dict[str, list[float]]]) -> Section | None:
+    """The report's section on ``audit``; None when there was nothing to corrupt."""
+    if not rows:
+        return None
+    charts = []
+    for row in rows:
+        curve = curves[row["corruption"]]
+        lines = {"in our order": "mean", f"95{SPACE}% of seeds, from": "low", "to": "high", "at random": "share"}
+        charts.append(
+            line_chart(
+                {name: list(zip(curve["share"], curve[key], strict=True)) for name, key in lines.items()},
+                caption=f"Share of the wrong records found; they name {NAMES[row['corruption']]}",
+                x_label="share of the bins recounted",
+                text=lambda value: f"{100 * value:.0f}{SPACE}%",
+                from_zero=True,
+            )
+        )
+    cells = [
+        [
+            NAMES[row["corruption"]],
+            f"{row['lift']:.2f}",
+            interval(row["interval"], lambda value: f"{value:.1f}"),
+            *(percent(curves[row["corruption"]]["mean"][round(100 * share)]) for share in SHOWN),
+        ]
+        for row in rows
+    ]
+    return Section(
+        "What recounting in its order finds",
+        f"{percent(WRONG_RECORDS)} of the test bins' records are made wrong, the bins are ranked by how doubtful their "
+        f"record is, and the first are recounted; {SEEDS} times, each time with other wrong records.",
+        table(
+            [
+                "wrong records name",
+                f"found in the first {100 * TOP:.0f}{SPACE}%, times as many as at random",
+                f"95{SPACE}% of seeds",
+                *(f"found in {100 * share:.0f}{SPACE}%" for share in SHOWN),
+            ],
+            cells,
+        ),
+        *charts,
+    )
