@@ -53,7 +53,12 @@ class Bench:
 
 @contextmanager
 def bench(
-    per_count: int = 0, ratios: str = "70/10/20", seed: int = 0, folder: Path | None = None, source: Path = SAMPLE
+    per_count: int = 0,
+    ratios: str = "70/10/20",
+    seed: int = 0,
+    folder: Path | None = None,
+    source: Path = SAMPLE,
+    extra_counts: str = "",
 ) -> Iterator[Bench]:
     """Prepares a dataset by the project's own download and split.
 
@@ -63,6 +68,7 @@ def bench(
         seed: of the split.
         folder: keeps the store for another time; None forgets it.
         source: bins; rendered ones are drawn where it does not exist.
+        extra_counts: of ``download_bins``.
     """
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as temporary,
@@ -70,7 +76,7 @@ def bench(
     ):
         store = open_store(environment)
         name = str(source) if source.exists() else RENDERED
-        bins = download_bins(store, name, limit_per_count=per_count)
+        bins = download_bins(store, name, limit_per_count=per_count, extra_counts=extra_counts)
         dataset = split_bins(store, bins, ratios, seed=seed)
         print(f"{sum(split.bins for split in dataset.splits.values()):,} bins of {Path(name).name}", flush=True)
         yield Bench(store, environment, bins, dataset)

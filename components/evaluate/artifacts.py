@@ -39,7 +39,7 @@ def run(
     write_json(Path(evaluated.path), outcome)
     write_atomic(Path(report.path), store.get_bytes(outcome["report_key"]))
     write_atomic(Path(summary.path), "\n".join(summary_lines(evaluation)) + "\n")
-    for name in ("accuracy", "within_one", "mae", "rmse", "loss", "n"):
+    for name in ("accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss", "n"):
         metrics.log_metric(name, evaluation[name])
     confusion.log_confusion_matrix(list(evaluation["per_count"]), evaluation["confusion"])
     for artifact, (name, curve) in zip(rocs, curves["roc"].items(), strict=False):  # as many as there are

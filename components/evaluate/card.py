@@ -70,7 +70,7 @@ def make_card(
         },
         "metrics": {
             name: {"value": evaluation[name], "interval": evaluation["intervals"][name]}
-            for name in ("accuracy", "within_one", "mae", "rmse", "loss")
+            for name in ("accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss")
         },
         "per_count": evaluation["per_count"],
         "calibration": evaluation["calibration"],
@@ -103,6 +103,7 @@ def render_markdown(card: dict[str, Any]) -> str:
         "within_one": ("within one item", percent),
         "mae": ("mean error, items", items),
         "rmse": ("RMSE, items", items),
+        "expected_rmse": ("RMSE of the expected number, items", items),
         "loss": ("loss, nats", plain),
     }
     rows = [

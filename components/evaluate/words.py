@@ -44,6 +44,8 @@ def summary_lines(evaluation: dict[str, Any]) -> list[str]:
         f"| within one item | {percent(evaluation['within_one'])} | {interval(spread['within_one'], percent)} |",
         f"| mean error, items | {items(evaluation['mae'])} | {interval(spread['mae'], items)} |",
         f"| RMSE, items | {items(evaluation['rmse'])} | {interval(spread['rmse'], items)} |",
+        f"| RMSE of the expected number, items | {items(evaluation['expected_rmse'])} | "
+        f"{interval(spread['expected_rmse'], items)} |",
         f"| loss, nats | {plain(evaluation['loss'])} | {interval(spread['loss'], plain)} |",
         "",
         verdict["explanation"],

@@ -23,6 +23,12 @@ SAID = np.array([0, 1, 1, 2, 2])
 LOGITS = np.eye(3)[SAID] * 10
 
 
+def test_the_expected_number_of_items_is_the_mean_of_the_probabilities() -> None:
+    logits = np.log([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]])  # means 0.5 + 0.5 + 1.25 and 0.1 + 1.6 + 0.5 items
+    found = summarise(logits, np.array([0, 2]), COUNTS, NAMES)
+    assert found["expected_rmse"] == pytest.approx(math.sqrt(((2.25 - 1) ** 2 + (2.2 - 5) ** 2) / 2))
+
+
 def test_metrics_computed_by_hand() -> None:
     found = summarise(LOGITS, TRUE, COUNTS, NAMES)
     assert found["n"] == 5
