@@ -1,0 +1,66 @@
+"""What a search of twenty trials costs, beside one training that passes every image through the network in each epoch.
+
+Ours is the whole tune step on a fresh store: the features of the frozen backbone, the worker processes, trials of up
+to thirteen epochs with median pruning, the models of the best and the default trial, their comparison and the report.
+The peer is a single training of a head for thirteen epochs without a cache of features, as the replaced notebooks do
+it: the same backbone, image size, bins and threads, Python's start left out.
+"""
+
+import os
+import time
+from typing import Any
+
+from benchmarks.common import options, show
+from benchmarks.head_only import OPTIONS
+from benchmarks.trainings import Bench, bench, train
+from components.train.presets import resolve
+from components.tune.step import tune
+
+TARGET = 0.5
+"""The search may cost two such trainings."""
+TRIALS, EPOCHS = 20, 13
+QUICK_TRIALS, QUICK_EPOCHS = 6, 6
+CORES = 2
+
+
+def search(place: Bench, trials: int, training: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+    """Seconds of the tune step, and its result."""
+    os.environ.update({**place.environment, "OMP_NUM_THREADS": str(CORES)})
+    epochs = training["epochs"]
+    settings = {
+        "training": resolve("default", {**place.network, **training}).model_dump(mode="json"),
+        "explicit": [],
+        "cluster": {},
+        "tuning": {
+            "space": {
+                "learning_rate": {"min": 1e-5, "max": 1e-2, "log": True},
+                "batch_size": {"values": [32, 64, 128, 256]},
+                "epochs": {"min": epochs // 2, "max": epochs},
+            },
+            "max_trials": trials,
+            "parallel_trials": CORES,
+        },
+    }
+    started = time.perf_counter()
+    outcome = tune(place.store, place.dataset, settings, "tuned", enabled=True)
+    return time.perf_counter() - started, outcome
+
+
+def main() -> None:
+    quick = options(__doc__).quick
+    trials = QUICK_TRIALS if quick else TRIALS
+    training = {**OPTIONS, "epochs": QUICK_EPOCHS, "image_size": 96} if quick else {**OPTIONS, "epochs": EPOCHS}
+    with bench(per_count=60 if quick else 0) as place:
+        seconds, outcome = search(place, trials, training)
+        peer = train(place, "anew", threads=CORES, **training, cache_features=False)
+    print(f"{trials} trials: {seconds:.1f} s; best {outcome['best']}")
+    print(outcome["verdict"])
+    print(
+        f"one training with every image in every epoch: {peer.seconds:.1f} s, "
+        f"validation accuracy {peer.outcome['validation']['accuracy']:.3f}"
+    )
+    show("tuning_cost", seconds, peer.seconds, "s", TARGET)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The tune step: from the settings of a run to the settings that its training takes."""
+
+import json
+from typing import Any
+
+from components.common.cluster_settings import cluster_settings
+from components.common.dataset import DatasetManifest
+from components.common.progress import note
+from components.common.steps import run_step
+from components.common.store import Store
+from components.train.settings import make_settings
+from components.tune.compare import Comparison, compare
+from components.tune.holdout import part_validation
+from components.tune.plan import Search, make_plan
+from components.tune.report import in_words, render, render_off
+from components.tune.result import SearchResult, Trial
+from components.tune.settings import tuning_settings
+
+Settings = dict[str, Any]
+
+
+def tune(
+    store: Store,
+    dataset: DatasetManifest,
+    settings: Settings,
+    run_id: str,
+    enabled: bool,
+    search: Search | None = None,
+) -> dict[str, Any]:
+    """Searches better hyperparameters, unless it is switched off.
+
+    Args:
+        store: holds the dataset's shards, gets the trials.
+        dataset: the split dataset; its test split is not opened.
+        settings: of the settings step: ``training``, ``explicit`` (training options that are not to be tuned),
+            ``tuning`` and ``cluster``.
+        run_id: names the run.
+        enabled: False hands the settings on.
+        search: runs the trials; chosen by where this process runs when None.
+
+    Returns:
+        ``settings`` for the training: with the best ``training`` options, and with ``trained`` (``outcome_key``, the
+        store key of the best trial's outcome) when its model may be taken as it is; ``report_key``; and, when
+        enabled, ``result_key``, ``best`` and ``verdict``.
+
+    Raises:
+        InventoryError: for refused settings, an empty split, too many failed trials, or none that succeeded.
+    """
+    folder = f"runs/{run_id}/tune"
+
+    def work() -> dict[str, Any]:
+        if not enabled:
+            store.put_bytes(f"{folder}/report.html", render_off().encode())
+            return {"settings": settings, "report_key": f"{folder}/report.html"}
+        return _tune(store, dataset, settings, run_id, folder, search)
+
+    inputs = {"run_id": run_id, "dataset_id": dataset.dataset_id, "settings": settings, "enabled": enabled}
+    return run_step(store, "tune", inputs, work)
+
+
+def _tune(
+    store: Store, dataset: DatasetManifest, settings: Settings, run_id: str, folder: str, search: Search | None
+) -> dict[str, Any]:
+    tuning = tuning_settings(settings["tuning"])
+    training = make_settings(settings["training"])
+    plan = make_plan(run_id, f"{folder}/dataset.json", training, settings["explicit"], tuning)
+    for name in sorted(set(tuning.parameters) - set(plan.space)):
+        note(f"tune: {name} stays {getattr(training, name)}, since the run gives it")
+    searched, held_out = part_validation(store, dataset)
+    store.put_bytes(plan.dataset_key, searched.model_dump_json().encode())
+    result = (search or _search(settings))(plan, store)
+    best = result.best
+    comparison = _compare(store, held_out, result)
+    keys = {"result_key": f"{folder}/result.json", "report_key": f"{folder}/report.html"}
+    found = {**result.as_json(), "comparison": None if comparison is None else comparison.model_dump()}
+    store.put_bytes(keys["result_key"], json.dumps(found, indent=1).encode())
+    store.put_bytes(keys["report_key"], render(result, comparison, tuning.final_training).encode())
+    verdict, _ = in_words(result, comparison)
+    note(f"tune: best of {len(result.trials)} trials: {best.name}. {verdict}")
+    chosen = {**settings, "training": {**plan.training.model_dump(), **best.parameters}}
+    if tuning.final_training == "reuse":
+        chosen["trained"] = {"outcome_key": best.outcome_key}
+    return {
+        "settings": chosen,
+        **keys,
+        "best": {"name": best.name, "objective": best.objective, "parameters": best.parameters},
+        "verdict": verdict,
+    }
+
+
+def _search(settings: Settings) -> Search:
+    """Katib on a cluster, Optuna on one machine."""
+    from components.tune.katib_search import cluster_search
+
+    chosen = cluster_search(cluster_settings(settings["cluster"]))
+    if chosen is not None:
+        return chosen
+    from components.tune.optuna_search import search
+
+    return search
+
+
+def _compare(store: Store, held_out: DatasetManifest, result: SearchResult) -> Comparison | None:
+    """The best trial against the default one; None when there is nothing to compare."""
+    best, default = result.best, result.default
+    if default is None or default.status != "succeeded" or best == default:
+        return None
+    return compare(store, held_out, _bundle(store, best), _bundle(store, default), result.objective)
+
+
+def _bundle(store: Store, trial: Trial) -> str:
+    bundle_key: str = json.loads(store.get_bytes(trial.outcome_key))["bundle_key"]
+    return bundle_key

@@ -1,0 +1,57 @@
+"""The whole step: from a run's settings to those of its training."""
+
+import json
+from typing import Any
+
+import pytest
+
+from components.common.dataset import DatasetManifest
+from components.common.store import Store
+from components.tune.step import tune
+from tests.train.fitting import fast
+from tests.tune.searching import HEAD, SPACE
+
+
+def settings(explicit: tuple[str, ...] = (), **tuning: Any) -> dict[str, Any]:
+    return {
+        "training": fast(**HEAD).model_dump(mode="json"),
+        "explicit": list(explicit),
+        "cluster": {},
+        "tuning": {"space": SPACE, "max_trials": 3, "objective": "loss", **tuning},
+    }
+
+
+def test_a_search_without_the_test_split_improves_the_settings(
+    shared_store: Store, drawn: DatasetManifest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for shard in drawn.split("test").shards:
+        shared_store.delete(shard.key)
+    given = settings(explicit=("batch_size",))
+
+    outcome = tune(shared_store, drawn, given, "r1", enabled=True)
+
+    chosen = outcome["settings"]
+    assert chosen["training"] == {**given["training"], **outcome["best"]["parameters"], "select_by": "loss"}
+    assert set(outcome["best"]["parameters"]) == {"learning_rate", "epochs"}  # batch_size is the user's
+    trained = json.loads(shared_store.get_bytes(chosen["trained"]["outcome_key"]))
+    assert trained["validation"]["loss"] == outcome["best"]["objective"]
+    assert trained["settings"] | fast().model_dump(include={"threads"}) == chosen["training"]
+    assert shared_store.exists(f"{trained['bundle_key']}/model.onnx")
+
+    found = json.loads(shared_store.get_bytes(outcome["result_key"]))
+    assert [trial["name"] for trial in found["trials"]] == ["default", "001", "002"]
+    assert found["trials"][0]["parameters"] == {"learning_rate": 0.01, "epochs": 3}
+    page = shared_store.get_bytes(outcome["report_key"]).decode()
+    printed = capsys.readouterr().out
+    for text in (outcome["verdict"], "All trials", "early stopped" if "early stopped" in printed else "succeeded"):
+        assert text in page
+    assert "batch_size stays 16, since the run gives it" in printed
+
+    tune(shared_store, drawn, given, "r1", enabled=True)
+    assert "already done for these inputs" in capsys.readouterr().out
+
+
+def test_switched_off_it_hands_the_settings_on(store: Store, drawn: DatasetManifest) -> None:
+    outcome = tune(store, drawn, settings(), "r1", enabled=False)
+    assert outcome["settings"] == settings()
+    assert b"Tuning is off" in store.get_bytes(outcome["report_key"])
