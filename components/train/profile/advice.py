@@ -74,6 +74,11 @@ class Facts:
         """A part's share of the time inside steps."""
         return self.seconds[part] / self.step_seconds
 
+    @property
+    def computing(self) -> float:
+        """Share of the recorded time in forward and backward passes."""
+        return self.of_all(self.seconds["forward"] + self.seconds["backward"])
+
     def of_all(self, seconds: float) -> float:
         """Share of the recorded time."""
         return seconds / self.all_seconds
@@ -155,7 +160,7 @@ def crowded_cores(facts: Facts) -> Advice | None:
     return Advice(
         "Let the training have the machine to itself, or give it a node where it has.",
         f"Other programs kept {others:.1f} of {last['cores']:g} cores busy, the training {own:.1f}; none was free.",
-        others / last["cores"],
+        facts.computing * others / last["cores"],
     )
 
 
@@ -168,7 +173,7 @@ def too_many_threads(facts: Facts) -> Advice | None:
     return Advice(
         f"Fewer threads or processes: threads = {max(1, int(last['cores']) // last['local_world'])}.",
         f"{last['local_world']} x {last['compute_threads']} threads computed on {last['cores']:g} cores.",
-        1 - last["cores"] / threads,
+        facts.computing * (1 - last["cores"] / threads),
     )
 
 
@@ -223,7 +228,7 @@ def communication(facts: Facts) -> Advice | None:
 
 def wide_arithmetic(facts: Facts) -> Advice | None:
     """float32 where the processor computes bfloat16 natively (``COMPUTING_SHARE``)."""
-    share = facts.of_all(facts.seconds["forward"] + facts.seconds["backward"])
+    share = facts.computing
     if facts.settings.precision != "fp32" or not facts.recorded.last["native_bf16"] or share <= COMPUTING_SHARE:
         return None
     return Advice(
