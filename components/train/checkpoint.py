@@ -15,7 +15,7 @@ from components.common.files import sha256_bytes
 from components.common.progress import note
 from components.common.store import Store
 
-FORMAT = "inventory-checkpoint/1"
+FORMAT = "inventory-checkpoint/2"
 KEPT = 2
 
 

@@ -41,6 +41,7 @@ def fit(network: BinCounter, task: Task) -> State:
     )
     if task.checkpoints and (found := task.checkpoints.read_newest()):
         state.restore(*found, workers)
+        task.memory.update(found[0]["memory"])
         if workers.leads:
             note(f"training goes on from the checkpoint of step {state.steps}, epoch {state.epoch + 1}")
     state.intervals.append([time.time(), time.time()])
@@ -52,7 +53,8 @@ def fit(network: BinCounter, task: Task) -> State:
     trainer = Trainer(learner, state, task)
     epochs = Counter("epochs", settings.epochs)
     epochs(state.epoch)
-    reason = None
+    # the reason that ended an earlier run may still be there
+    reason = (trainer.check() or _out_of_patience(state.history, settings)) if state.history else None
     while state.epoch < settings.epochs and reason is None:
         started = time.perf_counter()
         reason = trainer.epoch()
@@ -63,8 +65,10 @@ def fit(network: BinCounter, task: Task) -> State:
         for hook in task.hooks:
             hook.on_epoch(record, network)
         reason = reason or trainer.check() or _out_of_patience(state.history, settings)
-    if reason and workers.leads:
-        note(f"training ended after {state.epoch} of {settings.epochs} epochs: {reason}")
+    if reason and state.epoch < settings.epochs:
+        state.ended = reason
+        if workers.leads:
+            note(f"training ended after {state.epoch} of {settings.epochs} epochs: {reason}")
     trainer.save(tries=INTERRUPTED_TRIES)
     return state
 
@@ -114,7 +118,7 @@ def validate(network: BinCounter, task: Task) -> dict[str, float]:
     Returns:
         As ``Totals.result``; the loss is the cross-entropy of the class probabilities, whatever is trained on.
     """
-    totals = Totals(task.counts, task.workers.device)
+    totals = Totals(task.answered or task.counts, task.workers.device)
     network.eval()
     with torch.no_grad(), autocast(task.settings, task.workers.device):
         for batch in task.feed.validation_batches():

@@ -9,10 +9,11 @@ import types
 from typing import Any, Literal, Union, get_args, get_origin
 
 import annotated_types
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from components.common.errors import InventoryError
+from components.train.watch.rules import check_rules
 
 
 class TrainSettings(BaseModel):
@@ -79,6 +80,8 @@ class TrainSettings(BaseModel):
     cutmix: float = Field(0.0, ge=0, le=10, description="the same for pasting a rectangle of one image into another")
     balanced: bool = Field(False, description="draw every count equally often, with replacement")
 
+    extra_bins: bool = Field(True, description="train also on the dataset's bins with further counts, if it has any")
+
     # the loss
     loss: Literal["cross_entropy", "soft_ordinal", "coral", "corn"] = Field(
         "soft_ordinal", description="the last three know that counts are ordered"
@@ -103,6 +106,11 @@ class TrainSettings(BaseModel):
     record_steps: int = Field(
         20, ge=0, description="steps between two records of losses and gradient norms for TensorBoard; 0 writes none"
     )
+    rules: dict[str, Any] = Field(
+        {},
+        description="thresholds and actions of debugger rules that differ from the defaults, see Debugger rules",
+    )
+    rule_steps: int = Field(20, ge=0, description="steps between two looks of the debugger rules; 0 looks never")
     profile: bool = Field(True, description="watch processor, memory, disk, network and GPU, and say what to change")
     profile_ms: int = Field(500, ge=50, le=60_000, description="milliseconds between two looks at the machine")
     trace_steps: int = Field(
@@ -123,6 +131,11 @@ class TrainSettings(BaseModel):
     threads: int = Field(0, ge=0, le=256, description="compute threads per process; 0 shares the cores")
     decode_threads: int = Field(0, ge=0, le=64, description="image decoding threads per process; 0 chooses")
 
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _known_rules(cls, value: Any) -> dict[str, Any]:
+        return check_rules(value)
+
     @model_validator(mode="after")
     def _batch_feeds_every_process(self) -> "TrainSettings":
         if self.batch_size < 2 * self.processes:
@@ -142,6 +155,8 @@ MACHINE_OPTIONS = frozenset(
         "checkpoint_seconds",
         "checkpoint_steps",
         "record_steps",
+        "rules",
+        "rule_steps",
         "profile",
         "profile_ms",
         "trace_steps",
@@ -161,6 +176,8 @@ def allowed(field: FieldInfo) -> str:
         return ", ".join(str(value) for value in get_args(kind))
     if kind is bool:
         return "true, false"
+    if get_origin(kind) is dict:
+        return "JSON"
     low, high = "", ""
     for bound in field.metadata:
         match bound:

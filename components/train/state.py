@@ -35,6 +35,8 @@ class State:
     """The tensors to serve, after the best epoch, on the CPU."""
     intervals: list[list[float]] = field(default_factory=list)
     """Start and end (Unix time) of each run of this training, as far as checkpoints know."""
+    ended: str | None = None
+    """Why the training ended before its last epoch."""
 
     @property
     def served(self) -> BinCounter:

@@ -39,9 +39,14 @@ class Task:
     workers: Workers
     feed: Feed
     counts: list[int]
+    """What training tells apart, ascending."""
     hooks: Sequence[Hook] = ()
     checkpoints: Checkpoints | None = None
     signals: Signals = field(default_factory=Signals)
+    answered: list[int] | None = None
+    """The counts that are validated and served; None for all."""
+    memory: dict[str, Any] = field(default_factory=dict)
+    """What hooks remember over an interruption, plain values; a part of every checkpoint."""
 
 
 class Trainer:
@@ -187,7 +192,7 @@ class Trainer:
         if state.history:
             best = best_epoch(state.history, self.task.settings.select_by)["epoch"], state.best
         for _ in range(tries):
-            if checkpoints.write(state.content(totals), state.steps, best):
+            if checkpoints.write({**state.content(totals), "memory": self.task.memory}, state.steps, best):
                 return
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from components.common import bundle as bundles
@@ -17,6 +18,7 @@ from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
 from components.train.checkpoint import Checkpoints
+from components.train.classes import Classes, classes_of
 from components.train.data import ImageFeed
 from components.train.events import Events
 from components.train.export import export_bundle
@@ -26,11 +28,13 @@ from components.train.hooks import Hook, Watcher
 from components.train.job import TrainJob
 from components.train.loop import fit
 from components.train.model import BinCounter, make_backbone, make_network
+from components.train.profile.profiler import Profiler
 from components.train.settings import MACHINE_OPTIONS, TrainSettings
 from components.train.shards import ShardedBins
 from components.train.state import State, best_epoch
 from components.train.steps import Task
 from components.train.stopping import Signals
+from components.train.watch.debugger import Debugger
 from components.train.weights import find_weights, load_backbone, read_state
 from components.train.workers import Workers, join
 
@@ -69,7 +73,8 @@ def run_job(
 
     Returns:
         The outcome: ``run_id``, ``bundle_key``, ``uri``, ``dataset_id``, ``validation`` (of the chosen epoch),
-        ``history``, ``settings``, ``intervals`` (start and end of each run, Unix time) and ``seconds`` (their sum).
+        ``history``, ``ended`` (why it ended before its last epoch, or None), ``settings``, ``intervals`` (start and end
+        of each run, Unix time), ``seconds`` (their sum), and what the watchers add, such as ``rules``.
 
     Raises:
         InventoryError: for an empty split, an unknown backbone, or weights that cannot be had or do not fit.
@@ -81,18 +86,22 @@ def run_job(
         dataset = DatasetManifest.model_validate_json(store.get_bytes(job.dataset_key))
         if done := _finished(job, dataset, store):
             return done
-        network, weights_sha256 = build_network(job.settings, len(dataset.counts), store)
-        train, validation = (_bins(store, dataset, name, job.settings) for name in ("train", "validation"))
+        classes = classes_of(dataset, job.settings)
+        network, weights_sha256 = build_network(job.settings, len(classes.counts), store)
+        train, validation = training_bins(store, dataset, classes, job.settings)
         network = network.to(workers.device)
-        watching = watchers(job, store, workers)
+        memory: dict[str, Any] = {}
+        watching = watchers(job, len(classes.counts), store, workers, memory)
         task = Task(
             job.settings,
             workers,
-            make_feed(network, train, validation, dataset, weights_sha256, job.settings, workers, store),
-            dataset.counts,
+            make_feed(network, train, validation, classes, weights_sha256, job.settings, workers, store),
+            classes.counts,
             [*hooks, *watching],
             Checkpoints(store, job.checkpoints_key, identity(job.settings, dataset, weights_sha256)),
             signals,
+            dataset.counts,
+            memory,
         )
         with ExitStack() as ending:
             for watcher in watching:
@@ -108,6 +117,7 @@ def run_job(
                 export_bundle(
                     network,
                     job.settings,
+                    classes,
                     dataset,
                     validation,
                     Path(folder),
@@ -120,9 +130,14 @@ def run_job(
     return outcome
 
 
-def watchers(job: TrainJob, store: Store, workers: Workers) -> list[Watcher]:
+def watchers(job: TrainJob, classes: int, store: Store, workers: Workers, memory: dict[str, Any]) -> list[Watcher]:
     """All that watch a training by its settings, in the order in which they are called."""
     found: list[Watcher] = []
+    profiler = Profiler(job, store, workers) if job.settings.profile else None
+    if profiler:
+        found.append(profiler)
+    if job.settings.rule_steps and workers.leads:
+        found.append(Debugger(job.settings, classes, memory, profiler.gpu_samples if profiler else tuple))
     if job.settings.record_steps and workers.leads:
         found.append(Events(store, job.events_key, job.settings.record_steps))
     return found
@@ -132,7 +147,7 @@ def make_feed(
     network: BinCounter,
     train: ShardedBins,
     validation: ShardedBins,
-    dataset: DatasetManifest,
+    classes: Classes,
     weights_sha256: str | None,
     settings: TrainSettings,
     workers: Workers,
@@ -143,10 +158,10 @@ def make_feed(
     if reason is None:
         key = cache_key(settings, weights_sha256, workers.device)
         cache = FeatureCache(store, key, network, settings, workers)
-        return FeatureFeed(cache, train, validation, settings, workers)
+        return FeatureFeed(cache, train, validation, settings, workers, classes.logits(settings.loss))
     if settings.trainable == "head" and workers.leads:
         note(f"every epoch passes the images through the frozen backbone: {reason}")
-    return ImageFeed(train, validation, settings, workers)
+    return ImageFeed(train, validation, settings, workers, classes.logits(settings.loss))
 
 
 def describe(job: TrainJob, dataset: DatasetManifest, state: State, store: Store) -> dict[str, Any]:
@@ -160,6 +175,7 @@ def describe(job: TrainJob, dataset: DatasetManifest, state: State, store: Store
         "dataset_id": dataset.dataset_id,
         "validation": {name.removeprefix(prefix): value for name, value in best.items() if name.startswith(prefix)},
         "history": state.history,
+        "ended": state.ended,
         "settings": job.settings.model_dump(),
         "intervals": state.intervals,
         "seconds": round(sum(end - start for start, end in state.intervals), 3),
@@ -184,9 +200,17 @@ def _finished(job: TrainJob, dataset: DatasetManifest, store: Store) -> dict[str
     return None
 
 
-def _bins(store: Store, dataset: DatasetManifest, name: str, settings: TrainSettings) -> ShardedBins:
+def training_bins(
+    store: Store, dataset: DatasetManifest, classes: Classes, settings: TrainSettings
+) -> tuple[ShardedBins, ShardedBins]:
+    """The bins to train on, with the extra ones if they are used, and those to validate on."""
     limit = int(settings.shard_cache_gib * 2**30) or None
-    return ShardedBins(store, dataset.split(name), limit)
+    splits, labels = [dataset.split("train")], [np.array(classes.answered)]
+    if classes.extra and dataset.extra:
+        splits.append(dataset.extra)
+        labels.append(np.array(classes.extra))
+    train = ShardedBins(store, *splits, limit_bytes=limit, classes=labels)
+    return train, ShardedBins(store, dataset.split("validation"), limit_bytes=limit)
 
 
 def _insist(write: Callable[[], object]) -> None:

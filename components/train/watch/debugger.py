@@ -1,0 +1,159 @@
+"""The hook that looks at a training every few steps and asks the debugger rules about it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from components.common.progress import note
+from components.train.hooks import StepReport
+from components.train.settings import TrainSettings
+from components.train.watch.measure import ReluWatch, alike_weights, measure_gradients
+from components.train.watch.rules import Rules
+from components.train.watch.seen import Look, Seen, Utilisation, add_look
+
+SILENT, FIRED, NOT_EVALUATED = "silent", "fired", "not evaluated"
+
+
+class Debugger:
+    """Evaluates the rules; a hook of the leading worker.
+
+    Gradients are looked at after workers have exchanged them, so that they are those of all workers; losses,
+    activations and times are this worker's. Nothing is changed in the network, and no random number is drawn. Looks
+    are taken at the first step and at every ``rule_steps``-th; a rule that fired stays so.
+
+    Args:
+        settings: ``rules``, ``rule_steps``, and whether activations can be seen.
+        classes: how many counts the model tells apart.
+        memory: what a checkpoint keeps; looks and findings are remembered in it over an interruption.
+        utilisation: the recorded samples of this worker's GPU; none without a GPU.
+    """
+
+    exact_times = False
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        classes: int,
+        memory: dict[str, Any],
+        utilisation: Callable[[], Utilisation] = tuple,
+    ) -> None:
+        self.rules, self.every, self.memory = Rules(**settings.rules), settings.rule_steps, memory
+        self.classes, self.utilisation = classes, utilisation
+        self.unseen_relus = _why_relus_are_unseen(settings)
+        self._relus = ReluWatch()
+        self._look: Look = {}
+        self._start()
+
+    def _start(self) -> None:
+        """Begins what the next look stands for."""
+        self._loss: torch.Tensor | None = None
+        self._since: dict[str, float] = {"steps": 0, "seconds": 0.0, "data_seconds": 0.0}
+
+    @property
+    def _looks(self) -> list[Look]:
+        found: list[Look] = self.memory.setdefault("looks", [])
+        return found
+
+    @property
+    def _epochs(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.memory.setdefault("epochs", [])
+        return found
+
+    @property
+    def _findings(self) -> dict[str, dict[str, Any]]:
+        """Of the rules that fired."""
+        found: dict[str, dict[str, Any]] = self.memory.setdefault("findings", {})
+        return found
+
+    def _is_look(self, step: int) -> bool:
+        return step == 1 or step % self.every == 0
+
+    def before_step(self, step: int, network: torch.nn.Module) -> None:
+        """Looks at gradients and weights, and ends the look at activations."""
+        if not self._is_look(step):
+            return
+        gradients, norm = measure_gradients(network)
+        self._look = {"gradients": gradients, "norm": norm}
+        if len(self._looks) < self.rules.poor_weight_initialization.looks:
+            self._look["alike"] = alike_weights(network)
+        if inactive := self._relus.end():
+            self._look["inactive"] = inactive
+
+    def on_step(self, report: StepReport, network: torch.nn.Module) -> None:
+        """Adds up losses and times, judges at a look, and begins to look at activations for the next one."""
+        loss = report.loss.detach()
+        self._loss = loss if self._loss is None else self._loss + loss
+        self._since["steps"] += 1
+        self._since["seconds"] += sum(report.seconds.values())
+        self._since["data_seconds"] += report.seconds.get("data", 0.0)
+        self.memory["at"] = [report.step, report.epoch]
+        if self._is_look(report.step):
+            mean = float(self._loss) / self._since["steps"]
+            add_look(
+                self._looks,
+                {"step": report.step, "epoch": report.epoch, "loss": mean, **self._since, **self._look},
+            )
+            self._start()
+            self._judge()
+        if self._is_look(report.step + 1) and not self.unseen_relus and not self._relus.begin(network):
+            self.unseen_relus = "the network has no ReLU"
+
+    def on_epoch(self, record: dict[str, Any], network: torch.nn.Module) -> None:
+        """Judges with the epoch's losses."""
+        losses = {name: record[name] for name in ("epoch", "train_loss", "validation_loss")}
+        self._epochs.append({"step": self.memory["at"][0], **losses})
+        self._judge()
+
+    def _seen(self) -> Seen:
+        return Seen(self._looks, self._epochs, self.classes, self.unseen_relus, self.utilisation)
+
+    def _judge(self) -> None:
+        seen = self._seen()
+        step, epoch = self.memory["at"]
+        for name, rule in self.rules:
+            if name in self._findings:
+                continue
+            sick, evidence = rule.judge(seen)
+            if sick:
+                self._findings[name] = {"evidence": evidence, "step": step, "epoch": epoch}
+                then = "the training ends" if rule.action == "stop" else "the training goes on"
+                note(f"rule {name} fired at step {step}, epoch {epoch}: {evidence}; {then}")
+
+    def want_stop(self) -> str | None:
+        """The first rule that fired and whose action is to stop."""
+        for name, rule in self.rules:
+            if name in self._findings and rule.action == "stop":
+                return f"rule {name}: {self._findings[name]['evidence']}"
+        return None
+
+    def summary(self) -> dict[str, Any]:
+        """The outcome's ``rules``: one row each.
+
+        ``rule``; ``status``: ``silent``, ``fired`` or ``not evaluated``; ``action``; ``evidence``, with numbers, or why
+        it was not evaluated; ``step`` and ``epoch`` at which it fired, else None.
+        """
+        if "at" in self.memory:
+            self._judge()
+        seen, rows = self._seen(), []
+        for name, rule in self.rules:
+            row = {"rule": name, "action": rule.action, "step": None, "epoch": None}
+            if name in self._findings:
+                row |= {"status": FIRED, **self._findings[name]}
+            else:
+                sick, evidence = rule.judge(seen)
+                row |= {"status": NOT_EVALUATED if sick is None else SILENT, "evidence": evidence}
+            rows.append(row)
+        return {"rules": rows}
+
+    def close(self) -> None:
+        """Leaves no hook in the network."""
+        self._relus.end()
+
+
+def _why_relus_are_unseen(settings: TrainSettings) -> str:
+    if settings.trainable == "head":
+        return "the backbone is frozen"
+    if settings.compile:
+        return "a compiled network shows no activations"
+    return ""
