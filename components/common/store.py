@@ -117,6 +117,12 @@ class Store:
             for item in self.client.list_objects(self.bucket, prefix=prefix, recursive=True):
                 yield str(item.object_name)
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """The objects under a prefix with their sizes in bytes, in order."""
+        with plain_errors(self.endpoint, f"list {self.uri(prefix)}"):
+            found = self.client.list_objects(self.bucket, prefix=prefix, recursive=True)
+            return {str(item.object_name): int(item.size or 0) for item in found}
+
     def delete(self, key: str) -> None:
         """Removes one object; a missing one is no error."""
         with plain_errors(self.endpoint, f"delete {self.uri(key)}"):

@@ -13,7 +13,7 @@ from typing import Any
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.common.pods import pod_security
-from components.deploy.serving_settings import ServingSettings
+from components.deploy.serving_settings import ServingSettings, serving_settings
 
 Object = dict[str, Any]
 
@@ -84,6 +84,23 @@ def mode(service: Object) -> str:
 def served_uri(service: Object) -> str:
     """The bundle of the predictor in the spec."""
     return str(service["spec"]["predictor"].get("model", {}).get("storageUri", ""))
+
+
+def settings_of(service: Object) -> ServingSettings:
+    """The settings with which a service was made, as far as it shows them; the rest are defaults."""
+    part = service["spec"]["predictor"]
+    requests = part.get("model", {}).get("resources", {}).get("requests", {})
+    shown = {
+        "name": service["metadata"]["name"],
+        "min_replicas": part.get("minReplicas"),
+        "max_replicas": part.get("maxReplicas"),
+        "scale_metric": part.get("scaleMetric"),
+        "scale_target": part.get("scaleTarget"),
+        "cpu": requests.get("cpu"),
+        "memory": requests.get("memory"),
+        "service_account": part.get("serviceAccountName"),
+    }
+    return serving_settings({name: value for name, value in shown.items() if value is not None})
 
 
 def settled_uri(service: Object) -> str:

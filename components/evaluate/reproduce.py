@@ -1,7 +1,11 @@
-"""Does a model still give the numbers it was published with? Answered from the object store alone."""
+"""Does a model still give the numbers it was published with? Answered from the object store alone.
+
+``python -m components.evaluate.reproduce BUNDLE_KEY RESULT.json`` asks it in a process of its own.
+"""
 
 import importlib.metadata
 import platform
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +13,9 @@ from typing import Any
 from components.common import bundle as bundles
 from components.common.dataset import DatasetManifest, open_split
 from components.common.errors import InventoryError
-from components.common.store import Store
+from components.common.files import write_json
+from components.common.steps import main_step
+from components.common.store import Store, open_store
 from components.evaluate.calibration import Calibration
 from components.evaluate.metrics import summarise
 from components.evaluate.scoring import score
@@ -64,3 +70,7 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
+
+
+if __name__ == "__main__":
+    main_step(lambda: write_json(Path(sys.argv[2]), reproduce(open_store(), sys.argv[1])))

@@ -8,7 +8,7 @@ import numpy as np
 
 from components.common import bundle as bundles
 from components.common.bundle import Bundle
-from components.common.dataset import Bins, DatasetManifest, open_split
+from components.common.dataset import Bins, DatasetManifest, cache_folder, fetch_shard, open_split
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
@@ -107,7 +107,11 @@ def seen_ids(store: Store, model: Bundle, dataset: DatasetManifest) -> set[str] 
         return None
     own = DatasetManifest.model_validate_json(data)
     try:
-        return {bin_id for name in ("train", "validation") for bin_id in open_split(store, own, name).ids}
+        seen = {bin_id for name in ("train", "validation") for bin_id in open_split(store, own, name).ids}
+        extra = (
+            [fetch_shard(store, shard, cache_folder() / "shards") for shard in own.extra.shards] if own.extra else []
+        )
+        return seen | set(Bins(extra).ids)
     except InventoryError as error:
         note(f"the bins that {model.version} was trained on cannot be read: {error}")
         return None

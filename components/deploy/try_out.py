@@ -1,0 +1,64 @@
+"""Looks whether a model answers as it should, without putting it into service."""
+
+import fcntl
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from components.common import bundle as bundles
+from components.common.bundle import ONNX_FILE
+from components.common.dataset import DatasetManifest
+from components.common.errors import InventoryError
+from components.common.lifeline import LOCK_FILE
+from components.common.store import Store
+from components.deploy.deployer import Candidate, Deployer
+from components.deploy.local import LocalDeployer
+from components.deploy.smoke import LabelledBin, labelled_bins, smoke_test
+from components.registry.entry import Entry
+
+
+def try_out(deployer: Deployer, candidate: Candidate, bins: list[LabelledBin]) -> dict[str, Any]:
+    """Starts a model, asks it about labelled bins and ends it.
+
+    Returns:
+        As ``smoke_test``.
+
+    Raises:
+        InventoryError: if it does not come up or answers wrongly.
+    """
+    revision = deployer.start(candidate)
+    try:
+        return smoke_test(revision.endpoint, candidate.bundle, candidate.folder, bins)
+    finally:
+        deployer.roll_back(revision)
+
+
+@contextmanager
+def registered_candidate(store: Store, entry: Entry) -> Iterator[tuple[Candidate, list[LabelledBin]]]:
+    """A registered model's files on this machine while the block runs, and labelled bins of its dataset.
+
+    Raises:
+        InventoryError: if its files or its dataset are not in the store, or are not those that were registered.
+    """
+    if not entry.dataset_key:
+        raise InventoryError(f"model {entry.version} was never evaluated; there are no bins to try it on")
+    manifest = DatasetManifest.model_validate_json(store.get_bytes(entry.dataset_key))
+    with tempfile.TemporaryDirectory(prefix="model-") as scratch:
+        folder = Path(scratch)
+        bundle = bundles.fetch(store, entry.bundle_key, folder)
+        if bundle.files[ONNX_FILE].sha256 != entry.model_sha256:
+            raise InventoryError(
+                f"the files of model {entry.version} are not those that were registered; a later training of the same "
+                "run has overwritten them"
+            )
+        yield Candidate(bundle, folder, entry.uri), labelled_bins(store, manifest)
+
+
+@contextmanager
+def local_trial() -> Iterator[LocalDeployer]:
+    """Serves on this machine as long as the block runs."""
+    with tempfile.TemporaryDirectory(prefix="trial-") as folder, (Path(folder) / LOCK_FILE).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield LocalDeployer(Path(folder))
