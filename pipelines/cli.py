@@ -89,12 +89,16 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _add_compile(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from pipelines.compiler import PIPELINES
+
     parser = commands.add_parser(
         "compile",
         help="write the pipeline as YAML for a Kubeflow cluster",
-        description="Compiles the pipeline that `inventory run` executes to the YAML that Kubeflow Pipelines takes.",
+        description="Compiles the pipeline that `inventory run` executes, or that of stock reconciliation, to the YAML "
+        "that Kubeflow Pipelines takes.",
     )
-    parser.add_argument("--output", type=Path, default=Path("inventory.yaml"), metavar="FILE", help="[inventory.yaml]")
+    parser.add_argument("--pipeline", choices=PIPELINES, default="inventory", help="which one [inventory]")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="[inventory.yaml, or reconciliation.yaml]")
     parser.add_argument("--registry", metavar="HOST/PATH", help="where the images are [ghcr.io/bin-inventory]")
     parser.add_argument("--tag", metavar="TAG", help="the images' tag or @sha256:… digest, never latest [0.1.0]")
     parser.set_defaults(command=_compile)
@@ -107,8 +111,7 @@ def _compile(options: argparse.Namespace) -> None:
         os.environ["INVENTORY_TAG"] = options.tag
     from pipelines.compiler import compile_pipeline
 
-    compile_pipeline(options.output)
-    print(options.output)
+    print(compile_pipeline(options.output or Path(f"{options.pipeline}.yaml"), options.pipeline))
 
 
 def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

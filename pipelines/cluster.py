@@ -289,7 +289,7 @@ def submit(
         access: what the client was opened with.
         package: the YAML that ``inventory compile`` wrote.
         arguments: the pipeline's parameters; those not given keep their defaults.
-        name: of the run; default the experiment and the time.
+        name: of the run; default the pipeline's and the time.
         experiment: groups runs; made when missing.
         service_account: that the steps run as; default Kubeflow's.
         cron: six fields, seconds first, such as ``0 0 3 * * *``: a recurring run instead of one now.
@@ -304,7 +304,7 @@ def submit(
     version = upload(client, access, package)
     with plain_errors(f"open the experiment {experiment}"):
         group = client.create_experiment(experiment, namespace=access.namespace).experiment_id
-    name = name or f"{experiment} {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    name = name or f"{version.name} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     with plain_errors("start the run"):
         if cron is None:
             run = client.run_pipeline(

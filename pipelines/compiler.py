@@ -1,5 +1,6 @@
 """The pipeline as YAML for Kubeflow Pipelines: the IR, and the Kubernetes platform document behind it."""
 
+import importlib
 import re
 import tempfile
 from collections.abc import Callable
@@ -7,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kfp.compiler import Compiler
 
 from components.common.errors import InventoryError
 from components.common.files import write_atomic
@@ -16,7 +16,14 @@ DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 TAG = re.compile(r"^[^@:]+:([A-Za-z0-9_][A-Za-z0-9._-]{0,127})$")
 
 
-def compile_pipeline(path: Path, pipeline: Callable[..., Any] | None = None) -> Path:
+PIPELINES = {
+    "inventory": ("pipelines.inventory", "inventory"),
+    "reconciliation": ("pipelines.reconciliation", "inventory_reconciliation"),
+}
+"""What `inventory compile` can compile: module and function, since the import fixes the images."""
+
+
+def compile_pipeline(path: Path, pipeline: Callable[..., Any] | str = "inventory") -> Path:
     """Compiles a pipeline; the same sources give the same bytes.
 
     The images' registry and tag are ``INVENTORY_REGISTRY`` and ``INVENTORY_TAG``, read when the components are
@@ -24,7 +31,7 @@ def compile_pipeline(path: Path, pipeline: Callable[..., Any] | None = None) -> 
 
     Args:
         path: the YAML file to write.
-        pipeline: default ``pipelines.inventory.inventory``.
+        pipeline: a pipeline, or one of ``PIPELINES`` by name.
 
     Returns:
         ``path``.
@@ -32,10 +39,11 @@ def compile_pipeline(path: Path, pipeline: Callable[..., Any] | None = None) -> 
     Raises:
         InventoryError: if an image has no tag or the tag ``latest``, or the file cannot be written.
     """
-    if pipeline is None:
-        from pipelines.inventory import inventory  # its import fixes the images
+    from kfp.compiler import Compiler  # takes a second to import, and the command line needs only the names above
 
-        pipeline = inventory
+    if isinstance(pipeline, str):
+        module, function = PIPELINES[pipeline]
+        pipeline = getattr(importlib.import_module(module), function)
     with tempfile.TemporaryDirectory(prefix="compile-") as folder:
         file = Path(folder) / "pipeline.yaml"
         Compiler().compile(pipeline, str(file))

@@ -109,6 +109,12 @@ class S3Source:
                     found[name.removesuffix(suffix)] = (str(item.etag), int(item.size or 0))
         return found
 
+    def holds(self, kind: str) -> bool:
+        """Whether there is any object under ``[prefix/]kind``."""
+        with plain_errors(self.access.endpoint, f"list {self.uri}"):
+            listing = self.access.client(retries=5).list_objects(self.bucket, prefix=self.prefix + kind, recursive=True)
+            return next(iter(listing), None) is not None
+
     def metadata(self, id_: str) -> bytes:  # noqa: D102
         return self.read(f"{self.prefix}{METADATA}{id_}.json", MAX_METADATA_BYTES)
 

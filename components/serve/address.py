@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from components.common import kube
 from components.common.errors import InventoryError
-from components.serve.endpoint import Endpoint
+from components.serve.endpoint import Endpoint, bearer
 
 GROUP, VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
 
@@ -42,7 +42,7 @@ def find_service(
     url = (inside or outside) if kube.in_cluster() and not gateway else outside
     if not url:
         raise InventoryError(f"InferenceService {name} has no address yet; is it ready? (kubectl get isvc {name})")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = bearer(token)
     if gateway:
         headers["Host"] = urlsplit(url).netloc
     return Endpoint((gateway or url).rstrip("/"), name, headers, ca_file, token_file)

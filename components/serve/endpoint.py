@@ -80,6 +80,11 @@ def checked_token(text: str, where: str) -> str:
     return token
 
 
+def bearer(token: str) -> dict[str, str]:
+    """The header that carries a token; none for an empty one."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
 def open_client(endpoint: Endpoint, concurrency: int = 1) -> httpx.Client:
     """Opens connections to an endpoint; close it or use it in a ``with`` block.
 

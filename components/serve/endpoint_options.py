@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from components.common.errors import InventoryError
 from components.serve.client import served_model
-from components.serve.endpoint import Endpoint, checked_token, open_client, read_token
+from components.serve.endpoint import Endpoint, bearer, checked_token, open_client, read_token
 
 URL_VARIABLE = "INVENTORY_URL"
 TOKEN_VARIABLE = "INVENTORY_TOKEN"  # noqa: S105 - a variable's name
@@ -43,18 +43,13 @@ def chosen_endpoint(options: argparse.Namespace, environment: Mapping[str, str] 
         InventoryError: if options contradict each other, a file cannot be read, there is no such service, or the
             address cannot be asked which model it serves.
     """
-    token_file = options.token_file or environment.get(TOKEN_FILE_VARIABLE)
-    token = "" if token_file else environment.get(TOKEN_VARIABLE, "")
-    if token_file:
-        read_token(token_file)  # what is wrong with it is told before anything is asked
-    elif token:
-        token = checked_token(token, f"${TOKEN_VARIABLE}")
+    token, token_file = credentials(options.token_file, environment)
     if options.service:
         return _service(options, token, token_file)
     for name in ("namespace", "gateway"):
         if getattr(options, name):
             raise InventoryError(f"--{name} belongs to an InferenceService; give --service too, or leave it out")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = bearer(token)
     if options.host:
         headers["Host"] = options.host
     url = options.url or environment.get(URL_VARIABLE) or DEFAULT_URL
@@ -63,6 +58,20 @@ def chosen_endpoint(options: argparse.Namespace, environment: Mapping[str, str] 
         return endpoint
     with open_client(endpoint) as client:
         return replace(endpoint, model_name=served_model(client, endpoint))
+
+
+def credentials(token_file: str | None = None, environment: Mapping[str, str] = os.environ) -> tuple[str, str | None]:
+    """The bearer token of the environment, or the file that holds it; neither when there is none.
+
+    Raises:
+        InventoryError: if what should hold a token does not.
+    """
+    file = token_file or environment.get(TOKEN_FILE_VARIABLE)
+    if file:
+        read_token(file)  # what is wrong with it is told before anything is asked
+        return "", file
+    token = environment.get(TOKEN_VARIABLE, "")
+    return (checked_token(token, f"${TOKEN_VARIABLE}") if token else ""), None
 
 
 def _service(options: argparse.Namespace, token: str, token_file: str | None) -> Endpoint:

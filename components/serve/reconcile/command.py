@@ -1,20 +1,22 @@
 """The command lines of ``inventory reconcile`` and ``inventory feedback``."""
 
 import argparse
+import tempfile
 from pathlib import Path
 
-from components.common.errors import InventoryError
 from components.serve.endpoint_options import add_endpoint_options, chosen_endpoint
 from components.serve.reconcile.feedback import labels_from_recounts
-from components.serve.reconcile.records import open_photos, open_records
-from components.serve.reconcile.step import Settings, reconcile
+from components.serve.reconcile.records import fetch_records, open_photos, open_records
+from components.serve.reconcile.step import Settings, checked, reconcile
 
 
 def add_reconcile_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what ``inventory reconcile`` takes."""
     defaults = Settings()
     _add_photos(parser)
-    parser.add_argument("--records", type=Path, help="CSV id,expected[,products] [the bins' own metadata]")
+    parser.add_argument(
+        "--records", default="", help="CSV id,expected[,products], a file or s3:// [the bins' own metadata]"
+    )
     parser.add_argument("--out", type=Path, default=Path("reconciliation"), help="folder for the results [%(default)s]")
     parser.add_argument("--top", type=int, default=defaults.top, help="bins on the page [%(default)s]")
     parser.add_argument(
@@ -35,7 +37,7 @@ def add_feedback_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_photos(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--photos", required=True, help="folder of photos named by id, or a folder, .tar or s3:// with the bins' layout"
+        "--photos", required=True, help="folder or s3:// of photos named by id, or a folder, .tar or s3:// of bins"
     )
     parser.add_argument("--source-endpoint", default="", help="S3 endpoint of s3:// photos")
 
@@ -46,15 +48,13 @@ def run_reconcile(options: argparse.Namespace) -> int:
     Raises:
         InventoryError: if something that was named is not there, or the server cannot be asked.
     """
-    if options.error_rate is not None and not 0 < options.error_rate < 1:
-        raise InventoryError(f"--error-rate is {options.error_rate}; give a share between 0 and 1, such as 0.05")
-    if options.concurrency < 1 or options.top < 1:
-        raise InventoryError("--concurrency and --top must be at least 1")
+    settings = checked(Settings(options.concurrency, options.top, options.error_rate))
     endpoint = chosen_endpoint(options)
     photos = open_photos(options.photos, options.source_endpoint)
-    total, records = open_records(options.records, options.photos, options.source_endpoint)
-    settings = Settings(options.concurrency, options.top, options.error_rate)
-    summary = reconcile(records, total, photos, endpoint, options.out, settings)
+    with tempfile.TemporaryDirectory(prefix="records-") as scratch:
+        stock = fetch_records(options.records, Path(scratch), options.source_endpoint)
+        total, records = open_records(stock, options.photos, options.source_endpoint)
+        summary = reconcile(records, total, photos, endpoint, options.out, settings)
     print(
         f"{summary['bins']:,} bins: {summary['verdicts'].get('agrees', 0):,} agree, "
         f"{summary['verdicts'].get('recount', 0):,} to recount, {summary['verdicts'].get('unsure', 0):,} unsure, "

@@ -59,6 +59,15 @@ def open_ledger(path: Path) -> sqlite3.Connection:
     return ledger
 
 
+def copy_to(ledger: sqlite3.Connection, path: Path) -> None:
+    """Writes what the file holds by now to another one."""
+    copy = sqlite3.connect(path)
+    try:
+        ledger.backup(copy)
+    finally:
+        copy.close()
+
+
 def remaining(ledger: sqlite3.Connection, records: Iterable[Record]) -> Iterator[tuple[int, Record]]:
     """Numbers the records and leaves out those that are answered.
 

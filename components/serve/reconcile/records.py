@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from components.common.errors import InventoryError
-from components.download.source import MAX_IMAGE_BYTES, Entry, Source, TransientError, UnreadableError
+from components.download.s3_source import S3Source, read_object
+from components.download.source import IMAGES, MAX_IMAGE_BYTES, Entry, Source, TransientError, UnreadableError
 from components.download.sources import open_source
 from components.serve.client import PhotoError
 
 SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")
 ATTEMPTS = 3
+MAX_RECORDS_BYTES = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,35 @@ class SourcePhotos:
         return _patiently(partial(self.source.image, id_))
 
 
+@dataclass(frozen=True)
+class BucketPhotos:
+    """A bucket with ``[prefix/]<id>.jpg`` (or .jpeg, .png, .webp)."""
+
+    bucket: S3Source
+
+    def read(self, id_: str) -> bytes:
+        """The photo of one bin; raises ``PhotoError``."""
+        named = id_.lower().endswith(SUFFIXES[1:])
+        for suffix in ("",) if named else SUFFIXES[1:]:
+            key = f"{self.bucket.prefix}{id_}{suffix}"
+            try:
+                return _patiently(partial(self.bucket.read, key, MAX_IMAGE_BYTES))
+            except PhotoError as error:
+                if not _is_missing(error):
+                    raise
+        raise PhotoError(f"no photo {id_}.jpg in {self.bucket.uri}")
+
+
+def _is_missing(error: PhotoError) -> bool:
+    return isinstance(error.__cause__, UnreadableError) and error.__cause__.why == "missing"
+
+
 def open_photos(place: str, endpoint: str = "") -> Photos:
     """Finds the photos.
 
     Args:
-        place: a directory of photos named by id, or a source with the public bucket's layout (a directory, a ``.tar``,
-            ``s3://bucket/prefix``).
+        place: a directory or a bucket (``s3://bucket/prefix``) of photos named by id, or a source with the public
+            bucket's layout (a directory, a ``.tar``, ``s3://bucket/prefix``).
         endpoint: S3 endpoint of an ``s3://`` place; empty takes the object store's, then AWS.
 
     Raises:
@@ -84,7 +110,28 @@ def open_photos(place: str, endpoint: str = "") -> Photos:
     folder = Path(place)
     if folder.is_dir() and not (folder / "bin-images").is_dir():
         return FolderPhotos(folder)
-    return SourcePhotos(open_source(place, endpoint))
+    source = open_source(place, endpoint)
+    if isinstance(source, S3Source) and not source.holds(IMAGES):
+        return BucketPhotos(source)
+    return SourcePhotos(source)
+
+
+def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
+    """The file of a stock list.
+
+    Args:
+        place: a path, or an ``s3://`` address, whose content is put into ``folder``; empty for none.
+        folder: an existing one.
+        endpoint: as ``open_photos``.
+
+    Raises:
+        InventoryError: if the address cannot be read.
+    """
+    if not place.startswith("s3://"):
+        return Path(place) if place else None
+    path = folder / "records.csv"
+    path.write_bytes(read_object(place, MAX_RECORDS_BYTES, endpoint, os.environ))
+    return path
 
 
 def open_records(path: Path | None, place: str, endpoint: str = "") -> tuple[int, Iterator[Record]]:

@@ -1,10 +1,8 @@
 """Reconciliation: every record of the stock system against its bin's photo, and the list to recount."""
 
-import shutil
 import sqlite3
-import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from components.common.errors import InventoryError
 from components.common.files import write_json
 from components.common.progress import Counter, note
 from components.serve.client import PhotoError, ask_many, description
@@ -19,7 +18,7 @@ from components.serve.drift import drift
 from components.serve.endpoint import Endpoint, open_client
 from components.serve.reconcile import ledger as ledgers
 from components.serve.reconcile import report
-from components.serve.reconcile.records import Photos, Record, open_photos, open_records
+from components.serve.reconcile.records import Photos, Record
 
 CONCURRENCY = 8
 WRITE_SECONDS = 1.0
@@ -39,8 +38,27 @@ class Settings:
     """The share of records that are usually wrong; None estimates it from the photos."""
 
 
+def checked(settings: Settings) -> Settings:
+    """Returns the settings.
+
+    Raises:
+        InventoryError: if a number is out of range.
+    """
+    if settings.error_rate is not None and not 0 < settings.error_rate < 1:
+        raise InventoryError(f"error_rate is {settings.error_rate}; give a share between 0 and 1, such as 0.05")
+    if settings.concurrency < 1 or settings.top < 1:
+        raise InventoryError("concurrency and top must be at least 1")
+    return settings
+
+
 def reconcile(
-    records: Iterable[Record], total: int, photos: Photos, endpoint: Endpoint, folder: Path, settings: Settings
+    records: Iterable[Record],
+    total: int,
+    photos: Photos,
+    endpoint: Endpoint,
+    folder: Path,
+    settings: Settings,
+    keep: Callable[[sqlite3.Connection], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Asks about every record, and writes the ranked list.
 
@@ -54,6 +72,7 @@ def reconcile(
         endpoint: where the model is served.
         folder: for ``recount.csv``, ``recount.json`` and ``recount.html``, ``summary.json`` and the answers.
         settings: how to.
+        keep: called with the answers whenever some were added.
 
     Returns:
         The summary, see ``report.summarise``.
@@ -65,7 +84,7 @@ def reconcile(
     try:
         with open_client(endpoint, settings.concurrency) as client:
             model = description(client, endpoint)
-            _ask_all(client, endpoint, ledger, records, total, photos, settings)
+            _ask_all(client, endpoint, ledger, records, total, photos, settings, keep)
         estimated = ledgers.estimated_error_rate(ledger)
         rate = estimated if settings.error_rate is None else settings.error_rate
         moved = _drift(ledger, model)
@@ -83,47 +102,6 @@ def reconcile(
     return summary
 
 
-def reconcile_to(
-    recount: Path,
-    page: Path,
-    photos: str,
-    records: str,
-    url: str,
-    service: str,
-    source_endpoint: str,
-    settings: Settings,
-) -> dict[str, Any]:
-    """Reconciles as a pipeline step: what it writes goes to the given files.
-
-    Args:
-        recount: the CSV to write.
-        page: the HTML page to write.
-        photos: see ``open_photos``.
-        records: path of a CSV; empty takes the bins' own metadata.
-        url: where the model is served; empty asks the cluster for the InferenceService ``service``.
-        service: the InferenceService's and the model's name.
-        source_endpoint: S3 endpoint of ``s3://`` photos.
-        settings: how to.
-
-    Returns:
-        The summary, as ``reconcile``.
-
-    Raises:
-        InventoryError: as ``reconcile``, and if the service cannot be found.
-    """
-    from components.serve.address import find_service  # needs the Kubernetes client
-
-    endpoint = Endpoint(url, service) if url else find_service(service)
-    total, rows = open_records(Path(records) if records else None, photos, source_endpoint)
-    with tempfile.TemporaryDirectory(prefix="reconcile-") as folder:
-        made = Path(folder)
-        summary = reconcile(rows, total, open_photos(photos, source_endpoint), endpoint, made, settings)
-        for source, target in ((made / CSV_FILE, recount), (made / PAGE_FILE, page)):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
-    return summary
-
-
 def _ask_all(
     client: httpx.Client,
     endpoint: Endpoint,
@@ -132,6 +110,7 @@ def _ask_all(
     total: int,
     photos: Photos,
     settings: Settings,
+    keep: Callable[[sqlite3.Connection], None],
 ) -> None:
     counter = Counter("bins", total)
     rows: list[tuple[int, Record, dict[str, Any] | PhotoError]] = []
@@ -152,6 +131,7 @@ def _ask_all(
             if time.monotonic() - written > WRITE_SECONDS:
                 ledgers.add(ledger, rows)
                 rows, written = [], time.monotonic()
+                keep(ledger)
     finally:
         ledgers.add(ledger, rows)
 

@@ -1,0 +1,58 @@
+"""Stock reconciliation as a pipeline of its own, to be run on a schedule."""
+
+from kfp import dsl, kubernetes
+
+from components.common.cluster_settings import DEFAULT_STORE_SECRET
+from components.serve.endpoint_options import TOKEN_VARIABLE
+from components.serve.reconcile.component import reconcile as reconcile_step
+from pipelines.platform import on_cluster
+
+TOKEN_KEY = "token"  # noqa: S105 - a key's name
+
+
+@dsl.pipeline(
+    name="inventory-reconciliation",
+    description="Compares every stock record with its bin's photo, and ranks what a person should recount first.",
+)
+def inventory_reconciliation(
+    photos: str,
+    records: str = "",
+    source_endpoint: str = "",
+    service: str = "bin-counter",
+    namespace: str = "",
+    url: str = "",
+    top: int = 100,
+    error_rate: float = 0.0,
+    concurrency: int = 8,
+    store_secret: str = DEFAULT_STORE_SECRET,
+    token_secret: str = "inventory-query",  # noqa: S107 - a secret's name
+) -> None:
+    """Reconcile.
+
+    Args:
+        photos: The bins' photos: s3://bucket/prefix, a directory or a .tar.
+        records: CSV id,expected[,products], a file or s3://; empty takes the bins' own metadata.
+        source_endpoint: S3 endpoint of s3:// photos and records; empty uses the object store's, then AWS.
+        service: Name of the InferenceService, which is also the model's name.
+        namespace: Of the InferenceService; empty for the run's own.
+        url: Where the model is served; empty asks the cluster for the InferenceService.
+        top: Bins on the page.
+        error_rate: Share of records that are usually wrong; 0 estimates it from the photos.
+        concurrency: Requests in flight.
+        store_secret: On a cluster, the secret with the object store's endpoint and credentials.
+        token_secret: On a cluster, a secret whose key token the service wants as bearer token; may be missing.
+    """
+    reconciled = reconcile_step(
+        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        photos=photos,
+        records=records,
+        source_endpoint=source_endpoint,
+        service=service,
+        namespace=namespace,
+        url=url,
+        top=top,
+        error_rate=error_rate,
+        concurrency=concurrency,
+    )
+    on_cluster(reconciled, store_secret=store_secret)
+    kubernetes.use_secret_as_env(reconciled, token_secret, {TOKEN_KEY: TOKEN_VARIABLE}, optional=True)
