@@ -57,7 +57,7 @@ def record(trial: Object, plan: Plan, store: Store, reason: str = "") -> Trial:
     name, metric = trial["metadata"]["name"], plan.tuning.objective
     objective: float | None = reported(trial, metric)
     epochs: list[float] = []
-    if end and state != "succeeded":
+    if end and state not in ("succeeded", "early stopped"):
         reason = reason or condition_message(trial, end)
     if state == "succeeded":
         outcome = store.get_bytes_or_none(plan.trial(name, parameters, status=state).outcome_key)

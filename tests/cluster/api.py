@@ -43,6 +43,8 @@ CORE_KINDS = {
 CUSTOM_KINDS = {
     ("kubeflow.org", "v1", "pytorchjobs"): "PyTorchJob",
     ("kubeflow.org", "v1beta1", "experiments"): "Experiment",
+    ("kubeflow.org", "v1beta1", "trials"): "Trial",
+    ("kubeflow.org", "v1beta1", "suggestions"): "Suggestion",
     ("trainer.kubeflow.org", "v1alpha1", "trainjobs"): "TrainJob",
     ("serving.kserve.io", "v1beta1", "inferenceservices"): "InferenceService",
     ("serving.kserve.io", "v1alpha1", "servingruntimes"): "ServingRuntime",
@@ -102,6 +104,7 @@ class Cluster:
         self.logs: dict[tuple[str, str], list[str]] = {}
         self.ended_logs: set[tuple[str, str]] = set()
         self.dropped_watches = 0
+        self.admit: list[Callable[[Key, Object], None]] = []  # webhooks, which may raise Refused
         self.on_create: list[Callable[[Key, Object], None]] = []
         self.schemas = load_schemas()
         self.closing = False
@@ -279,7 +282,7 @@ class Cluster:
 def load_schemas() -> dict[tuple[str, str, str], tuple[Object, bool]]:
     """The published schemas that lie beside the checkout: (group, version, plural) -> schema, has status."""
     schemas: dict[tuple[str, str, str], tuple[Object, bool]] = {}
-    wanted = ("kubeflow.org_pytorchjobs", "trainer.kubeflow.org_trainjobs", "experiment")
+    wanted = ("kubeflow.org_pytorchjobs", "trainer.kubeflow.org_trainjobs", "experiment", "trial", "suggestion")
     for file in sorted(CRDS.rglob("*.yaml")):
         if not file.stem.endswith(wanted) and "kserve" not in str(file):
             continue
@@ -439,6 +442,8 @@ class _Handler(BaseHTTPRequestHandler):
             if kind not in (body.get("kind"), None):
                 raise Refused(400, "BadRequest", f"{body.get('kind')} is no {kind}")
             self._validate(key, version, body)
+            for review in cluster.admit:
+                review(key, body)
             made = cluster._create(key, body)
             for react in cluster.on_create:
                 react(key, made)

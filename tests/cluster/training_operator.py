@@ -35,28 +35,7 @@ class Operator:
         if key[1] != JOBS:
             return
         self.created += 1
-        specs = job["spec"]["pytorchReplicaSpecs"]
-        for kind, replicas in specs.items():
-            for index in range(replicas["replicas"]):
-                self._make_pod(job, kind.lower(), index, replicas["template"])
-
-    def _make_pod(self, job: Object, role: str, index: int, template: Object) -> None:
-        labels = {
-            **template["metadata"]["labels"],
-            "training.kubeflow.org/job-name": job["metadata"]["name"],
-            "training.kubeflow.org/replica-type": role,
-            "training.kubeflow.org/replica-index": str(index),
-        }
-        if role == "master":
-            labels["training.kubeflow.org/job-role"] = "master"
-        owner = {"apiVersion": job["apiVersion"], "kind": job["kind"], "name": job["metadata"]["name"]}
-        metadata = {
-            "name": f"{job['metadata']['name']}-{role}-{index}",
-            "labels": labels,
-            "ownerReferences": [{**owner, "uid": job["metadata"]["uid"], "controller": True}],
-        }
-        body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
-        self.cluster.add({**body, "status": {"phase": "Pending"}}, "pods")
+        make_pods(self.cluster, job)
 
     @property
     def job(self) -> Object | None:
@@ -129,6 +108,32 @@ class Operator:
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
         return thread
+
+
+def make_pods(cluster: Cluster, job: Object) -> None:
+    """Makes the pods of a PyTorchJob, which wait to be started."""
+    for kind, replicas in job["spec"]["pytorchReplicaSpecs"].items():
+        for index in range(replicas["replicas"]):
+            _make_pod(cluster, job, kind.lower(), index, replicas["template"])
+
+
+def _make_pod(cluster: Cluster, job: Object, role: str, index: int, template: Object) -> None:
+    labels = {
+        **template["metadata"]["labels"],
+        "training.kubeflow.org/job-name": job["metadata"]["name"],
+        "training.kubeflow.org/replica-type": role,
+        "training.kubeflow.org/replica-index": str(index),
+    }
+    if role == "master":
+        labels["training.kubeflow.org/job-role"] = "master"
+    owner = {"apiVersion": job["apiVersion"], "kind": job["kind"], "name": job["metadata"]["name"]}
+    metadata = {
+        "name": f"{job['metadata']['name']}-{role}-{index}",
+        "labels": labels,
+        "ownerReferences": [{**owner, "uid": job["metadata"]["uid"], "controller": True}],
+    }
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+    cluster.add({**body, "status": {"phase": "Pending"}}, "pods")
 
 
 def container(state: Object, restarts: int = 0) -> Object:

@@ -1,0 +1,40 @@
+"""A search under Katib in a process of its own, so that a test can kill it: ``python -m tests.tune.katib_step RUN``."""
+
+import sys
+from typing import Any
+
+from components.common import kube
+from components.common.cluster_settings import ClusterSettings
+from components.common.kube_claim import Patience
+from components.common.steps import main_step
+from components.common.store import open_store
+from components.train.settings import TrainSettings
+from components.tune.katib_search import KatibSearch
+from components.tune.plan import Plan
+from components.tune.result import SearchResult
+from components.tune.settings import tuning_settings
+
+QUICK = Patience(poll=0.2, claim=20, marker=1.0, away=20, renew=0.3)
+
+
+def plan(run_id: str, **tuning: Any) -> Plan:
+    """Four trials, the default and three of Katib, two of them at a time."""
+    settings = tuning_settings({"max_trials": 4, "max_failed_trials": 1, **tuning})
+    return Plan(
+        run_id, f"runs/{run_id}/tune/dataset.json", TrainSettings(select_by="accuracy"), settings.parameters, settings
+    )
+
+
+def verdict(result: SearchResult) -> str:
+    """What a search found, in one line."""
+    counts = ", ".join(sorted(trial.status for trial in result.trials))
+    return f"found {result.best.objective}: {counts}"
+
+
+def main(run_id: str) -> None:
+    search = KatibSearch(kube.connect(), "team", ClusterSettings(pending_seconds=15), QUICK)
+    print("verdict: " + verdict(search(plan(run_id), open_store())), flush=True)
+
+
+if __name__ == "__main__":
+    main_step(lambda: main(sys.argv[1]))
