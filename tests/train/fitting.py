@@ -46,6 +46,7 @@ def train_here(
     signals: Signals | None = None,
     prefix: str = "job/checkpoints",
     workers: Workers | None = None,
+    memory: dict[str, Any] | None = None,
 ) -> State:
     """Trains in this process, as the only worker unless told, with checkpoints under ``prefix``."""
     network, weights = build_network(settings, len(dataset.counts), store)
@@ -54,7 +55,17 @@ def train_here(
         ShardedBins(store, dataset.split("train")), ShardedBins(store, dataset.split("validation")), settings, workers
     )
     checkpoints = Checkpoints(store, prefix, identity(settings, dataset, weights))
-    return fit(network, Task(settings, workers, feed, dataset.counts, hooks, checkpoints, signals or Signals()))
+    task = Task(
+        settings,
+        workers,
+        feed,
+        dataset.counts,
+        hooks,
+        checkpoints,
+        signals or Signals(),
+        memory={} if memory is None else memory,
+    )
+    return fit(network, task)
 
 
 def small_network(settings: TrainSettings, classes: int = 3):

@@ -14,6 +14,7 @@ from components.common.dataset import DatasetManifest
 from components.common.store import open_store
 from components.train.settings import TrainSettings
 from components.train.stopping import Interrupted, Signals
+from components.train.watch.debugger import Debugger
 from components.train.workers import join
 from tests.train.fitting import Recorder, train_here
 
@@ -80,7 +81,9 @@ def _work(
     signals = Signals()
     with signals.listening(), join() as workers:
         try:
-            state = train_here(store, dataset, settings, [recorder], signals, prefix, workers)
+            memory: dict[str, Any] = {}
+            watching = [Debugger(settings, len(dataset.counts), memory)] if workers.leads else []
+            state = train_here(store, dataset, settings, [recorder, *watching], signals, prefix, workers, memory)
         except Interrupted as ended:
             torch.save({"images": recorder.images, "losses": recorder.losses}, out)
             raise ended
@@ -90,6 +93,7 @@ def _work(
                 "losses": recorder.losses,
                 "history": state.history,
                 "network": state.network.state_dict(),
+                "ended": state.ended,
             },
             out,
         )

@@ -39,6 +39,7 @@ def watched(
     change: Change = lambda network: None,
     hooks: tuple[Hook, ...] = (),
     signals: Signals | None = None,
+    prefix: str = "job/checkpoints",
 ) -> tuple[State, dict[str, dict[str, Any]]]:
     """Trains under the rules, from a network that ``change`` has spoilt; returns the rules' rows by name too."""
     classes, workers, memory = classes_of(dataset, settings), Workers(), {}
@@ -48,7 +49,7 @@ def watched(
     feed = make_feed(network, *bins, classes, weights, settings, workers, store)
     assert isinstance(feed, FeatureFeed) == (settings.trainable == "head")
     debugger = Debugger(settings, len(classes.counts), memory)
-    checkpoints = Checkpoints(store, "job/checkpoints", identity(settings, dataset, weights))
+    checkpoints = Checkpoints(store, prefix, identity(settings, dataset, weights))
     task = Task(
         settings,
         workers,
