@@ -74,7 +74,7 @@ def run_job(
     Returns:
         The outcome: ``run_id``, ``bundle_key``, ``uri``, ``dataset_id``, ``validation`` (of the chosen epoch),
         ``history``, ``ended`` (why it ended before its last epoch, or None), ``settings``, ``intervals`` (start and end
-        of each run, Unix time), ``seconds`` (their sum), and what the watchers add, such as ``rules``.
+        of each run, Unix time), ``seconds`` (their sum), and what the watchers add: ``rules``, ``profile``.
 
     Raises:
         InventoryError: for an empty split, an unknown backbone, or weights that cannot be had or do not fit.
@@ -91,21 +91,21 @@ def run_job(
         train, validation = training_bins(store, dataset, classes, job.settings)
         network = network.to(workers.device)
         memory: dict[str, Any] = {}
-        watching = watchers(job, len(classes.counts), store, workers, memory)
-        task = Task(
-            job.settings,
-            workers,
-            make_feed(network, train, validation, classes, weights_sha256, job.settings, workers, store),
-            classes.counts,
-            [*hooks, *watching],
-            Checkpoints(store, job.checkpoints_key, identity(job.settings, dataset, weights_sha256)),
-            signals,
-            dataset.counts,
-            memory,
-        )
         with ExitStack() as ending:
+            watching = watchers(job, len(classes.counts), store, workers, memory)
             for watcher in watching:
                 ending.callback(watcher.close)
+            task = Task(
+                job.settings,
+                workers,
+                make_feed(network, train, validation, classes, weights_sha256, job.settings, workers, store),
+                classes.counts,
+                [*hooks, *watching],
+                Checkpoints(store, job.checkpoints_key, identity(job.settings, dataset, weights_sha256)),
+                signals,
+                dataset.counts,
+                memory,
+            )
             state = fit(network, task)
             outcome = describe(job, dataset, state, store)
             for watcher in watching:
