@@ -11,7 +11,12 @@ import yaml
 from components.common.cluster_settings import cluster_settings
 from components.common.images import image
 from components.train.pytorchjob import pytorchjob
+from components.train.settings import make_settings
 from components.train.trainjob import trainjob
+from components.tune.katib_experiment import experiment
+from components.tune.plan import Plan
+from components.tune.result import DEFAULT_TRIAL
+from components.tune.settings import tuning_settings
 
 FOLDER = Path(__file__).parents[1] / "manifests" / "samples"
 RUN = "0b1e6a3c-9d1f-4c51-8a5e-0f6a3b1c2d3e"
@@ -34,13 +39,23 @@ def samples() -> dict[str, str]:
     """Every sample's file name and content."""
     name, namespace = f"train-{RUN}", "kubeflow-user-example-com"
     fixed, elastic = cluster_settings(GPUS), cluster_settings({**GPUS, "min_workers": 1, "max_workers": 4})
+    tuning = tuning_settings({})
+    plan = Plan(
+        RUN, f"runs/{RUN}/tune/dataset.json", make_settings({"select_by": tuning.objective}), tuning.parameters, tuning
+    )
+    base = f"s3://inventory/{plan.job(DEFAULT_TRIAL, {}).job_key}"
     objects = {
+        "experiment.yaml": experiment(plan, fixed, namespace, base),
         "pytorchjob.yaml": pytorchjob(name, namespace, RUN, ARGUMENTS, fixed),
         "pytorchjob-elastic.yaml": pytorchjob(name, namespace, RUN, ARGUMENTS, elastic),
         "trainjob.yaml": trainjob(name, namespace, RUN, ARGUMENTS, fixed),
     }
-    heading = "# Written by `python -m pipelines.samples`; the train step creates this object.\n"
-    return {file: heading + yaml.dump(body, Dumper=_NoAliases, sort_keys=False) for file, body in objects.items()}
+    makers = {"experiment.yaml": "tune"}
+    heading = "# Written by `python -m pipelines.samples`; the {} step creates this object.\n"
+    return {
+        file: heading.format(makers.get(file, "train")) + yaml.dump(body, Dumper=_NoAliases, sort_keys=False)
+        for file, body in objects.items()
+    }
 
 
 def main() -> None:

@@ -11,10 +11,10 @@ from kubernetes.client import ApiClient
 from components.common import kube
 from components.common.cluster_settings import ClusterSettings
 from components.common.errors import InventoryError
+from components.tune.katib import INJECTION_LABEL
 from pipelines.checks.model import Check, NoSuchError, Question, refusals
 
 ROLE = Path(__file__).parents[2] / "manifests" / "base" / "role.yaml"
-KATIB_LABEL = "katib.kubeflow.org/metrics-collector-injection"
 POD_SECURITY_LABEL = "pod-security.kubernetes.io/enforce"
 KSERVE_NAMESPACES = ("kserve", "kubeflow", "opendatahub")
 KINDS = (
@@ -69,22 +69,22 @@ def namespace(api: ApiClient, question: Question) -> list[Check]:
     except InventoryError as error:
         return [Check(what, "unknown", f"its labels cannot be read: {error}")]
     checks = [Check(what, "ok", "there")]
-    if labels.get(KATIB_LABEL) == "enabled":
-        checks.append(Check("katib label", "ok", f"{KATIB_LABEL}=enabled"))
+    if labels.get(INJECTION_LABEL) == "enabled":
+        checks.append(Check("katib label", "ok", f"{INJECTION_LABEL}=enabled"))
     else:
         checks.append(
             Check(
                 "katib label",
                 "problem",
-                f"{what} lacks {KATIB_LABEL}=enabled, so trials would report no metric",
-                f"kubectl label namespace {name} {KATIB_LABEL}=enabled --overwrite",
+                f"{what} lacks {INJECTION_LABEL}=enabled, so trials would report no metric",
+                f"kubectl label namespace {name} {INJECTION_LABEL}=enabled --overwrite",
             )
         )
     injected = labels.get("istio-injection") == "enabled" or "istio.io/rev" in labels
     how = "on; the pods that we make opt out" if injected else "off"
     checks.append(Check("istio injection", "ok", how))
-    checks.append(_pod_security(labels.get(POD_SECURITY_LABEL, "privileged"), question.settings))
-    return checks
+    level = labels.get(POD_SECURITY_LABEL, "privileged")
+    return [*checks, _pod_security(level, question.settings), _trials_security(level)]
 
 
 def _pod_security(level: str, settings: ClusterSettings) -> Check:
@@ -97,6 +97,19 @@ def _pod_security(level: str, settings: ClusterSettings) -> Check:
         "restricted refuses the init container that the training operator adds to workers by default",
         "make the training elastic (cluster.min_workers), or give the operator another template "
         "(--pytorch-init-container-template-file)",
+    )
+
+
+def _trials_security(level: str) -> Check:
+    """The container that Katib adds to a trial's pod has a security context only when Katib is told to copy ours."""
+    if level != "restricted":
+        return Check("pod security of trials", "ok", level)
+    return Check(
+        "pod security of trials",
+        "unknown",
+        "restricted refuses the metrics collector that Katib adds to a trial's pod, unless Katib gives it the trial's "
+        "security context",
+        "set injectSecurityContext: true under init.controller in the ConfigMap katib-config, or do not tune",
     )
 
 
@@ -124,7 +137,8 @@ def _one_kind_of_job(checks: list[Check], launcher: str) -> list[Check]:
     for check in checks:
         spare = check.name.startswith(EITHER) and (not check.name.startswith(wanted) or found)
         if spare and check.state == "problem":
-            check = Check(check.name, "ok", "not there, and not needed")
+            but = ", except for tuning" if check.name.startswith("pytorchjobs") else ""
+            check = Check(check.name, "ok", f"not there, and not needed{but}")
         made.append(check)
     return made
 

@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 ENTRANCES = {
-    "control": [f"components.{step}.step" for step in ("download", "split", "explore", "deploy")],
+    "control": [
+        *(f"components.{step}.step" for step in ("download", "split", "explore", "deploy")),
+        "components.tune.katib_search",
+    ],
     "train": [
         "components.train.step",
         "components.evaluate.step",

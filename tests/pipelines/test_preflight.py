@@ -12,11 +12,12 @@ import pytest
 import yaml
 
 from components.common.cluster_settings import cluster_settings
-from pipelines.checks.cluster import KATIB_LABEL, ROLE, rights
+from components.tune.katib import INJECTION_LABEL
+from pipelines.checks.cluster import ROLE, rights
 from pipelines.checks.model import Check, Question
 from pipelines.cluster import find_access
-from pipelines.preflight import exit_code, preflight, report
 from pipelines.image_registry import split_image
+from pipelines.preflight import exit_code, preflight, report
 from tests.cluster.api import CUSTOM_KINDS, Cluster, running
 from tests.pipelines.kfp_api import KfpApi, serving
 
@@ -98,7 +99,7 @@ def place(
     address, tags = registry
     with contextlib.contextmanager(running)(Cluster()) as cluster:
         cluster.add(
-            {"kind": "Namespace", "metadata": {"name": "team", "labels": {KATIB_LABEL: "enabled"}}}, "namespaces"
+            {"kind": "Namespace", "metadata": {"name": "team", "labels": {INJECTION_LABEL: "enabled"}}}, "namespaces"
         )
         cluster.add(secret("inventory-store", store_environment), "secrets")
         cluster.add(secret("key", {".dockerconfigjson": "{}"}, "kubernetes.io/dockerconfigjson"), "secrets")
@@ -173,7 +174,7 @@ def no_katib_label(place: Place) -> None:
 
 
 def no_katib(place: Place) -> None:
-    place.cluster.missing_kinds.add("experiments.kubeflow.org")
+    place.cluster.missing_kinds |= {f"{plural}.kubeflow.org" for plural in ("experiments", "trials", "suggestions")}
 
 
 def no_kserve(place: Place) -> None:
@@ -261,7 +262,7 @@ DEFECTS: list[tuple[Callable[[Place], None], str, str, str]] = [
     (login_page, "kubernetes", "sign-in page instead of JSON", "sign in again"),
     (no_kubeconfig, "kubernetes", "no Kubernetes cluster", "set KUBECONFIG"),
     (no_namespace, "namespace other", "there is none", "kubectl create namespace other"),
-    (no_katib_label, "katib label", "trials would report no metric", f"kubectl label namespace team {KATIB_LABEL}"),
+    (no_katib_label, "katib label", "trials would report no metric", f"kubectl label namespace team {INJECTION_LABEL}"),
     (
         no_katib,
         "experiments.kubeflow.org",
@@ -309,7 +310,8 @@ def test_a_namespace_where_nothing_is_installed_gets_one_line_for_each_lack(plac
     place.cluster.add({"kind": "Namespace", "metadata": {"name": "empty"}}, "namespaces")
     place.question = replace(place.question, namespace="empty")
     place.cluster.missing_kinds = {f"{plural}.{group}" for group, _, plural in CUSTOM_KINDS}
-    place.cluster.forbidden = {(verb, group, resource) for verb, group, resource in rights()}
+    # the namespace itself is read with the rights of whoever asks
+    place.cluster.forbidden = {right for right in rights() if right[2] != "namespaces"}
     problems = [check for check in place.look() if check.state == "problem"]
     assert len({check.name for check in problems}) == len(problems)
     assert {"katib label", "secret inventory-store"} <= {check.name for check in problems}
@@ -324,13 +326,22 @@ def test_what_cannot_be_looked_at_is_unknown_and_no_problem(place: Place) -> Non
 
 
 def test_the_operators_init_container_is_a_matter_for_a_restricted_namespace(place: Place) -> None:
-    label = {KATIB_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "restricted"}
+    label = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "restricted"}
     place.cluster.update("namespaces", "team", lambda item: item["metadata"].update(labels=label), ns="")
     (check,) = [check for check in place.look() if check.name == "pod security"]
     assert check.state == "unknown"
     assert "make the training elastic" in check.fix
     place.settings(min_workers=1, max_workers=2)
     assert [check.state for check in place.look() if check.name == "pod security"] == ["ok"]
+
+
+def test_katibs_collector_is_a_matter_for_a_restricted_namespace(place: Place) -> None:
+    assert [check.state for check in place.look() if check.name == "pod security of trials"] == ["ok"]
+    label = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "restricted"}
+    place.cluster.update("namespaces", "team", lambda item: item["metadata"].update(labels=label), ns="")
+    (check,) = [check for check in place.look() if check.name == "pod security of trials"]
+    assert check.state == "unknown"
+    assert "injectSecurityContext" in check.fix
 
 
 def test_a_store_with_an_address_of_the_cluster_is_left_to_a_pod(place: Place) -> None:
