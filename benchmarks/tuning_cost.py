@@ -19,7 +19,9 @@ from components.tune.step import tune
 TARGET = 0.5
 """The search may cost two such trainings."""
 TRIALS, EPOCHS = 20, 13
-QUICK_TRIALS, QUICK_EPOCHS = 6, 6
+QUICK_TRIALS = 6
+QUICK: dict[str, Any] = {"epochs": 6, "image_size": 96, "backbone": "resnet18", "weights": "none"}
+"""So little training that the fixed costs decide: starting the workers and exporting two models."""
 CORES = 2
 
 
@@ -47,10 +49,11 @@ def search(place: Bench, trials: int, training: dict[str, Any]) -> tuple[float, 
 
 
 def main() -> None:
-    quick = options(__doc__).quick
+    given = options(__doc__, bins="at most so many of each count; all of them by default")
+    quick = given.quick
     trials = QUICK_TRIALS if quick else TRIALS
-    training = {**OPTIONS, "epochs": QUICK_EPOCHS, "image_size": 96} if quick else {**OPTIONS, "epochs": EPOCHS}
-    with bench(per_count=60 if quick else 0) as place:
+    training = {**OPTIONS, **QUICK} if quick else {**OPTIONS, "epochs": EPOCHS}
+    with bench(per_count=60 if quick else int(given.bins or 0)) as place:
         seconds, outcome = search(place, trials, training)
         peer = train(place, "anew", threads=CORES, **training, cache_features=False)
     print(f"{trials} trials: {seconds:.1f} s; best {outcome['best']}")

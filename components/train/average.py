@@ -25,7 +25,8 @@ class Average:
         """Moves the average towards the network after its step number ``steps`` (from 1)."""
         decay = min(self.decay, (1 + steps) / (10 + steps))
         own, new = self.network.state_dict(), network.state_dict()
-        floats = [name for name, value in own.items() if value.is_floating_point()]
+        frozen = {name for name, value in network.named_parameters() if not value.requires_grad}
+        floats = [name for name, value in own.items() if value.is_floating_point() and name not in frozen]
         torch._foreach_lerp_([own[name] for name in floats], [new[name] for name in floats], 1 - decay)
         for name, value in own.items():
             if not value.is_floating_point():

@@ -7,7 +7,7 @@ from components.common.progress import note
 from components.common.store import Store
 from components.train.settings import MACHINE_OPTIONS
 from components.tune.plan import Plan
-from components.tune.result import Trial
+from components.tune.result import DEFAULT_TRIAL, Trial
 from components.tune.space import describe
 
 
@@ -25,7 +25,7 @@ class Ledger:
         self.trials: dict[str, Trial] = {}
         keys = [key for key in store.list(f"{plan.output}/") if key.endswith("/trial.json")]
         found = [Trial.model_validate_json(store.get_bytes(key)) for key in keys]
-        for trial in sorted(found, key=lambda trial: trial.start or 0.0):
+        for trial in sorted(found, key=lambda trial: (trial.name != DEFAULT_TRIAL, trial.name)):
             self.trials[trial.name] = trial
 
     def write(self, trial: Trial) -> Trial:

@@ -9,6 +9,7 @@ from typing import Any
 from components.common.errors import InventoryError
 from components.common.progress import Counter, note
 from components.common.store import Store
+from components.train.job import TrainJob
 from components.train.reported import DIRECTIONS
 from components.tune.ledger import Ledger
 from components.tune.plan import Plan
@@ -17,14 +18,14 @@ from components.tune.result import DEFAULT_TRIAL, FAILURES, SearchResult, Trial
 from components.tune.space import Value, describe
 from components.tune.study import Study
 
-CHECKPOINTS, MODEL, OUTCOME = "train/checkpoints/", "model/", "train/outcome.json"
+CHECKPOINTS = "train/checkpoints/"
 
 
 def search(plan: Plan, store: Store) -> SearchResult:
     """Runs the trials of a plan on this machine; see ``plan.Search``.
 
-    The first trial has the given hyperparameters and is never stopped early. Its model and the best trial's are kept;
-    of the others, the learning curves, logs and event files.
+    The first trial has the given hyperparameters and is never stopped early. Only its model and the best trial's are
+    written, when all trials are done; of the others, learning curves, logs and event files stay.
     """
     ledger = Ledger(plan, store)
     with tempfile.TemporaryDirectory(prefix="tune-") as folder, pool(Path(folder)) as workers:
@@ -71,17 +72,32 @@ class _Local:
         return [trial for trial in self.ledger.trials.values() if trial.status != "running"]
 
     def run(self) -> None:
-        """Until all trials are done.
+        """Until all trials are done and the models that are wanted are written.
 
         Raises:
             InventoryError: if more trials fail than are allowed.
         """
-        while True:
+        self._hand_out()
+        while self.pool.busy:
+            self._take(*self.pool.receive())
             self._hand_out()
-            if not self.pool.busy:
-                return
+        while unwritten := [trial for trial in self._kept() if not self.store.exists(trial.outcome_key)]:
+            self._write_models(unwritten)
+        for trial in self._finished():
+            self.ledger.discard(trial, CHECKPOINTS)
+
+    def _write_models(self, trials: list[Trial]) -> None:
+        """Takes trials from their checkpoints to their bundles; one that cannot be written has failed."""
+        self.pool.grow(len(trials))
+        for worker, trial in zip(self.pool.idle, trials, strict=False):
+            worker.start(trial.name, self._job(trial), self.plan.tuning.objective, final=True)
+        while self.pool.busy:
             worker, message = self.pool.receive()
-            self._take(worker, message)
+            if message["kind"] == "begun":
+                continue
+            trial, worker.trial = self.ledger.trials[worker.trial or ""], None
+            if message["kind"] != "done":
+                self._fail(trial, _reason(message, worker.log))
 
     def _hand_out(self) -> None:
         """Gives every idle worker a trial, as far as there are any left."""
@@ -90,21 +106,21 @@ class _Local:
             trial = self._next()
             if trial is None:
                 return
-            job = self.plan.job(trial.name, trial.parameters)
-            job = job.model_copy(update={"settings": job.settings.model_copy(update=self._machine())})
-            self.store.put_bytes(job.job_key, job.model_dump_json().encode())
             self.ledger.write(trial)
-            self.pool.idle[0].start(trial.name, job, self.plan.tuning.objective)
+            self.pool.idle[0].start(trial.name, self._job(trial), self.plan.tuning.objective, final=False)
 
     def _left(self) -> int:
         return self.plan.tuning.max_trials - len(self._finished())
 
-    def _machine(self) -> dict[str, int]:
-        """A trial is one process with its share of the cores; alone, with all of them."""
-        given = self.plan.training.threads
+    def _job(self, trial: Trial) -> TrainJob:
+        """A trial's training: one process with its share of the cores, or with all of them while it is alone."""
+        job = self.plan.job(trial.name, trial.parameters)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         share = max(1, cores // (1 if self.alone else self.plan.parallel))
-        return {"processes": 1, "threads": given or share}
+        machine = {"processes": 1, "threads": job.settings.threads or share}
+        job = job.model_copy(update={"settings": job.settings.model_copy(update=machine)})
+        self.store.put_bytes(job.job_key, job.model_dump_json().encode())
+        return job
 
     def _next(self) -> Trial | None:
         trials = self.ledger.trials
@@ -134,24 +150,15 @@ class _Local:
                 self.ledger.write(trial.model_copy(update={"start": time.time()}))
             case {"kind": "epoch", "epoch": epoch, "value": value}:
                 self.alone = False
-                self.ledger.trials[trial.name] = trial.model_copy(
-                    update={"epochs": [*trial.epochs[: epoch - 1], value]}
-                )
+                self.ledger.write(trial.model_copy(update={"epochs": [*trial.epochs[: epoch - 1], value]}))
                 worker.answer(not self._give_up(trial, epoch, value))
-            case {"kind": "trained", "values": values}:
-                trial = trial.model_copy(update={"epochs": values, "objective": self._best_of(values)})
-                self.ledger.trials[trial.name] = trial
-                worker.answer(trial.name == DEFAULT_TRIAL or self._rank(trial) < self._best_rank())
-            case {"kind": "done"}:
-                self._end(worker, trial, status="succeeded")
+            case {"kind": "done", "values": values}:
+                self._end(worker, trial, status="succeeded", epochs=values, objective=self._best_of(values))
             case {"kind": "stopped", "reason": reason}:
                 reason = reason or f"half of the others were better after {len(trial.epochs)} epochs"
                 self._end(worker, trial, status="early stopped", objective=self._best_of(trial.epochs), reason=reason)
-            case {"kind": "failed", "reason": reason}:
-                self._end(worker, trial, status="failed", objective=None, reason=reason)
-            case {"kind": "died", "code": code}:
-                reason = f"its process ended with exit code {code}{_last_line(worker.log)}"
-                self._end(worker, trial, status="failed", objective=None, reason=reason)
+            case _:
+                self._end(worker, trial, status="failed", objective=None, reason=_reason(message, worker.log))
 
     def _give_up(self, trial: Trial, epoch: int, value: float) -> bool:
         last = self.plan.job(trial.name, trial.parameters).settings.epochs
@@ -171,15 +178,23 @@ class _Local:
         self.store.put_file(f"{trial.output}/log.txt", worker.log)
         self.count()
         note(self._line(trial))
-        self.ledger.discard(trial, CHECKPOINTS)
-        for old in {other.name: other for other in [*before, trial]}.values():
-            if old.name not in {kept.name for kept in self._kept()}:
-                self.ledger.discard(old, MODEL, OUTCOME)
-        failed = [other for other in self.ledger.trials.values() if other.status in FAILURES]
+        for other in [*before, trial]:
+            if other not in self._kept():
+                self.ledger.discard(other, CHECKPOINTS)
+        self._check_failures()
+
+    def _fail(self, trial: Trial, reason: str) -> None:
+        """Writes down that a trial's model cannot be written."""
+        self.ledger.write(trial.model_copy(update={"status": "failed", "objective": None, "reason": reason}))
+        note(f"trial {trial.name} has failed after all: {reason}")
+        self._check_failures()
+
+    def _check_failures(self) -> None:
+        failed = [trial for trial in self.ledger.trials.values() if trial.status in FAILURES]
         if len(failed) > self.plan.tuning.max_failed_trials:
             raise InventoryError(
                 f"{len(failed)} trials failed, tuning.max_failed_trials allows {self.plan.tuning.max_failed_trials}; "
-                f"the last one, {trial.name}: {failed[-1].reason}"
+                + "; ".join(f"{trial.name}: {trial.reason}" for trial in failed[-3:])
             )
 
     def _kept(self) -> list[Trial]:
@@ -189,19 +204,14 @@ class _Local:
         return best + [trial for trial in done if trial.name == DEFAULT_TRIAL and trial not in best]
 
     def _best_of(self, values: list[float]) -> float | None:
-        return None if not values else max(values) if self._sign() < 0 else min(values)
+        return min(values, key=lambda value: self._sign() * value, default=None)
+
+    def _rank(self, trial: Trial) -> float:
+        """Smaller is better; of equals, the one that began first comes first anyway."""
+        return self._sign() * (trial.objective or 0.0)
 
     def _sign(self) -> int:
         return -1 if DIRECTIONS[self.plan.tuning.objective] == "maximize" else 1
-
-    def _rank(self, trial: Trial) -> tuple[float, int]:
-        """Smaller is better; of equals the one that began first."""
-        value = trial.objective if trial.objective is not None else float("inf") * self._sign()
-        return self._sign() * value, list(self.ledger.trials).index(trial.name)
-
-    def _best_rank(self) -> tuple[float, int]:
-        done = [trial for trial in self.ledger.trials.values() if trial.status == "succeeded"]
-        return min((self._rank(trial) for trial in done), default=(float("inf"), 0))
 
     def _line(self, trial: Trial) -> str:
         """One line about a finished trial."""
@@ -212,6 +222,13 @@ class _Local:
         best = self._kept()
         lead = f"; best so far {best[0].name} with {best[0].objective:.4f}" if best else ""
         return f"trial {trial.name} {trial.status} after {trial.elapsed:.0f} s: {found} ({what}){lead}"
+
+
+def _reason(message: Message, log: Path) -> str:
+    """Why a trial failed: what it says, or how its process died."""
+    if message["kind"] == "died":
+        return f"its process ended with exit code {message['code']}{_last_line(log)}"
+    return str(message.get("reason", message["kind"]))
 
 
 def _last_line(log: Path) -> str:

@@ -29,11 +29,12 @@ class Worker:
     log: Path
     trial: str | None = None
 
-    def start(self, name: str, job: TrainJob, metric: str) -> None:
-        """Hands it a trial."""
+    def start(self, name: str, job: TrainJob, metric: str, final: bool) -> None:
+        """Hands it a trial; see ``worker.run_trial``."""
         self.trial = name
         self.log.write_bytes(b"")
-        self._send({"name": name, "job": job.model_dump(mode="json"), "metric": metric, "log": str(self.log)})
+        asked = {"name": name, "job": job.model_dump(mode="json"), "metric": metric, "final": final}
+        self._send({**asked, "log": str(self.log)})
 
     def answer(self, yes: bool) -> None:
         """Answers its question."""

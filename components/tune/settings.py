@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from components.common.errors import InventoryError
 from components.common.parameters import checked
 from components.train.reported import Metric
-from components.tune.space import DEFAULT_SPACE, Space, hyperband_parallel, read_space
+from components.tune.space import DEFAULT_SPACE, Choice, Space, hyperband_parallel, read_space
 
 
 class TuningSettings(BaseModel):
@@ -47,13 +47,20 @@ class TuningSettings(BaseModel):
     @model_validator(mode="after")
     def _algorithm_has_what_it_needs(self) -> "TuningSettings":
         if self.algorithm == "hyperband":
-            needed = hyperband_parallel(self.parameters)
-            for field in ("parallel_trials", "max_trials"):
+            parallel = hyperband_parallel(self.parameters)
+            # all of them beside the trial with the given hyperparameters
+            for field, needed in (("parallel_trials", parallel), ("max_trials", parallel + 1)):
                 if getattr(self, field) < needed:
                     raise InventoryError(
                         f"tuning.{field}: hyperband needs at least {needed} for so many epochs (given: "
                         f"{getattr(self, field)}); raise it or lower tuning.space.epochs.max"
                     )
+        numbers = [name for name, parameter in self.parameters.items() if not isinstance(parameter, Choice)]
+        if self.algorithm == "cmaes" and len(numbers) < 2:
+            raise InventoryError(
+                "tuning.algorithm: cmaes needs two or more options with min and max in tuning.space "
+                f"(given: {', '.join(numbers) or 'none'})"
+            )
         return self
 
     @property

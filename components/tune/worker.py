@@ -54,10 +54,6 @@ class Asking:
         """A trial that is given up ends at once, without a checkpoint."""
         return None
 
-    def worth_keeping(self, outcome: dict[str, Any]) -> bool:
-        """Asks whether the finished trial's model is to be written."""
-        return ask(self.search, {"kind": "trained", "values": [record[self.metric] for record in outcome["history"]]})
-
 
 def ask(search: Connection, question: dict[str, Any]) -> bool:
     """Sends a question to the search and waits for its yes or no."""
@@ -65,15 +61,22 @@ def ask(search: Connection, question: dict[str, Any]) -> bool:
     return bool(json.loads(search.recv_bytes()))
 
 
-def run_trial(job: TrainJob, metric: str, search: Connection, store: Store) -> dict[str, Any]:
+def run_trial(job: TrainJob, metric: str, final: bool, search: Connection, store: Store) -> dict[str, Any]:
     """Runs one trial, whatever comes of it.
+
+    Args:
+        job: of the trial.
+        metric: the objective.
+        final: go on to the model bundle. While the search runs nobody knows whether it will be wanted, and writing one
+            takes longer than many a trial; from the checkpoint it can be written later.
+        search: is asked after every epoch, unless the trial is final.
+        store: of the job.
 
     Returns:
         The message that tells the search how it ended.
     """
-    asking = Asking(search, metric)
     try:
-        run_job(job, store, [asking], asking.worth_keeping)
+        outcome = run_job(job, store, [] if final else [Asking(search, metric)], keep=lambda _: final)
     except Stopped as stopped:
         return {"kind": "stopped", "reason": str(stopped)}
     except InventoryError as error:
@@ -83,7 +86,7 @@ def run_trial(job: TrainJob, metric: str, search: Connection, store: Store) -> d
     except Exception as error:  # a trial that fails must not end the trials after it
         traceback.print_exc()
         return {"kind": "failed", "reason": f"{type(error).__name__}: {error}".partition("\n")[0]}
-    return {"kind": "done"}
+    return {"kind": "done", "values": [record[f"validation_{metric}"] for record in outcome["history"]]}
 
 
 def main(descriptor: int) -> None:
@@ -101,7 +104,7 @@ def main(descriptor: int) -> None:
         search.send_bytes(json.dumps({"kind": "begun"}).encode())
         if run_folder:
             os.environ[RUN_FOLDER_VARIABLE] = str(Path(run_folder) / "trials" / asked["name"])
-        search.send_bytes(json.dumps(run_trial(job, asked["metric"], search, store)).encode())
+        search.send_bytes(json.dumps(run_trial(job, asked["metric"], asked["final"], search, store)).encode())
         gc.collect()
         torch.cuda.empty_cache()
 
