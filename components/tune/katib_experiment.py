@@ -92,8 +92,7 @@ def experiment(plan: Plan, cluster: ClusterSettings, namespace: str, job: str, o
     """
     tuning = plan.tuning
     trials = tuning.max_trials - 1
-    parallel = min(tuning.parallel_trials, trials)
-    _check_algorithm(plan, trials, parallel)
+    _check_algorithm(plan)
     made = V1beta1Experiment(
         api_version=f"{GROUP}/{VERSION}",
         kind="Experiment",
@@ -111,7 +110,7 @@ def experiment(plan: Plan, cluster: ClusterSettings, namespace: str, job: str, o
             early_stopping=_early_stopping(tuning),
             parameters=[_parameter(name, parameter, tuning.algorithm) for name, parameter in plan.space.items()],
             max_trial_count=trials,
-            parallel_trial_count=parallel,
+            parallel_trial_count=min(tuning.parallel_trials, trials),
             # Katib gives up when so many have failed, not when one more has
             max_failed_trial_count=tuning.max_failed_trials + 1 if tuning.max_failed_trials < trials else None,
             resume_policy=tuning.resume_policy,
@@ -126,15 +125,14 @@ def experiment(plan: Plan, cluster: ClusterSettings, namespace: str, job: str, o
     return body
 
 
-def _check_algorithm(plan: Plan, trials: int, parallel: int) -> None:
-    """Refuses what Katib's algorithms refuse, which it would say only in the Suggestion, or search wrongly."""
+def _check_algorithm(plan: Plan) -> None:
+    """Refuses what Katib would refuse in its Suggestion, or search wrongly.
+
+    The settings were checked with the whole space; here it lacks what the run gives itself.
+    """
     algorithm, space = plan.tuning.algorithm, plan.space
-    if algorithm == "hyperband" and parallel < (needed := hyperband_parallel(space)):
-        raise InventoryError(
-            f"tuning: hyperband needs {needed} trials at the same time beside the trial default for so many epochs; "
-            f"raise parallel_trials to {needed} and max_trials to {needed + 1}, or lower tuning.space.epochs.max "
-            f"(given: {plan.tuning.parallel_trials} and {plan.tuning.max_trials})"
-        )
+    if algorithm == "hyperband":
+        hyperband_parallel(space)  # it needs the epochs
     numbers = [name for name, parameter in space.items() if not isinstance(parameter, Choice)]
     if algorithm == "cmaes" and len(numbers) < 2:
         raise InventoryError(

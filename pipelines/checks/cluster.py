@@ -101,15 +101,16 @@ def _pod_security(level: str, settings: ClusterSettings) -> Check:
 
 
 def _trials_security(level: str) -> Check:
-    """The container that Katib adds to a trial's pod has a security context only when Katib is told to copy ours."""
+    """Katib's own containers have no security context, unless its configuration gives them one."""
     if level != "restricted":
         return Check("pod security of trials", "ok", level)
     return Check(
         "pod security of trials",
         "unknown",
-        "restricted refuses the metrics collector that Katib adds to a trial's pod, unless Katib gives it the trial's "
-        "security context",
-        "set injectSecurityContext: true under init.controller in the ConfigMap katib-config, or do not tune",
+        "restricted refuses the pods of Katib's algorithms, and trials' pods with its metrics collector, unless the "
+        "ConfigMap katib-config gives them a security context",
+        "set init.controller.injectSecurityContext, a securityContext for each of runtime.suggestions, and "
+        "tuning.early_stopping to none; or do not tune",
     )
 
 

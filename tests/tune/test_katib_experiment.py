@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -209,9 +211,13 @@ def test_hyperband_shares_out_epochs_and_draws_evenly_from_what_stands_for_a_log
     [
         (
             {"algorithm": "cmaes", "space": {"learning_rate": {"min": 0.1, "max": 1}, "balanced": {"values": [True]}}},
-            "tuning.algorithm: cmaes needs two or more options with min and max to search (given: learning_rate)",
+            "tuning.algorithm: cmaes needs two or more options with min and max in tuning.space (given: learning_rate)",
         ),
-        ({**HYPERBAND, "max_trials": 9}, "raise parallel_trials to 9 and max_trials to 10"),
+        (
+            {**HYPERBAND, "max_trials": 9},
+            "tuning.max_trials: hyperband needs at least 10 for so many epochs (given: 9)",
+        ),
+        ({**HYPERBAND, "parallel_trials": 8}, "tuning.parallel_trials: hyperband needs at least 9 for so many epochs"),
         (
             {"algorithm": "bayesianoptimization", "space": {"dropout": {"min": 0, "max": 0.5, "step": 0.1}}},
             "tuning.space.dropout.step: Katib's bayesianoptimization knows no steps; leave it out",
@@ -227,6 +233,22 @@ def test_what_katib_cannot_search_is_refused(tuning: dict[str, Any], problem: st
         described(tuning)
     assert problem in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("tuning", "given", "problem"),
+    [
+        ({"algorithm": "cmaes"}, "epochs", "cmaes needs two or more options with min and max to search (given: learn"),
+        (HYPERBAND, "epochs", "tuning.space.epochs: hyperband shares out epochs"),
+    ],
+)
+def test_what_the_run_gives_itself_may_leave_an_algorithm_too_little(
+    tuning: dict[str, Any], given: str, problem: str
+) -> None:
+    whole = plan(tuning)
+    left = replace(whole, space={name: parameter for name, parameter in whole.space.items() if name != given})
+    with pytest.raises(InventoryError, match=re.escape(problem)):
+        experiment(left, cluster_settings({}), "team", JOB)
 
 
 def test_names_leave_room_for_what_katib_appends() -> None:
