@@ -7,9 +7,11 @@ from components.deploy.component import deploy as deploy_step
 from components.download.component import download as download_step
 from components.evaluate.component import evaluate as evaluate_step
 from components.explore.component import explore as explore_step
+from components.gate.component import gate as gate_step
 from components.settings.component import settings as settings_step
 from components.split.component import split as split_step
 from components.train.component import train as train_step
+from components.tune.component import tune as tune_step
 from pipelines.platform import on_cluster
 
 
@@ -32,12 +34,15 @@ def inventory(
     backbone: str = "",
     weights: str = "",
     epochs: int = 0,
+    tune: bool = False,
     training: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+    tuning: dict = {},  # noqa: B006
+    gate: dict = {},  # noqa: B006
     cluster: dict = {},  # noqa: B006
     serving: dict = {},  # noqa: B006
     store_secret: str = DEFAULT_STORE_SECRET,
 ) -> None:
-    """Settings, download, split, explore, train, evaluate, deploy.
+    """Settings, download, split, explore, tune, train, evaluate, gate, deploy.
 
     Args:
         source: Bin photos: rendered[:N[:SEED]], s3://bucket/prefix, a directory, a .tar, or a .csv of own photos.
@@ -54,7 +59,10 @@ def inventory(
         backbone: A torchvision ResNet or any timm model name; empty takes the preset's.
         weights: Pretrained weights: none, imagenet, or a path or URI of a safetensors file; empty takes the preset's.
         epochs: Passes over the training bins; 0 takes the preset's.
+        tune: Search better hyperparameters before the training.
         training: Any other training option by name, such as {"learning_rate": 0.001, "batch_size": 64}.
+        tuning: The search of hyperparameters, such as {"max_trials": 20, "objective": "accuracy"}.
+        gate: What a model must show before it goes into service, such as {"minimum_effect": 0.01}.
         cluster: On a cluster, what the training gets, such as {"workers": 2, "gpus_per_worker": 1}.
         serving: On a cluster, the service, such as {"name": "bin-counter", "canary_percent": 10, "max_replicas": 3}.
         store_secret: On a cluster, the secret with the object store's endpoint and credentials.
@@ -69,6 +77,8 @@ def inventory(
         training=training,
         cluster=cluster,
         serving=serving,
+        tuning=tuning,
+        gate=gate,
         store_secret=store_secret,
     )
     settings = settled.outputs["settings"]
@@ -85,7 +95,12 @@ def inventory(
     parted = split_step(bins=bins, ratios=split, method=split_method, seed=split_seed)
     dataset = parted.outputs["dataset"]
     explored = explore_step(bins=bins, dataset=dataset)
-    trained = train_step(dataset=dataset, settings=settings, run_id=run_id)
+    tuned = tune_step(dataset=dataset, settings=settings, run_id=run_id, tune=tune)
+    trained = train_step(dataset=dataset, settings=tuned.outputs["chosen"], run_id=run_id)
     evaluated = evaluate_step(dataset=dataset, model=trained.outputs["model"], run_id=run_id)
-    deployed = deploy_step(dataset=dataset, evaluated=evaluated.outputs["evaluated"], settings=settings, run_id=run_id)
-    on_cluster(settled, downloaded, parted, explored, trained, evaluated, deployed, store_secret=store_secret)
+    counter = evaluated.outputs["evaluated"]
+    gated = gate_step(dataset=dataset, evaluated=counter, settings=settings, run_id=run_id)
+    with dsl.If(gated.outputs["Output"] == "yes"):
+        deployed = deploy_step(dataset=dataset, evaluated=counter, settings=settings, run_id=run_id)
+    steps = (settled, downloaded, parted, explored, tuned, trained, evaluated, gated, deployed)
+    on_cluster(*steps, store_secret=store_secret)

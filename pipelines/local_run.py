@@ -24,15 +24,16 @@ from components.common.dataset import DatasetManifest, open_split
 from components.common.errors import InventoryError
 from components.common.files import read_json, write_atomic, write_json
 from components.common.lifeline import LOCK_FILE, RUN_FOLDER_VARIABLE
-from components.common.local_store import local_store
 from components.common.progress import PROGRESS_VARIABLE
 from components.common.steps import RUN_ID_VARIABLE
 from components.common.store import Store, open_store
+from components.deploy.deployer import Candidate
+from components.deploy.local import LocalDeployer
 from components.serve.client import query
 from pipelines.arguments import check_arguments
+from pipelines.object_store import store_environment
 from pipelines.progress_view import View
 
-STORE_FOLDER = ".store"
 VERSIONS = ("kfp", "kserve", "minio", "numpy", "onnxruntime", "pyarrow", "timm", "torch", "torchvision")
 
 
@@ -63,12 +64,12 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
         raise InventoryError(f"'{run_id}' is not a run id: use at most 63 lower-case letters, digits and hyphens")
     folder = (runs / run_id).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    with _run_lock(folder), _store_environment(runs.resolve() / STORE_FOLDER) as store_environment:
+    with _run_lock(folder), store_environment(runs) as store_variables:
         arguments = _remembered(folder / "arguments.json", arguments)
         console.print(f"run [bold]{run_id}[/bold] in {_short(folder)}", highlight=False)
         os.environ.update(
             {
-                **store_environment,
+                **store_variables,
                 RUN_FOLDER_VARIABLE: str(folder),
                 RUN_ID_VARIABLE: run_id,
                 PROGRESS_VARIABLE: str(folder / "progress.jsonl"),
@@ -82,10 +83,12 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
         store = open_store()
         _gather(store, view, folder, arguments, time.time() - started)
         _show(view, folder, console)
-        answer = _ask(store, view.outcomes, folder, console)
-        write_json(folder / "result.json", {**read_json(folder / "result.json"), "query": answer})
-        if keep_serving:
-            console.print(f"serving at {view.outcomes['deploy']['url']} until Ctrl-C", highlight=False)
+        url = _service(store, view.outcomes, folder, console)
+        if url:
+            answer = _ask(store, view.outcomes, url, folder, console)
+            write_json(folder / "result.json", {**read_json(folder / "result.json"), "query": answer})
+        if keep_serving and url:
+            console.print(f"serving at {url} until Ctrl-C", highlight=False)
             with contextlib.suppress(KeyboardInterrupt):
                 while True:
                     time.sleep(3600)
@@ -108,17 +111,6 @@ def _run_lock(folder: Path) -> Iterator[None]:
                     ) from None
                 time.sleep(0.1)
         yield
-
-
-@contextlib.contextmanager
-def _store_environment(folder: Path) -> Iterator[dict[str, str]]:
-    """The object store that the environment names, or the embedded one."""
-    if os.environ.get("S3_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT_URL"):
-        open_store()  # a wrong endpoint or credentials are told before the first step
-        yield {}
-        return
-    with local_store(folder) as environment:
-        yield environment
 
 
 def _remembered(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -183,7 +175,15 @@ def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], s
     evaluated = outcomes["evaluate"]
     bundles.fetch(store, evaluated["bundle_key"], folder / "model")
     write_atomic(folder / "report.html", store.get_bytes(evaluated["report_key"]))
-    write_atomic(folder / "explore.html", store.get_bytes(outcomes["explore"]["page_key"]))
+    pages = {
+        "explore.html": outcomes["explore"]["page_key"],
+        "tune.html": outcomes["tune"]["report_key"],
+        "gate.html": outcomes["gate"]["page_key"],
+        "profile.html": evaluated.get("profile", {}).get("page_key"),
+    }
+    for name, key in pages.items():
+        if key:
+            write_atomic(folder / name, store.get_bytes(key))
     write_json(
         folder / "result.json",
         {
@@ -193,7 +193,10 @@ def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], s
             "validation": evaluated["validation"],
             "model_uri": evaluated["uri"],
             "dataset_id": evaluated["dataset_id"],
-            "service": outcomes["deploy"],
+            "rules": evaluated.get("rules", []),
+            "cost": evaluated.get("cost"),
+            "gate": outcomes["gate"],
+            "service": outcomes.get("deploy"),
             "seconds": {**view.seconds, "total": round(seconds, 1)},
             "versions": {"python": platform.python_version(), **_versions()},
             "git_commit": git_commit(),
@@ -223,14 +226,29 @@ def _show(view: View, folder: Path, console: Console) -> None:
     console.print(f"report: {_short(folder / 'report.html')}\nmodel:  {_short(folder / 'model')}", highlight=False)
 
 
-def _ask(store: Store, outcomes: dict[str, Any], folder: Path, console: Console) -> dict[str, Any]:
+def _service(store: Store, outcomes: dict[str, Any], folder: Path, console: Console) -> str | None:
+    """The address of the model in service: the new one, or, when the gate refused it, the one before it."""
+    if "deploy" in outcomes:
+        return str(outcomes["deploy"]["url"])
+    gated = outcomes["gate"]
+    console.print(f"not deployed: {gated['decision']['summary']}; see {_short(folder / 'gate.html')}", highlight=False)
+    before = gated["in_service"]
+    if before is None or not store.exists(f"{before}/{bundles.BUNDLE_FILE}"):
+        console.print(f"to serve it anyway: inventory serve {_short(folder / 'model')}", highlight=False)
+        return None
+    bundle = bundles.fetch(store, before, folder / "in-service")
+    console.print(f"model {bundle.version} stays in service", highlight=False)
+    deployer = LocalDeployer(folder)
+    return deployer.promote(deployer.start(Candidate(bundle, folder / "in-service", store.uri(before))))
+
+
+def _ask(store: Store, outcomes: dict[str, Any], url: str, folder: Path, console: Console) -> dict[str, Any]:
     """Sends one test photo to the service over HTTP, as ``inventory query`` does."""
     manifest = DatasetManifest.model_validate(outcomes["split"])
     bins = open_split(store, manifest, "test")
     photo = folder / "sample.jpg"
     photo.write_bytes(bins.image(0))
     expected = bins.table.column("expected_quantity")[0].as_py()
-    url = outcomes["deploy"]["url"]
     answer = query(url, photo.read_bytes(), expected_quantity=expected)
     console.print(
         f"query:  bin {bins.ids[0]} holds {expected}; {url} answers {answer['label']} "

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -47,9 +48,11 @@ def pipeline_arguments(options: argparse.Namespace, pipeline: Callable[..., Any]
 
 def _add(group: Any, name: str, text: str, default: Any, kind: type) -> None:
     flag = f"--{name.replace('_', '-')}"
-    shown = f" [{default}]" if default not in (None, "") else ""
+    shown = f" [{default}]" if default not in (None, "", {}) else ""
     text = f"{text.rstrip('.')}{shown}".replace("%", "%%")
-    if kind is bool:
+    if kind is dict:
+        group.add_argument(flag, type=_dictionary, default=argparse.SUPPRESS, metavar="JSON", help=text)
+    elif kind is bool:
         group.add_argument(
             flag, type=_boolean, nargs="?", const=True, default=argparse.SUPPRESS, metavar="yes|no", help=text
         )
@@ -59,6 +62,16 @@ def _add(group: Any, name: str, text: str, default: Any, kind: type) -> None:
 
 def _metavar(kind: type) -> str:
     return {int: "N", float: "X"}.get(kind, "…")
+
+
+def _dictionary(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"'{text}' is no JSON object such as {{\"name\": 1}}")
+    return value
 
 
 def _boolean(text: str) -> bool:

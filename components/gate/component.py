@@ -1,7 +1,5 @@
 """KFP interface of the gate step."""
 
-from typing import NamedTuple
-
 from kfp import dsl
 
 from components.common.component import control_component
@@ -14,8 +12,10 @@ def gate(
     settings: dsl.Input[dsl.Artifact],
     decision: dsl.Output[dsl.Markdown],
     run_id: str,
-) -> NamedTuple("Gated", [("approved", str)]):  # type: ignore[valid-type]
+) -> str:
     """Decides whether the evaluated model may replace the one in service, and registers it.
+
+    The answer has no name of its own, since kfp.local 2.17 does not find named outputs in a condition.
 
     Args:
         dataset: the dataset's manifest; its test bins decide.
@@ -25,16 +25,12 @@ def gate(
         run_id: the run.
 
     Returns:
-        approved: yes or no.
+        yes or no.
     """
     from pathlib import Path
-    from typing import NamedTuple
 
     from components.common.steps import main_step
     from components.gate.artifacts import run
 
-    class Gated(NamedTuple):
-        approved: str
-
     read = (Path(dataset.path), Path(evaluated.path), Path(settings.path))
-    return Gated(main_step(lambda: run(*read, decision, run_id)))
+    return str(main_step(lambda: run(*read, decision, run_id)))

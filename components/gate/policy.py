@@ -7,10 +7,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.common.parameters import checked
 
 
+SICK = [
+    "loss_not_decreasing",
+    "vanishing_gradient",
+    "exploding_tensor",
+    "poor_weight_initialization",
+    "dead_relu",
+]
+"""Rules after which the weights that were kept are not to be trusted."""
+
+
 class GatePolicy(BaseModel):
     """What a candidate must show; fractions from 0 to 1, seconds, bytes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    enforce: bool = Field(default=True, description="false deploys whatever is decided; the decision is on record")
     metric: Literal["accuracy", "within_one", "mae"] = Field(default="accuracy", description="what must get better")
     minimum_effect: float = Field(default=0.01, ge=0, description="smallest improvement worth a change")
     confidence: float = Field(
@@ -18,6 +29,11 @@ class GatePolicy(BaseModel):
     )
     minimum_bins: int = Field(default=100, ge=2, description="fewer comparable test bins than this decide nothing")
     recall_drop: float = Field(default=0.10, ge=0, le=1, description="largest fall of the recall of any count")
+    rules: list[str] = Field(
+        default=SICK,
+        description="debugger rules that refuse a model when they fired; overfit and overtraining do not, since "
+        "the epoch that validates best is kept, nor do rules about the machine",
+    )
     latency_seconds: float = Field(default=0.5, gt=0, description="median time for one photo on one machine, at most")
     size_bytes: int = Field(default=400_000_000, gt=0, description="size of the served file, at most")
     floor_accuracy: float = Field(default=0.30, ge=0, le=1, description="exact accuracy of a first deployment")

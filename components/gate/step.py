@@ -48,7 +48,8 @@ def gate(
     """
     asked, settings = gate_policy(dict(policy or {})), serving_settings(dict(serving or {}))
     key = evaluated["bundle_key"]
-    failed_rules = [rule["rule"] for rule in evaluated.get("rules", []) if rule.get("status") == "fired"]
+    fired = [rule["rule"] for rule in evaluated.get("rules", []) if rule.get("status") == "fired"]
+    failed_rules = [rule for rule in fired if rule in asked.rules]
 
     def work() -> dict[str, Any]:
         registry = open_registry(store)
@@ -59,9 +60,11 @@ def gate(
         else:
             decision = _decide(store, dataset, key, incumbent, asked, failed_rules)
         note(f"gate: {decision.summary}")
+        if not (asked.enforce or decision.promote):
+            note("gate: deployed all the same, since gate.enforce is false")
         keys = {"decision_key": f"runs/{run_id}/gate.json", "page_key": f"runs/{run_id}/gate.html"}
         outcome = {
-            "approved": "yes" if decision.promote else "no",
+            "approved": "yes" if decision.promote or not asked.enforce else "no",
             "reasons": [criterion.reason for criterion in decision.criteria if criterion.ok == decision.promote],
             "decision": decision.as_dict(),
             "version": candidate.version,

@@ -12,13 +12,17 @@ from components.common.cluster_settings import cluster_settings
 from components.common.steps import run_step
 from components.common.store import Store
 from components.deploy.serving_settings import serving_settings
+from components.gate.policy import gate_policy
 from components.train.presets import choose, resolve
+from components.tune.settings import tuning_settings
 
 Section = Mapping[str, Any]
 
 SECTIONS: dict[str, Callable[[dict[str, Any]], BaseModel]] = {
     "cluster": cluster_settings,
     "serving": serving_settings,
+    "tuning": tuning_settings,
+    "gate": gate_policy,
 }
 """What checks each structured parameter beside ``training``."""
 

@@ -31,6 +31,7 @@ def train(dataset: Input[Dataset], settings: Input[Artifact], model: Output[Mode
             run_name(run_id),
             open_store(),
             training=chosen["training"],
+            trained=chosen.get("trained"),
             launcher=cluster_launcher(chosen["cluster"]),
         )
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from components.common.dataset import DatasetManifest
 from components.common.files import write_json
+from components.common.progress import note
 from components.common.steps import run_step
 from components.common.store import Store
 from components.train.job import TrainJob
@@ -22,6 +23,7 @@ def train(
     preset: str = "auto",
     training: Mapping[str, Any] | None = None,
     launcher: Launcher | None = None,
+    trained: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Trains a counter and leaves its bundle under ``runs/<run_id>/model``.
 
@@ -33,6 +35,8 @@ def train(
         preset: one of ``presets.PRESETS``, or ``auto``.
         training: options that override the preset.
         launcher: runs the workers; on this machine when None.
+        trained: ``outcome_key`` of a training with these very options that the search of hyperparameters has done
+            already; its model is taken as it is.
 
     Returns:
         The outcome, as ``job.run_job`` describes it; also the content of the model artifact.
@@ -47,13 +51,22 @@ def train(
     job = TrainJob(run_id=run_id, dataset_key=f"{output}/train/dataset.json", output=output, settings=settings)
 
     def work() -> dict[str, Any]:
+        if trained:
+            note(f"train: the model of {trained['outcome_key']} is taken as it is")
+            found: dict[str, Any] = json.loads(store.get_bytes(trained["outcome_key"]))
+            return found
         store.put_bytes(job.dataset_key, dataset.model_dump_json().encode())
         store.put_bytes(job.job_key, job.model_dump_json().encode())
         (launcher or LocalLauncher()).run(job, store)
         outcome: dict[str, Any] = json.loads(store.get_bytes(job.outcome_key))
         return outcome
 
-    inputs = {"run_id": run_id, "dataset_id": dataset.dataset_id, "settings": settings.model_dump()}
+    inputs = {
+        "run_id": run_id,
+        "dataset_id": dataset.dataset_id,
+        "settings": settings.model_dump(),
+        "trained": dict(trained or {}),
+    }
     outcome = run_step(store, "train", inputs, work)
     write_json(Path(model_path), outcome)
     return outcome

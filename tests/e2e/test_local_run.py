@@ -11,9 +11,11 @@ import psutil
 import pytest
 
 from components.common import bundle as bundles
-from tests.e2e.conftest import Inventory
+from tests.e2e.conftest import TINY_TRAINING, Inventory
 
-STEPS = ("download", "split", "explore", "train", "evaluate", "deploy")
+STEPS = ("settings", "download", "split", "explore", "tune", "train", "evaluate", "gate", "deploy")
+ALWAYS = ("gate", "deploy")
+"""Steps that look at the world, and so are done anew."""
 
 
 def processes_of(folder: Path) -> list[str]:
@@ -77,12 +79,27 @@ def test_leaves_no_secret_behind(finished: str, inventory: Inventory) -> None:
         assert not path.is_file() or secret not in path.read_bytes(), path
 
 
-def test_the_same_run_again_does_no_step_twice_but_deploys(finished: str, inventory: Inventory) -> None:
+def test_the_same_run_again_does_no_step_twice_but_looks_at_what_is_in_service(
+    finished: str, inventory: Inventory
+) -> None:
     before = len(inventory.records("first"))
     code, output = inventory("run", "--run-id", "first")
     assert code == 0, output
     done = {r["step"]: r["skipped"] for r in inventory.records("first")[before:] if r["kind"] == "done"}
-    assert done == {**dict.fromkeys(STEPS, True), "deploy": False}
+    assert done == {**dict.fromkeys(STEPS, True), **dict.fromkeys(ALWAYS, False)}
+
+
+def test_a_model_that_the_gate_refuses_leaves_the_one_before_it_in_service(finished: str, inventory: Inventory) -> None:
+    code, output = inventory.run_small("second", "--gate", '{"minimum_effect": 0.9}')
+    assert code == 0, output
+    assert "not deployed: Not promoted: " in output
+    assert "model first stays in service" in output
+    assert "answers" in output
+    result = json.loads((inventory.folder / "runs" / "second" / "result.json").read_text())
+    assert result["service"] is None
+    assert result["query"]["answer"]["model"] == "first"
+    assert "Not promoted" in (inventory.folder / "runs" / "second" / "gate.html").read_text()
+    assert wait_until_clean(inventory.folder) == []
 
 
 def test_a_finished_bundle_can_be_served_and_queried_later(finished: str, inventory: Inventory) -> None:
@@ -105,7 +122,7 @@ def test_a_finished_bundle_can_be_served_and_queried_later(finished: str, invent
 def interrupt_at(inventory: Inventory, run_id: str, step: str, how: signal.Signals) -> "subprocess.Popen[str]":
     """Starts a small run and ends it with a signal once a step has begun."""
     arguments = ["run", "--run-id", run_id, "--source", "rendered:240", "--split", "70/15/15", "--epochs", "1"]
-    process = inventory.start(*arguments, "--backbone", "resnet18", "--image-size", "32", "--batch-size", "32")
+    process = inventory.start(*arguments, "--backbone", "resnet18", *TINY_TRAINING)
     deadline = time.monotonic() + 120
     while not any(r["kind"] == "start" and r["step"] == step for r in inventory.records(run_id)):
         assert process.poll() is None
@@ -126,7 +143,7 @@ def test_killed_at_any_step_it_goes_on_without_redoing_finished_ones(inventory: 
     assert code == 0, output
     done = {r["step"]: r["skipped"] for r in inventory.records(run_id)[before:] if r["kind"] == "done"}
     assert set(done) == set(STEPS)
-    assert all(done[name] for name in finished if name != "deploy")
+    assert all(done[name] for name in finished if name not in ALWAYS)
     assert wait_until_clean(inventory.folder) == []
 
 

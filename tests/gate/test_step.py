@@ -28,7 +28,8 @@ def made(make: Make) -> Made:
 
 def ask(made: Made, key: str, dataset: DatasetManifest | None = None, **evaluated: Any) -> dict[str, Any]:
     """The gate's answer about a model whose run has the name of its bundle."""
-    return gate(made.store, dataset or made.dataset, {"bundle_key": key, **evaluated}, key, POLICY)
+    policy = {**POLICY, **evaluated.pop("policy", {})}
+    return gate(made.store, dataset or made.dataset, {"bundle_key": key, **evaluated}, key, policy)
 
 
 def models(store: Store) -> Index:
@@ -131,10 +132,21 @@ def test_the_model_in_service_may_be_of_another_kind(
     assert outcome["approved"] == approved, outcome["reasons"]
 
 
-def test_fired_rules_refuse_a_model(made: Made, tmp_path: Path) -> None:
-    rules = [{"rule": "overfit", "status": "fired", "action": "stop"}, {"rule": "dead_relu", "status": "passed"}]
+def test_rules_refuse_a_model_when_its_weights_are_not_to_be_trusted(made: Made, tmp_path: Path) -> None:
+    rules = [
+        {"rule": "exploding_tensor", "status": "fired", "action": "stop"},
+        {"rule": "dead_relu", "status": "silent"},
+        {"rule": "overfit", "status": "fired", "action": "warn"},  # the epoch before it was kept
+    ]
     outcome = ask(made, put(made, tmp_path / "new", "new", made.counts, **known(made)), rules=rules)
-    assert (outcome["approved"], outcome["reasons"]) == ("no", ["training failed the rules overfit"])
+    assert (outcome["approved"], outcome["reasons"]) == ("no", ["training failed the rules exploding_tensor"])
+
+
+def test_a_gate_that_is_not_enforced_says_what_it_thinks_and_lets_pass(made: Made, tmp_path: Path) -> None:
+    rules = [{"rule": "exploding_tensor", "status": "fired", "action": "stop"}]
+    key = put(made, tmp_path / "new", "new", made.counts, **known(made))
+    outcome = ask(made, key, rules=rules, policy={"enforce": False})
+    assert (outcome["approved"], outcome["decision"]["promote"]) == ("yes", False)
 
 
 def test_a_test_split_that_lacks_a_count_promotes_nothing(make: Make, tmp_path: Path) -> None:

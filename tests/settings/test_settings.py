@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from components.common.errors import InventoryError
-from components.settings.step import complete
+from components.settings.step import SECTIONS, complete
 from components.train.settings import TrainSettings
 
 
@@ -20,7 +20,7 @@ def test_settings_are_complete_and_say_what_the_user_chose() -> None:
 
 def test_settings_that_were_completed_are_complete() -> None:
     made = complete("bins.tar", "published", {}, {})
-    again = complete("bins.tar", "default", made["training"], {name: made[name] for name in ("cluster", "serving")})
+    again = complete("bins.tar", "default", made["training"], {name: made[name] for name in SECTIONS})
     assert {**again, "explicit": []} == made
 
 
@@ -33,6 +33,13 @@ def test_settings_that_were_completed_are_complete() -> None:
         ({}, {"cluster": {"gpus": 1}}, r"cluster\.gpus"),
         ({}, {"cluster": {"tolerations": [{"effect": "Never"}]}}, r"cluster\.tolerations\.0\.effect"),
         ({}, {"cluster": {"memory": "8 GB"}}, r"cluster\.memory"),
+        (
+            {},
+            {"tuning": {"space": {"learning_rate": {"min": 0, "max": 1, "log": True}}}},
+            r"tuning\.space\.learning_rate",
+        ),
+        ({}, {"tuning": {"max_trials": 0}}, r"tuning\.max_trials"),
+        ({}, {"gate": {"confidence": 2}}, r"gate\.confidence"),
         ({}, {"serving": {"min_replicas": 5, "max_replicas": 2}}, "serving: min_replicas 5 is more than"),
     ],
 )
