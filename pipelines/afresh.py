@@ -17,6 +17,7 @@ REQUIREMENTS = ROOT / "requirements" / "control.txt"
 """What an evaluation needs beside the store: ONNX Runtime, no torch."""
 KEPT = ("S3_", "AWS_", "INVENTORY_BUCKET", "SSL_CERT_", "OMP_NUM_THREADS", "PATH", "LANG", "LC_")
 """Beginnings of the variables that the new process sees: how to reach the store, and how to run at all."""
+STANDARD_ERROR = 2
 INSTALL_SECONDS, EVALUATE_SECONDS = 1200, 3600
 
 
@@ -50,6 +51,7 @@ def reproduce_afresh(
                 "PYTHONPATH": str(ROOT),
                 "PYTHONNOUSERSITE": "1",
             },
+            stdout=STANDARD_ERROR,  # its progress; the answer alone goes to standard output
             stderr=subprocess.PIPE,
             text=True,
             timeout=EVALUATE_SECONDS,
@@ -64,7 +66,7 @@ def reproduce_afresh(
 def _install(folder: Path) -> str:
     if not REQUIREMENTS.is_file():
         raise InventoryError(f"a fresh environment needs a checkout of this project: there is no {REQUIREMENTS}")
-    print(f"installing {REQUIREMENTS.name} into a fresh environment …", flush=True)
+    print(f"installing {REQUIREMENTS.name} into a fresh environment …", file=sys.stderr, flush=True)
     venv.create(folder, with_pip=True)
     python = str(folder / "bin" / "python")
     command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
