@@ -50,6 +50,11 @@ class TrainJob(BaseModel):
         return f"{self.output}/train/profile"
 
     @property
+    def runs_key(self) -> str:
+        """Store key of the times when the training ran."""
+        return f"{self.output}/train/runs.json"
+
+    @property
     def job_key(self) -> str:
         """Store key of this description."""
         return f"{self.output}/train/job.json"

@@ -44,7 +44,6 @@ def fit(network: BinCounter, task: Task) -> State:
         task.memory.update(found[0]["memory"])
         if workers.leads:
             note(f"training goes on from the checkpoint of step {state.steps}, epoch {state.epoch + 1}")
-    state.intervals.append([time.time(), time.time()])
     learner = task.feed.learner(network)
     if settings.compile:
         learner = cast(nn.Module, torch.compile(learner))  # the network itself stays as it is, for the export
@@ -53,8 +52,9 @@ def fit(network: BinCounter, task: Task) -> State:
     trainer = Trainer(learner, state, task)
     epochs = Counter("epochs", settings.epochs)
     epochs(state.epoch)
-    # the reason that ended an earlier run may still be there
-    reason = (trainer.check() or _out_of_patience(state.history, settings)) if state.history else None
+    # what ended an earlier run may still hold; without an epoch there is nothing to end with
+    reason = trainer.check()
+    reason = (reason or _out_of_patience(state.history, settings)) if state.history else None
     while state.epoch < settings.epochs and reason is None:
         started = time.perf_counter()
         reason = trainer.epoch()

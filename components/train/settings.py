@@ -116,6 +116,14 @@ class TrainSettings(BaseModel):
     trace_steps: int = Field(
         0, ge=0, le=100, description="steps to trace operator by operator with torch.profiler; 0 traces none"
     )
+    max_run: float = Field(
+        0, ge=0, description="seconds after which it ends with what it has, all runs together; 0 never"
+    )
+    max_wait: float = Field(
+        0, ge=0, description="seconds from the first start, interruptions included, after which it fails; 0 never"
+    )
+    on_demand_price: float = Field(0, ge=0, description="dollars per hour and host, to report the cost; 0 reports none")
+    spot_price: float = Field(0, ge=0, description="the same for spot capacity, to report what it saved")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the processor computes it natively"
     )
@@ -135,6 +143,14 @@ class TrainSettings(BaseModel):
     @classmethod
     def _known_rules(cls, value: Any) -> dict[str, Any]:
         return check_rules(value)
+
+    @model_validator(mode="after")
+    def _waits_as_long_as_it_runs(self) -> "TrainSettings":
+        if 0 < self.max_wait < self.max_run:
+            raise ValueError(
+                f"max_wait {self.max_wait:g} is shorter than max_run {self.max_run:g}; waiting includes running"
+            )
+        return self
 
     @model_validator(mode="after")
     def _batch_feeds_every_process(self) -> "TrainSettings":
@@ -157,6 +173,10 @@ MACHINE_OPTIONS = frozenset(
         "record_steps",
         "rules",
         "rule_steps",
+        "max_run",
+        "max_wait",
+        "on_demand_price",
+        "spot_price",
         "profile",
         "profile_ms",
         "trace_steps",

@@ -1,6 +1,5 @@
 """What changes while a network trains, and a checkpoint of it."""
 
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,8 +32,6 @@ class State:
     """One record per finished epoch."""
     best: dict[str, Tensor] = field(default_factory=dict)
     """The tensors to serve, after the best epoch, on the CPU."""
-    intervals: list[list[float]] = field(default_factory=list)
-    """Start and end (Unix time) of each run of this training, as far as checkpoints know."""
     ended: str | None = None
     """Why the training ended before its last epoch."""
 
@@ -49,7 +46,6 @@ class State:
         Args:
             totals: the sums of every worker [workers, sums].
         """
-        self.intervals[-1][1] = time.time()
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -59,7 +55,6 @@ class State:
             "steps": self.steps,
             "layouts": [list(layout) for layout in self.layouts],
             "history": self.history,
-            "intervals": self.intervals,
         }
 
     def restore(self, content: dict[str, Any], best: dict[str, Tensor], workers: Workers) -> None:
@@ -70,7 +65,7 @@ class State:
             self.average.network.load_state_dict(content["average"])
         self.epoch, self.steps, self.best = content["epoch"], content["steps"], best
         self.layouts = [Layout(*layout) for layout in content["layouts"]]
-        self.history, self.intervals = content["history"], content["intervals"]
+        self.history = content["history"]
         totals = content["totals"].to(workers.device)
         if len(totals) == workers.world:
             self.totals.sums = totals[workers.rank].clone()

@@ -11,16 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from components.common.errors import InventoryError
 from components.common.progress import Counter, note
 from components.train import sampler
 from components.train.checkpoint import Checkpoints
 from components.train.clock import Clock
 from components.train.feeds import Batch, Feed
 from components.train.hooks import Hook, StepReport, stop_reason
+from components.train.limits import ran_out, waited_too_long
 from components.train.losses import OBJECTIVES, targets_of
 from components.train.mixing import mix
 from components.train.optim import set_learning_rate
 from components.train.precision import autocast
+from components.train.run_times import RunTimes
 from components.train.sampler import Layout, Plan
 from components.train.settings import TrainSettings
 from components.train.state import State, best_epoch
@@ -47,6 +50,8 @@ class Task:
     """The counts that are validated and served; None for all."""
     memory: dict[str, Any] = field(default_factory=dict)
     """What hooks remember over an interruption, plain values; a part of every checkpoint."""
+    times: RunTimes | None = None
+    """When the training ran; its time is limited only with it."""
 
 
 class Trainer:
@@ -159,11 +164,18 @@ class Trainer:
 
         Raises:
             Interrupted: on all workers at the same step.
+            InventoryError: on all workers, when the training has taken longer than ``max_wait``.
         """
-        reason = stop_reason(self.task.hooks)
-        code, due, stop = self.agreement.largest(self.task.signals.exit_code, self._is_due(), reason is not None)
-        if due or code:
-            self.save(tries=INTERRUPTED_TRIES if code else 1)
+        runs = self.task.times.runs if self.task.times else []
+        reason = stop_reason(self.task.hooks) or (ran_out(runs, self.task.settings) if runs else None)
+        failure = waited_too_long(runs, self.task.settings) if runs else None
+        code, due, stop, failed = self.agreement.largest(
+            self.task.signals.exit_code, self._is_due(), reason is not None, failure is not None
+        )
+        if due or code or failed:
+            self.save(tries=INTERRUPTED_TRIES if code or failed else 1)
+        if failed:
+            raise InventoryError(failure or "the training has taken longer than max_wait")
         if code:
             if self.task.workers.leads:
                 note(f"training interrupted at step {self.state.steps}, exit code {code}")

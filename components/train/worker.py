@@ -19,6 +19,7 @@ from components.common.progress import note
 from components.common.store import Store
 from components.train.checkpoint import Checkpoints
 from components.train.classes import Classes, classes_of
+from components.train.cost import cost_of
 from components.train.data import ImageFeed
 from components.train.events import Events
 from components.train.export import export_bundle
@@ -29,6 +30,7 @@ from components.train.job import TrainJob
 from components.train.loop import fit
 from components.train.model import BinCounter, make_backbone, make_network
 from components.train.profile.profiler import Profiler
+from components.train.run_times import Run, RunTimes
 from components.train.settings import MACHINE_OPTIONS, TrainSettings
 from components.train.shards import ShardedBins
 from components.train.state import State, best_epoch
@@ -73,11 +75,13 @@ def run_job(
 
     Returns:
         The outcome: ``run_id``, ``bundle_key``, ``uri``, ``dataset_id``, ``validation`` (of the chosen epoch),
-        ``history``, ``ended`` (why it ended before its last epoch, or None), ``settings``, ``intervals`` (start and end
-        of each run, Unix time), ``seconds`` (their sum), and what the watchers add: ``rules``, ``profile``.
+        ``history``, ``ended`` (why it ended before its last epoch, or None), ``settings``, and what the watchers add:
+        ``rules``, ``profile``. When it is kept also ``intervals`` (start and end of each run, Unix time), ``seconds``
+        (their sum) and ``cost``.
 
     Raises:
-        InventoryError: for an empty split, an unknown backbone, or weights that cannot be had or do not fit.
+        InventoryError: for an empty split, an unknown backbone, weights that cannot be had or do not fit, or a
+            training that takes longer than ``max_wait``.
         Interrupted: after SIGTERM or a stale lease; the checkpoint is written.
     """
     signals = Signals()
@@ -86,47 +90,67 @@ def run_job(
         dataset = DatasetManifest.model_validate_json(store.get_bytes(job.dataset_key))
         if done := _finished(job, dataset, store):
             return done
-        classes = classes_of(dataset, job.settings)
-        network, weights_sha256 = build_network(job.settings, len(classes.counts), store)
-        train, validation = training_bins(store, dataset, classes, job.settings)
-        network = network.to(workers.device)
-        memory: dict[str, Any] = {}
-        with ExitStack() as ending:
-            watching = watchers(job, len(classes.counts), store, workers, memory)
-            for watcher in watching:
-                ending.callback(watcher.close)
-            task = Task(
+        times = RunTimes(store, job.runs_key, workers)
+        with times.recording():
+            return _train(job, dataset, store, workers, signals, times, hooks, keep)
+
+
+def _train(
+    job: TrainJob,
+    dataset: DatasetManifest,
+    store: Store,
+    workers: Workers,
+    signals: Signals,
+    times: RunTimes,
+    hooks: Sequence[Hook],
+    keep: Callable[[dict[str, Any]], bool],
+) -> dict[str, Any]:
+    """One run of a training, on one worker; see ``run_job``."""
+    classes = classes_of(dataset, job.settings)
+    network, weights_sha256 = build_network(job.settings, len(classes.counts), store)
+    train, validation = training_bins(store, dataset, classes, job.settings)
+    network = network.to(workers.device)
+    memory: dict[str, Any] = {}
+    with ExitStack() as ending:
+        watching = watchers(job, len(classes.counts), store, workers, memory)
+        for watcher in watching:
+            ending.callback(watcher.close)
+        task = Task(
+            job.settings,
+            workers,
+            make_feed(network, train, validation, classes, weights_sha256, job.settings, workers, store),
+            classes.counts,
+            [*hooks, *watching],
+            Checkpoints(store, job.checkpoints_key, identity(job.settings, dataset, weights_sha256)),
+            signals,
+            dataset.counts,
+            memory,
+            times,
+        )
+        state = fit(network, task)
+        outcome = describe(job, dataset, state, store)
+        for watcher in watching:
+            outcome |= watcher.summary()
+    if workers.leads and keep(outcome):
+        network = network.cpu()
+        network.load_state_dict(state.best)
+        with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
+            export_bundle(
+                network,
                 job.settings,
-                workers,
-                make_feed(network, train, validation, classes, weights_sha256, job.settings, workers, store),
-                classes.counts,
-                [*hooks, *watching],
-                Checkpoints(store, job.checkpoints_key, identity(job.settings, dataset, weights_sha256)),
-                signals,
-                dataset.counts,
-                memory,
+                classes,
+                dataset,
+                validation,
+                Path(folder),
+                job.run_id,
+                outcome["validation"],
+                weights_sha256,
             )
-            state = fit(network, task)
-            outcome = describe(job, dataset, state, store)
-            for watcher in watching:
-                outcome |= watcher.summary()
-        if workers.leads and keep(outcome):
-            network = network.cpu()
-            network.load_state_dict(state.best)
-            with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
-                export_bundle(
-                    network,
-                    job.settings,
-                    classes,
-                    dataset,
-                    validation,
-                    Path(folder),
-                    job.run_id,
-                    outcome["validation"],
-                    weights_sha256,
-                )
-                _insist(lambda: bundles.upload(store, Path(folder), job.bundle_key))
-            _insist(lambda: store.put_bytes(job.outcome_key, json.dumps(outcome, indent=1).encode()))
+            _insist(lambda: bundles.upload(store, Path(folder), job.bundle_key))
+        outcome |= time_and_cost(times.runs, job.settings)
+        note(outcome["cost"]["line"])
+        _insist(lambda: store.put_bytes(job.outcome_key, json.dumps(outcome, indent=1).encode()))
+
     return outcome
 
 
@@ -177,9 +201,13 @@ def describe(job: TrainJob, dataset: DatasetManifest, state: State, store: Store
         "history": state.history,
         "ended": state.ended,
         "settings": job.settings.model_dump(),
-        "intervals": state.intervals,
-        "seconds": round(sum(end - start for start, end in state.intervals), 3),
     }
+
+
+def time_and_cost(runs: Sequence[Run], settings: TrainSettings) -> dict[str, Any]:
+    """What the outcome says of a training's runs."""
+    cost = cost_of(runs, settings.on_demand_price, settings.spot_price)
+    return {"intervals": [[run.start, run.end] for run in runs], "seconds": cost["run_seconds"], "cost": cost}
 
 
 def identity(settings: TrainSettings, dataset: DatasetManifest, weights_sha256: str | None) -> dict[str, Any]:

@@ -1,0 +1,169 @@
+"""What a training is said to have cost, and when its time is up."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.common.dataset import DatasetManifest
+from components.common.errors import InventoryError
+from components.common.store import Store, open_store
+from components.train.cost import cost_of
+from components.train.job import TrainJob
+from components.train.presets import resolve
+from components.train.run_times import RUNS, Run, RunTimes
+from components.train.stopping import Interrupted
+from components.train.worker import run_job
+from components.train.workers import Workers
+from tests.train.fitting import Recorder, fast
+from tests.train.processes import CONTEXT, finish
+
+DAY = 1_700_000_000.0
+
+
+def runs_at(*intervals: tuple[float, float], hosts: int = 1) -> list[Run]:
+    return [Run(start=DAY + start, end=DAY + end, hosts=hosts) for start, end in intervals]
+
+
+@pytest.mark.parametrize(
+    ("runs", "prices", "line"),
+    [
+        (runs_at((0, 600)), (0, 0), "Training seconds: 600, billable seconds: 600"),
+        (runs_at((0, 100), (400, 500)), (0, 0), "Training seconds: 500, billable seconds: 200"),
+        (runs_at((0, 100), (400, 500), hosts=2), (0, 0), "Training seconds: 500, billable seconds: 400"),
+        # the prices and the training of the workflow that this project replaces, with its saving
+        (
+            runs_at((0, 1826)),
+            (0.526, 0.1559),
+            "Training seconds: 1826, billable seconds: 1826, managed spot savings: 70.4 %, "
+            "on demand: 0.2668 dollars, spot: 0.0791 dollars",
+        ),
+        (
+            runs_at((0, 3600)),
+            (0.526, 0),
+            "Training seconds: 3600, billable seconds: 3600, on demand: 0.5260 dollars",
+        ),
+        (runs_at((0, 1800)), (0, 0.2), "Training seconds: 1800, billable seconds: 1800, spot: 0.1000 dollars"),
+    ],
+)
+def test_a_cost_is_added_up_from_runs_and_prices_only(runs: list[Run], prices: tuple[float, float], line: str) -> None:
+    assert cost_of(runs, *prices)["line"] == line
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"max_run": 1200, "max_wait": 600},
+            "training options: max_wait 600 is shorter than max_run 1200; waiting includes running",
+        ),
+        ({"max_run": -1}, "training option max_run = -1 is refused; allowed: 0 <= number"),
+        ({"spot_price": "cheap"}, "training option spot_price = 'cheap' is refused; allowed: 0 <= number"),
+    ],
+)
+def test_limits_and_prices_that_make_no_sense_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InventoryError) as refused:
+        resolve("default", given)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("given", [{"max_run": 600, "max_wait": 600}, {"max_run": 600}, {"max_wait": 600}])
+def test_a_limit_of_zero_is_none(given: dict[str, float]) -> None:
+    assert resolve("default", given)
+
+
+def job_of(store: Store, dataset: DatasetManifest, **options: Any) -> TrainJob:
+    store.put_bytes("dataset.json", dataset.model_dump_json().encode())
+    settings = fast(**{"profile": False, "record_steps": 0, **options})
+    return TrainJob(run_id="r1", dataset_key="dataset.json", output="runs/r1", settings=settings)
+
+
+def put_runs(store: Store, job: TrainJob, *seconds_ago: tuple[float, float]) -> None:
+    """Earlier runs of a job."""
+    now = time.time()
+    runs = [{"start": now - start, "end": now - end, "hosts": 1} for start, end in seconds_ago]
+    store.put_bytes(job.runs_key, json.dumps(runs).encode())
+
+
+def test_a_training_that_has_run_for_max_run_ends_with_what_it_has(
+    store: Store, drawn: DatasetManifest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = job_of(store, drawn, epochs=500, max_run=3600, spot_price=0.1559, on_demand_price=0.526)
+    put_runs(store, job, (9_000, 7_200), (5_000, 3_202))  # together 3,598 s
+    outcome = run_job(job, store)
+
+    assert 1 <= len(outcome["history"]) < 500
+    assert "of 500 epochs: it ran 3600 s, max_run is 3600" in capsys.readouterr().out
+    assert outcome["ended"] == "it ran 3600 s, max_run is 3600"
+    assert store.get_bytes_or_none("runs/r1/model/bundle.json")
+    assert outcome == json.loads(store.get_bytes(job.outcome_key))
+    cost = outcome["cost"]
+    assert cost["runs"] == 3
+    assert cost["run_seconds"] == pytest.approx(sum(end - start for start, end in outcome["intervals"]), abs=0.01)
+    assert cost["training_seconds"] == pytest.approx(9_000 + cost["run_seconds"] - 3598, abs=5)
+    assert cost["savings"] == pytest.approx(0.7036, abs=1e-4)
+    assert f"managed spot savings: 70.4 %, on demand: {cost['on_demand_dollars']:.4f} dollars" in cost["line"]
+
+
+def test_a_training_that_waited_longer_than_max_wait_fails_and_keeps_its_checkpoint(
+    store: Store, drawn: DatasetManifest
+) -> None:
+    recorder = Recorder({4: lambda _: signal.raise_signal(signal.SIGTERM)})
+    with pytest.raises(Interrupted):
+        run_job(job_of(store, drawn), store, [recorder])
+    limited = job_of(store, drawn, max_run=600, max_wait=3600)
+    put_runs(store, limited, (4_000, 3_900))
+    with pytest.raises(InventoryError) as failed:
+        run_job(limited, store)
+    assert "the training is not done 400" in str(failed.value)
+    assert "max_wait is 3600; it ran 10" in str(failed.value)
+    assert "in 2 runs. Its checkpoint is kept: raise max_wait and start it again to go on" in str(failed.value)
+    assert len(RUNS.validate_json(store.get_bytes(limited.runs_key))) == 2
+
+    recorder = Recorder()
+    outcome = run_job(job_of(store, drawn, max_wait=36_000), store, [recorder])
+    assert len(recorder.losses) == 12 - 4
+    assert len(outcome["intervals"]) == 3
+
+
+def killed_while_recording(environment: dict[str, str], seconds: float) -> None:
+    times = RunTimes(open_store(environment), "runs.json", Workers())
+    with times.recording(beat_seconds=0.2):
+        time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_run_that_is_killed_counts_up_to_its_last_beat(
+    store: Store, store_environment: dict[str, str], tmp_path: Path
+) -> None:
+    environment = {**store_environment, "INVENTORY_BUCKET": store.bucket}
+    process = CONTEXT.Process(target=killed_while_recording, args=(environment, 1.5))
+    process.start()
+    assert finish([process]) == [-signal.SIGKILL]
+    (run,) = RUNS.validate_json(store.get_bytes("runs.json"))
+    assert 0.9 < run.end - run.start < 1.6
+
+    times = RunTimes(store, "runs.json", Workers())
+    assert times.runs[0] == run
+    assert times.runs[1].start > run.end
+
+
+def test_a_store_that_fails_loses_no_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = RunTimes(store, "runs.json", Workers())
+    put, calls = Store.put_bytes, []
+
+    def put_or_fail(self: Store, key: str, data: bytes) -> None:
+        calls.append(key)
+        if len(calls) == 1:
+            raise InventoryError("the store answered 500")
+        put(self, key, data)
+
+    monkeypatch.setattr(Store, "put_bytes", put_or_fail)
+    with times.recording(beat_seconds=0.05):
+        time.sleep(0.2)
+    (run,) = RUNS.validate_json(store.get_bytes("runs.json"))
+    assert run.end - run.start >= 0.2
