@@ -30,7 +30,6 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 SAMPLE = SHARED / "abid" / "abid-sample-224.tar"
 ORIGINALS = SHARED / "abid" / "abid-sample-original.tar"
 LITE0 = SHARED / "weights" / "tf_efficientnet_lite0.in1k.safetensors"
-LITE2 = SHARED / "weights" / "tf_efficientnet_lite2.in1k.safetensors"
 RENDERED = "rendered:8000"
 """What is trained on where the real sample does not lie beside the checkout."""
 
