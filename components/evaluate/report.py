@@ -25,6 +25,7 @@ from components.common.page import (
 )
 from components.evaluate import audit
 from components.evaluate.published import PUBLISHED, SOURCES
+from components.evaluate.training_sections import training_sections
 from components.evaluate.words import NONE, SPACE, interval, items, number, percent, plain
 from components.evaluate.worst import WorstError
 
@@ -70,6 +71,7 @@ def render(
         _quality(evaluation),
         _thresholds(evaluation, curves),
         _learning(model),
+        *training_sections(model),
         _leakage(evaluation, dataset),
         _int8(evaluation),
         _dataset(dataset),
