@@ -9,24 +9,21 @@ import contextlib
 import http.client
 import io
 import json
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from PIL import Image
 
 from benchmarks.common import options
+from benchmarks.server import free_port, serving
 from benchmarks.serving_peer import CLASSES, SIZE, make_network
 from components.common import bundle as bundles
 from components.common.bundle import Bundle, InputTransform
@@ -85,40 +82,6 @@ def write_bundles(backbone: str, folder: Path, pixels: np.ndarray) -> dict[str, 
         transform = InputTransform(size=SIZE)
         bundles.save(Bundle(version=kind, backbone=backbone, counts=counts, input=transform, serve_file=file), place)
     return folders
-
-
-@contextlib.contextmanager
-def serving(command: list[str], port: int) -> Iterator[psutil.Process]:
-    """Runs a server until the block ends."""
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)
-        try:
-            deadline = time.monotonic() + 120
-            while not answers(port):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    log.seek(0)
-                    raise SystemExit(f"{command} did not start: {log.read().decode()[-2000:]}")
-                time.sleep(0.2)
-            yield psutil.Process(process.pid)
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/v2/health/ready")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def press(port: int, bodies: list[bytes], headers: dict[str, str], clients: int, seconds: float, load: Load) -> None:
