@@ -36,17 +36,16 @@ def rules_section(model: dict[str, Any]) -> Section:
     rows = [
         [
             row["rule"],
-            row["status"],
-            row["action"],
-            NONE if row["step"] is None else f"{row['step']:,} (epoch {row['epoch']})",
+            row["status"] if row["step"] is None else f"fired at step {row['step']:,}, epoch {row['epoch']}",
             row["evidence"],
+            row["action"],
         ]
         for row in sorted(rules, key=lambda row: row["status"] != FIRED)
     ]
     caption = (
-        "Step: when it fired. Evidence: what was seen then; at the end of the training for rules that stayed silent."
+        "Evidence is what was seen when a rule fired, at the end if it stayed silent, or why it was not evaluated."
     )
-    return Section(title, *parts, table(["rule", "status", "action", "step", "evidence"], rows, caption=caption))
+    return Section(title, *parts, table(["rule", "status", "evidence", "action"], rows, caption=caption))
 
 
 def profiler_section(model: dict[str, Any]) -> Section:

@@ -54,7 +54,9 @@ def test_rules_are_told_with_their_evidence_and_those_that_fired_first() -> None
     told = text(rules_section({"rules": RULES, "ended": "rule overfit: validation loss 2.1"}))
     assert "overfit: see the evidence." in told
     assert "The training ended before its last epoch: rule overfit: validation loss 2.1." in told
-    assert told.index("712 (epoch 8)") < told.index("loss_not_decreasing") < told.index("no GPU was watched")
+    assert (
+        told.index("fired at step 712, epoch 8") < told.index("loss_not_decreasing") < told.index("no GPU was watched")
+    )
     assert "&lt;b&gt;" in " ".join(rules_section({"rules": RULES}).parts)
     assert "No rule found anything wrong with the training." in text(rules_section({"rules": RULES[:1]}))
 
