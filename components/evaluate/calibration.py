@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from components.common.bundle import Bundle
 from components.evaluate.metrics import Floats, Integers, log_softmax, softmax
@@ -54,6 +53,8 @@ def fit(logits: NDArray[np.floating], labels: Integers) -> Calibration:
     Returns:
         A temperature from ``MIN_TEMPERATURE`` to ``MAX_TEMPERATURE`` and K shifts; no change when there is no bin.
     """
+    from scipy.optimize import minimize  # only where it is fitted: whoever applies it, such as the gate, has no scipy
+
     if len(labels) == 0:
         return Calibration(1.0)
     values, n = np.asarray(logits, dtype=np.float64), len(labels)

@@ -14,6 +14,9 @@ ENTRANCES = {
     "control": [
         *(f"components.{step}.step" for step in ("download", "split", "explore", "deploy")),
         "components.tune.katib_search",
+        "components.gate.artifacts",
+        "components.registry.kubeflow",
+        "components.evaluate.reproduce",
     ],
     "train": [
         "components.train.step",

@@ -32,6 +32,7 @@ def inventory(
     monkeypatch.chdir(tmp_path / "project")
 
     def run(*arguments: str) -> tuple[int, str, str]:
+        capfd.readouterr()
         code = main(list(arguments))
         captured = capfd.readouterr()
         return code, captured.out, captured.err
@@ -195,8 +196,8 @@ def test_changed_numbers_are_not_confirmed(made: Made, tmp_path: Path, inventory
 @pytest.mark.timeout(1500)
 def test_numbers_are_confirmed_in_a_fresh_environment(made: Made, inventory: Command) -> None:
     evaluated(made)
-    code, output, _ = inventory("reproduce", "run-1", "--fresh-environment")
-    assert code == 0, output
+    code, output, error = inventory("reproduce", "run-1", "--fresh-environment")
+    assert code == 0, error
     assert "the numbers are confirmed" in output
 
 
