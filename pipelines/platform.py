@@ -9,6 +9,8 @@ from components.common.pods import STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED,
 STEP_SECONDS = 2 * 86_400
 """The longest that a step may take; a training's own limits are in the ``cluster`` parameter."""
 
+MODEL_REGISTRY_SECRET = "inventory-model-registry"  # noqa: S105 - a secret's name
+
 
 def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChannel) -> None:
     """Gives tasks the object store by reference to its secret, and a pod that may run under ``restricted``.
@@ -27,3 +29,14 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
         for key, value in WITHOUT_ISTIO.items():
             kubernetes.add_pod_label(task, key, value)
             kubernetes.add_pod_annotation(task, key, value)
+
+
+def with_model_registry(*tasks: PipelineTask) -> None:
+    """Gives tasks the address of Kubeflow's Model Registry, and a token for it, where the namespace has their secret.
+
+    Args:
+        tasks: that register models or look what is registered.
+    """
+    for task in tasks:
+        names = {name: name for name in ("MODEL_REGISTRY_URL", "MODEL_REGISTRY_TOKEN")}
+        kubernetes.use_secret_as_env(task, MODEL_REGISTRY_SECRET, names, optional=True)

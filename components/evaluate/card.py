@@ -65,6 +65,7 @@ def make_card(
             "split": f"{'/'.join(f'{100 * ratio:g}' for ratio in dataset.ratios)} by {dataset.method}, "
             f"seed {dataset.seed}",
             "bins": {name: part.bins for name, part in dataset.splits.items()},
+            "further_training_bins": dataset.extra.per_count if dataset.extra else {},
             "left_out": dataset.exclusions,
             "test_bins_sharing_a_product_with_training": evaluation["leakage"]["shared"],
         },
@@ -147,14 +148,27 @@ def render_markdown(card: dict[str, Any]) -> str:
         f"- source: {data['source']}",
         f"- licence: {data['licence']}",
         f"- dataset: {data['dataset_id']}, split {data['split']}",
-        f"- bins: {', '.join(f'{name} {n:,}' for name, n in data['bins'].items())}",
+        f"- bins: {_numbers(data['bins'])}",
+        f"- bins with other counts, only trained on: {_numbers(data['further_training_bins']) or 'none'}",
+        f"- left out: {_numbers(data['left_out']) or 'none'}",
         f"- test bins that share a product with training: {data['test_bins_sharing_a_product_with_training']:,}",
         "",
         "## How it was made",
         *[f"- {name}: {value}" for name, value in card["settings"].items()],
+        f"- pretrained weights: {_weights(card)}",
+        f"- training bins: sha256 of their ids {card['provenance'].get('train_ids_sha256') or 'unknown'}",
         f"- commit: {card['provenance'].get('commit') or 'unknown'}",
         *[f"- {name}: {version}" for name, version in card["provenance"].get("versions", {}).items()],
         "",
         f"Reproduce the numbers: `{card['reproduce']}`",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _numbers(values: dict[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in values.items())
+
+
+def _weights(card: dict[str, Any]) -> str:
+    sha256 = card["provenance"].get("weights_sha256")
+    return f"sha256 {sha256}" if sha256 else "none"

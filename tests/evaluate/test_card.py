@@ -28,8 +28,11 @@ def test_the_card_lies_beside_the_model_and_states_its_limits(evaluated: Made, t
     text = (tmp_path / "model" / "model-card.md").read_text()
     assert card["metrics"]["accuracy"]["value"] == bundle.metrics["test"]["accuracy"]
     assert card["data"]["bins"] == {"train": 120, "validation": 120, "test": 120}
-    for words in ("## Not for", "## Limits", "## Data", "licence:", "inventory reproduce runs/run-1/model"):
+    for words in ("## For", "## Not for", "## Limits", "## Data", "licence:", "## How it was made", "95 % interval"):
         assert words in text
+    for words in ("left out: none", "only trained on: none", "pretrained weights: none", "commit:"):
+        assert words in text
+    assert "Reproduce the numbers: `inventory reproduce runs/run-1/model`" in text
     assert percent(bundle.metrics["test"]["accuracy"]) in text
 
 
