@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from components.common.charts import bar_chart
 from components.common.page import Card, Section, callout, cards, columns, table
-from components.evaluate.words import NONE, SPACE, percent
+from components.evaluate.words import SPACE, percent
 
 FIRED = "fired"
 

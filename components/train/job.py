@@ -50,6 +50,11 @@ class TrainJob(BaseModel):
         return f"{self.output}/train/profile"
 
     @property
+    def tensors_key(self) -> str:
+        """Store prefix of the saved tensors."""
+        return f"{self.output}/train/tensors"
+
+    @property
     def runs_key(self) -> str:
         """Store key of the times when the training ran."""
         return f"{self.output}/train/runs.json"

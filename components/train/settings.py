@@ -5,6 +5,7 @@ The command line, the KFP parameters, the Katib search space and the table in th
 """
 
 import difflib
+import re
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -116,6 +117,18 @@ class TrainSettings(BaseModel):
     trace_steps: int = Field(
         0, ge=0, le=100, description="steps to trace operator by operator with torch.profiler; 0 traces none"
     )
+    save_train_steps: int = Field(
+        0, ge=0, description="steps between two saves of loss, gradient norms and save_tensors; 0 saves none"
+    )
+    save_validations: int = Field(
+        0, ge=0, description="epochs between two saves of validation metrics and save_tensors; 0 saves none"
+    )
+    save_tensors: str = Field(
+        "",
+        max_length=500,
+        description="parameters to save with their gradients: a regular expression found in the name",
+    )
+    save_gib: float = Field(1.0, gt=0, le=1_024, description="most that is saved of a training, in GiB")
     max_run: float = Field(
         0, ge=0, description="seconds after which it ends with what it has, all runs together; 0 never"
     )
@@ -143,6 +156,17 @@ class TrainSettings(BaseModel):
     @classmethod
     def _known_rules(cls, value: Any) -> dict[str, Any]:
         return check_rules(value)
+
+    @field_validator("save_tensors")
+    @classmethod
+    def _is_regular_expression(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise InventoryError(
+                f"training option save_tensors = {value!r} is no regular expression: {error}"
+            ) from error
+        return value
 
     @model_validator(mode="after")
     def _waits_as_long_as_it_runs(self) -> "TrainSettings":
@@ -173,6 +197,10 @@ MACHINE_OPTIONS = frozenset(
         "record_steps",
         "rules",
         "rule_steps",
+        "save_train_steps",
+        "save_validations",
+        "save_tensors",
+        "save_gib",
         "max_run",
         "max_wait",
         "on_demand_price",

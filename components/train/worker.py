@@ -37,6 +37,7 @@ from components.train.state import State, best_epoch
 from components.train.steps import Task
 from components.train.stopping import Signals
 from components.train.watch.debugger import Debugger
+from components.train.watch.saved_tensors import TensorSaver
 from components.train.weights import find_weights, load_backbone, read_state
 from components.train.workers import Workers, join
 
@@ -162,6 +163,8 @@ def watchers(job: TrainJob, classes: int, store: Store, workers: Workers, memory
         found.append(profiler)
     if job.settings.rule_steps and workers.leads:
         found.append(Debugger(job.settings, classes, memory, profiler.gpu_samples if profiler else tuple))
+    if (job.settings.save_train_steps or job.settings.save_validations) and workers.leads:
+        found.append(TensorSaver(store, job.tensors_key, job.settings))
     if job.settings.record_steps and workers.leads:
         found.append(Events(store, job.events_key, job.settings.record_steps))
     return found
