@@ -11,7 +11,7 @@ DIRS := components pipelines tests benchmarks
 
 # Turns the variables given on the command line into options: SPLIT=70/10/20 becomes --split '70/10/20'.
 # Left to the environment, where make puts what is given on its command line anyway.
-NOT_OPTIONS := ENGINE BUILD_ARGS PYTHON VENV TORCH_INDEX REGISTRY TAG INVENTORY_% S3_% AWS_% SOURCE_AWS_%
+NOT_OPTIONS := ENGINE PUSH BUILD_ARGS PYTHON VENV TORCH_INDEX REGISTRY TAG INVENTORY_% S3_% AWS_% SOURCE_AWS_%
 GIVEN := $(filter-out $(NOT_OPTIONS),$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $(v))),$(v))))
 OPTIONS = $(foreach v,$(GIVEN),--$(shell echo $(v) | tr A-Z_ a-z-) '$($(v))')
 
@@ -57,7 +57,8 @@ images:
 	@test -n "$(ENGINE)" || { echo "error: docker, podman or buildah is needed to build images"; exit 1; }
 	for image in control train serve; do \
 	  $(ENGINE) build -f docker/$$image/Dockerfile -t $(REGISTRY)/$$image:$(TAG) --build-arg VERSION=$(TAG) \
-	    --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) $(BUILD_ARGS) . || exit 1; \
+	    --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) $(BUILD_ARGS) . && \
+	    { test -z "$(PUSH)" || $(ENGINE) push $(REGISTRY)/$$image:$(TAG); } || exit 1; \
 	done
 
 bench: setup

@@ -21,7 +21,7 @@ def add_pipeline_options(parser: argparse.ArgumentParser, pipeline: Callable[...
 
     Options that are not given stay out of the namespace, so that defaults live in one place, the pipeline.
     """
-    texts = _argument_texts(pipeline.__doc__ or "")
+    texts = argument_texts(pipeline.__doc__ or "")
     workflow = parser.add_argument_group("workflow")
     for name, parameter in inspect.signature(pipeline).parameters.items():
         if name == TRAINING or name in CLUSTER_ONLY:
@@ -82,7 +82,7 @@ def _boolean(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"'{text}' is neither yes nor no")
 
 
-def _argument_texts(docstring: str) -> dict[str, str]:
+def argument_texts(docstring: str) -> dict[str, str]:
     """The descriptions in a Google-style ``Args:`` section, by argument."""
     section = docstring.partition("Args:")[2]
     return {name: " ".join(text.split()) for name, text in re.findall(r"^\s+(\w+): (.+)$", section, re.MULTILINE)}
