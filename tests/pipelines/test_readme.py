@@ -1,0 +1,38 @@
+"""What the README promises about the pipeline and the commands."""
+
+import inspect
+import re
+from pathlib import Path
+
+from pipelines.inventory import inventory
+from pipelines.options import argument_texts
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def parameter_table() -> str:
+    """The README's table of every parameter of the pipeline."""
+    texts = argument_texts(inventory.pipeline_func.__doc__ or "")
+    rows = []
+    for name, parameter in inspect.signature(inventory.pipeline_func).parameters.items():
+        default = {"": "", "{}": "{}"}.get(str(parameter.default), str(parameter.default))
+        rows.append(f"| `{name}` | {f'`{default}`' if default else ''} | {texts[name]} |")
+    return "\n".join(["| parameter | default | |", "|---|---|---|", *rows])
+
+
+def test_the_table_of_parameters_is_that_of_the_pipeline() -> None:
+    assert parameter_table() in README, f"put this into README.md:\n{parameter_table()}"
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    from pipelines.cli import EPILOG, _parser
+
+    known = set(_parser()._subparsers._group_actions[0].choices)  # type: ignore[union-attr]
+    named = set(re.findall(r"^(?:\$ )?(?:\.venv/bin/)?inventory ([a-z]+)", README + EPILOG, re.MULTILINE))
+    assert named <= known
+    assert len(named) > 8
+
+
+def test_links_lead_to_files() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README):
+        assert (Path(__file__).parents[2] / target).exists(), target
