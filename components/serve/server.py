@@ -136,8 +136,9 @@ async def _respond(
     """Runs one prediction request: what the client got wrong becomes a 4xx, and every request is counted."""
     started = time.perf_counter()
     response = _error(500, "internal error; the server's log says more")
+    model = repository.get_model(name)
     try:
-        if repository.get_model(name) is None:
+        if model is None:
             raise RequestError(str(ModelNotFound(name)), status=404)
         response = await work()
     except RequestError as error:
@@ -145,6 +146,8 @@ async def _respond(
     except BadImageError as error:
         response = _error(400, str(error))
     finally:
+        if model is not None and not model.ready:  # draining: whoever keeps a connection open goes elsewhere in time
+            response.headers["connection"] = "close"
         metrics.REQUESTS.labels(protocol, response.status_code).inc()
         metrics.LATENCY.labels(protocol).observe(time.perf_counter() - started)
     return response
