@@ -131,7 +131,8 @@ def measure(store: Store, settings: TrainSettings, plan: list[bool]) -> Switch:
     feed = make_feed(network, train, validation, classes, weights, settings, workers, store)
     job = TrainJob(run_id="watching", dataset_key="unused", output="runs/watching", settings=settings)
     print(f"{len(plan)} epochs of {STEPS} batches of {settings.batch_size}, {settings.image_size} px", flush=True)
-    switch = Switch(lambda: watchers(job, len(classes.counts), store, workers, {}), plan)
+    memory: dict[str, Any] = {}  # the rules go on where they were, as after an interruption
+    switch = Switch(lambda: watchers(job, len(classes.counts), store, workers, memory), plan)
     fit(network, Task(settings, workers, feed, classes.counts, [switch], answered=dataset.counts))
     switch.end()
     return switch
