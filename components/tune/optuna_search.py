@@ -30,6 +30,11 @@ def search(plan: Plan, store: Store) -> SearchResult:
     ledger = Ledger(plan, store)
     with tempfile.TemporaryDirectory(prefix="tune-") as folder, pool(Path(folder)) as workers:
         _Local(plan, store, ledger, workers).run()
+    return result(plan, ledger)
+
+
+def result(plan: Plan, ledger: Ledger) -> SearchResult:
+    """What a finished search found."""
     return SearchResult(
         backend="optuna",
         name=plan.run_id,
