@@ -1,4 +1,7 @@
-"""A train step in a process of its own, so that a test can kill it: ``python -m tests.cluster.step RUN_ID SECONDS``."""
+"""A train step in a process of its own, so that a test can kill it: ``python -m tests.cluster.step RUN SECONDS KIND``.
+
+KIND is PyTorchJob or TrainJob.
+"""
 
 import sys
 
@@ -9,19 +12,22 @@ from components.common.steps import main_step
 from components.common.store import open_store
 from components.train.kube_job import KubeJob, job_name
 from components.train.pytorchjob import PYTORCHJOB, pytorchjob
+from components.train.trainjob import TRAINJOB, trainjob
 
+KINDS = {"PyTorchJob": (PYTORCHJOB, pytorchjob), "TrainJob": (TRAINJOB, trainjob)}
 QUICK = Patience(poll=0.2, claim=20, marker=1.0, away=20, renew=0.3)
 
 
-def main(run_id: str, pending_seconds: float) -> None:
+def main(run_id: str, pending_seconds: float, kind: str) -> None:
     store, api = open_store(), kube.connect()
     settings = ClusterSettings(workers=2)
     owners = kube.owner_references(api, "team")
-    body = pytorchjob(job_name(run_id), "team", run_id, ["--job", "x"], settings, owners)
+    job_kind, described = KINDS[kind]
+    body = described(job_name(run_id), "team", run_id, ["--job", "x"], settings, owners)
     done = f"runs/{run_id}/train/outcome.json"
-    KubeJob(api, PYTORCHJOB, body, 2, pending_seconds, lambda: store.exists(done), QUICK).run(store)
+    KubeJob(api, job_kind, body, 2, pending_seconds, lambda: store.exists(done), QUICK).run(store)
     print("verdict: trained", flush=True)
 
 
 if __name__ == "__main__":
-    main_step(lambda: main(sys.argv[1], float(sys.argv[2])))
+    main_step(lambda: main(sys.argv[1], float(sys.argv[2]), sys.argv[3]))

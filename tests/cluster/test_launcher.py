@@ -17,12 +17,15 @@ from components.common import kube, lease
 from components.common.errors import InventoryError
 from components.common.kube_claim import RUN_ANNOTATION
 from components.common.store import Store
-from components.train.kube_job import KubeJob
-from components.train.pytorchjob import PYTORCHJOB, pytorchjob
+from components.train.kube_job import JobKind, KubeJob
+from components.train.pytorchjob import pytorchjob
+from components.train.trainjob import trainjob
 from tests.cluster.api import Cluster
 from tests.cluster.step import QUICK, ClusterSettings
-from tests.cluster.training_operator import GROUP, JOBS, Operator, wait_until
+from tests.cluster.trainer import Trainer
+from tests.cluster.training_operator import Operator, container, wait_until
 
+DESCRIBED = {"PyTorchJob": pytorchjob, "TrainJob": trainjob}
 RUN = "0b1e6a3c-run"
 JOB = f"train-{RUN}"
 STEP_POD = "inventory-abc-train-1"
@@ -54,8 +57,22 @@ class Scene:
         return attempt
 
     @property
+    def kind(self) -> JobKind:
+        return self.operator.kind
+
+    @property
+    def leader(self) -> str:
+        """The leading worker's pod."""
+        return self.operator.pod_name(0)
+
+    @property
+    def follower(self) -> str:
+        """The other worker's pod."""
+        return self.operator.pod_name(1)
+
+    @property
     def jobs(self) -> int:
-        return len(self.cluster.items(JOBS, GROUP))
+        return len(self.cluster.items(self.kind.plural, self.kind.group))
 
     def exists(self) -> bool:
         return self.operator.job is not None and bool(self.operator.pods)
@@ -67,10 +84,10 @@ class Attempt:
     def __init__(self, scene: Scene) -> None:
         self.error: str | None = None
         owners = kube.patiently(lambda: kube.owner_references(scene.api, "team", STEP_POD), pause_seconds=0.2)
-        body = pytorchjob(JOB, "team", RUN, ["--job", "x"], ClusterSettings(workers=2), owners)
+        body = DESCRIBED[scene.kind.kind](JOB, "team", RUN, ["--job", "x"], ClusterSettings(workers=2), owners)
         outcome = f"runs/{RUN}/train/outcome.json"
         self.job = KubeJob(
-            scene.api, PYTORCHJOB, body, 2, scene.pending_seconds, lambda: scene.store.exists(outcome), QUICK
+            scene.api, scene.kind, body, 2, scene.pending_seconds, lambda: scene.store.exists(outcome), QUICK
         )
         self.thread = threading.Thread(target=self._run, args=(scene.store,), daemon=True)
         self.thread.start()
@@ -95,7 +112,7 @@ class Process(Attempt):
         self.log = scene.folder / f"step-{len(scene.attempts)}.log"
         with self.log.open("wb") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "tests.cluster.step", RUN, str(scene.pending_seconds)],
+                [sys.executable, "-m", "tests.cluster.step", RUN, str(scene.pending_seconds), scene.kind.kind],
                 stdout=log,
                 stderr=log,
                 env=scene.environment,
@@ -124,6 +141,7 @@ class Process(Attempt):
 
 @pytest.fixture
 def scene(
+    request: pytest.FixtureRequest,
     cluster: Cluster,
     api: ApiClient,
     store: Store,
@@ -137,7 +155,7 @@ def scene(
     step = {"kind": "Pod", "metadata": {"name": STEP_POD, "ownerReferences": [{**owner, "controller": True}]}}
     cluster.add({**step, "spec": {"containers": []}, "status": {"phase": "Running"}}, "pods")
     environment = {**os.environ, **store_environment, "INVENTORY_BUCKET": store.bucket, "KFP_POD_NAME": STEP_POD}
-    made = Scene(cluster, api, store, Operator(cluster, store, RUN), environment, tmp_path)
+    made = Scene(cluster, api, store, getattr(request, "param", Operator)(cluster, store, RUN), environment, tmp_path)
     yield made
     for attempt in made.attempts:
         if isinstance(attempt, Process) and attempt.popen.poll() is None:
@@ -156,9 +174,7 @@ def pending_for_ever(scene: Scene) -> str:
     scene.pending_seconds = 1.0
     step = scene.step()
     wait_until(scene.exists, "there is a job")
-    scene.cluster.event(
-        f"{JOB}-worker-0", "FailedScheduling", "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
-    )
+    scene.cluster.event(scene.follower, "FailedScheduling", "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
     return step.verdict()
 
 
@@ -168,7 +184,14 @@ def image_that_cannot_be_pulled(scene: Scene) -> str:
     wait_until(scene.exists, "there is a job")
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "train:9"'}}
     for pod in scene.operator.pods:
-        status = {"name": "pytorch", "state": waiting, "restartCount": 0, "ready": False, "image": "", "imageID": ""}
+        status = {
+            "name": scene.operator.container,
+            "state": waiting,
+            "restartCount": 0,
+            "ready": False,
+            "image": "",
+            "imageID": "",
+        }
         scene.operator.phase(pod, "Pending", containerStatuses=[status])
     return step.verdict()
 
@@ -187,7 +210,7 @@ def one_worker_never_starts(scene: Scene) -> str:
     scene.pending_seconds = 1.0
     step = scene.step()
     wait_until(scene.exists, "there is a job")
-    scene.operator.phase(f"{JOB}-master-0", "Running")
+    scene.operator.phase(scene.leader, "Running")
     return step.verdict()
 
 
@@ -212,9 +235,9 @@ def eviction_and_restart(scene: Scene) -> str:
     wait_until(scene.exists, "there is a job")
     scene.operator.start()
     wait_until(lambda: step.job.pods._seen, "the step has seen the pods")
-    scene.operator.phase(f"{JOB}-worker-0", "Failed", reason="Evicted", message="The node was low on memory")
+    scene.operator.phase(scene.follower, "Failed", reason="Evicted", message="The node was low on memory")
     time.sleep(0.4)
-    scene.operator.replace(f"{JOB}-worker-0")
+    scene.operator.replace(scene.follower)
     time.sleep(0.4)
     scene.operator.start()
     scene.operator.succeed()
@@ -225,7 +248,7 @@ def throttled_and_broken_api(scene: Scene) -> str:
     for status in (429, 500, 503, 0):
         scene.cluster.fail(status, "GET", times=2)
         scene.cluster.fail(status, "WATCH", times=2)
-    scene.cluster.fail(429, "POST", "pytorchjobs")
+    scene.cluster.fail(429, "POST", scene.kind.plural)
     return happy_path(scene)
 
 
@@ -239,7 +262,7 @@ def api_away_for_seconds(scene: Scene) -> str:
 
 
 def answer_of_the_creation_lost(scene: Scene) -> str:
-    scene.cluster.fail(500, "POST", "pytorchjobs", after=True)
+    scene.cluster.fail(500, "POST", scene.kind.plural, after=True)
     return happy_path(scene)
 
 
@@ -248,7 +271,7 @@ def watches_dropped_and_expired(scene: Scene) -> str:
     wait_until(scene.exists, "there is a job")
     scene.operator.start()
     for number in range(6):
-        scene.cluster.log(f"{JOB}-master-0", f"epoch {number}")
+        scene.cluster.log(scene.leader, f"epoch {number}")
         time.sleep(0.15)
         scene.cluster.drop_watches()
         scene.cluster.expire_watches()
@@ -278,9 +301,10 @@ def killed_while_running_and_retried(scene: Scene) -> str:
 
 
 def killed_before_there_was_a_job_and_retried(scene: Scene) -> str:
-    scene.cluster.fail(429, "POST", "pytorchjobs", times=10_000)
+    scene.cluster.fail(429, "POST", scene.kind.plural, times=10_000)
     first = scene.process()
-    wait_until(lambda: ("POST", f"/apis/kubeflow.org/v1/namespaces/team/{JOBS}") in scene.cluster.requests, "it asks")
+    place = f"/apis/{scene.kind.group}/{scene.kind.version}/namespaces/team/{scene.kind.plural}"
+    wait_until(lambda: ("POST", place) in scene.cluster.requests, "it asks")
     first.kill()
     assert scene.jobs == 0
     scene.cluster.failures.clear()
@@ -306,7 +330,7 @@ def terminated_while_running_and_abandoned(scene: Scene) -> str:
     first.terminate()
     watch.join(10)
     assert not watch.is_alive(), "the lease has ended the workers"
-    scene.cluster.remove(JOBS, JOB, GROUP)  # the operator's time to live
+    scene.cluster.remove(scene.kind.plural, JOB, scene.kind.group)  # the operator's time to live
     return "abandoned"
 
 
@@ -364,7 +388,7 @@ def success_without_an_outcome(scene: Scene) -> str:
     step = scene.step()
     wait_until(scene.exists, "there is a job")
     scene.operator.start()
-    scene.operator.condition("Succeeded")
+    scene.operator.condition(scene.kind.succeeded)
     return step.verdict()
 
 
@@ -374,15 +398,15 @@ def done_and_removed_before_the_retry(scene: Scene) -> str:
 
 
 def job_of_another_run(scene: Scene) -> str:
-    body = pytorchjob(JOB, "team", "another", ["--job", "x"], ClusterSettings(workers=2))
+    body = DESCRIBED[scene.kind.kind](JOB, "team", "another", ["--job", "x"], ClusterSettings(workers=2))
     assert body["metadata"]["annotations"][RUN_ANNOTATION] == "another"
-    scene.cluster.add(body, JOBS, GROUP)
+    scene.cluster.add(body, scene.kind.plural, scene.kind.group)
     scene.operator.created = 1
     return scene.step().verdict()
 
 
 def no_right_to_create_jobs(scene: Scene) -> str:
-    scene.cluster.forbidden.add(("create", GROUP, JOBS))
+    scene.cluster.forbidden.add(("create", scene.kind.group, scene.kind.plural))
     return scene.step().verdict()
 
 
@@ -401,7 +425,7 @@ SCENARIOS: list[tuple[Callable[[Scene], str], str, int, int]] = [
     (image_that_cannot_be_pulled, 'ImagePullBackOff: Back-off pulling image "train:9"', 1, 0),
     (quota_that_allows_no_pod, "FailedCreatePod: exceeded quota: gpus", 1, 0),
     (one_worker_never_starts, "training did not start within 1 s", 1, 0),
-    (failed_worker, f"training failed: {JOB}-master-0: exit code 1 (Error)", 1, 1),
+    (failed_worker, "training failed: {leader}: exit code 1 (Error)", 1, 1),
     (out_of_memory, "exit code 137 (OOMKilled); raise cluster.memory", 1, 1),
     (eviction_and_restart, "trained", 1, 1),
     (throttled_and_broken_api, "trained", 1, 1),
@@ -425,17 +449,29 @@ SCENARIOS: list[tuple[Callable[[Scene], str], str, int, int]] = [
 ]
 
 
+def slow(operator: type[Operator], happening: Callable[[Scene], str]) -> bool:
+    """The code is the same for both kinds of job, so that a few fast scenarios are enough for the second."""
+    return happening in SLOW or (operator is Trainer and happening not in (happy_path, failed_worker, pending_for_ever))
+
+
 @pytest.mark.parametrize(
-    ("happening", "verdict", "made", "left"),
+    ("scene", "happening", "verdict", "made", "left"),
     [
-        pytest.param(*scenario, id=scenario[0].__name__, marks=[pytest.mark.slow] if scenario[0] in SLOW else [])
+        pytest.param(
+            operator,
+            *scenario,
+            id=f"{operator.kind.kind}-{scenario[0].__name__}",
+            marks=[pytest.mark.slow] if slow(operator, scenario[0]) else [],
+        )
+        for operator in (Operator, Trainer)
         for scenario in SCENARIOS
     ],
+    indirect=["scene"],
 )
 def test_there_is_one_job_or_none_and_the_verdict_is_right(
     scene: Scene, happening: Callable[[Scene], str], verdict: str, made: int, left: int
 ) -> None:
-    assert verdict in happening(scene)
+    assert verdict.format(leader=scene.leader) in happening(scene)
     assert scene.operator.created == made
     assert scene.jobs == left
     assert len(scene.operator.pods) <= 2 * left, "no pod outlives its job"
@@ -452,13 +488,13 @@ def test_the_leading_workers_log_is_the_steps_log_and_no_line_comes_twice(
 def test_events_of_waiting_pods_and_restarts_are_told(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     step = scene.step()
     wait_until(scene.exists, "there is a job")
-    scene.cluster.event(f"{JOB}-worker-0", "FailedScheduling", "0/3 nodes are available")
+    scene.cluster.event(scene.follower, "FailedScheduling", "0/3 nodes are available")
     wait_until(lambda: step.job.pods._last_event, "the step has seen the event")
     scene.operator.start()
-    scene.operator.exit(f"{JOB}-worker-0", 137)
-    wait_until(lambda: step.job.pods._seen[f"{JOB}-worker-0"].exit_code == 137, "the step has seen the worker end")
-    scene.operator.replace(f"{JOB}-worker-0")
-    wait_until(lambda: step.job.pods._seen[f"{JOB}-worker-0"].exit_code is None, "the step has seen the new pod")
+    scene.operator.exit(scene.follower, 137)
+    wait_until(lambda: step.job.pods._seen[scene.follower].exit_code == 137, "the step has seen the worker end")
+    scene.operator.replace(scene.follower)
+    wait_until(lambda: step.job.pods._seen[scene.follower].exit_code is None, "the step has seen the new pod")
     scene.operator.start()
     scene.operator.succeed()
     assert step.verdict() == "trained"

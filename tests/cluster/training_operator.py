@@ -1,12 +1,15 @@
 """Plays the training operator and the workers, one deed at a time, as a test tells it."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
 
 from components.common import lease
 from components.common.store import Store
+from components.train.kube_job import JobKind
+from components.train.pytorchjob import PYTORCHJOB
 from tests.cluster.api import Cluster, Key, Object, now
 
 GROUP = "kubeflow.org"
@@ -24,6 +27,9 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 20.0) -> 
 class Operator:
     """Makes pods for every PyTorchJob, and moves them through their lives."""
 
+    kind: JobKind = PYTORCHJOB
+    container = "pytorch"
+
     def __init__(self, cluster: Cluster, store: Store, run_id: str) -> None:
         self.cluster, self.store, self.run_id = cluster, store, run_id
         self.name = f"train-{run_id}"
@@ -32,18 +38,27 @@ class Operator:
         cluster.on_create.append(self._created)
 
     def _created(self, key: Key, job: Object) -> None:
-        if key[1] != JOBS:
+        if key[1] != self.kind.plural:
             return
         self.created += 1
-        make_pods(self.cluster, job)
+        self.make_pods(self.cluster, job)
+
+    def make_pods(self, cluster: Cluster, job: Object) -> None:
+        """Makes the pods of a job, which wait to be started."""
+        make_pods(cluster, job)
+
+    def pod_name(self, index: int) -> str:
+        """The name of a worker's pod; the leading one is number 0."""
+        return f"{self.name}-worker-{index - 1}" if index else f"{self.name}-master-0"
 
     @property
     def job(self) -> Object | None:
-        return self.cluster.get(JOBS, self.name, GROUP)
+        return self.cluster.get(self.kind.plural, self.name, self.kind.group)
 
     @property
     def pods(self) -> list[str]:
-        return [pod["metadata"]["name"] for pod in self.cluster.items("pods") if "job-name" in str(pod["metadata"])]
+        mine = re.compile(r"job-?(set-)?name")
+        return [pod["metadata"]["name"] for pod in self.cluster.items("pods") if mine.search(str(pod["metadata"]))]
 
     def condition(self, kind: str, message: str = "") -> None:
         """Adds a condition to the job's status."""
@@ -53,7 +68,7 @@ class Operator:
             conditions = [each for each in job.get("status", {}).get("conditions", []) if each["type"] != kind]
             job["status"] = {"conditions": [*conditions, entry]}
 
-        self.cluster.update(JOBS, self.name, change, GROUP)
+        self.cluster.update(self.kind.plural, self.name, change, self.kind.group)
 
     def phase(self, pod: str, phase: str, **status: object) -> None:
         self.cluster.update("pods", pod, lambda item: item.update(status={"phase": phase, **status}))
@@ -61,13 +76,15 @@ class Operator:
     def start(self) -> None:
         """Every pod runs."""
         for pod in self.pods:
-            self.phase(pod, "Running", containerStatuses=[container(state={"running": {}})])
+            self.phase(pod, "Running", containerStatuses=[container({"running": {}}, name=self.container)])
         self.condition("Running")
 
     def exit(self, pod: str, code: int, reason: str = "Error") -> None:
         """One pod's container ends."""
         state = {"terminated": {"exitCode": code, "reason": reason}}
-        self.phase(pod, "Succeeded" if code == 0 else "Failed", containerStatuses=[container(state=state)])
+        self.phase(
+            pod, "Succeeded" if code == 0 else "Failed", containerStatuses=[container(state, name=self.container)]
+        )
         self.cluster.log(pod, end=True)
 
     def replace(self, pod: str) -> None:
@@ -88,12 +105,12 @@ class Operator:
         self.outcome()
         for pod in self.pods:
             self.exit(pod, 0, "Completed")
-        self.condition("Succeeded")
+        self.condition(self.kind.succeeded)
 
     def fail(self, code: int = 1, reason: str = "Error") -> None:
         """A worker ends with a code that the operator does not retry."""
         self.exit(self.pods[0], code, reason)
-        self.condition("Failed", "PyTorchJob is failed because 1 replica(s) failed")
+        self.condition("Failed", f"{self.kind.kind} is failed because 1 replica(s) failed")
 
     def obey_lease(self, stale_seconds: float) -> threading.Thread:
         """Plays the leading worker's watch over the lease, in the background: when it is stale, everybody ends."""
@@ -136,10 +153,10 @@ def _make_pod(cluster: Cluster, job: Object, role: str, index: int, template: Ob
     cluster.add({**body, "status": {"phase": "Pending"}}, "pods")
 
 
-def container(state: Object, restarts: int = 0) -> Object:
+def container(state: Object, restarts: int = 0, name: str = "pytorch") -> Object:
     """A container's status."""
     return {
-        "name": "pytorch",
+        "name": name,
         "state": state,
         "restartCount": restarts,
         "ready": "running" in state,
