@@ -184,14 +184,7 @@ def image_that_cannot_be_pulled(scene: Scene) -> str:
     wait_until(scene.exists, "there is a job")
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "train:9"'}}
     for pod in scene.operator.pods:
-        status = {
-            "name": scene.operator.container,
-            "state": waiting,
-            "restartCount": 0,
-            "ready": False,
-            "image": "",
-            "imageID": "",
-        }
+        status = container(waiting, name=scene.operator.container)
         scene.operator.phase(pod, "Pending", containerStatuses=[status])
     return step.verdict()
 
