@@ -18,6 +18,7 @@ from components.common.lifeline import RUN_FOLDER_VARIABLE
 from components.common.store import Store
 from components.deploy import smoke
 from components.deploy.step import deploy
+from components.registry.registry import in_service
 from components.serve.client import query
 from components.split.step import split_bins
 from tests.packed_bins import RawBin, pack
@@ -77,11 +78,14 @@ def test_models_take_over_from_each_other_and_end_with_the_run_however_it_ends(s
     assert json.loads((tmp_path / "service.json").read_text())["url"] == second["url"]
     assert query(second["url"], photo(2))["model"] == "test-2"
     assert is_gone(first["pid"])
+    assert (first["replaced"], second["replaced"]) == (None, "test-1")
+    assert in_service(store).version == "test-2"
 
     with pytest.raises(InventoryError, match="is not the model's own"):
         deploy_with_wrong_answers(store, dataset, evaluated(store, tmp_path / "third", version="test-3"))
     assert query(second["url"], photo(2))["model"] == "test-2"
     assert json.loads((tmp_path / "service.json").read_text())["url"] == second["url"]
+    assert in_service(store).version == "test-2"
 
     server = [child.pid for child in psutil.Process(second["pid"]).children()]
     run.kill()
