@@ -166,8 +166,8 @@ def _trials(result: SearchResult) -> Section:
             *(short(trial.parameters[name]) for name in result.space),
             trial.status,
             _text(result.objective, trial.objective),
-            _time(trial.start),
-            _time(trial.end),
+            _time(trial.start, "%Y-%m-%d %H:%M:%S"),
+            _time(trial.end, "%H:%M:%S"),
             "-" if trial.elapsed is None else f"{trial.elapsed:,.0f} s",
             trial.reason,
         ]
@@ -212,5 +212,5 @@ def _signed(metric: Metric, value: float) -> str:
     return f"{100 * value:+.1f} points" if metric == "accuracy" else f"{value:+.3f}"
 
 
-def _time(seconds: float | None) -> str:
-    return "-" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+def _time(seconds: float | None, form: str) -> str:
+    return "-" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime(form)
