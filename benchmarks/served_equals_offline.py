@@ -22,6 +22,8 @@ from benchmarks.common import options
 from benchmarks.finished_run import FinishedRun, finished_run, given_or_trained
 from benchmarks.server import free_port, serving
 from components.common.image import preprocess
+from components.evaluate.calibration import Calibration
+from components.evaluate.metrics import softmax
 from components.evaluate.scoring import score
 from components.serve.answers import answer
 from components.serve.network import brightness
@@ -82,9 +84,9 @@ def offline(run: FinishedRun) -> list[Answer]:
     """What the evaluation says of every test bin."""
     quantities = run.bins.table.column("expected_quantity").to_pylist()
     logits = score(run.folder / run.bundle.serve_file, run.bins, run.bundle.input, "test bins, offline")
-    rows = run.bundle.probabilities(logits.tolist())
+    rows = softmax(Calibration.of(run.bundle).apply(logits))
     return [
-        answer(run.bundle, row, brightness(preprocess(run.bins.image(place), run.bundle.input)), expected)
+        answer(run.bundle, row.tolist(), brightness(preprocess(run.bins.image(place), run.bundle.input)), expected)
         for place, (row, expected) in enumerate(zip(rows, quantities, strict=True))
     ]
 
