@@ -12,6 +12,7 @@ from rich.console import Console
 
 from components.common.errors import InventoryError
 from pipelines.cluster_cli import add_cluster_commands
+from pipelines.models_cli import add_model_commands
 from pipelines.serving_cli import add_serving_commands
 
 EPILOG = """\
@@ -21,6 +22,11 @@ first steps:
   inventory serve runs/<id>/model            serve a finished run's model
   inventory query photo.jpg                  ask it how many items a photo shows
   inventory reconcile --photos DIR --records stock.csv    which bins to recount first
+what was trained:
+  inventory models                           list, show and compare models
+  inventory promote|rollback                 put one into service, or go back
+  inventory reproduce MODEL                  confirm its numbers from the object store alone
+  inventory prune --dry-run                  what may be removed
 on a cluster:
   inventory preflight --namespace NAME       what it lacks, and how to mend it
   inventory compile --tag 0.1.0              the pipeline as YAML
@@ -55,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_serve, add_serving_commands, _add_compile, add_cluster_commands):
+    for add in (_add_run, _add_serve, add_serving_commands, _add_compile, add_model_commands, add_cluster_commands):
         add(commands)
     return parser
 
