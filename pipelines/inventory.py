@@ -12,7 +12,7 @@ from components.settings.component import settings as settings_step
 from components.split.component import split as split_step
 from components.train.component import train as train_step
 from components.tune.component import tune as tune_step
-from pipelines.platform import on_cluster
+from pipelines.platform import on_cluster, with_model_registry
 
 
 @dsl.pipeline(
@@ -104,3 +104,4 @@ def inventory(
         deployed = deploy_step(dataset=dataset, evaluated=counter, settings=settings, run_id=run_id)
     steps = (settled, downloaded, parted, explored, tuned, trained, evaluated, gated, deployed)
     on_cluster(*steps, store_secret=store_secret)
+    with_model_registry(gated, deployed)
