@@ -118,6 +118,8 @@ def _overview(dataset: DatasetManifest, total: int) -> Markup:
         Card(split, f"{dataset.splits[split].bins:,}", f"{dataset.splits[split].bins / total:.1%} of the bins")
         for split in SPLITS
     ]
+    if dataset.extra:
+        overview.append(Card("only for training", f"{dataset.extra.bins:,}", "bins with other counts"))
     left_out = sum(dataset.exclusions.values())
     return cards([*overview, Card("left out", f"{left_out:,}", "with reasons below" if left_out else "none")])
 

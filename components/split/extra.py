@@ -13,6 +13,17 @@ EXTRA = len(SPLITS)
 """The number of the part that extra bins are in."""
 
 
+def note_on(extra: Sequence[Bin], left_out: Sequence[Exclusion], counts: Sequence[int], open_top: bool) -> list[str]:
+    """A line for readers of the dataset; none when there are no extra bins."""
+    if not extra and not left_out:
+        return []
+    names = ", ".join(map(str, counts)) + ("+" if open_top else "")
+    return [
+        f"{len(extra):,} bins with {names} items are for training only; {len(left_out):,} more share a product with a "
+        "validation or test bin"
+    ]
+
+
 def usable_extra(
     extra: Sequence[Bin], bins: Sequence[Bin], parts: NDArray[np.int8], method: Method
 ) -> tuple[list[Bin], list[Exclusion]]:

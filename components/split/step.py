@@ -18,7 +18,7 @@ from components.common.store import Store
 from components.download.manifest import BinsManifest
 from components.split.assign import TEST, TRAIN, VALIDATION, Method, assign, check_method, refuse_empty, units_of
 from components.split.bins import Bin, Exclusion, collect
-from components.split.extra import EXTRA, usable_extra
+from components.split.extra import EXTRA, note_on, usable_extra
 from components.split.groups import bins_sharing_products, largest_share, product_groups
 from components.split.notes import PERCOLATES, notes_on, percolation
 from components.split.ratios import parse_ratios
@@ -113,7 +113,10 @@ def _split(
         exclusions=_exclusion_counts(source, exclusions),
         exclusions_key=f"{prefix}/exclusions.jsonl",
         shared_products={SPLITS[part]: bins_sharing_products(asins, parts, part, TRAIN) for part in (VALIDATION, TEST)},
-        notes=notes_on(asins, groups, labels, parts, source.counts, ratios, method, seed),
+        notes=[
+            *notes_on(asins, groups, labels, parts, source.counts, ratios, method, seed),
+            *note_on(extra, left_out, source.extra_counts, source.extra_open_top),
+        ],
     )
     store.put_bytes(manifest.exclusions_key, _exclusion_lines(store, source, exclusions))
     store.put_bytes(f"{prefix}/dataset.json", manifest.model_dump_json(indent=1).encode())

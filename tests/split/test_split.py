@@ -148,6 +148,7 @@ def test_extra_bins_leave_the_split_as_it_was_and_share_no_product_with_held_out
         (9, 1),
     }
     assert not set(extra.groups.tolist()) & {group for bins in parts.values() for group in bins.groups.tolist()}
+    assert dataset.notes[-1].startswith(f"{len(expected):,} bins with 0, 6+ items are for training only")
     if kept_apart:
         assert dataset.exclusions["extra bin shares a product with a held-out bin"] == 150 - len(expected) > 0
 
