@@ -275,7 +275,7 @@ def slow_server(tmp_path_factory):
     """A server whose network takes its time; the last test ends it."""
     folder = tmp_path_factory.mktemp("slow")
     write_bundle(folder, slow_rounds=15)
-    with serving(folder, "--max-photos", "16", "--drain-seconds", "2") as slow:
+    with serving(folder, "--max-photos", "16", "--drain-seconds", "6") as slow:
         yield slow
 
 
