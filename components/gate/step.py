@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from components.common import bundle as bundles
@@ -59,9 +60,9 @@ def gate(
             decision = _already(candidate.version)
         else:
             decision = _decide(store, dataset, key, incumbent, asked, failed_rules)
-        note(f"gate: {decision.summary}")
         if not (asked.enforce or decision.promote):
-            note("gate: deployed all the same, since gate.enforce is false")
+            decision = replace(decision, summary=f"{decision.summary}. Deployed all the same: gate.enforce is false")
+        note(f"gate: {decision.summary}")
         keys = {"decision_key": f"runs/{run_id}/gate.json", "page_key": f"runs/{run_id}/gate.html"}
         outcome = {
             "approved": "yes" if decision.promote or not asked.enforce else "no",

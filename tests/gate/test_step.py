@@ -147,6 +147,7 @@ def test_a_gate_that_is_not_enforced_says_what_it_thinks_and_lets_pass(made: Mad
     key = put(made, tmp_path / "new", "new", made.counts, **known(made))
     outcome = ask(made, key, rules=rules, policy={"enforce": False})
     assert (outcome["approved"], outcome["decision"]["promote"]) == ("yes", False)
+    assert "Deployed all the same" in made.store.get_bytes(outcome["page_key"]).decode()
 
 
 def test_a_test_split_that_lacks_a_count_promotes_nothing(make: Make, tmp_path: Path) -> None:
