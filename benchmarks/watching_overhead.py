@@ -5,8 +5,9 @@ machine's mood nor the training's progress favours a side. What watches comes fr
 ``components.train.worker.watchers``, with every setting at its default; it is made anew for each watched epoch and its
 threads end with it. An epoch counts from its first step's wait for data to the end of its last step, and what the
 watchers do at its end is added; validation is not. The ratio is the median over pairs of neighbouring epochs, the
-interval a bootstrap over pairs; processor time of the whole process, which other programs disturb less, is given beside
-the time that passed.
+interval a bootstrap over pairs. Processor time of the whole process is given beside the time that passed, and so is the
+share of the watched epochs inside the watchers' own calls: it leaves out their thread, but hardly depends on what else
+the machine does.
 """
 
 import gc
@@ -58,6 +59,8 @@ class Switch:
         self.make, self.plan = make, plan
         self.seconds: list[NDArray[np.float64]] = []
         """Of each epoch: that passed, and of processor time."""
+        self.inside: list[NDArray[np.float64]] = []
+        """The same of each watched epoch, inside the watchers' calls."""
         self.begin_seconds: list[float] = []
         self.end_seconds = 0.0
         self.watching: list[Watcher] = []
@@ -70,13 +73,17 @@ class Switch:
 
     def before_step(self, step: int, network: nn.Module) -> None:
         """Passes it on."""
+        began = clocks()
         for watcher in self.watching:
             watcher.before_step(step, network)
+        self._inside += clocks() - began
 
     def on_step(self, report: StepReport, network: nn.Module) -> None:
         """Passes it on; after an epoch's last step the clock stops."""
+        began = clocks()
         for watcher in self.watching:
             watcher.on_step(report, network)
+        self._inside += clocks() - began
         if report.step % STEPS == 0:
             self._spent = clocks() - self._began
 
@@ -85,7 +92,10 @@ class Switch:
         began = clocks()
         for watcher in self.watching:
             watcher.on_epoch(record, network)
-        self.seconds.append(self._spent + clocks() - began)
+        ended = clocks() - began
+        self.seconds.append(self._spent + ended)
+        if self.watching:
+            self.inside.append(self._inside + ended)
         if len(self.seconds) < len(self.plan):
             self._close()
             self._next_epoch()
@@ -112,6 +122,7 @@ class Switch:
         self.watching = self.make() if self.plan[len(self.seconds)] else []
         if self.watching:
             self.begin_seconds.append(time.perf_counter() - began)
+        self._inside = np.zeros(2)
         gc.collect()
         self._began = clocks()
 
@@ -176,6 +187,9 @@ def main() -> None:
     found = [(float(np.median(column)), *interval(column)) for column in ratios.T]
     for name, (middle, low, high) in zip(("passed", "processor"), found, strict=True):
         print(f"ratio, {name:10}{middle:8.4f}   95 % interval {low:.4f} to {high:.4f}")
+    watched = np.array(switch.seconds)[np.array(plan)]
+    inside = np.median(np.array(switch.inside)[1:] / watched[1:], axis=0)
+    print(f"inside the watchers: {inside[0]:.2%} of the time, {inside[1]:.2%} of the processor time")
     begin, end = statistics.median(switch.begin_seconds), switch.end_seconds
     print(f"once a training: {begin:.2f} s to begin, {end:.2f} s to write page and summary")
     ratio = found[0][0]
@@ -189,6 +203,7 @@ def main() -> None:
         "ok": ratio <= TARGET,
         "peer_name": "unwatched",
         "interval": [round(bound, 4) for bound in found[0][1:]],
+        "inside": round(inside[0], 5),
         "processor_ratio": round(found[1][0], 4),
         "processor_interval": [round(bound, 4) for bound in found[1][1:]],
     }
