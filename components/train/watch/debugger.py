@@ -41,6 +41,7 @@ class Debugger:
         self.rules, self.every, self.memory = Rules(**settings.rules), settings.rule_steps, memory
         self.classes, self.utilisation = classes, utilisation
         self.unseen_relus = _why_relus_are_unseen(settings)
+        self._trained: list[tuple[str, torch.nn.Parameter]] = []
         self._relus = ReluWatch()
         self._look: Look = {}
         self._start()
@@ -73,10 +74,12 @@ class Debugger:
         """Looks at gradients and weights, and ends the look at activations."""
         if not self._is_look(step):
             return
-        gradients, norm = measure_gradients(network)
+        if not self._trained:
+            self._trained = [(name, value) for name, value in network.named_parameters() if value.requires_grad]
+        gradients, norm = measure_gradients(self._trained)
         self._look = {"gradients": gradients, "norm": norm}
         if len(self._looks) < self.rules.poor_weight_initialization.looks:
-            self._look["alike"] = alike_weights(network)
+            self._look["alike"] = alike_weights(self._trained)
         if inactive := self._relus.end():
             self._look["inactive"] = inactive
 

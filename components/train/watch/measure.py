@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -17,13 +18,16 @@ def layer_of(parameter: str) -> str:
     return found.group(1) if found else parameter
 
 
-def measure_gradients(network: nn.Module) -> tuple[dict[str, float], float]:
+def measure_gradients(trained: Sequence[tuple[str, nn.Parameter]]) -> tuple[dict[str, float], float]:
     """Looks at all gradients with one wait for the device.
+
+    Args:
+        trained: name and parameter of all that is trained.
 
     Returns:
         By layer the largest mean absolute value of a tensor's gradient, and the Euclidean norm of all together.
     """
-    named = [(name, value.grad) for name, value in network.named_parameters() if value.grad is not None]
+    named = [(name, value.grad) for name, value in trained if value.grad is not None]
     gradients = [gradient for _, gradient in named]
     sizes = torch.tensor([gradient.numel() for gradient in gradients], dtype=torch.float32)
     sums = torch.stack(torch._foreach_norm(gradients, 1)).float()
@@ -36,11 +40,11 @@ def measure_gradients(network: nn.Module) -> tuple[dict[str, float], float]:
     return dict(layers), float(found[1].double().norm())
 
 
-def alike_weights(network: nn.Module) -> list[str]:
-    """Names of the trained weights whose units (rows) are all equal, so that they will stay equal."""
+def alike_weights(trained: Sequence[tuple[str, nn.Parameter]]) -> list[str]:
+    """Names of the weights whose units (rows) are all equal, so that they will stay equal."""
     found = []
-    for name, weight in network.named_parameters():
-        if not weight.requires_grad or weight.ndim < 2 or len(weight) < 2:
+    for name, weight in trained:
+        if weight.ndim < 2 or len(weight) < 2:
             continue
         rows = weight.detach()
         if torch.equal(rows[0], rows[1]) and bool((rows == rows[:1]).all()):
