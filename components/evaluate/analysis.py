@@ -126,6 +126,7 @@ def _metric_intervals(
         "within_one": mean_of("within_one"),
         "mae": mean_of("absolute_error"),
         "rmse": lambda sums: np.sqrt(sums["squared_error"] / sums["n"]),
+        "expected_rmse": lambda sums: np.sqrt(sums["expected_squared_error"] / sums["n"]),
         "loss": mean_of("loss"),
     }
     predicted = logits.argmax(axis=1)

@@ -22,7 +22,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from components.common.bundle import ONNX_FILE, InputTransform
 from components.common.dataset import Bins
 from components.common.progress import note
-from components.evaluate.scoring import Logits, batches, median_seconds, open_session, score
+from components.evaluate.scoring import Logits, answers, batches, median_seconds, open_session
 from components.evaluate.words import percent
 
 INT8_FILE = "model.int8.onnx"
@@ -64,15 +64,17 @@ def offer(folder: Path, bins: Bins, transform: InputTransform, exact: Logits) ->
     agreement = share = 0.0
     for share in EXACT_SHARES:
         quantise(source, target, batches(bins, transform, rows), share)
-        rounded = score(target, bins, transform, "8-bit network")
-        shift = (exact[rows] - rounded[rows]).mean(axis=0)
+        rounded = answers(target, bins, transform, "8-bit network")
+        finite = np.isfinite(rounded).all(axis=1)  # a range that calibration photos did not show may end in NaN
+        known = rows[finite[rows]]
+        shift = (exact[known] - rounded[known]).mean(axis=0) if len(known) else np.zeros_like(exact[0])
         add_to_logits(target, shift)
-        agreement = float(((rounded + shift).argmax(axis=1) == exact.argmax(axis=1)).mean())
+        agreement = float((finite & ((rounded + shift).argmax(axis=1) == exact.argmax(axis=1))).mean())
         note(f"8-bit network, {percent(share)} of the layers exact: {percent(agreement)} of the answers are the same")
         if agreement >= MIN_AGREEMENT:
             break
     slow, fast = median_seconds([open_session(source), open_session(target)], next(batches(bins, transform, rows[:1])))
-    chosen = agreement >= MIN_AGREEMENT and fast * MIN_SPEED <= slow
+    chosen = bool(finite.all()) and agreement >= MIN_AGREEMENT and fast * MIN_SPEED <= slow
     return {
         "chosen": chosen,
         "agreement": agreement,

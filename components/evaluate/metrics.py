@@ -121,9 +121,9 @@ def summarise(
         names: the K counts as text.
 
     Returns:
-        ``n``, ``accuracy``, ``within_one``, ``mae``, ``rmse``, ``expected_rmse``, ``loss``, ``per_count``, ``confusion``,
-        ``majority`` (the accuracy of always naming the most frequent count) and ``warnings`` (a line for each count that no bin
-        holds, since nothing can be said of it).
+        ``n``, ``accuracy``, ``within_one``, ``mae``, ``rmse``, ``expected_rmse``, ``loss``, ``per_count``,
+        ``confusion``, ``majority`` (the accuracy of always naming the most frequent count) and ``warnings`` (a line
+        for each count that no bin holds, since nothing can be said of it).
 
     Raises:
         InventoryError: if there is no bin.

@@ -101,6 +101,11 @@ def _result(evaluation: Evaluation) -> Section:
                 Card("within one item", percent(evaluation["within_one"]), interval(spread["within_one"], percent)),
                 Card("mean error", items(evaluation["mae"]), interval(spread["mae"], items)),
                 Card("RMSE", items(evaluation["rmse"]), interval(spread["rmse"], items)),
+                Card(
+                    "RMSE of the expected number",
+                    items(evaluation["expected_rmse"]),
+                    interval(spread["expected_rmse"], items),
+                ),
                 Card("loss (nats)", plain(evaluation["loss"]), interval(spread["loss"], plain)),
             ]
         ),

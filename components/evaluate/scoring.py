@@ -74,6 +74,21 @@ def batches(bins: Bins, transform: InputTransform, rows: NDArray[np.int64] | Non
                 yield np.stack([future.result() for future in current])
 
 
+def answers(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logits:
+    """What ``score`` returns, whether the answers are finite or not.
+
+    Raises:
+        InventoryError: if the model cannot be loaded.
+    """
+    session = open_session(file)
+    counter = Counter(label, len(bins))
+    parts = []
+    for images in batches(bins, transform):
+        parts.append(infer(session, images))
+        counter(len(images))
+    return np.concatenate(parts)
+
+
 def score(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logits:
     """Scores every bin of a split.
 
@@ -89,13 +104,7 @@ def score(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logi
     Raises:
         InventoryError: if the model cannot be loaded or answers with something other than finite numbers.
     """
-    session = open_session(file)
-    counter = Counter(label, len(bins))
-    parts = []
-    for images in batches(bins, transform):
-        parts.append(infer(session, images))
-        counter(len(images))
-    logits = np.concatenate(parts)
+    logits = answers(file, bins, transform, label)
     if not np.isfinite(logits).all():
         bad = int((~np.isfinite(logits).all(axis=1)).sum())
         raise InventoryError(

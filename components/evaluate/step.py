@@ -24,7 +24,10 @@ from components.evaluate.scoring import open_session, score
 from components.evaluate.worst import worst_errors
 from components.serve import drift
 
-KEPT_METRICS = ("n", "accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss", "majority", "intervals", "per_count")
+KEPT_METRICS = (
+    *("n", "accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss"),
+    *("majority", "intervals", "per_count"),
+)
 """What the model bundle carries of its evaluation."""
 
 

@@ -1,14 +1,16 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
 from components.common.bundle import InputTransform
 from components.common.dataset import Bins
 from components.evaluate import int8
-from components.evaluate.scoring import infer, open_session, score
+from components.evaluate.scoring import answers, infer, open_session, score
 from tests.evaluate.conftest import SIZE, Made, network, split_rows
 
 TRANSFORM = InputTransform(size=SIZE)
@@ -53,6 +55,26 @@ def test_it_serves_only_when_it_agrees_and_is_faster(
     assert found["chosen"] is chosen
     assert words in found["explanation"]
     assert found["exact_share"] == (0.0 if agrees else int8.EXACT_SHARES[-1])
+
+
+def test_an_8_bit_network_that_answers_nan_is_not_chosen_and_fails_nothing(
+    validation: tuple[Path, Bins], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, bins = validation
+    exact = score(folder / "model.onnx", bins, TRANSFORM, "exact")
+
+    def broken(*arguments: Any) -> NDArray[np.float32]:
+        found = answers(*arguments)
+        found[:2] = np.nan
+        return found
+
+    monkeypatch.setattr(int8, "answers", broken)
+    monkeypatch.setattr(int8, "median_seconds", lambda *_: [0.010, 0.001])
+    found = int8.offer(folder, bins, TRANSFORM, exact)
+    assert found["chosen"] is False
+    assert found["agreement"] == pytest.approx(1 - 2 / len(bins), abs=0.02)
+    session = open_session(folder / int8.INT8_FILE)
+    assert np.isfinite(infer(session, np.zeros((1, SIZE, SIZE, 3), np.uint8))).all(), "the shift is of finite answers"
 
 
 def test_a_shift_moves_every_logit_by_its_own_amount(tmp_path: Path) -> None:
