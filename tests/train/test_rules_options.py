@@ -1,6 +1,7 @@
 """How a user sets debugger rules, and how the rule about the GPU judges recorded utilisation."""
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from components.common.errors import InventoryError
 from components.train.presets import resolve
 from components.train.watch.machine_rules import LowGpuUtilisation, low_gpu_utilisation
 from components.train.watch.rules import Rules
+
+README = Path(__file__).resolve().parents[2] / "components" / "train" / "README.md"
 
 
 @pytest.mark.parametrize(
@@ -74,3 +77,11 @@ def test_thresholds_of_the_gpu_rule_are_those_of_its_settings() -> None:
     samples = trace([50 + 10 * math.sin(at) for at in range(20)])
     assert low_gpu_utilisation(samples, LowGpuUtilisation()).sick
     assert not low_gpu_utilisation(samples, LowGpuUtilisation(p95=55)).sick
+
+
+def test_the_readme_lists_every_rule_with_its_thresholds() -> None:
+    lines = README.read_text().splitlines()
+    for name, rule in Rules():
+        (row,) = [line for line in lines if line.startswith(f"| `{name}` |")]
+        thresholds = ", ".join(f"`{field}` {value}" for field, value in rule if field != "action")
+        assert row.endswith(f"| {thresholds} |")
