@@ -65,7 +65,8 @@ def offer(folder: Path, bins: Bins, transform: InputTransform, exact: Logits) ->
     for share in EXACT_SHARES:
         quantise(source, target, batches(bins, transform, rows), share)
         rounded = answers(target, bins, transform, "8-bit network")
-        finite = np.isfinite(rounded).all(axis=1)  # a range that calibration photos did not show may end in NaN
+        # a value beyond the range that calibration photos showed may end in NaN
+        finite = np.asarray(np.isfinite(rounded).all(axis=1))
         known = rows[finite[rows]]
         shift = (exact[known] - rounded[known]).mean(axis=0) if len(known) else np.zeros_like(exact[0])
         add_to_logits(target, shift)

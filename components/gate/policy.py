@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from components.common.parameters import checked
 
-
 SICK = [
     "loss_not_decreasing",
     "vanishing_gradient",
