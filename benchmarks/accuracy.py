@@ -27,10 +27,10 @@ HEAD = {"trainable": "head", "crop_scale": 1.0, "colour_jitter": 0.0, "epochs": 
 FINE = {"epochs": 6, "image_size": 128, "drop_path": 0.1}
 RECIPES: dict[str, dict[str, Any]] = {
     "head, cross-entropy": {**HEAD, "loss": "cross_entropy", "extra_bins": False},
+    "head, cross-entropy, extra bins": {**HEAD, "loss": "cross_entropy"},
     "head, ordinal, extra bins, flip": {**HEAD, "flip_tta": True},
     "all layers, 128 px": {**FINE, "epochs": 8, "extra_bins": False},
     "all layers, 128 px, extra bins, flip": {**FINE, "flip_tta": True},
-    "all layers, 96 px, extra bins, flip": {**FINE, "image_size": 96, "flip_tta": True},
     "all layers, 160 px, extra bins, flip": {**FINE, "image_size": 160, "flip_tta": True},
 }
 
