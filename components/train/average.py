@@ -3,6 +3,7 @@
 import copy
 
 import torch
+from torch import Tensor
 
 from components.train.model import BinCounter
 
@@ -19,15 +20,36 @@ class Average:
     def __init__(self, network: BinCounter, decay: float) -> None:
         self.network = copy.deepcopy(network).requires_grad_(False)
         self.decay = decay
+        self._moving: tuple[list[Tensor], list[Tensor]] | None = None
+        self._counters: list[tuple[Tensor, Tensor]] = []
 
     @torch.no_grad()
     def update(self, network: BinCounter, steps: int) -> None:
-        """Moves the average towards the network after its step number ``steps`` (from 1)."""
+        """Moves the average towards the network after its step number ``steps`` (from 1).
+
+        Args:
+            network: the one to follow, in training mode.
+            steps: taken so far.
+        """
+        if self._moving is None:
+            self._moving = self._pair(network)
         decay = min(self.decay, (1 + steps) / (10 + steps))
+        torch._foreach_lerp_(*self._moving, 1 - decay)
+        for own, new in self._counters:
+            own.copy_(new)
+
+    def _pair(self, network: BinCounter) -> tuple[list[Tensor], list[Tensor]]:
+        """Finds, once, what a step can move: trained weights, and statistics of layers in training mode.
+
+        In a head-only training that is a handful of tensors out of hundreds.
+        """
+        moving = {name for name, value in network.named_parameters() if value.requires_grad}
+        for prefix, module in network.named_modules():
+            if module.training:
+                moving |= {f"{prefix}.{name}" for name, _ in module.named_buffers(recurse=False)}
         own, new = self.network.state_dict(), network.state_dict()
-        frozen = {name for name, value in network.named_parameters() if not value.requires_grad}
-        floats = [name for name, value in own.items() if value.is_floating_point() and name not in frozen]
-        torch._foreach_lerp_([own[name] for name in floats], [new[name] for name in floats], 1 - decay)
-        for name, value in own.items():
-            if not value.is_floating_point():
-                value.copy_(new[name])  # the batch counters of normalisation layers
+        pairs = [(value, new[name]) for name, value in own.items() if name in moving]
+        # the batch counters of normalisation layers
+        self._counters = [pair for pair in pairs if not pair[0].is_floating_point()]
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        return [pair[0] for pair in floats], [pair[1] for pair in floats]
