@@ -45,7 +45,7 @@ class Asking:
 
     def on_epoch(self, record: dict[str, Any], network: torch.nn.Module) -> None:
         """Raises ``Stopped`` when the search has given the trial up, or it has nothing to give any more."""
-        if not math.isfinite(record[self.metric]):
+        if not math.isfinite(record["validation_loss"]):
             raise Stopped(f"diverged in epoch {record['epoch']}")
         if not ask(self.search, {"kind": "epoch", "epoch": record["epoch"], "value": record[self.metric]}):
             raise Stopped

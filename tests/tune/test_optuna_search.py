@@ -1,18 +1,22 @@
 """The search on one machine with real worker processes that really train."""
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing import Pipe
 
 import pytest
+import torch
 
 from components.common.dataset import DatasetManifest
 from components.common.store import Store
 from components.tune.optuna_search import search
 from components.tune.pool import Pool
+from components.tune.worker import Asking, Stopped
 from tests.tune.searching import plan_search
 
 SECONDS = 240
@@ -65,6 +69,13 @@ def test_a_trial_that_fails_and_a_worker_that_dies_end_no_other_trial(
     outcome = json.loads(shared_store.get_bytes(found.best.outcome_key))
     assert outcome["validation"]["loss"] == found.best.objective
     assert shared_store.exists(f"{outcome['bundle_key']}/model.onnx")
+
+
+def test_a_trial_that_diverges_is_not_gone_on_with() -> None:
+    record = {"epoch": 2, "validation_loss": math.nan, "validation_accuracy": 0.2}
+    search_end, worker_end = Pipe()
+    with search_end, worker_end, pytest.raises(Stopped, match="diverged in epoch 2"):
+        Asking(worker_end, "accuracy").on_epoch(record, torch.nn.Identity())
 
 
 @pytest.mark.slow
