@@ -7,6 +7,7 @@ it: the same backbone, image size, bins and threads, Python's start left out.
 """
 
 import os
+import resource
 import time
 from typing import Any
 
@@ -25,8 +26,8 @@ QUICK: dict[str, Any] = {"epochs": 6, "image_size": 96, "backbone": "resnet18", 
 CORES = 2
 
 
-def search(place: Bench, trials: int, training: dict[str, Any]) -> tuple[float, dict[str, Any]]:
-    """Seconds of the tune step, and its result."""
+def search(place: Bench, trials: int, training: dict[str, Any]) -> tuple[float, float, dict[str, Any]]:
+    """Seconds of the tune step, processor seconds of it and its workers, and its result."""
     os.environ.update({**place.environment, "OMP_NUM_THREADS": str(CORES)})
     epochs = training["epochs"]
     settings = {
@@ -43,9 +44,14 @@ def search(place: Bench, trials: int, training: dict[str, Any]) -> tuple[float, 
             "parallel_trials": CORES,
         },
     }
-    started = time.perf_counter()
+    started, used = time.perf_counter(), _cpu_seconds()
     outcome = tune(place.store, place.dataset, settings, "tuned", enabled=True)
-    return time.perf_counter() - started, outcome
+    return time.perf_counter() - started, _cpu_seconds() - used, outcome
+
+
+def _cpu_seconds() -> float:
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 def main() -> None:
@@ -54,13 +60,13 @@ def main() -> None:
     trials = QUICK_TRIALS if quick else TRIALS
     training = {**OPTIONS, **QUICK} if quick else {**OPTIONS, "epochs": EPOCHS}
     with bench(per_count=60 if quick else int(given.bins or 0)) as place:
-        seconds, outcome = search(place, trials, training)
+        seconds, cpu_seconds, outcome = search(place, trials, training)
         peer = train(place, "anew", threads=CORES, **training, cache_features=False)
-    print(f"{trials} trials: {seconds:.1f} s; best {outcome['best']}")
+    print(f"{trials} trials: {seconds:.1f} s, {cpu_seconds:.1f} processor seconds; best {outcome['best']}")
     print(outcome["verdict"])
     print(
         f"one training with every image in every epoch: {peer.seconds:.1f} s, "
-        f"validation accuracy {peer.outcome['validation']['accuracy']:.3f}"
+        f"{peer.cpu_seconds:.1f} processor seconds, validation accuracy {peer.outcome['validation']['accuracy']:.3f}"
     )
     show("tuning_cost", seconds, peer.seconds, "s", TARGET)
 
