@@ -9,6 +9,7 @@ from components.train.settings import TrainSettings, make_settings
 # A training without the refinements that the default has for fine-tuning.
 _PLAIN: dict[str, Any] = {
     "dropout": 0.0,
+    "flip_tta": False,
     "layer_decay": 1.0,
     "ema_decay": 0.0,
     "clip_norm": 0.0,

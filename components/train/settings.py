@@ -34,7 +34,7 @@ class TrainSettings(BaseModel):
     drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the backbone, for timm models with it")
 
     # the schedule
-    epochs: int = Field(10, ge=1, le=10_000, description="how many times every training bin is seen")
+    epochs: int = Field(6, ge=1, le=10_000, description="how many times every training bin is seen")
     batch_size: int = Field(32, ge=2, le=65_536, description="images per optimiser step, summed over all workers")
     optimizer: Literal["sgd", "sgdr", "adam", "adamw"] = Field(
         "adamw", description="sgdr is sgd with warm restarts of the learning rate"
@@ -59,7 +59,7 @@ class TrainSettings(BaseModel):
     clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
 
     # the images
-    image_size: int = Field(160, ge=16, le=1_024, description="height and width that the network sees, in pixels")
+    image_size: int = Field(128, ge=16, le=1_024, description="height and width that the network sees, in pixels")
     normalise: Literal["auto", "imagenet", "none"] = Field(
         "auto", description="channel statistics: the backbone's own, ImageNet's, or only 0 to 1"
     )
@@ -90,7 +90,7 @@ class TrainSettings(BaseModel):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all counts")
 
     flip_tta: bool = Field(
-        False, description="average over the photo and its mirror image; doubles the cost of serving"
+        True, description="average over the photo and its mirror image; doubles the cost of serving"
     )
 
     # choosing the model
