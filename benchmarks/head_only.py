@@ -9,7 +9,7 @@ benchmark ``head_only_reuse``.
 from typing import Any
 
 from benchmarks.common import options, show
-from benchmarks.trainings import bench, train
+from benchmarks.trainings import bench, print_trainings, train
 
 TARGET = 5.0
 OPTIONS: dict[str, Any] = {"trainable": "head", "crop_scale": 1, "colour_jitter": 0, "epochs": 13, "dropout": 0}
@@ -22,9 +22,7 @@ def main() -> None:
         cached = train(place, "cached", **chosen)
         anew = train(place, "anew", **chosen, cache_features=False)
     found = {"every image in every epoch": anew, "cached features": cached}
-    for name, timed in found.items():
-        best = timed.outcome["validation"]
-        print(f"{name:28} {timed.seconds:8.1f} s, validation accuracy {best['accuracy']:.3f}, loss {best['loss']:.3f}")
+    print_trainings(found)
     show("head_only", cached.seconds, anew.seconds, "s for one training", TARGET)
 
 

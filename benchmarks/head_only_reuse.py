@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.common import options, show
 from benchmarks.head_only import OPTIONS
-from benchmarks.trainings import bench, train
+from benchmarks.trainings import bench, print_trainings, train
 
 TARGET = 50.0
 OTHER: dict[str, Any] = {"learning_rate": 3e-3, "batch_size": 128, "weight_decay": 0.01}
@@ -21,9 +21,7 @@ def main() -> None:
         second = train(place, "second", **{**chosen, **OTHER})
         anew = train(place, "anew", **{**chosen, **OTHER}, cache_features=False)
     found = {"every image in every epoch": anew, "fills the cache": first, "finds the cache": second}
-    for name, timed in found.items():
-        best = timed.outcome["validation"]
-        print(f"{name:28} {timed.seconds:8.1f} s, validation accuracy {best['accuracy']:.3f}, loss {best['loss']:.3f}")
+    print_trainings(found)
     show("head_only_reuse", second.seconds, anew.seconds, "s for one training", TARGET)
 
 

@@ -136,6 +136,13 @@ def train(place: Bench, run_id: str, threads: int = 2, processes: int = 1, **opt
     return Timed(**{**slowest, **sums})
 
 
+def print_trainings(trainings: dict[str, Timed]) -> None:
+    """Prints a line for each training, by name."""
+    for name, timed in trainings.items():
+        best = timed.outcome["validation"]
+        print(f"{name:28} {timed.seconds:8.1f} s, validation accuracy {best['accuracy']:.3f}, loss {best['loss']:.3f}")
+
+
 class Meter:
     """Adds up what the steps took."""
 
