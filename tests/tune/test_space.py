@@ -118,7 +118,9 @@ def test_hyperband_needs_room_for_its_widest_bracket(epochs: int, needed: int) -
 
 
 def test_what_the_user_gave_is_not_tuned() -> None:
-    plan = make_plan("r", "key", resolve("default", {"batch_size": 48, "epochs": 7}), ["batch_size"], tuning_settings({}))
+    plan = make_plan(
+        "r", "key", resolve("default", {"batch_size": 48, "epochs": 7}), ["batch_size"], tuning_settings({})
+    )
     assert set(plan.space) == {"learning_rate", "epochs"}
     assert plan.default == {"learning_rate": plan.training.learning_rate, "epochs": 7}
     assert plan.job("001", {"learning_rate": "0.002"}).settings.batch_size == 48
