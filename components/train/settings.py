@@ -89,9 +89,7 @@ class TrainSettings(BaseModel):
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all counts")
 
-    flip_tta: bool = Field(
-        True, description="average over the photo and its mirror image; doubles the cost of serving"
-    )
+    flip_tta: bool = Field(True, description="average over the photo and its mirror image; doubles the cost of serving")
 
     # choosing the model
     select_by: Literal["accuracy", "loss", "rmse"] = Field(
