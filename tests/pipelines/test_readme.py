@@ -1,9 +1,11 @@
 """What the README promises about the pipeline and the commands."""
 
 import inspect
+import json
 import re
 from pathlib import Path
 
+from components.common.cluster_settings import ClusterSettings
 from pipelines.inventory import inventory
 from pipelines.options import argument_texts
 
@@ -36,3 +38,17 @@ def test_every_command_of_the_readme_exists() -> None:
 def test_links_lead_to_files() -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README):
         assert (Path(__file__).parents[2] / target).exists(), target
+
+
+def cluster_table() -> str:
+    """The table of ``cluster`` options in manifests/README.md."""
+    rows = [
+        f"| `{name}` | {json.dumps(field.default)} | {field.description} |"
+        for name, field in ClusterSettings.model_fields.items()
+    ]
+    return "\n".join(["| option | default | |", "|---|---|---|", *rows])
+
+
+def test_the_table_of_cluster_options_is_that_of_the_code() -> None:
+    text = (Path(__file__).parents[2] / "manifests" / "README.md").read_text()
+    assert cluster_table() in text, f"put this into manifests/README.md:\n{cluster_table()}"
