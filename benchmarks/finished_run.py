@@ -20,6 +20,7 @@ REAL = [
     f"--source={SAMPLE / 'abid' / 'abid-sample-224.tar'}",
     "--backbone=tf_efficientnet_lite0",
     f"--weights={SAMPLE / 'weights' / 'tf_efficientnet_lite0.in1k.safetensors'}",
+    "--drop-path=0.1",
 ]
 QUICK = ["--source=rendered:600", "--backbone=resnet18", "--epochs=4", "--image-size=48"]
 
