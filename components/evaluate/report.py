@@ -152,12 +152,14 @@ def _counts(evaluation: Evaluation, bundle: Bundle) -> Section:
 
 def _published(evaluation: Evaluation, model: dict[str, Any], bundle: Bundle, dataset: DatasetManifest) -> Section:
     settings = model["settings"]
+    used = dataset.extra if dataset.extra and settings.get("extra_bins") else None
+    further = f", and {used.bins:,} with other counts for training" if used else ""
     ours = [
         f"This model: {bundle.backbone}, {settings.get('epochs', '?')} epochs",
         f"{100 * evaluation['accuracy']:.1f}",
         plain(evaluation["rmse"]),
         f"{dataset.split('train').bins:,} training and {evaluation['n']:,} test bins of {dataset.source}, "
-        f"{_count_range(bundle)} items, split by {dataset.method}",
+        f"{_count_range(bundle)} items, split by {dataset.method}{further}",
         _comparability(dataset),
         "this report",
     ]
