@@ -1,4 +1,5 @@
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,9 @@ import pytest
 
 from components.common.local_store import local_store
 from components.common.store import Store, open_store
+
+# Started in the background of a shell, the tests would hand an ignored Ctrl-C down to what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "abid" / "abid-sample-224.tar"
 

@@ -19,6 +19,7 @@ from components.common.cluster_settings import cluster_settings
 from components.common.errors import InventoryError
 from components.common.kube import dns_name
 from components.common.store import Store
+from components.train.settings import TrainSettings
 from components.tune.katib_experiment import experiment_name
 from components.tune.katib_search import KatibSearch
 from components.tune.result import SearchResult
@@ -541,7 +542,7 @@ def test_every_trial_is_told_once_with_its_values_and_ends_in_the_result(
 
     default, *others = step.result.trials
     assert default.name == "default"
-    assert default.parameters == {"learning_rate": 1e-3, "batch_size": 32, "epochs": 10}
+    assert default.parameters == {"learning_rate": 1e-3, "batch_size": 32, "epochs": TrainSettings().epochs}
     found = {trial.name: trial for trial in others}
     assert (found[first].objective, found[first].epochs) == (0.6, [0.5, 0.6, 0.55])
     assert (found[second].status, found[second].objective) == ("early stopped", 0.2)
