@@ -18,7 +18,7 @@ TARGETS = {"1 process x 1 thread": 1.6, "1 process x 2 threads": 0.95}
 
 def main() -> None:
     quick = options(__doc__).quick
-    per_count, rounds = (20, 1) if quick else (200, 3)
+    per_count, rounds = (20, 1) if quick else (100, 3)
     rates: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
     with bench(per_count=per_count, ratios="80/10/10") as place:
         for round_ in range(rounds):

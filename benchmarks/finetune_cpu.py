@@ -41,7 +41,7 @@ def main() -> None:
     from benchmarks.plain_loop import write_folder
 
     quick = options(__doc__).quick
-    per_count, epochs, rounds = (30, 1, 1) if quick else (300, 3, 3)
+    per_count, epochs, rounds = (30, 1, 1) if quick else (150, 2, 3)
     with bench(per_count=per_count, ratios="80/10/10") as place, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for name in ("train", "validation"):

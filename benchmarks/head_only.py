@@ -12,13 +12,22 @@ from benchmarks.common import options, show
 from benchmarks.trainings import bench, print_trainings, train
 
 TARGET = 5.0
-OPTIONS: dict[str, Any] = {"trainable": "head", "crop_scale": 1, "colour_jitter": 0, "epochs": 13, "dropout": 0}
+OPTIONS: dict[str, Any] = {
+    "trainable": "head",
+    "epochs": 13,
+    "image_size": 160,
+    "crop_scale": 1,
+    "colour_jitter": 0,
+    "dropout": 0,
+    "flip_tta": False,
+}
 
 
 def main() -> None:
-    quick = options(__doc__).quick
+    given = options(__doc__, bins="at most so many of each count [all]")
+    quick = given.quick
     chosen = {**OPTIONS, "epochs": 8, "image_size": 128} if quick else OPTIONS
-    with bench(per_count=60 if quick else 0) as place:
+    with bench(per_count=60 if quick else int(given.bins or 0)) as place:
         cached = train(place, "cached", **chosen)
         anew = train(place, "anew", **chosen, cache_features=False)
     found = {"every image in every epoch": anew, "cached features": cached}

@@ -14,9 +14,10 @@ OTHER: dict[str, Any] = {"learning_rate": 3e-3, "batch_size": 128, "weight_decay
 
 
 def main() -> None:
-    quick = options(__doc__).quick
+    given = options(__doc__, bins="at most so many of each count [all]")
+    quick = given.quick
     chosen = {**OPTIONS, "image_size": 128} if quick else OPTIONS
-    with bench(per_count=60 if quick else 0) as place:
+    with bench(per_count=60 if quick else int(given.bins or 0)) as place:
         first = train(place, "first", **chosen)
         second = train(place, "second", **{**chosen, **OTHER})
         anew = train(place, "anew", **{**chosen, **OTHER}, cache_features=False)
