@@ -1,6 +1,7 @@
 """Fine-tuning all layers on the CPU: our trainer against the plain loop (float32, NCHW, ImageFolder, PIL transforms).
 
-EfficientNet-Lite0 at 160 px, batch 32, AdamW at 1e-3, two compute threads each, the same bins and number of epochs.
+EfficientNet-Lite0 at 160 px, batch 32, AdamW at 1e-3, the same bins and number of epochs, two compute threads each: ours
+are those of two worker processes, the peer's those of one.
 Ours runs with its defaults: bfloat16 where the processor has it, channels last, decoding in a thread. The peer gets the
 number of DataLoader processes that is fastest here. Images a second over all training steps; rounds alternate.
 """
@@ -54,7 +55,7 @@ def main() -> None:
         ours, peers = [], []
         for round_ in range(rounds):
             run: dict[str, Any] = {"image_size": SIZE, "batch_size": BATCH, "epochs": epochs, "seed": round_}
-            ours.append(train(place, f"ours-{round_}", THREADS, **run))
+            ours.append(train(place, f"ours-{round_}", threads=1, processes=THREADS, **run))
             peers.append(plain(folder, place.network, epochs, loaders))
             print(
                 f"round {round_ + 1}: ours {ours[-1].rate:.1f} images/s, validation loss "
