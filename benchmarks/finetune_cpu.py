@@ -1,7 +1,7 @@
 """Fine-tuning all layers on the CPU: our trainer against the plain loop (float32, NCHW, ImageFolder, PIL transforms).
 
-EfficientNet-Lite0 at 160 px, batch 32, AdamW at 1e-3, the same bins and number of epochs, two compute threads each: ours
-are those of two worker processes, the peer's those of one.
+EfficientNet-Lite0 at 160 px, batch 32, AdamW at 1e-3, the same bins and number of epochs, two compute threads each:
+ours are those of two worker processes, the peer's those of one.
 Ours runs with its defaults: bfloat16 where the processor has it, channels last, decoding in a thread. The peer gets the
 number of DataLoader processes that is fastest here. Images a second over all training steps; rounds alternate.
 """
