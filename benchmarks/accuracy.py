@@ -27,7 +27,12 @@ HEAD = {
     **{"trainable": "head", "crop_scale": 1.0, "colour_jitter": 0.0, "epochs": 20, "batch_size": 64, "dropout": 0.0},
     **{"image_size": 160, "flip_tta": False},
 }
-FINE = {"epochs": 6, "image_size": 128, "drop_path": 0.1, "flip_tta": False}
+FINE: dict[str, Any] = {"epochs": 6, "image_size": 128, "drop_path": 0.1, "flip_tta": False}
+TWO: dict[str, Any] = {"processes": 2, "threads": 1}
+LITE2: dict[str, Any] = {
+    "backbone": "tf_efficientnet_lite2",
+    "weights": str(LITE0.with_name("tf_efficientnet_lite2.in1k.safetensors")),
+}
 RECIPES: dict[str, dict[str, Any]] = {
     "head, cross-entropy": {**HEAD, "loss": "cross_entropy", "extra_bins": False},
     "head, cross-entropy, extra bins": {**HEAD, "loss": "cross_entropy"},
@@ -35,6 +40,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "head, CORN, extra bins": {**HEAD, "loss": "corn"},
     "all layers, 128 px": {**FINE, "epochs": 8, "extra_bins": False},
     "all layers, 128 px, extra bins, flip": {**FINE, "flip_tta": True},
+    "all layers, 192 px, extra bins, flip": {**FINE, **TWO, "image_size": 192, "flip_tta": True},
+    "all layers of Lite2, 160 px, extra bins, flip": {**FINE, **TWO, **LITE2, "image_size": 160, "flip_tta": True},
 }
 
 

@@ -71,6 +71,8 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
     ):
         ids = set(open_split(place.store, place.dataset, "train").ids)
+        prepared = sum(split.bins for split in place.dataset.splits.values())
+        print(f"the split step took {place.split_seconds:.1f} s for {prepared} photos, once")
         write_originals(place.store, place.bins, ids, Path(folder))
         rates: dict[str, list[float]] = {"ours": [], "peer": []}
         for round_ in range(2 if quick else 7):

@@ -6,14 +6,16 @@ shuffled epoch costs no more than a sequential one.
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from components.common.errors import InventoryError
-from components.common.files import sha256_file
+from components.common.files import sha256_bytes, sha256_file
 from components.common.store import Store
 
 SPLITS = ("train", "validation", "test")
@@ -113,10 +115,41 @@ class DatasetManifest(BaseModel):
         return part
 
 
-def write_shard(rows: list[dict[str, object]], path: Path) -> None:
+def write_shard(rows: list[dict[str, Any]], path: Path) -> None:
     """Writes rows of ``SHARD_SCHEMA`` as one Arrow IPC file of small record batches."""
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, SHARD_SCHEMA) as writer:
         writer.write_table(pa.Table.from_pylist(rows, schema=SHARD_SCHEMA), max_chunksize=256)
+
+
+def write_split(store: Store, prefix: str, counts: list[int], shards: Iterable[list[dict[str, Any]]]) -> SplitInfo:
+    """Writes bins as the objects ``<prefix>-00000.arrow`` and so on, one shard at a time.
+
+    Args:
+        store: where the shards go.
+        prefix: of the shards' keys.
+        counts: what the labels mean.
+        shards: the rows of one shard after another.
+    """
+    written: list[ShardInfo] = []
+    ids: list[str] = []
+    labels: list[int] = []
+    with tempfile.TemporaryDirectory(prefix="shard-") as folder:
+        path = Path(folder) / "shard.arrow"
+        for rows in shards:
+            write_shard(rows, path)
+            key = f"{prefix}-{len(written):05}.arrow"
+            shard = ShardInfo(key=key, sha256=sha256_file(path), bytes=path.stat().st_size, rows=len(rows))
+            store.put_file(key, path)
+            written.append(shard)
+            ids += [row["id"] for row in rows]
+            labels += [row["label"] for row in rows]
+    found = np.bincount(np.array(labels, dtype=int), minlength=len(counts))
+    return SplitInfo(
+        bins=len(ids),
+        per_count={str(count): int(number) for count, number in zip(counts, found, strict=True)},
+        ids_sha256=sha256_bytes("\n".join(sorted(ids)).encode()),
+        shards=written,
+    )
 
 
 def cache_folder() -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.dataset import SPLITS, DatasetManifest
+from components.common.dataset import SPLITS, DatasetManifest, write_split
 from components.common.errors import InventoryError
 from components.common.progress import Counter, note
 from components.common.steps import run_step
@@ -22,7 +22,7 @@ from components.split.extra import EXTRA, note_on, usable_extra
 from components.split.groups import bins_sharing_products, largest_share, product_groups
 from components.split.notes import PERCOLATES, notes_on, percolation
 from components.split.ratios import parse_ratios
-from components.split.shards import shuffled, write_split
+from components.split.shards import rows_of_shards, shuffled
 
 SMALLEST_SIDE = 32
 
@@ -89,11 +89,12 @@ def _split(
         count_bin = Counter("shards", len(parts_of_all))
         for part, split in enumerate(SPLITS):
             members = [(bins[row], int(groups[row])) for row in shuffled(np.flatnonzero(parts == part), dataset_id)]
-            splits[split] = write_split(store, f"{prefix}/{split}", members, source.counts, spool, folder, count_bin)
+            rows = rows_of_shards(members, spool, count_bin)
+            splits[split] = write_split(store, f"{prefix}/{split}", source.counts, rows)
         first = int(groups.max()) + 1  # nothing else is in an extra bin's group
         alone = [(extra[row], first + int(row)) for row in shuffled(np.arange(len(extra)), dataset_id)]
         extra_info = (
-            write_split(store, f"{prefix}/extra", alone, source.extra_counts, spool, folder, count_bin)
+            write_split(store, f"{prefix}/extra", source.extra_counts, rows_of_shards(alone, spool, count_bin))
             if extra
             else None
         )

@@ -5,23 +5,18 @@ are kept from the search, and the comparison of tuned with default hyperparamete
 dataset of their own that has no test split at all.
 """
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from components.common.dataset import (
     Bins,
     DatasetManifest,
-    ShardInfo,
-    SplitInfo,
     cache_folder,
     fetch_shard,
-    write_shard,
+    write_split,
 )
 from components.common.errors import InventoryError
-from components.common.files import content_hash, sha256_bytes, sha256_file
+from components.common.files import content_hash
 from components.common.store import Store
 
 SEARCH, HELD_OUT = "search", "held-out"
@@ -48,7 +43,8 @@ def part_validation(store: Store, dataset: DatasetManifest) -> tuple[DatasetMani
     for name in (SEARCH, HELD_OUT):
         rows = [np.flatnonzero(np.isin(bins.groups, searched) == (name == SEARCH)) for bins in shards]
         dataset_id = content_hash([dataset.dataset_id, name])
-        split = _write(store, f"tuning/{dataset_id}", dataset.counts, shards, rows)
+        chosen = (bins.table.take(these).to_pylist() for bins, these in zip(shards, rows, strict=True) if len(these))
+        split = write_split(store, f"tuning/{dataset_id}/validation", dataset.counts, chosen)
         splits = {"validation": split} | ({"train": dataset.split("train")} if name == SEARCH else {})
         parts[name] = dataset.model_copy(
             update={
@@ -84,36 +80,3 @@ def search_groups(groups: NDArray[np.int64], dataset_id: str) -> NDArray[np.int6
         else:
             held_out += sizes[at]
     return np.array(chosen)
-
-
-def _write(
-    store: Store, prefix: str, counts: list[int], shards: list[Bins], rows: list[NDArray[np.int64]]
-) -> SplitInfo:
-    """Writes the chosen rows of every shard as a shard."""
-    written: list[ShardInfo] = []
-    ids: list[str] = []
-    labels: list[int] = []
-    with tempfile.TemporaryDirectory(prefix="tune-") as folder:
-        path = Path(folder) / "shard.arrow"
-        for bins, chosen in zip(shards, rows, strict=True):
-            if not len(chosen):
-                continue
-            content = bins.table.take(chosen).to_pylist()
-            write_shard(content, path)
-            shard = ShardInfo(
-                key=f"{prefix}/validation-{len(written):05}.arrow",
-                sha256=sha256_file(path),
-                bytes=path.stat().st_size,
-                rows=len(content),
-            )
-            store.put_file(shard.key, path)
-            written.append(shard)
-            ids += [row["id"] for row in content]
-            labels += [row["label"] for row in content]
-    found = np.bincount(labels, minlength=len(counts))
-    return SplitInfo(
-        bins=len(ids),
-        per_count={str(count): int(number) for count, number in zip(counts, found, strict=True)},
-        ids_sha256=sha256_bytes("\n".join(sorted(ids)).encode()),
-        shards=written,
-    )
