@@ -17,7 +17,7 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
 
     Args:
         tasks: of the pipeline that is being described.
-        store_secret: name of the store's secret (manifests/base/store-secret.yaml), or the parameter that holds it.
+        store_secret: name of the store's secret (manifests/secrets/), or the parameter that holds it.
     """
     for task in tasks:
         kubernetes.use_secret_as_env(task, store_secret, {key: key for key in STORE_REQUIRED})
@@ -26,6 +26,8 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
         kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
         kubernetes.set_image_pull_policy(task, "IfNotPresent")
         kubernetes.set_timeout(task, STEP_SECONDS)
+        # a step looks at its source and at the store, which Kubeflow's cache does not know; see components.common.steps
+        task.set_caching_options(False)
         for key, value in WITHOUT_ISTIO.items():
             kubernetes.add_pod_label(task, key, value)
             kubernetes.add_pod_annotation(task, key, value)

@@ -38,13 +38,17 @@ class ClusterDeployer:
         if self._get() is None:
             body = services.inference_service(self._services.namespace, candidate.uri, self._settings)
             patiently(lambda: self._services.create(body))
-        self._change(lambda service: services.start_canary(service, candidate.uri, self._settings))
+        changed = self._change(lambda service: services.start_canary(service, candidate.uri, self._settings))
+        before = services.revision_before(changed) if changed else ""
+        old_failure = services.failure(changed, candidate.uri) if changed else None
         try:
-            service = self._wait(lambda current: services.canary_ready(current, candidate.uri), candidate.uri)
+            service = self._wait(
+                lambda current: services.canary_ready(current, candidate.uri, before), candidate.uri, old_failure
+            )
             urls = services.canary_urls(service, candidate.uri)
             endpoint = reachable([Endpoint(url, self._settings.name) for url in urls], REACH_SECONDS)
         except BaseException:
-            self._change(services.take_out)
+            self._change(lambda service: services.take_out(service, candidate.uri))
             raise
         return Revision(endpoint, {"namespace": self._services.namespace, "uri": candidate.uri})
 
@@ -57,13 +61,18 @@ class ClusterDeployer:
 
     def roll_back(self, revision: Revision) -> None:
         """Takes the revision out; what was in service before gets all requests again."""
-        self._change(services.take_out)
+        self._change(lambda current: services.take_out(current, revision.details["uri"]))
 
     def _get(self) -> Object | None:
         return patiently(lambda: self._services.get(self._settings.name))
 
-    def _change(self, change: Callable[[Object], Object]) -> None:
-        """Makes a change against the newest version of the object, again when somebody else was faster."""
+    def _change(self, change: Callable[[Object], Object]) -> Object | None:
+        """Makes a change against the newest version of the object, again when somebody else was faster.
+
+        Returns:
+            The object as it was before, or None if its spec has not changed.
+        """
+        before: list[Object] = []
 
         def once() -> bool:
             current = self._services.get(self._settings.name)
@@ -78,13 +87,21 @@ class ClusterDeployer:
                 return False
             if body.get("spec", {}).get("canary") and not changed["spec"].get("canary"):
                 raise InventoryError("this KServe does not know spec.canary; Standard mode needs KServe 0.20 or later")
+            if changed["metadata"]["generation"] != current["metadata"]["generation"]:
+                before.append(current)
             return True
 
         while not patiently(once):
             note(f"InferenceService {self._settings.name} was changed by somebody else meanwhile; trying again")
+        return before[0] if before else None
 
-    def _wait(self, arrived: Callable[[Object], bool], uri: str) -> Object:
+    def _wait(self, arrived: Callable[[Object], bool], uri: str, old_failure: str | None = None) -> Object:
         """Waits until the controller has done something.
+
+        Args:
+            arrived: whether it has.
+            uri: of the new model.
+            old_failure: what the status said of an earlier model; until the controller has looked it says so still.
 
         Raises:
             InventoryError: if it says that it cannot, or the time is over.
@@ -98,7 +115,7 @@ class ClusterDeployer:
             if arrived(service):
                 return service
             reason = services.failure(service, uri)
-            if reason:
+            if reason and reason != old_failure:
                 raise InventoryError(f"InferenceService {self._settings.name} cannot serve {uri}: {reason}")
             waiting = services.waiting_for(service)
             left = deadline - time.monotonic()

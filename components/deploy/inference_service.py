@@ -5,14 +5,15 @@ Two modes of KServe roll out a new model differently:
 * *Knative* (once "Serverless"): the predictor is changed with ``canaryTrafficPercent``; Knative keeps the revision
   before and splits the traffic. Tag routing gives the new revision an address of its own.
 * *Standard* (once "RawDeployment", KServe 0.20 and later): ``spec.canary`` names a second predictor with a Deployment
-  and a Service of its own; promotion names it the predictor, and its pods go on running (kserve/kserve#5672, #5912).
+  and a Service of its own; promotion names it the predictor, and its pods stay the same but for the annotation of the
+  promotion, for which Kubernetes replaces them one by one (kserve/kserve#5672, #5912).
 """
 
 from typing import Any
 
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
-from components.common.pods import pod_security
+from components.common.pods import WITHOUT_ISTIO
 from components.deploy.serving_settings import ServingSettings, serving_settings
 
 Object = dict[str, Any]
@@ -36,7 +37,11 @@ def revision_name(uri: str) -> str:
 
 
 def predictor(uri: str, settings: ServingSettings) -> Object:
-    """The predictor that serves a bundle."""
+    """The predictor that serves a bundle.
+
+    The security context is that of the ServingRuntime's container, which KServe's own containers take over: Knative
+    refuses one of the pod unless ``kubernetes.podspec-securitycontext`` is on.
+    """
     amounts = {"cpu": settings.cpu, "memory": settings.memory}
     scaling: Object = {}
     if settings.scale_metric != "default":
@@ -44,9 +49,10 @@ def predictor(uri: str, settings: ServingSettings) -> Object:
     if settings.scale_target is not None:
         scaling["scaleTarget"] = settings.scale_target
     return {
-        "labels": dict(LABELS),
+        # the steps that ask it are outside of the mesh too, and a side-car would refuse them
+        "labels": {**LABELS, **WITHOUT_ISTIO},
+        "annotations": dict(WITHOUT_ISTIO),
         "serviceAccountName": settings.service_account,
-        "securityContext": pod_security(),
         "minReplicas": settings.min_replicas,
         "maxReplicas": settings.max_replicas,
         **scaling,
@@ -116,8 +122,12 @@ def start_canary(service: Object, uri: str, settings: ServingSettings) -> Object
     """The change that starts the new model beside the one in service, or alone where none was ever promoted.
 
     Raises:
-        InventoryError: if the controller has not said in which mode it works.
+        InventoryError: if the controller has not said in which mode it works, or somebody else made the service.
     """
+    if LABELS.items() - (service["metadata"].get("labels") or {}).items():
+        raise InventoryError(
+            f"InferenceService {settings.name} was not made by this workflow; give the service another serving.name"
+        )
     if PROMOTED_ANNOTATION not in annotations(service):
         started: Object = {"spec": {"predictor": predictor(uri, settings)}}
         if STOP_ANNOTATION in annotations(service):
@@ -145,7 +155,16 @@ def start_canary(service: Object, uri: str, settings: ServingSettings) -> Object
 
 
 def promote_canary(service: Object, uri: str, settings: ServingSettings) -> Object:
-    """The change that gives the new model all requests, and says that it was promoted."""
+    """The change that gives the new model all requests, and says that it was promoted.
+
+    Raises:
+        InventoryError: if another deployment has put its model in this one's place meanwhile.
+    """
+    if not is_there(service, uri):
+        raise InventoryError(
+            f"InferenceService {settings.name} does not hold {uri} any more: another deployment replaced it before it "
+            "was promoted; deploy again when that one has ended"
+        )
     change: Object = {"metadata": {"annotations": {PROMOTED_ANNOTATION: uri}}}
     if service["spec"].get("canary"):
         change["spec"] = {"canary": None, "predictor": {"name": revision_name(uri), **predictor(uri, settings)}}
@@ -154,11 +173,20 @@ def promote_canary(service: Object, uri: str, settings: ServingSettings) -> Obje
     return change
 
 
-def take_out(service: Object) -> Object:
-    """The change that takes a new model out.
+def is_there(service: Object, uri: str) -> bool:
+    """Whether the newest model of the service, the canary if there is one, is the bundle at ``uri``."""
+    if canaries := service["spec"].get("canary"):
+        return any(entry["predictor"]["name"] == revision_name(uri) for entry in canaries)
+    return served_uri(service) == uri
+
+
+def take_out(service: Object, uri: str) -> Object:
+    """The change that takes the new model at ``uri`` out, unless another deployment has done so.
 
     The one in service gets all requests again. Where none was ever promoted the service is stopped, never deleted.
     """
+    if not is_there(service, uri):
+        return {}
     if PROMOTED_ANNOTATION not in annotations(service):
         return {"metadata": {"annotations": {STOP_ANNOTATION: "true"}}}
     if service["spec"].get("canary"):
@@ -174,10 +202,24 @@ def annotations(service: Object) -> dict[str, str]:
     return found
 
 
-def canary_ready(service: Object, uri: str) -> bool:
-    """Whether the new model's pods answer, beside the one in service or alone."""
-    if _generation_is_old(service):
-        return False
+def revision_before(service: Object) -> str:
+    """Knative's newest revision; a change of the predictor makes another one. "" in Standard mode."""
+    if mode(service) != "Knative":
+        return ""
+    return str(service["status"].get("components", {}).get("predictor", {}).get("latestCreatedRevision", ""))
+
+
+def canary_ready(service: Object, uri: str, before: str) -> bool:
+    """Whether the new model's pods answer, beside the one in service or alone.
+
+    ``status.observedGeneration`` does not say whether the controller has seen a change: KServe copies it from the
+    Deployment or the Knative service. Standard mode names canaries by model; Knative makes a new revision.
+
+    Args:
+        service: as it is now.
+        uri: of the new model.
+        before: ``revision_before`` of the service when it was changed; "" if nothing was changed.
+    """
     status = service.get("status", {})
     if mode(service) == "Standard" and service["spec"].get("canary"):
         name = revision_name(uri)
@@ -185,13 +227,14 @@ def canary_ready(service: Object, uri: str) -> bool:
     if mode(service) == "Knative":
         part = status.get("components", {}).get("predictor", {})
         created, ready = part.get("latestCreatedRevision"), part.get("latestReadyRevision")
-        return bool(created) and created == ready and condition(service, "PredictorReady") == "True"
+        is_new = bool(created) and created != before
+        return is_new and created == ready and condition(service, "PredictorReady") == "True"
     return condition(service, "Ready") == "True"
 
 
 def fully_rolled_out(service: Object) -> bool:
-    """Whether the model of the spec gets all requests."""
-    if _generation_is_old(service) or condition(service, "Ready") != "True":
+    """Whether the model of the spec gets all requests; a status from before the promotion still shows the canary."""
+    if condition(service, "Ready") != "True":
         return False
     status = service.get("status", {})
     if mode(service) == "Knative":
@@ -200,15 +243,8 @@ def fully_rolled_out(service: Object) -> bool:
     return not status.get("canaryStatuses")
 
 
-def _generation_is_old(service: Object) -> bool:
-    observed = service.get("status", {}).get("observedGeneration")
-    return observed is not None and observed < service["metadata"].get("generation", 0)
-
-
 def failure(service: Object, uri: str) -> str | None:
     """Why the new model will not come up, when the controller has said so."""
-    if _generation_is_old(service):
-        return None
     status = service.get("status", {})
     entries = [
         entry.get("modelStatus", {})

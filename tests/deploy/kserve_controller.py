@@ -1,4 +1,8 @@
-"""Plays KServe's controller and gateway against the stand-in API: revisions are real servers behind real HTTP."""
+"""Plays KServe's controller and gateway against the stand-in API: revisions are real servers behind real HTTP.
+
+``status.observedGeneration`` is that of the child object, as in KServe (``PropagateRawStatus`` of
+inference_service_status.go), and says nothing about the InferenceService's own generation.
+"""
 
 import threading
 import time
@@ -71,14 +75,16 @@ class Controller:
     """Whether the pods of a bundle come up."""
     broken: str = ""
     """A message: the bundle that is not ready cannot be loaded."""
+    lag: float = 0.1
+    """Seconds until a change shows in the status."""
     main: Gateway = field(default_factory=Gateway)
     canary: Gateway = field(default_factory=Gateway)
     history: list[dict[str, int]] = field(default_factory=list)
     """Traffic after each change, by bundle."""
 
     def __post_init__(self) -> None:
-        self._seen: Object | None = None
-        self._revisions: list[str] = []
+        self._shown: Object | None = None
+        self._revisions: list[Object] = []
         self._rolled_out = ""
         self.running = True
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -98,20 +104,28 @@ class Controller:
     def traffic(self) -> dict[str, int]:
         return self.history[-1] if self.history else {}
 
+    def settle(self) -> None:
+        """Waits until the status shows the last change."""
+        deadline = time.monotonic() + 5
+        while self._shown != self._looked_at(self.service) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    @staticmethod
+    def _looked_at(service: Object | None) -> Object | None:
+        return service and {"spec": service["spec"], "annotations": services.annotations(service)}
+
     def _run(self) -> None:
         while self.running:
             service = self.service
-            looked_at = service and {
-                "spec": service["spec"],
-                "stopped": services.STOP_ANNOTATION in services.annotations(service),
-            }
-            if looked_at and looked_at != self._seen:
-                self._seen = looked_at
+            looked_at = self._looked_at(service)
+            if looked_at and looked_at != self._shown:
+                time.sleep(self.lag)
                 status = self._standard(service) if self.mode == "Standard" else self._knative(service)
-                status["observedGeneration"] = service["metadata"]["generation"]
+                status["observedGeneration"] = max(1, len(self._revisions))
                 self.cluster.update(
                     services.PLURAL, NAME, lambda item, status=status: item.update(status=status), services.GROUP
                 )
+                self._shown = looked_at
             time.sleep(0.02)
 
     def _status(self, ready: bool, uri: str) -> Object:
@@ -157,8 +171,10 @@ class Controller:
     def _knative(self, service: Object) -> Object:
         predictor = service["spec"]["predictor"]
         uri = services.served_uri(service)
-        if not self._revisions or self._revisions[-1] != uri:
-            self._revisions.append(uri)
+        # annotations are handed on to the template, so a changed one makes a revision too
+        template = {"uri": uri, "annotations": services.annotations(service)}
+        if not self._revisions or self._revisions[-1] != template:
+            self._revisions.append(template)
         name = f"{NAME}-predictor-{len(self._revisions):05d}"
         ready = self.ready(uri) and not self._stopped(service)
         percent = predictor.get("canaryTrafficPercent")

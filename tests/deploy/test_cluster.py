@@ -15,6 +15,7 @@ from components.common import kube
 from components.common.errors import InventoryError
 from components.deploy import cluster as deployment
 from components.deploy import inference_service as services
+from components.deploy import smoke
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import Candidate, put_into_service
 from components.deploy.sample import FILE, sample
@@ -54,9 +55,13 @@ def api(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ap
 
 
 @pytest.fixture
-def control(cluster: Cluster, models, monkeypatch) -> Iterator[Callable[..., Controller]]:
+def started() -> list[Controller]:
+    return []
+
+
+@pytest.fixture
+def control(cluster: Cluster, models, monkeypatch, started) -> Iterator[Callable[..., Controller]]:
     """Starts KServe's controller in one of its modes."""
-    started: list[Controller] = []
 
     def start(mode: str, **behaviour: object) -> Controller:
         servers = {candidate.uri: url for candidate, url in models.values()}
@@ -71,14 +76,17 @@ def control(cluster: Cluster, models, monkeypatch) -> Iterator[Callable[..., Con
         return controller
 
     monkeypatch.setattr(deployment, "REACH_SECONDS", 5.0)
+    monkeypatch.setattr(smoke, "ROUTE_SECONDS", 2.0)
     yield start
     for controller in started:
         controller.close()
 
 
 @pytest.fixture
-def deploy(api: ApiClient, models) -> Callable[..., dict]:
+def deploy(api: ApiClient, models, started) -> Callable[..., dict]:
     def put(version: str, settings: ServingSettings = SETTINGS) -> dict:
+        for controller in started:
+            controller.settle()
         return put_into_service(ClusterDeployer(api, "team", settings), models[version][0], BINS)
 
     return put
@@ -100,6 +108,43 @@ def test_the_first_model_and_then_a_better_one_go_into_service(control, deploy, 
     assert controller.traffic == {uri("2"): 100}
     assert {uri("1"): 90, uri("2"): 10} in controller.history
     assert "ownerReferences" not in controller.service["metadata"]
+
+
+@MODES
+def test_models_replace_each_other_time_and_again(control, deploy, mode):
+    controller = control(mode)
+    for version in ("1", "2", "1", "2"):
+        assert deploy(version)["version"] == version
+        assert wait_for(lambda version=version: controller.traffic == {uri(version): 100})
+
+
+@MODES
+def test_of_two_deployments_at_once_the_replaced_one_fails_and_leaves_the_other_alone(
+    control, deploy, models, api, mode
+):
+    control(mode)
+    deploy("1")
+    deployer = ClusterDeployer(api, "team", SETTINGS)
+    replaced = deployer.start(models["2"][0])
+    other = Candidate(models["2"][0].bundle, models["2"][0].folder, uri("3"))
+    current = deployer._get()
+    deployer._change(lambda body: services.start_canary(body, other.uri, SETTINGS))
+    with pytest.raises(InventoryError, match="another deployment replaced it"):
+        deployer.promote(replaced)
+    spec = deployer._get()["spec"]
+    assert spec != current["spec"]
+    deployer.roll_back(replaced)
+    assert deployer._get()["spec"] == spec
+
+
+def test_a_service_that_somebody_else_made_is_not_touched(api, control, deploy):
+    controller = control("Standard")
+    body = services.inference_service("team", uri("1"), SETTINGS)
+    body["metadata"]["labels"] = {"app": "another"}
+    kube.Resource(api, services.GROUP, services.VERSION, services.PLURAL, "team").create(body)
+    with pytest.raises(InventoryError, match="not made by this workflow"):
+        deploy("1")
+    assert services.annotations(controller.service).keys() == services.TAG_ROUTING.keys()
 
 
 @MODES
@@ -238,7 +283,7 @@ def test_every_object_satisfies_kserves_schema(mode):
     settings = ServingSettings(scale_metric="concurrency", scale_target=4, min_replicas=0)
     steps = [
         lambda body: services.start_canary(body, uri("2"), settings),
-        services.take_out,
+        lambda body: services.take_out(body, uri("2")),
         lambda body: services.start_canary(body, uri("3"), settings),
         lambda body: services.promote_canary(body, uri("3"), settings),
     ]
