@@ -6,6 +6,7 @@ Everything that a client can get wrong ends in ``RequestError``, which carries t
 import base64
 import binascii
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -205,16 +206,29 @@ def _numbers(tensor: dict[str, Any], raw: bytes | None, shape: list[int], dtype:
         if len(raw) != count * wanted.itemsize:
             raise RequestError(f"{where}: the shape needs {count * wanted.itemsize} bytes, {len(raw)} were sent")
         return np.frombuffer(raw, wanted).reshape(shape)
-    try:
-        values = np.asarray(tensor["data"])
-    except (ValueError, OverflowError) as error:
-        raise RequestError(f"{where}: data must be whole numbers in the given shape") from error
     limits = np.iinfo(wanted)
-    if values.dtype.kind not in "iu" or values.size != count:
-        raise RequestError(f"{where}: data must be {count} whole numbers")
+    try:
+        values = np.asarray(_flat(tensor["data"], count))
+    except (ValueError, OverflowError) as error:
+        raise RequestError(f"{where}: data must be {count} whole numbers") from error
+    if values.dtype.kind not in "iu":
+        raise RequestError(f"{where}: data must be from {limits.min} to {limits.max}")
     if values.min() < limits.min or values.max() > limits.max:
         raise RequestError(f"{where}: data must be from {limits.min} to {limits.max}")
     return values.astype(wanted).reshape(shape)
+
+
+def _flat(values: list[Any], count: int) -> list[int]:
+    """``count`` integers out of nested lists; checked before numpy sees them, which would pad texts to the longest.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    while (kinds := set(map(type, values))) == {list}:
+        values = list(chain.from_iterable(values))
+    if kinds != {int} or len(values) != count:
+        raise ValueError(f"not {count} integers")
+    return values
 
 
 def _files(tensor: dict[str, Any], raw: bytes | None, count: int, where: str) -> list[bytes]:

@@ -119,6 +119,16 @@ def test_other_records_are_not_mixed_into_a_folder(warehouse, server):
         run(warehouse, server)
 
 
+@pytest.mark.parametrize("written", ["12345678901234567890", "9" * 5000, "1000001", "-1", "2.5", "\u0663"])
+def test_a_quantity_that_cannot_be_one_is_a_note_and_no_end(warehouse, server, written):
+    text = (warehouse / "stock.csv").read_text().replace("00001,2", f"00001,{written}")
+    (warehouse / "stock.csv").write_text(text)
+    run(warehouse, server)
+    note = next(row for row in listed(warehouse) if row["id"] == "00001")["note"]
+    assert note.startswith("not checked")
+    assert "is not a quantity" in note
+
+
 COMMAND = """
 import argparse, sys
 from components.serve.reconcile.command import add_reconcile_arguments, run_reconcile

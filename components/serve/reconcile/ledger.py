@@ -88,12 +88,12 @@ def remaining(ledger: sqlite3.Connection, records: Iterable[Record]) -> Iterator
 
 def add(ledger: sqlite3.Connection, rows: list[tuple[int, Record, dict[str, Any] | PhotoError]]) -> None:
     """Writes answers, all or none."""
-    ledger.execute("BEGIN")
-    ledger.executemany(
-        "INSERT INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [_row(position, record, answer) for position, record, answer in rows],
-    )
-    ledger.execute("COMMIT")
+    with ledger:  # commits, or rolls back
+        ledger.execute("BEGIN")
+        ledger.executemany(
+            "INSERT INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [_row(position, record, answer) for position, record, answer in rows],
+        )
 
 
 def _row(position: int, record: Record, answer: dict[str, Any] | PhotoError) -> tuple[Any, ...]:

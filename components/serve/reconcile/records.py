@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from components.download.s3_source import S3Source, read_object
 from components.download.source import IMAGES, MAX_IMAGE_BYTES, Entry, Source, TransientError, UnreadableError
 from components.download.sources import open_source
 from components.serve.client import PhotoError
+from components.serve.requests import MAX_QUANTITY
 
 SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")
 ATTEMPTS = 3
@@ -175,18 +177,18 @@ def records_from_csv(path: Path) -> Iterator[Record]:
                 id_, written = (row["id"] or "").strip(), (row[quantity] or "").strip()
                 if not id_:
                     raise InventoryError(f"{path} line {rows.line_num} has no id; every row needs id,expected")
-                yield _record(id_, int(written) if written.isascii() and written.isdigit() else written, row)
+                yield _record(id_, written, row)
     except OSError as error:
         raise InventoryError(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InventoryError(f"{path} is not a CSV in UTF-8: {error}") from error
 
 
-def _record(id_: str, quantity: int | str, row: dict[str, Any]) -> Record:
+def _record(id_: str, written: str, row: dict[str, Any]) -> Record:
     products = (row.get("products") or "").strip()
-    if isinstance(quantity, str):
-        return Record(id_, None, products, f"'{quantity}' is not a quantity")
-    return Record(id_, quantity, products)
+    if not re.fullmatch("[0-9]{1,20}", written) or int(written) > MAX_QUANTITY:
+        return Record(id_, None, products, f"'{written[:20]}' is not a quantity")
+    return Record(id_, int(written), products)
 
 
 def records_from_source(source: Source, entries: list[Entry]) -> Iterator[Record]:
@@ -198,7 +200,7 @@ def records_from_source(source: Source, entries: list[Entry]) -> Iterator[Record
             yield Record(entry.id, None, problem=f"no readable metadata: {error}")
             continue
         quantity = content.get("EXPECTED_QUANTITY") if isinstance(content, dict) else None
-        if isinstance(quantity, bool) or not isinstance(quantity, int) or quantity < 0:
+        if isinstance(quantity, bool) or not isinstance(quantity, int) or not 0 <= quantity <= MAX_QUANTITY:
             yield Record(entry.id, None, problem="the metadata holds no EXPECTED_QUANTITY")
         else:
             yield Record(entry.id, quantity, _names(content))
