@@ -30,13 +30,19 @@ class RenderedSource:
 
     def entries(self, wanted: Collection[str] | None = None) -> list[Entry]:  # noqa: ARG002, D102, RUF100
         version = _drawing_version()
-        return sorted(Entry(f"{index:05d}", version, 0) for index in range(self.bins))
+        # other seeds draw other bins, so they have other ids
+        begin = f"{self.seed}-" if self.seed else ""
+        return sorted(Entry(f"{begin}{index:05d}", version, 0) for index in range(self.bins))
 
     def metadata(self, id_: str) -> bytes:  # noqa: D102
-        return json.dumps(metadata(int(id_), self.seed)).encode()  # our own ids: all of them are numbers
+        return json.dumps(metadata(_index(id_), self.seed)).encode()
 
     def image(self, id_: str) -> bytes:  # noqa: D102
-        return rendered_bin(int(id_), self.seed).image
+        return rendered_bin(_index(id_), self.seed).image
+
+
+def _index(id_: str) -> int:
+    return int(id_.rpartition("-")[2])  # our own ids: all of them end in a number
 
 
 def _drawing_version() -> str:

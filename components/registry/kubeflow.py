@@ -9,6 +9,7 @@ the properties ``in_service`` and ``before`` of the model, for people who look a
 import asyncio
 import json
 import logging
+import time
 import warnings
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -62,7 +63,11 @@ class KubeflowRegistry:
         Raises:
             InventoryError: if the registry cannot be written, or the event is of a model that is not registered.
         """
-        found = {version.name: version for version in self._versions(name)}
+        versions = self._versions(name)
+        last = max((said.time for version in versions for said in _events(version)), default=0.0)
+        # after all that are there, also where this machine's clock is behind another's
+        event = event.model_copy(update={"time": max(time.time(), last + 1e-6)})
+        found = {version.name: version for version in versions}
         known = found.get(event.version)
         with self._plain_errors():
             if known is None:
@@ -88,8 +93,9 @@ class KubeflowRegistry:
             raise InventoryError(f"version {version.name} in the Model Registry at {self._url} was not made by this")
         if event.facts is None:
             events = [*before, event]
-        elif first.facts and event.facts.model_sha256 != first.facts.model_sha256:
-            events = [event]  # another network: what was in service under this version is gone
+        elif before[-1].kind == "removed" or (first.facts and event.facts.model_sha256 != first.facts.model_sha256):
+            events = [event]  # another network, or one that was pruned: what was in service under this version is gone
+            version.state = ModelVersionState.LIVE
         else:
             events = [first.model_copy(update={"facts": facts}), *before[1:]]
         if event.kind == "removed":

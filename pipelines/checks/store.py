@@ -16,6 +16,8 @@ from components.common.pods import STORE_FOLDER, STORE_REQUIRED
 from components.common.store import open_store
 from pipelines.checks.model import Check, NoSuchError, Question, refusals
 
+KSERVE = "serving.kserve.io/"
+
 
 def secrets_and_store(api: ApiClient, question: Question) -> list[Check]:
     """Looks at the secrets and their keys, and at the object store with the very credentials in its secret."""
@@ -43,9 +45,25 @@ def secrets_and_store(api: ApiClient, question: Question) -> list[Check]:
     else:
         checks.append(Check(what, "ok", f"has {', '.join(sorted(values))}"))
         checks.append(_round_trip(values))
+        checks.append(_for_kserve(what, namespace, values["S3_ENDPOINT_URL"], secret.metadata.annotations or {}))
     for secret_name in question.settings.image_pull_secrets:
         checks.append(_pull_secret(api, namespace, secret_name))
     return checks
+
+
+def _for_kserve(what: str, namespace: str, endpoint: str, annotations: dict[str, str]) -> Check:
+    """KServe's storage initializer takes the endpoint from annotations of the secret, not from its keys."""
+    url = urlsplit(endpoint)
+    wanted = {f"{KSERVE}s3-endpoint": url.netloc, f"{KSERVE}s3-usehttps": "1" if url.scheme == "https" else "0"}
+    if {name: annotations.get(name) for name in wanted} == wanted:
+        return Check("store of the predictor", "ok", f"{what} has the annotations that KServe reads")
+    written = " ".join(f"{name}={value}" for name, value in wanted.items())
+    return Check(
+        "store of the predictor",
+        "problem",
+        f"the annotations of {what} do not name {endpoint}, so KServe would look for models elsewhere",
+        f"kubectl -n {namespace} annotate {what} --overwrite {written}",
+    )
 
 
 def _pull_secret(api: ApiClient, namespace: str, name: str) -> Check:

@@ -85,8 +85,13 @@ def test_folders_named_by_their_count_are_a_source(tmp_path):
 def test_rendered_bins_are_those_of_the_renderer():
     source = open_source("rendered:30:5")
     assert len(source.entries()) == 30
-    assert source.image("00007") == rendered_bin(7, 5).image
-    assert json.loads(source.metadata("00007")) == rendered_bin(7, 5).metadata
+    assert source.image("5-00007") == rendered_bin(7, 5).image
+    assert json.loads(source.metadata("5-00007")) == rendered_bin(7, 5).metadata
+
+
+def test_rendered_bins_of_another_seed_are_other_bins():
+    ids = {text: {entry.id for entry in open_source(text).entries()} for text in ("rendered:30", "rendered:30:5")}
+    assert not ids["rendered:30"] & ids["rendered:30:5"]
 
 
 @pytest.mark.parametrize(

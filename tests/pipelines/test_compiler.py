@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from kfp import dsl
 
 from components.common.errors import InventoryError
 from components.common.pods import STORE_FOLDER
-from pipelines.compiler import check_image, compile_pipeline, images
+from pipelines.compiler import PIPELINES, check_image, compile_pipeline, images
 from pipelines.platform import on_cluster
 
 DIGEST = "@sha256:" + "0" * 64
@@ -68,6 +69,14 @@ def test_the_platform_document_gives_steps_the_store_by_reference(tmp_path: Path
     assert step["securityContext"]["runAsNonRoot"] is True
     assert step["podMetadata"]["labels"]["sidecar.istio.io/inject"] == "false"
     assert step["podMetadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
+
+
+@pytest.mark.parametrize("name", sorted(PIPELINES))
+def test_kubeflows_cache_skips_no_step_since_it_does_not_see_what_a_step_looks_at(tmp_path: Path, name: str) -> None:
+    compiled = compile_pipeline(tmp_path / "p.yaml", name)
+    tasks = re.findall(r"cachingOptions:.*\n.*", compiled.read_text())
+    assert tasks
+    assert not [task for task in tasks if "enableCache" in task]
 
 
 def test_the_yaml_is_the_golden_file_to_the_byte(tmp_path: Path) -> None:

@@ -101,7 +101,13 @@ def place(
         cluster.add(
             {"kind": "Namespace", "metadata": {"name": "team", "labels": {INJECTION_LABEL: "enabled"}}}, "namespaces"
         )
-        cluster.add(secret("inventory-store", store_environment), "secrets")
+        kserves = {
+            "serving.kserve.io/s3-endpoint": store_environment["S3_ENDPOINT_URL"].removeprefix("http://"),
+            "serving.kserve.io/s3-usehttps": "0",
+        }
+        store_secret = secret("inventory-store", store_environment)
+        store_secret["metadata"]["annotations"] = kserves
+        cluster.add(store_secret, "secrets")
         cluster.add(secret("key", {".dockerconfigjson": "{}"}, "kubernetes.io/dockerconfigjson"), "secrets")
         for name in ("a", "b"):
             cluster.add(node(name, 2, labels={"pool": "gpu"}), "nodes")
@@ -206,6 +212,10 @@ def a_secret_without_a_key(place: Place) -> None:
     place.cluster.update("secrets", "inventory-store", lambda item: item["data"].pop("AWS_SECRET_ACCESS_KEY"))
 
 
+def a_secret_without_annotations(place: Place) -> None:
+    place.cluster.update("secrets", "inventory-store", lambda item: item["metadata"].pop("annotations"))
+
+
 def a_wrong_secret_key(place: Place) -> None:
     wrong = base64.b64encode(b"wrong").decode()
     place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(AWS_SECRET_ACCESS_KEY=wrong))
@@ -276,6 +286,12 @@ DEFECTS: list[tuple[Callable[[Place], None], str, str, str]] = [
     (no_right_to_read_logs, "right pods/log", "may not get", "kubectl apply -k manifests"),
     (no_secret, "secret inventory-store", "there is none in namespace team", "create secret generic inventory-store"),
     (a_secret_without_a_key, "secret inventory-store", "lacks AWS_SECRET_ACCESS_KEY", "kubectl -n team edit secret"),
+    (
+        a_secret_without_annotations,
+        "store of the predictor",
+        "KServe would look for models elsewhere",
+        "kubectl -n team annotate secret inventory-store --overwrite serving.kserve.io/s3-endpoint=127.0.0.1:",
+    ),
     (a_wrong_secret_key, "object store", "refused the credentials", "check AWS_ACCESS_KEY_ID"),
     (a_store_that_is_away, "object store", "cannot be reached", "check S3_ENDPOINT_URL"),
     (no_pull_secret, "secret key", "there is none", "create secret docker-registry key"),
