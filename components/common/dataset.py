@@ -261,3 +261,13 @@ def open_split(store: Store, manifest: DatasetManifest, name: str, limit_bytes: 
     """
     folder = cache_folder() / "shards"
     return Bins([fetch_shard(store, shard, folder, limit_bytes) for shard in manifest.split(name).shards])
+
+
+def open_extra(store: Store, manifest: DatasetManifest) -> Bins:
+    """The bins with further counts, which only training sees; none when the dataset has no such bins.
+
+    Raises:
+        InventoryError: if a shard is damaged.
+    """
+    shards = manifest.extra.shards if manifest.extra else []
+    return Bins([fetch_shard(store, shard, cache_folder() / "shards") for shard in shards])

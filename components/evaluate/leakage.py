@@ -34,14 +34,15 @@ def products_of(bins: Bins) -> tuple[NDArray[np.object_], Integers]:
     return asins.to_numpy(zero_copy_only=False), rows.to_numpy().astype(np.int64)
 
 
-def shares_product(test: Bins, train: Bins) -> Flags:
-    """Says which test bins hold a product that some training bin holds.
+def shares_product(test: Bins, *trained: Bins) -> Flags:
+    """Says which test bins hold a product that some bin of those trained on holds.
 
     Returns:
         bool [len(test)].
     """
     asins, rows = products_of(test)
-    known = pc.is_in(pa.array(asins, pa.string()), value_set=pa.array(products_of(train)[0], pa.string()).unique())
+    seen = pa.chunked_array([pa.array(products_of(bins)[0], pa.string()) for bins in trained], pa.string())
+    known = pc.is_in(pa.array(asins, pa.string()), value_set=seen.unique())
     flags = np.zeros(len(test), dtype=bool)
     flags[rows[known.to_numpy(zero_copy_only=False).astype(bool)]] = True
     return flags

@@ -436,10 +436,9 @@ def _int8(evaluation: Evaluation) -> Section:
 
 def _dataset(dataset: DatasetManifest) -> Section:
     counts = [str(count) for count in dataset.counts]
-    if dataset.open_top:
-        counts[-1] += "+"
+    names = [*counts[:-1], counts[-1] + "+" * dataset.open_top]
     chart = bar_chart(
-        counts,
+        names,
         {name: [dataset.splits[name].per_count.get(count, 0) for count in counts] for name in SPLITS},
         caption="Bins by number of items",
         x_label="items",

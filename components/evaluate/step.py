@@ -7,7 +7,7 @@ from typing import Any
 
 from components.common import bundle as bundles
 from components.common.bundle import Bundle
-from components.common.dataset import SPLITS, Bins, DatasetManifest, open_split
+from components.common.dataset import SPLITS, Bins, DatasetManifest, open_extra, open_split
 from components.common.files import write_atomic, write_json
 from components.common.progress import note
 from components.common.steps import run_step
@@ -54,7 +54,7 @@ def evaluate(store: Store, dataset: DatasetManifest, model: dict[str, Any], run_
 
 
 def _evaluate(store: Store, dataset: DatasetManifest, model: dict[str, Any], run_id: str) -> dict[str, Any]:
-    splits = {name: open_split(store, dataset, name) for name in SPLITS}
+    splits = {name: open_split(store, dataset, name) for name in SPLITS} | {"extra": open_extra(store, dataset)}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         trained = bundles.fetch(store, model["bundle_key"], folder)
@@ -86,7 +86,7 @@ def evaluate_bundle(
     Args:
         folder: holds the bundle's files.
         bundle: the bundle as trained.
-        splits: the opened splits, by name.
+        splits: the opened splits, by name, and the ``extra`` bins.
         dataset: their manifest.
         model: what training handed on.
 
@@ -121,11 +121,11 @@ def evaluate_bundle(
     values = bin_values(calibrated, test.labels, bundle.counts)
     quality = measure(test, bundle.input)
     evaluation["quality"] = by_quality(quality, values["accuracy"], values["absolute_error"], test.groups)
-    shared = leakage.shares_product(test, splits["train"])
+    shared = leakage.shares_product(test, splits["train"], splits["extra"])
     evaluation["leakage"] = {
         "shared": int(shared.sum()),
         "accuracy": leakage.with_and_without(shared, values["accuracy"], test.groups),
-        "methods": leakage.what_splits_would_leak(list(splits.values()), dataset.ratios, dataset.seed),
+        "methods": leakage.what_splits_would_leak([splits[name] for name in SPLITS], dataset.ratios, dataset.seed),
     }
     evaluation["int8"] = small
     bundle = bundle.model_copy(

@@ -8,7 +8,7 @@ import numpy as np
 
 from components.common import bundle as bundles
 from components.common.bundle import Bundle
-from components.common.dataset import Bins, DatasetManifest, cache_folder, fetch_shard, open_split
+from components.common.dataset import Bins, DatasetManifest, open_extra, open_split
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
@@ -108,10 +108,7 @@ def seen_ids(store: Store, model: Bundle, dataset: DatasetManifest) -> set[str] 
     own = DatasetManifest.model_validate_json(data)
     try:
         seen = {bin_id for name in ("train", "validation") for bin_id in open_split(store, own, name).ids}
-        extra = (
-            [fetch_shard(store, shard, cache_folder() / "shards") for shard in own.extra.shards] if own.extra else []
-        )
-        return seen | set(Bins(extra).ids)
+        return seen | set(open_extra(store, own).ids)
     except InventoryError as error:
         note(f"the bins that {model.version} was trained on cannot be read: {error}")
         return None

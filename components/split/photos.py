@@ -9,6 +9,7 @@ from components.common.image import decode
 
 JPEG_QUALITY = 92
 EXIF_ORIENTATION = 0x0112
+UPRIGHT = 1
 SIDEWAYS = (5, 6, 7, 8)
 
 
@@ -23,7 +24,7 @@ class Photo(NamedTuple):
 def shrink(data: bytes | memoryview, short_side: int) -> Photo:
     """Decodes a photo whole and makes its short side at most ``short_side`` pixels.
 
-    A photo is never enlarged; an RGB or grey JPEG that is small enough keeps its bytes.
+    A photo is never enlarged; an upright RGB or grey JPEG that is small enough keeps its bytes.
 
     Raises:
         BadImageError: if the photo cannot be read to its end.
@@ -31,9 +32,11 @@ def shrink(data: bytes | memoryview, short_side: int) -> Photo:
     image = decode(data, size_hint=2 * short_side)  # the JPEG decoder may halve what is far too large
     with Image.open(io.BytesIO(data)) as header:
         width, height = header.size
-        if header.getexif().get(EXIF_ORIENTATION) in SIDEWAYS:
+        orientation = header.getexif().get(EXIF_ORIENTATION, UPRIGHT)
+        if orientation in SIDEWAYS:
             width, height = height, width
-        is_plain_jpeg = header.format == "JPEG" and header.mode in ("RGB", "L")
+        # training's decoder does not turn photos, so one that must be turned is written anew
+        is_plain_jpeg = header.format == "JPEG" and header.mode in ("RGB", "L") and orientation == UPRIGHT
     if is_plain_jpeg and min(width, height) <= short_side:
         return Photo(bytes(data), width, height)
     scale = min(1.0, short_side / min(width, height))

@@ -113,7 +113,15 @@ def _split(
         extra=extra_info,
         exclusions=_exclusion_counts(source, exclusions),
         exclusions_key=f"{prefix}/exclusions.jsonl",
-        shared_products={SPLITS[part]: bins_sharing_products(asins, parts, part, TRAIN) for part in (VALIDATION, TEST)},
+        shared_products={
+            SPLITS[part]: bins_sharing_products(
+                [*asins, *(bin_.asins for bin_ in extra)],
+                np.array([*parts, *[TRAIN] * len(extra)], dtype=np.int8),  # extra bins are trained on
+                part,
+                TRAIN,
+            )
+            for part in (VALIDATION, TEST)
+        },
         notes=[
             *notes_on(asins, groups, labels, parts, source.counts, ratios, method, seed),
             *note_on(extra, left_out, source.extra_counts, source.extra_open_top),

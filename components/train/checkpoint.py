@@ -6,17 +6,24 @@ damaged one costs only the steps since the one before. The weights of the best e
 
 import io
 import json
+import time
 from typing import Any
 
 import torch
 
 from components.common.errors import InventoryError
-from components.common.files import sha256_bytes
+from components.common.files import content_hash, sha256_bytes
 from components.common.progress import note
 from components.common.store import Store
 
 FORMAT = "inventory-checkpoint/2"
 KEPT = 2
+READ_PAUSES = (1, 2, 4)
+"""Seconds between the tries to read one; a store that cannot be reached is no reason to begin anew."""
+
+
+class Unusable(Exception):  # noqa: N818 - never leaves this module
+    """A checkpoint that is missing, damaged or of another training."""
 
 
 def pack(content: dict[str, Any]) -> bytes:
@@ -72,6 +79,7 @@ class Checkpoints:
             entry: dict[str, Any] = {"best": self._put_best(*best) if best else None}
             data = pack({"format": FORMAT, "identity": self.identity, "content": content, **entry})
             entry |= {"key": f"{self.prefix}/{steps:08d}.pt", "sha256": sha256_bytes(data), "steps": steps}
+            entry["identity"] = content_hash(self.identity)
             kept = [entry, *old[: KEPT - 1]]
             self.store.put_bytes(entry["key"], data)
             self.store.put_bytes(self._index_key, json.dumps(kept, indent=1).encode())
@@ -85,11 +93,12 @@ class Checkpoints:
 
     def _put_best(self, epoch: int, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
         for known in self.entries():
-            if known["best"] and known["best"]["epoch"] == epoch:
+            mine = known.get("identity") == content_hash(self.identity)
+            if mine and known["best"] and known["best"]["epoch"] == epoch:
                 stored: dict[str, Any] = known["best"]
                 return stored
         data = pack(tensors)
-        key = f"{self.prefix}/best-{epoch:05d}.pt"
+        key = f"{self.prefix}/best-{content_hash(self.identity)[:8]}-{epoch:05d}.pt"
         self.store.put_bytes(key, data)
         return {"key": key, "sha256": sha256_bytes(data), "epoch": epoch}
 
@@ -104,14 +113,17 @@ class Checkpoints:
 
         What is wrong with the ones passed over is said in a note. Nothing writes while workers resume, so all of them
         find the same one.
+
+        Raises:
+            InventoryError: if the store cannot be read.
         """
         for entry in self.entries():
             try:
                 packed = unpack(self._verified(entry))
                 if packed.get("format") != FORMAT or packed["identity"] != self.identity:
-                    raise InventoryError(f"is of another training ({self._difference(packed.get('identity', {}))})")
+                    raise Unusable(f"is of another training ({self._difference(packed.get('identity', {}))})")
                 best = unpack(self._verified(packed["best"])) if packed["best"] else {}
-            except InventoryError as error:
+            except Unusable as error:
                 note(f"checkpoint {entry['key']} is not used: {error}")
             else:
                 content: dict[str, Any] = packed["content"]
@@ -119,10 +131,21 @@ class Checkpoints:
         return None
 
     def _verified(self, entry: dict[str, Any]) -> bytes:
-        data = self.store.get_bytes(entry["key"])
+        data = self._read(entry["key"])
+        if data is None:
+            raise Unusable(f"{entry['key']} is missing")
         if sha256_bytes(data) != entry["sha256"]:
-            raise InventoryError("it is damaged (sha256 differs)")
+            raise Unusable("it is damaged (sha256 differs)")
         return data
+
+    def _read(self, key: str) -> bytes | None:
+        for pause in READ_PAUSES:
+            try:
+                return self.store.get_bytes_or_none(key)
+            except InventoryError as error:
+                note(f"reading checkpoint {key} failed, trying again in {pause} s: {error}")
+                time.sleep(pause)
+        return self.store.get_bytes_or_none(key)
 
     def _difference(self, other: dict[str, Any]) -> str:
         names = [name for name in self.identity if other.get(name) != self.identity[name]]

@@ -13,7 +13,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import elastic_launch
 from torch.distributed.run import config_from_args, parse_args
 
-from components.train.launch import SIGNAL_BASE
+from components.train.launch import SIGNAL_BASE, first_cause
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,8 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         elastic_launch(config, command)(*command_arguments)
     except ChildFailedError as failed:
-        rank, failure = failed.get_first_failure()
-        code = int(failure.exitcode)
+        rank, code = first_cause({rank: int(failure.exitcode) for rank, failure in failed.failures.items()})
         print(f"worker {rank} ended with exit code {code}", file=sys.stderr, flush=True)
         return SIGNAL_BASE - code if code < 0 else code
     except SignalException as ended:

@@ -1,8 +1,10 @@
 """Who runs the workers of a job: a protocol, and the implementation for one machine."""
 
 import os
+import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +14,8 @@ from components.train.job import TrainJob
 
 SIGNAL_BASE = 128
 """A process that ended by signal N has exit code 128 + N, which operators start again."""
+RESTART_EXIT_CODE = SIGNAL_BASE + signal.SIGHUP
+"""Of a worker that ended because another one is lost: the line was hung up."""
 ERROR_FILE_VARIABLE = "INVENTORY_TRAIN_ERROR"
 """Names the file in which a worker leaves the one line of a user's mistake."""
 
@@ -59,13 +63,25 @@ class LocalLauncher:
             except ChildFailedError as failed:
                 if error.exists():
                     raise InventoryError(error.read_text()) from failed
-                rank, failure = failed.get_first_failure()
-                if failure.exitcode > SIGNAL_BASE:  # the workers were told to end, and wrote their checkpoint
-                    sys.exit(failure.exitcode)
+                rank, code = first_cause({rank: failure.exitcode for rank, failure in failed.failures.items()})
+                if code > SIGNAL_BASE:  # the workers were told to end, and wrote their checkpoint
+                    sys.exit(code)
                 raise InventoryError(
-                    f"training worker {rank} ended with exit code {failure.exitcode}; its own output is above"
+                    f"training worker {rank} ended with exit code {code}; its own output is above"
                 ) from failed
             except SignalException as ended:
                 sys.exit(SIGNAL_BASE + int(ended.sigval))
             finally:
                 del os.environ[ERROR_FILE_VARIABLE]
+
+
+def first_cause(codes: Mapping[int, int]) -> tuple[int, int]:
+    """Which of several failed workers failed by itself, rather than because another one was lost.
+
+    Args:
+        codes: exit code of each failed worker by rank, negative after a signal.
+
+    Returns:
+        Its rank and exit code.
+    """
+    return min(codes.items(), key=lambda item: (item[1] == RESTART_EXIT_CODE, item[0]))

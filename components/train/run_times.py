@@ -31,6 +31,8 @@ class Run(BaseModel):
     end: float
     hosts: int
     """How many machines ran it."""
+    training: str = ""
+    """Which training it was, since another one may have had the same name."""
 
 
 RUNS = TypeAdapter(list[Run])
@@ -43,19 +45,22 @@ class RunTimes:
         store: holds the earlier runs and gets this one.
         key: where they lie.
         workers: of this run; the leading one writes.
+        training: says which training it is; runs of others do not count.
     """
 
-    def __init__(self, store: Store, key: str, workers: Workers) -> None:
+    def __init__(self, store: Store, key: str, workers: Workers, training: str = "") -> None:
         self.store, self.key, self.workers = store, key, workers
         data = store.get_bytes_or_none(key)
-        self._earlier = RUNS.validate_json(data) if data else []
+        self._training = training
+        self._earlier = [run for run in RUNS.validate_json(data) if run.training == training] if data else []
         self._start = time.time()
         workers.wait()  # everybody has read before anybody writes
 
     @property
     def runs(self) -> list[Run]:
         """Every run; the last one ends now."""
-        return [*self._earlier, Run(start=self._start, end=time.time(), hosts=self.workers.hosts)]
+        now = Run(start=self._start, end=time.time(), hosts=self.workers.hosts, training=self._training)
+        return [*self._earlier, now]
 
     @contextmanager
     def recording(self, beat_seconds: float = BEAT_SECONDS) -> Iterator[None]:

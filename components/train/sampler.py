@@ -62,7 +62,8 @@ def plan_epoch(
         skipped = earlier.pop().done
     left, steps = remaining(len(rows), settings.batch_size, earlier, settings.seed, epoch)
     hosts = [pieces(left, steps, workers.hosts, host, settings.seed, epoch) for host in range(workers.hosts)]
-    if min(len(piece) for pieces_of_host in hosts for piece in pieces_of_host) < workers.local_world:
+    smallest = min((len(piece) for of_host in hosts for piece in of_host), default=workers.local_world)
+    if smallest < workers.local_world:
         raise InventoryError(
             f"batch_size {settings.batch_size} over {workers.world} workers leaves a worker without an image in some "
             "step; raise it or use fewer workers"

@@ -1,5 +1,6 @@
 """What changes while a network trains, and a checkpoint of it."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,10 +75,13 @@ class State:
 
 
 def best_epoch(history: list[dict[str, Any]], select_by: str) -> dict[str, Any]:
-    """The record of the epoch that validates best; among equals the one with the lower loss, then the earlier."""
+    """The record of the epoch that validates best; among equals the one with the lower loss, then the earlier.
 
-    def rank(record: dict[str, Any]) -> tuple[float, float]:
-        value = record[f"validation_{select_by}"]
-        return (-value if select_by == "accuracy" else value), record["validation_loss"]
+    An epoch whose loss is no number comes after all others, whatever it seems to get right.
+    """
+
+    def rank(record: dict[str, Any]) -> tuple[bool, float, float]:
+        value, loss = record[f"validation_{select_by}"], record["validation_loss"]
+        return not math.isfinite(loss), (-value if select_by == "accuracy" else value), loss
 
     return min(history, key=rank)

@@ -67,6 +67,15 @@ def train(
         "settings": settings.model_dump(),
         "trained": dict(trained or {}),
     }
-    outcome = run_step(store, "train", inputs, work)
+    # under the same name another training may have put its model in the place of this one's
+    replaced = not trained and (outcome_of(job, store) or {}).get("settings") != settings.model_dump()
+    outcome = run_step(store, "train", inputs, work, always=replaced)
     write_json(Path(model_path), outcome)
+    return outcome
+
+
+def outcome_of(job: TrainJob, store: Store) -> dict[str, Any] | None:
+    """The outcome that lies in a job's place, or None."""
+    data = store.get_bytes_or_none(job.outcome_key)
+    outcome: dict[str, Any] | None = json.loads(data) if data else None
     return outcome

@@ -28,7 +28,7 @@ from components.train.sampler import Layout, Plan
 from components.train.settings import TrainSettings
 from components.train.state import State, best_epoch
 from components.train.stopping import Agreement, Interrupted, Signals
-from components.train.workers import Workers
+from components.train.workers import Restart, Workers
 
 INTERRUPTED_TRIES = 3
 """How often the last checkpoint before an exit is tried."""
@@ -67,7 +67,7 @@ class Trainer:
         self.learner, self.state, self.task = learner, state, task
         self.agreement = Agreement(task.workers)
         if self.agreement.largest(state.steps, -state.steps) != (state.steps, -state.steps):
-            raise RuntimeError("the workers found different checkpoints; start them again")
+            raise Restart("the workers found different checkpoints")
         self.saved, self.saved_at = (state.steps, state.epoch), time.monotonic()
         self.clock = Clock(task.workers.device)
         if task.workers.world > 1:
@@ -100,7 +100,7 @@ class Trainer:
         self.clock.lap("data")
         state.steps += 1
         # dropout depends on the position only, so that a continued training draws what an unbroken one draws
-        torch.manual_seed((settings.seed * 1_000_003 + state.steps) * 65_537 + workers.rank)
+        torch.manual_seed(((settings.seed * 1_000_003 + state.steps) * 65_537 + workers.rank) % 2**64)
         rate = set_learning_rate(state.optimizer, settings, epochs_done)
         loss = self._gradients(batch, size)
         for hook in self.task.hooks:
@@ -132,12 +132,10 @@ class Trainer:
             random = np.random.default_rng([settings.seed, self.state.steps, workers.rank, 4])
             inputs, targets = mix(inputs, targets, settings, random)
         loss = torch.zeros((), device=workers.device)
-        pieces = list(
-            zip(*(part.tensor_split(settings.accumulate) for part in (inputs, targets, batch.labels)), strict=True)
-        )
+        parts = (part.tensor_split(settings.accumulate) for part in (inputs, targets, batch.labels))
+        # the last piece exchanges gradients, so it must not be an empty one
+        pieces = [piece for piece in zip(*parts, strict=True) if len(piece[-1])]
         for at, (piece, target, labels) in enumerate(pieces):
-            if not len(labels):
-                continue
             last = at == len(pieces) - 1
             with self._exchange(last):
                 with autocast(settings, workers.device):

@@ -1,6 +1,7 @@
 """What each worker process of a job does, from the dataset's shards to the bundle in the store."""
 
 import json
+import math
 import os
 import tempfile
 import time
@@ -15,6 +16,7 @@ import torch
 from components.common import bundle as bundles
 from components.common.dataset import DatasetManifest
 from components.common.errors import InventoryError
+from components.common.files import content_hash
 from components.common.progress import note
 from components.common.store import Store
 from components.train.checkpoint import Checkpoints
@@ -91,7 +93,7 @@ def run_job(
         dataset = DatasetManifest.model_validate_json(store.get_bytes(job.dataset_key))
         if done := _finished(job, dataset, store):
             return done
-        times = RunTimes(store, job.runs_key, workers)
+        times = RunTimes(store, job.runs_key, workers, training_id(job.settings, dataset))
         with times.recording():
             return _train(job, dataset, store, workers, signals, times, hooks, keep)
 
@@ -133,6 +135,11 @@ def _train(
         for watcher in watching:
             outcome |= watcher.summary()
     if workers.leads and keep(outcome):
+        if not math.isfinite(outcome["validation"]["loss"]):
+            raise InventoryError(
+                f"the training diverged: its validation loss is {outcome['validation']['loss']}; lower learning_rate "
+                f"(now {job.settings.learning_rate:g}) or set clip_norm (now {job.settings.clip_norm:g})"
+            )
         network = network.cpu()
         network.load_state_dict(state.best)
         with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
@@ -220,6 +227,11 @@ def identity(settings: TrainSettings, dataset: DatasetManifest, weights_sha256: 
         "weights_sha256": weights_sha256,
         **settings.model_dump(exclude=set(MACHINE_OPTIONS | {"weights"})),
     }
+
+
+def training_id(settings: TrainSettings, dataset: DatasetManifest) -> str:
+    """Tells trainings apart whose runs lie under the same name."""
+    return content_hash(identity(settings, dataset, None))
 
 
 def _finished(job: TrainJob, dataset: DatasetManifest, store: Store) -> dict[str, Any] | None:

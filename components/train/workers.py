@@ -13,9 +13,23 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from components.common.errors import InventoryError
+from components.common.progress import note
+from components.train.launch import RESTART_EXIT_CODE
+
 CPU = torch.device("cpu")
 COLLECTIVE_SECONDS = 600
 """A worker that hears nothing from the others for this long gives up, and the job is restarted."""
+LOST_PEER = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer", "Timed out")
+"""Words in the errors with which an exchange ends when another worker is gone."""
+
+
+class Restart(SystemExit):
+    """This attempt cannot go on and another one can, through no fault of this worker; operators start it again."""
+
+    def __init__(self, reason: str) -> None:
+        note(f"{reason}; start the training again and it goes on from its checkpoint")
+        super().__init__(RESTART_EXIT_CODE)
 
 
 @dataclass(frozen=True)
@@ -67,10 +81,20 @@ class Workers:
 
 @contextmanager
 def join() -> Iterator[Workers]:
-    """Joins the other processes that the launcher started, and leaves them at the end."""
+    """Joins the other processes that the launcher started, and leaves them at the end.
+
+    Raises:
+        InventoryError: if this machine has fewer GPUs than workers.
+        Restart: when another worker is lost.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    local_world = int(os.environ.get("LOCAL_WORLD_SIZE", world))
     has_gpu = torch.cuda.is_available()
+    if has_gpu and world > 1 and local_world > torch.cuda.device_count():
+        raise InventoryError(
+            f"processes = {local_world}, but there is one GPU for each of {torch.cuda.device_count()} at most"
+        )
     device = torch.device("cuda", local_rank % torch.cuda.device_count()) if has_gpu else torch.device("cpu")
     if has_gpu:
         torch.cuda.set_device(device)
@@ -80,6 +104,10 @@ def join() -> Iterator[Workers]:
     timeout = datetime.timedelta(seconds=COLLECTIVE_SECONDS)
     dist.init_process_group("nccl" if has_gpu else "gloo", timeout=timeout)
     try:
-        yield Workers(dist.get_rank(), world, local_rank, int(os.environ.get("LOCAL_WORLD_SIZE", world)), device)
+        yield Workers(dist.get_rank(), world, local_rank, local_world, device)
+    except RuntimeError as error:
+        if not any(words in str(error) for words in LOST_PEER):
+            raise
+        raise Restart(f"another worker is lost ({str(error).splitlines()[0][:200]})") from error
     finally:
         dist.destroy_process_group()

@@ -62,7 +62,7 @@ class Pool:
     def grow(self, size: int) -> None:
         """Starts workers until there are ``size``."""
         while len(self.workers) < size:
-            self.workers.append(self._new())
+            self.workers.append(self._new(len(self.workers)))
 
     @property
     def idle(self) -> list[Worker]:
@@ -82,14 +82,15 @@ class Pool:
             message: Message = json.loads(worker.wire.recv_bytes())
         except (EOFError, OSError):
             message = {"kind": "died", "code": _end(worker)}
-            self.workers[self.workers.index(worker)] = self._new()
+            place = self.workers.index(worker)
+            self.workers[place] = self._new(place)
         return worker, message
 
-    def _new(self) -> Worker:
+    def _new(self, place: int) -> Worker:
         ours, theirs = Pipe()
         environment = {name: value for name, value in os.environ.items() if name != PROGRESS_VARIABLE}
         # a worker is the only process of its trainings; which of several workers it is chooses its GPU
-        environment |= {"WORLD_SIZE": "1", "LOCAL_RANK": str(self._started)}
+        environment |= {"WORLD_SIZE": "1", "LOCAL_RANK": str(place)}
         # threads that spin while they wait take the cores from the other workers
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         log = self.folder / f"worker-{self._started}.log"

@@ -6,7 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,67 +21,137 @@ from components.train.job import TrainJob
 from components.train.presets import resolve
 from components.train.pytorchjob import pytorchjob
 from tests.cluster.training_operator import environment
-from tests.cluster.two_hosts import forwarded, network, possible
+from tests.cluster.two_hosts import Host, forwarded, network, possible
 from tests.train.conftest import make_dataset
 
 SECONDS = 240
 TRAINING = {"image_size": 32, "batch_size": 8, "epochs": 2, "threads": 1, "decode_threads": 1, "precision": "fp32"}
+PLACES = {"master-and-worker": [("master", 0), ("worker", 0)], "elastic": [("worker", 0), ("worker", 1)]}
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not possible(), reason="wants root, for networks of their own")]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("elastic", [False, True], ids=["master-and-worker", "elastic"])
-def test_workers_train_together_as_the_operator_would_start_them(
-    store: Store, store_environment: dict[str, str], tmp_path: Path, elastic: bool
-) -> None:
-    if not possible():
-        pytest.skip("wants root, for networks of their own")
-    dataset = make_dataset(store, tmp_path / "dataset", {"train": 24, "validation": 6, "test": 6})
-    job = TrainJob(
-        run_id="hosts",
-        dataset_key="runs/hosts/train/dataset.json",
-        output="runs/hosts",
-        settings=resolve("rendered", TRAINING),
-    )
-    store.put_bytes(job.dataset_key, dataset.model_dump_json().encode())
-    store.put_bytes(job.job_key, job.model_dump_json().encode())
+@dataclass
+class Job:
+    """A training on two hosts, as the operator starts it."""
 
-    values = {"workers": 2, **({"min_workers": 2, "max_workers": 2} if elastic else {})}
-    body = pytorchjob("train-hosts", "team", "hosts", ["--job", store.uri(job.job_key)], cluster_settings(values))
-    places = [("worker", 0), ("worker", 1)] if elastic else [("master", 0), ("worker", 0)]
-    names = [f"train-hosts-{role}-{index}" for role, index in places]
-    with network(names, tmp_path) as (hosts, here), forwarded(here, _port(store_environment)) as port:
-        started = []
-        for host, (role, index) in zip(hosts, places, strict=True):
-            template = body["spec"]["pytorchReplicaSpecs"][role.capitalize()]["template"]
-            python, *words = template["spec"]["containers"][0]["command"]
-            assert python == "python"
+    job: TrainJob
+    store: Store
+    folder: Path
+    hosts: list[Host]
+    body: dict[str, Any]
+    places: list[tuple[str, int]]
+    variables: dict[str, str]
+
+    def start(self, number: int) -> "subprocess.Popen[bytes]":
+        """Starts one host's pod."""
+        host, (role, index) = self.hosts[number], self.places[number]
+        template = self.body["spec"]["pytorchReplicaSpecs"][role.capitalize()]["template"]
+        python, *words = template["spec"]["containers"][0]["command"]
+        assert python == "python"
+        variables = {
+            **self.variables,
+            "INVENTORY_CACHE": str(self.folder / host.name),
+            **environment(self.body, role, index),
+        }
+        return host.start([sys.executable, *words], variables, self.folder / f"{host.name}.log")
+
+    def ends(self, *pods: "subprocess.Popen[bytes]") -> list[int | None]:
+        """Waits for pods and gives their exit codes; kills what does not end."""
+        deadline = time.monotonic() + SECONDS
+        try:
+            return [pod.wait(max(1, deadline - time.monotonic())) for pod in pods]
+        except subprocess.TimeoutExpired:
+            return [pod.poll() for pod in pods]
+        finally:
+            for host, pod in zip(self.hosts, pods, strict=False):
+                if pod.poll() is None:
+                    host.kill()
+                    pod.wait()
+
+    @property
+    def steps(self) -> int:
+        """Of the newest checkpoint."""
+        data = self.store.get_bytes_or_none(f"{self.job.checkpoints_key}/index.json")
+        return int(json.loads(data)[0]["steps"]) if data else 0
+
+    @property
+    def logs(self) -> str:
+        """The end of what the hosts said."""
+        return "\n".join((self.folder / f"{host.name}.log").read_text()[-3000:] for host in self.hosts)
+
+
+@pytest.fixture
+def two_hosts(
+    store: Store, store_environment: dict[str, str], tmp_path: Path
+) -> Iterator[Callable[[str, dict[str, Any], dict[str, Any]], Job]]:
+    """Describes a training and gives it two hosts."""
+    with ExitStack() as stack:
+
+        def make(kind: str, training: dict[str, Any], cluster: dict[str, Any]) -> Job:
+            dataset = make_dataset(store, tmp_path / "dataset", {"train": 24, "validation": 6, "test": 6})
+            job = TrainJob(
+                run_id="hosts",
+                dataset_key="runs/hosts/train/dataset.json",
+                output="runs/hosts",
+                settings=resolve("rendered", {**TRAINING, **training}),
+            )
+            store.put_bytes(job.dataset_key, dataset.model_dump_json().encode())
+            store.put_bytes(job.job_key, job.model_dump_json().encode())
+            elastic = {"min_workers": 2, "max_workers": 2} if kind == "elastic" else {}
+            settings = cluster_settings({"workers": 2, **elastic, **cluster})
+            body = pytorchjob("train-hosts", "team", "hosts", ["--job", store.uri(job.job_key)], settings)
+            names = [f"train-hosts-{role}-{index}" for role, index in PLACES[kind]]
+            hosts, here = stack.enter_context(network(names, tmp_path))
+            port = stack.enter_context(forwarded(here, _port(store_environment)))
             variables = {
                 **{key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ},
                 **store_environment,
                 "S3_ENDPOINT_URL": f"http://{here}:{port}",
                 "INVENTORY_BUCKET": store.bucket,
-                "INVENTORY_CACHE": str(tmp_path / host.name),
                 "PYTHONPATH": str(Path(__file__).parents[2]),
-                **environment(body, role, index),
             }
-            started.append(host.start([sys.executable, *words], variables, tmp_path / f"{host.name}.log"))
-        try:
-            deadline = time.monotonic() + SECONDS
-            codes = [process.wait(max(1, deadline - time.monotonic())) for process in started]
-        except subprocess.TimeoutExpired:
-            codes = [process.poll() for process in started]
-        finally:
-            for process in started:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-    logs = "\n".join((tmp_path / f"{name}.log").read_text()[-3000:] for name in names)
-    assert codes == [0, 0], logs
-    outcome = json.loads(store.get_bytes(job.outcome_key))
+            return Job(job, store, tmp_path, hosts, body, PLACES[kind], variables)
+
+        yield make
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_workers_train_together_as_the_operator_would_start_them(two_hosts, store: Store, kind: str) -> None:
+    job = two_hosts(kind, {}, {})
+    assert job.ends(job.start(0), job.start(1)) == [0, 0], job.logs
+    outcome = json.loads(store.get_bytes(job.job.outcome_key))
     assert [epoch["epoch"] for epoch in outcome["history"]] == [1, 2]
-    assert store.exists(f"{job.bundle_key}/model.onnx")
-    for name in names:  # both hosts did their part
-        assert list((tmp_path / name).rglob("*.arrow"))
+    assert store.exists(f"{job.job.bundle_key}/model.onnx")
+    for host in job.hosts:  # both did their part
+        assert list((job.folder / host.name).rglob("*.arrow"))
+
+
+def test_a_host_that_is_killed_and_brought_back_costs_only_the_steps_since_the_last_checkpoint(
+    two_hosts, store: Store
+) -> None:
+    """Of two processes on each host; the operator's policy ``ExitCode`` starts what ended with 128 or more again."""
+    training = {"epochs": 8, "checkpoint_steps": 1}
+    job = two_hosts("master-and-worker", training, {"processes_per_worker": 2})
+    pods = [job.start(0), job.start(1)]
+    deadline = time.monotonic() + SECONDS
+    while job.steps < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    job.hosts[1].kill()
+    first, second = job.ends(*pods)
+    assert second == -signal.SIGKILL or second == 128 + signal.SIGKILL
+    assert first is not None
+    assert first >= 128, job.logs
+    before = job.steps
+    assert 4 <= before < 8 * 3
+    assert not store.exists(job.job.outcome_key)
+
+    assert job.ends(job.start(0), job.start(1)) == [0, 0], job.logs
+    assert f"goes on from the checkpoint of step {before}" in job.logs
+    outcome = json.loads(store.get_bytes(job.job.outcome_key))
+    losses = [epoch["train_loss"] for epoch in outcome["history"]]
+    assert [epoch["epoch"] for epoch in outcome["history"]] == list(range(1, 9))
+    assert sum(losses[-2:]) < sum(losses[:2])
 
 
 def _port(store_environment: dict[str, str]) -> int:

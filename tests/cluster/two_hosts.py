@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import threading
@@ -50,6 +51,13 @@ class Host:
                 stderr=file,
                 start_new_session=True,
             )
+
+    def kill(self) -> None:
+        """Ends every process of this host at once, as when its power fails."""
+        listed = subprocess.run(["ip", "netns", "pids", self.namespace], check=True, capture_output=True, text=True)
+        for pid in listed.stdout.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 @contextmanager

@@ -50,6 +50,18 @@ def test_a_photo_taken_sideways_is_turned_upright():
     assert (shrunk.original_width, shrunk.original_height) == (600, 800)
 
 
+@pytest.mark.parametrize(("orientation", "turned"), [(1, False), (3, True), (6, True)])
+def test_a_small_photo_that_must_be_turned_is_turned_for_every_decoder(orientation, turned):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = photo(120, 90, exif=exif)
+    shrunk = shrink(data, 256).jpeg
+    assert (shrunk != data) == turned
+    with Image.open(io.BytesIO(shrunk)) as image:
+        assert image.size == ((90, 120) if orientation == 6 else (120, 90))
+        assert image.getexif().get(0x0112, 1) == 1
+
+
 def test_the_same_photo_gives_the_same_bytes():
     data = photo(468, 334)
     assert shrink(data, 256) == shrink(data, 256)

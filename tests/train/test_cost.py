@@ -17,7 +17,7 @@ from components.train.job import TrainJob
 from components.train.presets import resolve
 from components.train.run_times import RUNS, Run, RunTimes
 from components.train.stopping import Interrupted
-from components.train.worker import run_job
+from components.train.worker import run_job, training_id
 from components.train.workers import Workers
 from tests.train.fitting import Recorder, fast
 from tests.train.processes import CONTEXT, finish
@@ -85,7 +85,8 @@ def job_of(store: Store, dataset: DatasetManifest, **options: Any) -> TrainJob:
 def put_runs(store: Store, job: TrainJob, *seconds_ago: tuple[float, float]) -> None:
     """Earlier runs of a job."""
     now = time.time()
-    runs = [{"start": now - start, "end": now - end, "hosts": 1} for start, end in seconds_ago]
+    training = training_id(job.settings, DatasetManifest.model_validate_json(store.get_bytes(job.dataset_key)))
+    runs = [{"start": now - start, "end": now - end, "hosts": 1, "training": training} for start, end in seconds_ago]
     store.put_bytes(job.runs_key, json.dumps(runs).encode())
 
 
@@ -150,6 +151,13 @@ def test_a_run_that_is_killed_counts_up_to_its_last_beat(
     times = RunTimes(store, "runs.json", Workers())
     assert times.runs[0] == run
     assert times.runs[1].start > run.end
+
+
+def test_the_time_of_another_training_of_the_same_name_does_not_count(store: Store) -> None:
+    with RunTimes(store, "runs.json", Workers(), "one").recording():
+        pass
+    assert len(RunTimes(store, "runs.json", Workers(), "one").runs) == 2
+    assert len(RunTimes(store, "runs.json", Workers(), "two").runs) == 1
 
 
 def test_a_store_that_fails_loses_no_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def test_a_training_says_where_its_time_went(store: Store, drawn: DatasetManifes
     wall = record["times"]["wall"]
     assert sum(wall.values()) == pytest.approx(record["recorded_seconds"], abs=0.2)
     assert sum(wall.values()) < took
-    assert wall["steps"] == pytest.approx(sum(profile["seconds"].values()), rel=1e-3)
+    assert wall["steps"] == pytest.approx(sum(profile["seconds"].values()), abs=5e-3)
     assert wall["validation"] > 0
     metrics = record["machine"]["metrics"]
     assert {"cpu", "busiest_core", "process_cpu", "memory", "process_memory"} <= set(metrics)

@@ -1,4 +1,5 @@
 import json
+import math
 import signal
 import time
 
@@ -9,6 +10,7 @@ from components.common import lease
 from components.common.dataset import DatasetManifest
 from components.common.errors import InventoryError
 from components.common.store import Store
+from components.train.state import best_epoch
 from components.train.stopping import Interrupted, Signals
 from tests.train.fitting import Recorder, fast, train_here
 
@@ -105,6 +107,64 @@ def test_a_checkpoint_of_another_training_is_never_used(
     train_here(store, drawn, fast(epochs=1, backbone="test_vit"), [recorder])
     assert len(recorder.losses) == 6
     assert "is of another training (backbone 'test_resnet', here 'test_vit')" in capsys.readouterr().out
+
+
+def test_the_best_weights_of_another_training_are_not_taken_for_this_ones(store: Store, drawn: DatasetManifest) -> None:
+    first = train_here(store, drawn, fast(epochs=1))
+    second = train_here(store, drawn, fast(epochs=1, learning_rate=0.01))
+    assert not same(first.best, second.best)
+    assert same(train_here(store, drawn, fast(epochs=1, learning_rate=0.01)).best, second.best)
+
+
+def test_a_store_that_cannot_be_read_for_a_moment_costs_no_checkpoint(
+    store: Store, drawn: DatasetManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = fast(checkpoint_steps=2)
+    recorder, signals = interrupt_at(5)
+    with pytest.raises(Interrupted):
+        train_here(store, drawn, settings, [recorder], signals)
+    get, failures = Store.get_bytes_or_none, []
+
+    def get_or_break_off(self: Store, key: str) -> bytes | None:
+        if key.endswith(".pt") and len(failures) < 2:
+            failures.append(key)
+            raise InventoryError("the connection broke off")
+        return get(self, key)
+
+    monkeypatch.setattr(Store, "get_bytes_or_none", get_or_break_off)
+    monkeypatch.setattr("components.train.checkpoint.READ_PAUSES", (0, 0))
+    recorder = Recorder()
+    train_here(store, drawn, settings, [recorder])
+    assert len(recorder.losses) == 12 - 5
+
+
+def test_a_store_that_cannot_be_read_at_all_does_not_begin_the_training_anew(
+    store: Store, drawn: DatasetManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_here(store, drawn, fast(epochs=1))
+    get = Store.get_bytes_or_none
+
+    def broken(self: Store, key: str) -> bytes | None:
+        if key.endswith(".pt"):
+            raise InventoryError("the connection broke off")
+        return get(self, key)
+
+    monkeypatch.setattr(Store, "get_bytes_or_none", broken)
+    monkeypatch.setattr("components.train.checkpoint.READ_PAUSES", (0,))
+    with pytest.raises(InventoryError, match="broke off"):
+        train_here(store, drawn, fast(epochs=1))
+
+
+def test_the_largest_seed_trains(store: Store, drawn: DatasetManifest) -> None:
+    assert len(train_here(store, drawn, fast(epochs=1, seed=2**31 - 1)).history) == 1
+
+
+def test_an_epoch_whose_loss_is_no_number_is_not_the_best() -> None:
+    history = [
+        {"epoch": epoch, "validation_accuracy": accuracy, "validation_loss": loss}
+        for epoch, (accuracy, loss) in enumerate([(0.2, 1.6), (0.3, math.nan), (0.1, math.inf)], 1)
+    ]
+    assert best_epoch(history, "accuracy")["epoch"] == 1
 
 
 def test_a_store_that_fails_half_of_the_writes_loses_nothing(

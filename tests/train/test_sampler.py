@@ -79,3 +79,9 @@ def test_balanced_drawing_shows_rare_counts_as_often_as_common_ones() -> None:
     assert len(rows) == 1000
     assert np.bincount(labels[rows]).min() > 280
     assert not np.array_equal(rows, balanced_rows(labels, seed=1, epoch=1))
+
+
+def test_an_epoch_that_was_interrupted_after_its_last_step_has_none_left_for_any_number_of_hosts() -> None:
+    plans, places = shown(96, 3, 1, layouts=[Layout(2, steps_in_epoch(96, 12))])
+    assert len(places) == 0
+    assert all(plan.parts == [] for plan in plans)

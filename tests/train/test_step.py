@@ -11,6 +11,7 @@ from components.common.errors import InventoryError
 from components.common.image import preprocess
 from components.common.store import Store
 from components.train.__main__ import main
+from components.train.launch import first_cause
 from components.train.step import train
 
 FAST = {
@@ -62,3 +63,30 @@ def test_two_processes_leave_a_bundle_that_answers_and_says_where_it_comes_from(
 def test_a_mistake_in_a_worker_comes_back_as_its_one_line(store: Store, drawn_path: Path, tmp_path: Path) -> None:
     with pytest.raises(InventoryError, match=r"no backbone 'resnet19'; close: .*resnet18"):
         train(drawn_path, tmp_path / "model.json", "r3", store, "rendered", {**FAST, "backbone": "resnet19"})
+
+
+def test_a_run_that_goes_back_to_earlier_options_has_their_model_again(
+    store: Store, drawn_path: Path, tmp_path: Path
+) -> None:
+    def model(rate: str) -> tuple[dict, bytes]:
+        outcome = train(drawn_path, tmp_path / "m.json", "r4", store, "rendered", {**FAST, "learning_rate": rate})
+        return outcome["history"][-1], store.get_bytes("runs/r4/model/model.safetensors")
+
+    first, other = model("1e-3"), model("1e-2")
+    assert first[1] != other[1]
+    assert model("1e-3")[1] == first[1]
+
+
+def test_a_training_that_diverged_is_one_line(store: Store, drawn_path: Path, tmp_path: Path) -> None:
+    wild = {**FAST, "optimizer": "sgd", "learning_rate": "100", "clip_norm": 0, "rule_steps": 0, "warmup_epochs": 0}
+    wild |= {"backbone": "test_vit", "precision": "fp32", "epochs": 6}
+    with pytest.raises(InventoryError, match=r"the training diverged: .* lower learning_rate"):
+        train(drawn_path, tmp_path / "model.json", "r5", store, "rendered", wild)
+
+
+@pytest.mark.parametrize(
+    ("codes", "cause"),
+    [({0: 129, 1: 1}, (1, 1)), ({0: 129, 1: -9}, (1, -9)), ({0: 129}, (0, 129)), ({0: 1, 1: 1}, (0, 1))],
+)
+def test_a_worker_that_lost_another_one_is_not_the_cause(codes: dict[int, int], cause: tuple[int, int]) -> None:
+    assert first_cause(codes) == cause

@@ -24,12 +24,22 @@ def results(out: Path) -> list[dict[str, Any]]:
     return [torch.load(path, weights_only=True) for path in sorted(out.iterdir())]
 
 
-@pytest.mark.parametrize(("world", "hosts"), [(2, 1), (4, 2)])
+@pytest.mark.parametrize(
+    ("world", "hosts", "accumulate"),
+    [(2, 1, 1), (4, 2, 1), pytest.param(2, 1, 16, id="more pieces than a worker has images")],
+)
 def test_many_workers_train_what_one_trains(
-    store: Store, drawn: DatasetManifest, job: dict, tmp_path: Path, world: int, hosts: int
+    store: Store, drawn: DatasetManifest, job: dict, tmp_path: Path, world: int, hosts: int, accumulate: int
 ) -> None:
     # without batch normalisation, whose statistics each worker takes over its own part
-    settings = fast(backbone="test_vit", batch_size=24, horizontal_flip=0, optimizer="sgd", learning_rate=0.01)
+    settings = fast(
+        backbone="test_vit",
+        batch_size=24,
+        horizontal_flip=0,
+        optimizer="sgd",
+        learning_rate=0.01,
+        accumulate=accumulate,
+    )
     one = train_here(store, drawn, settings, prefix="one")
     assert finish(start_workers(world, hosts, tmp_path / "out", settings=settings, **job)) == [0] * world
     many = results(tmp_path / "out")

@@ -201,6 +201,8 @@ class Profiler:
         """Torch's numbers of the GPUs that train on this host."""
         if not self._is_gpu:
             return []
+        if self.workers.world == 1:  # one of several trials on this host may have any of them
+            return [self.workers.device.index]
         return sorted({rank % torch.cuda.device_count() for rank in range(self.workers.local_world)})
 
 

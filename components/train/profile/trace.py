@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from components.common.errors import InventoryError
@@ -81,6 +82,8 @@ class Trace:
         on_gpu = self.device.type == "cuda"
         found = []
         for event in traced.key_averages():
+            if on_gpu and event.device_type != DeviceType.CPU:
+                continue  # the kernels of operators, whose time the operators have too
             seconds = (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6
             if seconds > 0 and not event.key.startswith("ProfilerStep"):
                 found.append({"name": event.key, "calls": event.count / steps, "seconds": seconds / steps})
