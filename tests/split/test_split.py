@@ -149,6 +149,9 @@ def test_extra_bins_leave_the_split_as_it_was_and_share_no_product_with_held_out
     }
     assert not set(extra.groups.tolist()) & {group for bins in parts.values() for group in bins.groups.tolist()}
     assert dataset.notes[-1].startswith(f"{len(expected):,} bins with 0, 6+ items are for training only")
+    trained = products_of(parts["train"]) | products_of(extra)
+    rows = parts["test"].table.column("products").to_pylist()
+    assert dataset.shared_products["test"] == sum(any(p["asin"] in trained for p in products) for products in rows)
     if kept_apart:
         assert dataset.exclusions["extra bin shares a product with a held-out bin"] == 150 - len(expected) > 0
 
