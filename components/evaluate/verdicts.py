@@ -142,7 +142,7 @@ def choose_threshold(probabilities: Floats, labels: Integers, wanted: float = WA
             "coverage": 0.0,
             "explanation": f"No threshold leaves at least {MIN_VERDICTS} verdicts {seen} and {percent(wanted)} of them "
             f"right{best}. So no verdict stands: every record is answered with “unsure”, and the recount list still "
-            "ranks them by P(count differs).",
+            "ranks them, since that needs no threshold.",
         }
     at = int(good[-1])
     threshold, precision, coverage = (float(curve[name][at]) for name in ("threshold", "precision", "coverage"))
