@@ -140,7 +140,8 @@ def train(place: Bench, run_id: str, threads: int = 2, processes: int = 1, **opt
     workers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(MARK)]
     slowest = max(workers, key=lambda worker: float(worker["step_seconds"]))
     sums = {name: sum(worker[name] for worker in workers) for name in ("images", "cpu_seconds")}
-    return Timed(**{**slowest, **sums})
+    outcome = json.loads(place.store.get_bytes(job.outcome_key))  # the leading worker's, with times and cost
+    return Timed(**{**slowest, **sums, "outcome": outcome})
 
 
 def print_trainings(trainings: dict[str, Timed]) -> None:
