@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Verdict = Literal["agrees", "recount", "unsure"]
+MAX_QUANTITY = 1_000_000
+"""The largest quantity that a record may name."""
 Number = TypeVar("Number", float, NDArray[np.float64])
 
 

@@ -14,10 +14,10 @@ import orjson
 from numpy.typing import NDArray
 
 from components.common.bundle import InputTransform
+from components.common.verdict import MAX_QUANTITY
 
 MAX_PHOTOS = 32
 """Photos in one request."""
-MAX_QUANTITY = 1_000_000
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
 """How JPEG, PNG and WebP files begin; a body that begins so is a photo, whatever the client calls it."""
 IMAGE_INPUT, EXPECTED_INPUT = "images", "expected_quantity"

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from components.common.errors import InventoryError
+from components.common.verdict import MAX_QUANTITY
 from components.download.s3_source import S3Source, read_object
 from components.download.source import IMAGES, MAX_IMAGE_BYTES, Entry, Source, TransientError, UnreadableError
 from components.download.sources import open_source
 from components.serve.client import PhotoError
-from components.serve.requests import MAX_QUANTITY
 
 SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")
 ATTEMPTS = 3
