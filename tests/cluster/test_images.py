@@ -17,6 +17,8 @@ ENTRANCES = {
         "components.gate.artifacts",
         "components.registry.kubeflow",
         "components.evaluate.reproduce",
+        "components.serve.reconcile.step",
+        "components.serve.reconcile.run",
     ],
     "train": [
         "components.train.step",
