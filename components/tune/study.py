@@ -42,7 +42,11 @@ class Study:
             self.space[HYPERBAND_RESOURCE] = Choice((epochs.max,))
         self.distributions = distributions(self.space)
         self._study = optuna.create_study(
-            direction=DIRECTIONS[plan.tuning.objective], sampler=_sampler(plan), pruner=_pruner(plan)
+            # hyperband draws a trial's bracket from the study's name, which is random unless given
+            study_name=f"seed {plan.tuning.seed}",
+            direction=DIRECTIONS[plan.tuning.objective],
+            sampler=_sampler(plan),
+            pruner=_pruner(plan),
         )
         self._asked: dict[str, optuna.Trial] = {}
         self._tried: list[Mapping[str, Value]] = []
