@@ -97,7 +97,7 @@ def make_backbone(name: str, image_size: int, drop_path: float = 0.0) -> Backbon
         resnet.fc = nn.Identity()
         return Backbone(resnet, width, ("fc.",), IMAGENET_MEAN, IMAGENET_STD)
     if not timm.is_model(name):
-        close = difflib.get_close_matches(name, [*TORCHVISION, *timm.list_models()], 3, cutoff=0.5)
+        close = difflib.get_close_matches(name, {*TORCHVISION, *timm.list_models()}, 3, cutoff=0.5)
         raise InventoryError(
             f"there is no backbone '{name}'; close: {', '.join(close) or 'none'} (any timm name works)"
         )

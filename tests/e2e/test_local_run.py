@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from components.common import bundle as bundles
+from components.common.local_store import local_store
 from tests.e2e.conftest import TINY_TRAINING, Inventory
 
 STEPS = ("settings", "download", "split", "explore", "tune", "train", "evaluate", "gate", "deploy")
@@ -89,6 +91,7 @@ def test_the_same_run_again_does_no_step_twice_but_looks_at_what_is_in_service(
     assert done == {**dict.fromkeys(STEPS, True), **dict.fromkeys(ALWAYS, False)}
 
 
+@pytest.mark.slow
 def test_a_model_that_the_gate_refuses_leaves_the_one_before_it_in_service(finished: str, inventory: Inventory) -> None:
     code, output = inventory.run_small("second", "--gate", '{"minimum_effect": 0.9}')
     assert code == 0, output
@@ -133,7 +136,8 @@ def interrupt_at(inventory: Inventory, run_id: str, step: str, how: signal.Signa
     return process
 
 
-@pytest.mark.parametrize("step", [pytest.param(s, marks=[] if s == "train" else pytest.mark.slow) for s in STEPS])
+@pytest.mark.slow
+@pytest.mark.parametrize("step", STEPS)
 def test_killed_at_any_step_it_goes_on_without_redoing_finished_ones(inventory: Inventory, step: str) -> None:
     run_id = f"killed-{step}"
     interrupt_at(inventory, run_id, step, signal.SIGKILL)
@@ -181,6 +185,14 @@ def test_the_same_run_twice_at_once_is_refused(inventory: Inventory, tmp_path: P
     assert "error: run busy is in progress in another process" in output
 
 
+@pytest.fixture(scope="module")
+def project_store(inventory: Inventory) -> Iterator[None]:
+    """Keeps the project's store running from one short command to the next."""
+    with local_store(inventory.folder / "runs" / ".store"):
+        yield
+
+
+@pytest.mark.usefixtures("project_store")
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
