@@ -1,5 +1,6 @@
 """The deploy step: the evaluated model goes into service if it answers labelled bins as it should."""
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -15,11 +16,12 @@ from components.common.steps import run_step
 from components.common.store import Store
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import Candidate, Deployer, put_into_service
-from components.deploy.in_service import serves_on_cluster
+from components.deploy.in_service import InService, find_in_service, serves_on_cluster
 from components.deploy.local import LocalDeployer
 from components.deploy.serving_settings import ServingSettings, serving_settings
 from components.deploy.smoke import labelled_bins
-from components.registry.registry import open_registry, put_in_service
+from components.gate.policy import decision_key
+from components.registry.registry import open_registry, put_in_service, read_index
 
 BUNDLE_FOLDER = "model"
 
@@ -45,13 +47,15 @@ def deploy(
         None); on this machine also ``pid``, on a cluster ``namespace``.
 
     Raises:
-        InventoryError: if the model does not come up or answers wrongly; what was in service before stays.
+        InventoryError: if the model does not come up or answers wrongly, or another one has gone into service since
+            the gate compared; what was in service before stays.
     """
     settings = serving_settings(dict(serving or {}))
     key = evaluated["bundle_key"]
 
     def work() -> dict[str, Any]:
         registry = open_registry(store)  # one that cannot be reached is told before anything is changed
+        _check_compared(store, find_in_service(store, read_index(registry, settings.name), settings), key, run_id)
         with tempfile.TemporaryDirectory(prefix="deploy-") as scratch:
             deployer, folder = _deployer(settings, Path(scratch))
             candidate = Candidate(bundles.fetch(store, key, folder), folder, store.uri(key))
@@ -61,6 +65,18 @@ def deploy(
 
     inputs = {"bundle_key": key, "dataset_id": manifest.dataset_id, "run_id": run_id, "serving": settings.model_dump()}
     return run_step(store, "deploy", inputs, work, always=True)
+
+
+def _check_compared(store: Store, serving: InService | None, key: str, run_id: str) -> None:
+    """Of two runs that were approved at once, the second has not shown that it is better than the first."""
+    if serving is None or serving.bundle_key == key or not store.exists(decision_key(run_id)):
+        return
+    decided = json.loads(store.get_bytes(decision_key(run_id)))
+    if decided["policy"]["enforce"] and decided["in_service"] != serving.bundle_key:
+        raise InventoryError(
+            f"the gate compared with {decided['in_service'] or 'nothing'}, but {serving.bundle_key} has gone into "
+            "service since: run again to compare with that one, or `inventory promote` this model all the same"
+        )
 
 
 def _deployer(settings: ServingSettings, scratch: Path) -> tuple[Deployer, Path]:

@@ -48,3 +48,8 @@ def gate_policy(values: dict[str, Any]) -> GatePolicy:
         InventoryError: as ``checked``.
     """
     return checked(GatePolicy, "gate", values)
+
+
+def decision_key(run_id: str) -> str:
+    """Where a run's decision lies in the store, for the step that acts on it."""
+    return f"runs/{run_id}/gate.json"

@@ -16,7 +16,7 @@ from components.deploy.serving_settings import serving_settings
 from components.gate.challenge import challenge
 from components.gate.decision import Decision
 from components.gate.page import render
-from components.gate.policy import GatePolicy, gate_policy
+from components.gate.policy import GatePolicy, decision_key, gate_policy
 from components.registry.registry import facts_of, open_registry, read_index, register
 
 
@@ -63,7 +63,7 @@ def gate(
         if not (asked.enforce or decision.promote):
             decision = replace(decision, summary=f"{decision.summary}. Deployed all the same: gate.enforce is false")
         note(f"gate: {decision.summary}")
-        keys = {"decision_key": f"runs/{run_id}/gate.json", "page_key": f"runs/{run_id}/gate.html"}
+        keys = {"decision_key": decision_key(run_id), "page_key": f"runs/{run_id}/gate.html"}
         outcome = {
             "approved": "yes" if decision.promote or not asked.enforce else "no",
             "reasons": [criterion.reason for criterion in decision.criteria if criterion.ok == decision.promote],

@@ -18,6 +18,7 @@ from components.common.lifeline import RUN_FOLDER_VARIABLE
 from components.common.store import Store
 from components.deploy import smoke
 from components.deploy.step import deploy
+from components.gate.step import gate
 from components.registry.registry import in_service
 from components.serve.client import query
 from components.split.step import split_bins
@@ -97,6 +98,19 @@ def deploy_with_wrong_answers(store: Store, dataset: DatasetManifest, outcome: d
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(smoke, "run", lambda session, images: -run_network(session, images))
         deploy(store, dataset, outcome, "r1")
+
+
+def test_of_two_models_approved_at_once_only_the_first_goes_into_service(store, dataset, run, tmp_path):
+    models = {name: evaluated(store, tmp_path / name, version=name) for name in ("one", "two")}
+    for name, model in models.items():
+        assert gate(store, dataset, model, name, {"minimum_bins": 5, "draws": 100})["in_service"] is None
+    deploy(store, dataset, models["one"], "one")
+    deploy(store, dataset, models["one"], "one")  # tried again
+    with pytest.raises(InventoryError, match="compared with nothing, but runs/one/model has gone into service since"):
+        deploy(store, dataset, models["two"], "two")
+    assert in_service(store).version == "one"
+    gate(store, dataset, models["two"], "two", {"minimum_bins": 5, "draws": 100, "enforce": False})
+    assert deploy(store, dataset, models["two"], "two")["replaced"] == "one"
 
 
 run_network = smoke.run

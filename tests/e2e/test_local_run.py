@@ -160,7 +160,7 @@ def test_an_interrupted_run_stops_everything_that_it_started(inventory: Inventor
 
 @pytest.mark.slow
 def test_two_runs_at_once_do_not_disturb_each_other(inventory: Inventory) -> None:
-    arguments = ["--source", "rendered:240", "--split", "70/15/15", "--epochs", "1", "--image-size", "32"]
+    arguments = ["--source", "rendered:240", "--split", "70/15/15", "--epochs", "1", *TINY_TRAINING]
     both = [
         inventory.start("run", "--run-id", name, *arguments, "--split-seed", str(n))
         for n, name in enumerate(("a", "b"))
