@@ -37,7 +37,8 @@ on a cluster:
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns the exit code; a user's mistake is one line on standard error."""
     signal.signal(signal.SIGTERM, _interrupt)
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(for_run=arguments[:1] == ["run"]).parse_args(arguments)
     try:
         return int(options.command(options) or 0)
     except InventoryError as error:
@@ -53,7 +54,8 @@ def _interrupt(_signal: int, _frame: types.FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(for_run: bool) -> argparse.ArgumentParser:
+    """The command line; the options of `run` come from the pipeline, whose import fixes the images for `compile`."""
     parser = argparse.ArgumentParser(
         prog="inventory",
         description="Learns to count the items in warehouse bins from photos, and serves the counter.",
@@ -61,15 +63,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_serve, add_serving_commands, _add_compile, add_model_commands, add_cluster_commands):
+    _add_run(commands, for_run)
+    for add in (_add_serve, add_serving_commands, _add_compile, add_model_commands, add_cluster_commands):
         add(commands)
     return parser
 
 
-def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    from pipelines.inventory import inventory
-    from pipelines.options import add_pipeline_options
-
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", with_options: bool) -> None:
     parser = commands.add_parser(
         "run",
         help="run the whole workflow on this machine",
@@ -80,8 +80,12 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--run-id", metavar="NAME", help="name of a new run, or of one to continue [a time stamp]")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs [runs]")
     parser.add_argument("--keep-serving", action="store_true", help="serve the model until Ctrl-C at the end")
-    add_pipeline_options(parser, inventory.pipeline_func)
     parser.set_defaults(command=_run)
+    if with_options:
+        from pipelines.inventory import inventory
+        from pipelines.options import add_pipeline_options
+
+        add_pipeline_options(parser, inventory.pipeline_func)
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 from kfp.dsl.pipeline_channel import PipelineParameterChannel
 
+from components.common.images import REGISTRY, TAG
 from components.common.pods import STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED, USER, WITHOUT_ISTIO
 
 STEP_SECONDS = 2 * 86_400
@@ -26,6 +27,8 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
         kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
         kubernetes.set_image_pull_policy(task, "IfNotPresent")
         kubernetes.set_timeout(task, STEP_SECONDS)
+        # the images of workers and trials that a step starts are those of the pipeline
+        task.set_env_variable("INVENTORY_REGISTRY", REGISTRY).set_env_variable("INVENTORY_TAG", TAG)
         # a step looks at its source and at the store, which Kubeflow's cache does not know; see components.common.steps
         task.set_caching_options(False)
         for key, value in WITHOUT_ISTIO.items():

@@ -91,15 +91,17 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         compile_pipeline(tmp_path / "file" / "p.yaml", small_pipeline("registry/control:1"))
 
 
-def test_equal_sources_compile_to_equal_bytes_with_the_given_images(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from pipelines.compiler import compile_pipeline; "
-        "compile_pipeline(Path(sys.argv[1]))"
-    )
-    environment = {**os.environ, "INVENTORY_REGISTRY": "registry.example/team", "INVENTORY_TAG": "1.2"}
+@pytest.mark.parametrize("name", PIPELINES)
+def test_equal_sources_compile_to_equal_bytes_with_the_given_images(tmp_path: Path, name: str) -> None:
     files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    given = ["--pipeline", name, "--registry", "registry.example/team", "--tag", "1.2"]
     for seed, file in enumerate(files):
-        command = [sys.executable, "-c", program, str(file)]
-        subprocess.run(command, check=True, env={**environment, "PYTHONHASHSEED": str(seed)})
+        command = [sys.executable, "-m", "pipelines.cli", "compile", *given, "--output", str(file)]
+        subprocess.run(command, check=True, timeout=120, env={**os.environ, "PYTHONHASHSEED": str(seed)})
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert images(files[0].read_text()) == ["registry.example/team/control:1.2", "registry.example/team/train:1.2"]
+    used = {"inventory": ["control", "train"], "reconciliation": ["control"]}[name]
+    assert images(files[0].read_text()) == [f"registry.example/team/{image}:1.2" for image in used]
+    for executor in next(yaml.safe_load_all(files[0].read_text()))["deploymentSpec"]["executors"].values():
+        known = {variable["name"]: variable["value"] for variable in executor["container"]["env"]}
+        assert known["INVENTORY_REGISTRY"] == "registry.example/team"  # for workers and trials that the step starts
+        assert known["INVENTORY_TAG"] == "1.2"

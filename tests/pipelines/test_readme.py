@@ -29,7 +29,7 @@ def test_the_table_of_parameters_is_that_of_the_pipeline() -> None:
 def test_every_command_of_the_readme_exists() -> None:
     from pipelines.cli import EPILOG, _parser
 
-    known = set(_parser()._subparsers._group_actions[0].choices)  # type: ignore[union-attr]
+    known = set(_parser(for_run=False)._subparsers._group_actions[0].choices)  # type: ignore[union-attr]
     named = set(re.findall(r"(?:^\s*(?:\$ )?|`)inventory ([a-z]+)", README + EPILOG, re.MULTILINE))
     assert named <= known
     assert len(named) > 8
