@@ -35,7 +35,7 @@ class Attempt:
         store: holds the outcomes.
         cluster: what each trial asks of the cluster.
         best: objective of the best trial so far.
-        failed_in_katib: Katib has called the Experiment failed.
+        ended_badly: Katib has called the Experiment failed, or no trial of it has succeeded or was stopped early.
     """
 
     api: ApiClient
@@ -44,7 +44,7 @@ class Attempt:
     store: Store
     cluster: ClusterSettings
     best: float
-    failed_in_katib: bool = False
+    ended_badly: bool = False
     _trials: list[Object] = field(default_factory=list)
     _read_at: str = ""
     """The Experiment's version at which the trials were read."""
@@ -54,9 +54,14 @@ class Attempt:
     _silent_since: dict[str, float] = field(default_factory=dict)
     """Trials whose training has ended, and of which Katib has no metric yet."""
 
-    def run(self) -> str | None:
-        """Creates or adopts the Experiment and waits for its end; returns None when it ended well, else why not."""
-        self.claim.take(spoilt=lambda found: has_condition(found, "Failed"))
+    def run(self, anew: bool = False) -> str | None:
+        """Creates or adopts the Experiment and waits for its end; returns None when it ended well, else why not.
+
+        Args:
+            anew: do not adopt an Experiment that has ended.
+        """
+        spoilt = ("Failed", "Succeeded") if anew else ("Failed",)
+        self.claim.take(spoilt=lambda found: any(has_condition(found, condition) for condition in spoilt))
         pods = TrialPods(self.api, self.claim, self.cluster.min_workers or self.cluster.workers)
         waiting_since = time.monotonic()
         while True:
@@ -66,11 +71,12 @@ class Attempt:
             if self._news(found, pods):
                 waiting_since = time.monotonic()
             if has_condition(found, "Failed"):
-                self.failed_in_katib = True
+                self.ended_badly = True
                 return self._why_failed(found)
             if failure := self._without_metrics():
                 return self._remove(found, failure)
             if has_condition(found, "Succeeded"):
+                self.ended_badly = not {end_of(trial) for trial in self._trials} & {"Succeeded", "EarlyStopped"}
                 return self._without_outcome(found)
             active = self._active()
             if pods.some_trial_runs(active):

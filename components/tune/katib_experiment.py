@@ -60,6 +60,8 @@ CONDITION = 'status.conditions.#(type=="{}")#|#(status=="True")#'
 SEEDED = ("random", "tpe", "bayesianoptimization", "cmaes")
 MEDIAN_STOP = {"min_trials_required": 3, "start_step": 4}
 """Katib's own defaults: after 3 finished trials, by the mean of each one's first 4 epochs."""
+ROUNDING = ("tpe", "random")
+"""Algorithms that round to multiples of the step, though they lie outside the bounds (hyperopt's ``quniform``)."""
 LOG_VALUES = 32
 """Values that stand for a log range where the algorithm cannot draw from one."""
 SAFE_TEXT = re.compile(r"[A-Za-z0-9_.:/@%+=,-]+")
@@ -185,7 +187,8 @@ def _early_stopping(tuning: TuningSettings) -> V1beta1EarlyStoppingSpec | None:
 
 
 def _parameter(name: str, parameter: Parameter, algorithm: str) -> V1beta1ParameterSpec:
-    if algorithm == "hyperband" and name != HYPERBAND_RESOURCE:
+    stepped = not isinstance(parameter, Choice) and not parameter.log and parameter.step not in (None, 1)
+    if (algorithm == "hyperband" and name != HYPERBAND_RESOURCE) or (algorithm in ROUNDING and stepped):
         parameter = _drawn_evenly(parameter)
     if isinstance(parameter, Choice):
         texts = [_text(name, value) for value in parameter.values]
@@ -205,7 +208,9 @@ def _parameter(name: str, parameter: Parameter, algorithm: str) -> V1beta1Parame
 
 
 def _drawn_evenly(parameter: Parameter) -> Parameter:
-    """A parameter for Katib's hyperband, which draws evenly between two bounds whatever else is said.
+    """A parameter as a list, for algorithms of Katib that would draw other values than it says.
+
+    Its hyperband draws evenly between two bounds whatever else is said.
 
     Returns:
         The values of a grid, or ``LOG_VALUES`` values for a log range, evenly spaced in its logarithm.

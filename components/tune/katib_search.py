@@ -112,10 +112,10 @@ class KatibSearch:
 
         made = attempt()
         failure = made.run()
-        if failure and made.failed_in_katib and abandoned:
+        if made.ended_badly and abandoned:
             note("tuning: trials had given up before this step came back; searching anew")
             made = attempt()
-            failure = made.run()
+            failure = made.run(anew=True)
         if failure:
             raise InventoryError(failure)
         return made.records()

@@ -402,6 +402,8 @@ def drawn(parameter: Object, generator: random.Random) -> str:
         value = math.exp(generator.uniform(math.log(low), math.log(high)))
     else:
         value = generator.uniform(low, high)
+    if step := float(space.get("step", 0)):
+        value = round(value / step) * step  # hyperopt's quniform, which knows no bounds
     return str(round(value)) if parameter["parameterType"] == "int" else str(value)
 
 

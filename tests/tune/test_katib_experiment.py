@@ -186,9 +186,19 @@ def test_the_space_is_told_as_katib_reads_it() -> None:
     }
     assert spaces["epochs"]["feasibleSpace"] == {"min": "1", "max": "20", "distribution": "uniform"}
     assert spaces["epochs"]["parameterType"] == "int"
-    assert spaces["dropout"]["feasibleSpace"]["step"] == "0.1"
-    assert spaces["image_size"]["feasibleSpace"]["step"] == "32"
     assert spaces["balanced"]["feasibleSpace"] == {"list": ["True", "False"]}
+
+
+@pytest.mark.parametrize("algorithm", ["random", "tpe", "cmaes"])
+def test_a_stepped_range_starts_at_its_lower_bound(algorithm: str) -> None:
+    described_spaces = described({**WIDE, "algorithm": algorithm})["spec"]["parameters"]
+    spaces = {each["name"]: each["feasibleSpace"] for each in described_spaces}
+    if algorithm == "cmaes":
+        assert spaces["image_size"] == {"min": "64", "max": "224", "step": "32", "distribution": "uniform"}
+        return
+    # hyperopt would draw multiples of the step: 64, 96, … here, but 0 from 1 to 9 by 4
+    assert spaces["image_size"] == {"list": ["64", "96", "128", "160", "192", "224"]}
+    assert [float(value) for value in spaces["dropout"]["list"]] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
 
 
 def test_hyperband_shares_out_epochs_and_draws_evenly_from_what_stands_for_a_log_range() -> None:

@@ -394,6 +394,21 @@ def abandoned_and_then_retried(scene: Scene) -> str:
     return second.verdict()
 
 
+def small_search_abandoned_and_retried(scene: Scene) -> str:
+    """All trials have given up, which Katib calls success where so many failures are allowed."""
+    first = scene.searching(trials=3, max_failed_trials=3)
+    for trial in scene.katib.active:
+        scene.katib.fail(trial)
+    assert first.verdict() == "found 0.4: failed, failed, succeeded"
+    long_ago = {"renewed": time.time() - 2 * lease.STALE_SECONDS}
+    scene.store.put_bytes(lease.lease_key(RUN), json.dumps(long_ago).encode())
+    second = scene.step(trials=3, max_failed_trials=3)
+    wait_until(lambda: scene.katib.experiments_made == 2, "there is a new Experiment")
+    scene.katib.wait_for_trials(2)
+    scene.finish(0.6, 0.3)
+    return second.verdict()
+
+
 def trials_give_up_just_as_the_step_returns(scene: Scene) -> str:
     first = scene.process()
     scene.default()
@@ -489,6 +504,7 @@ SCENARIOS: list[tuple[Callable[[Scene], str], str, int, int]] = [
     (retried_while_the_first_attempt_lives, FOUND, 1, 1),
     (killed_and_abandoned, "Failed", 1, 1),
     (abandoned_and_then_retried, FOUND, 2, 1),
+    (small_search_abandoned_and_retried, "found 0.6: succeeded, succeeded, succeeded", 2, 1),
     (trials_give_up_just_as_the_step_returns, FOUND, 2, 1),
     (experiment_of_another_run, "belongs to another run; delete it first", 0, 1),
     (deleted_meanwhile, "was deleted while it was running; run the step again", 1, 0),
