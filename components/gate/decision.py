@@ -158,7 +158,7 @@ def decide(
     policy = policy or GatePolicy()
     n = len(predictions.truth)
     comparison = None
-    criteria = [Criterion("enough test bins", n >= policy.minimum_bins, _of_bins(n, policy))]
+    criteria = [_enough(predictions, policy)]
     if incumbent is not None and predictions.incumbent is not None and incumbent.countable is not None:
         if n:
             comparison = compare(predictions, policy)
@@ -240,8 +240,19 @@ def _summary(failed: list[Criterion], incumbent: Incumbent | None) -> str:
     return "Promoted: first in service" if incumbent is None else f"Promoted: replaces {incumbent.version}"
 
 
-def _of_bins(n: int, policy: GatePolicy) -> str:
-    return f"{n:,} comparable test bins, at least {policy.minimum_bins:,} are asked"
+def _enough(predictions: Predictions, policy: GatePolicy) -> Criterion:
+    """Groups count too: they are what is resampled, and of a few the bootstrap is far too sure.
+
+    With equal models the comparison is passed in 23 % of cases with 2 groups, 10 % with 5, 6 % with 10 and 5 % from 15
+    on, where the confidence of 96 % allows 4 % (Cameron, Gelbach, Miller, "Bootstrap-based improvements for inference
+    with clustered errors", 2008, on few clusters).
+    """
+    n, groups = len(predictions.truth), len(np.unique(predictions.groups))
+    reason = (
+        f"{n:,} comparable test bins in {groups:,} groups of products, at least {policy.minimum_bins:,} in "
+        f"{policy.minimum_groups:,} are asked"
+    )
+    return Criterion("enough test bins", n >= policy.minimum_bins and groups >= policy.minimum_groups, reason)
 
 
 def _points(value: float) -> str:

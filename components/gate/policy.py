@@ -27,6 +27,9 @@ class GatePolicy(BaseModel):
         default=0.96, gt=0.5, lt=1, description="how sure it must be that there is any improvement"
     )
     minimum_bins: int = Field(default=100, ge=2, description="fewer comparable test bins than this decide nothing")
+    minimum_groups: int = Field(
+        default=20, ge=2, description="fewer groups of bins that share products make the comparison look too sure"
+    )
     recall_drop: float = Field(default=0.10, ge=0, le=1, description="largest fall of the recall of any count")
     rules: list[str] = Field(
         default=SICK,

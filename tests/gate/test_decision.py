@@ -43,6 +43,11 @@ def bins(n: int = 1000, old: float | None = 0.4, new: float = 0.5, of_five: floa
     )
 
 
+def in_groups(predictions: Predictions, count: int) -> Predictions:
+    """The same bins, of so many products."""
+    return replace(predictions, groups=np.arange(len(predictions.truth)) % count)
+
+
 def failed(decision: Decision) -> list[str]:
     return [criterion.name for criterion in decision.criteria if not criterion.ok]
 
@@ -62,6 +67,10 @@ BETTER, RECALL, COVERS = (
         (bins(old=0.5, new=0.47), GOOD, SERVED, [BETTER]),
         (bins(new=0.65, of_five=0.1), GOOD, SERVED, [RECALL]),
         (bins(60, new=0.95), GOOD, SERVED, ["enough test bins"]),
+        (in_groups(bins(), 20), GOOD, SERVED, []),
+        (in_groups(bins(), 19), GOOD, SERVED, ["enough test bins"]),
+        (in_groups(bins(), 1), GOOD, SERVED, ["enough test bins"]),
+        (in_groups(bins(old=None), 1), GOOD, None, ["enough test bins"]),
         (bins(), replace(GOOD, failed_rules=["overfit"]), SERVED, ["training rules"]),
         (bins(), replace(GOOD, latency_seconds=0.8), SERVED, ["latency budget"]),
         (bins(), replace(GOOD, size_bytes=500_000_000), SERVED, ["size budget"]),
@@ -82,6 +91,10 @@ BETTER, RECALL, COVERS = (
         "worse",
         "better, but not for 5 items",
         "too few bins",
+        "just enough groups of products",
+        "too few groups of products",
+        "one product",
+        "first, of one product",
         "a training rule failed",
         "too slow",
         "too large",
