@@ -57,14 +57,14 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
         The run's folder.
 
     Raises:
-        InventoryError: if an argument is refused or a step fails; the message is the step's own line.
+        InventoryError: if an argument is refused, ``runs`` cannot be written to, or a step fails; then the message is
+            the step's own line.
     """
     run_id = run_id or new_run_id()
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", run_id):
         raise InventoryError(f"'{run_id}' is not a run id: use at most 63 lower-case letters, digits and hyphens")
     folder = (runs / run_id).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    with _run_lock(folder), store_environment(runs) as store_variables:
+    with _opened(folder, runs) as store_variables:
         arguments = _remembered(folder / "arguments.json", arguments)
         console.print(f"run [bold]{run_id}[/bold] in {_short(folder)}", highlight=False)
         os.environ.update(
@@ -93,6 +93,21 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
                 while True:
                     time.sleep(3600)
     return folder
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, runs: Path) -> Iterator[dict[str, str]]:
+    """Makes and locks the run's folder and keeps the store running; yields the variables that name the store."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_run_lock(folder))
+            variables = stack.enter_context(store_environment(runs))
+        except OSError as error:
+            raise InventoryError(
+                f"cannot write to {error.filename or runs}: {error.strerror}; choose another folder with --runs"
+            ) from error
+        yield variables
 
 
 @contextlib.contextmanager
