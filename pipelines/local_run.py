@@ -32,6 +32,7 @@ from components.deploy.local import LocalDeployer
 from components.serve.client import query
 from pipelines.arguments import check_arguments
 from pipelines.object_store import store_environment
+from pipelines.options import TRAINING
 from pipelines.progress_view import View
 
 VERSIONS = ("kfp", "kserve", "minio", "numpy", "onnxruntime", "pyarrow", "timm", "torch", "torchvision")
@@ -65,7 +66,8 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
         raise InventoryError(f"'{run_id}' is not a run id: use at most 63 lower-case letters, digits and hyphens")
     folder = (runs / run_id).resolve()
     with _opened(folder, runs) as store_variables:
-        arguments = _remembered(folder / "arguments.json", arguments)
+        remembered = folder / "arguments.json"
+        arguments = _continued(remembered, arguments)
         console.print(f"run [bold]{run_id}[/bold] in {_short(folder)}", highlight=False)
         os.environ.update(
             {
@@ -76,6 +78,7 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
             }
         )
         check_arguments(arguments, open_store())
+        write_json(remembered, arguments)  # not before: what is refused must not come back with the next attempt
         started = time.time()
         view = View(console)
         with view.following(folder / "progress.jsonl"):
@@ -128,12 +131,11 @@ def _run_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def _remembered(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-    """A continued run keeps the arguments it was started with, apart from those given anew."""
-    if path.exists():
-        arguments = {**read_json(path), **arguments}
-    write_json(path, arguments)
-    return arguments
+def _continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """A continued run keeps the arguments and training options it was started with, apart from those given anew."""
+    before = read_json(path) if path.exists() else {}
+    training = {**before.get(TRAINING, {}), **arguments.get(TRAINING, {})}
+    return {**before, **arguments, **({TRAINING: training} if training else {})}
 
 
 def _execute(arguments: dict[str, Any], folder: Path, view: View) -> None:
