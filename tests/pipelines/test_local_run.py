@@ -10,14 +10,15 @@ from unittest.mock import patch
 import pytest
 
 from components.common.errors import InventoryError
+from components.common.store import Store
 from pipelines import local_run
 from pipelines.cli import main
 
 
 @pytest.fixture(autouse=True)
-def _environment(store_environment: dict[str, str]) -> Iterator[None]:
+def _environment(store: Store, store_environment: dict[str, str]) -> Iterator[None]:
     """An object store that is there already; what a run sets goes with the test."""
-    with patch.dict(os.environ, store_environment):
+    with patch.dict(os.environ, {**store_environment, "INVENTORY_BUCKET": store.bucket}):
         yield
 
 
@@ -78,3 +79,12 @@ def test_a_continued_run_keeps_what_it_was_given_but_nothing_that_was_refused(
         main(["run", "--runs", str(tmp_path), "--run-id", "r1", *attempt.split()])
     assert executed[-1] == arguments
     assert json.loads((tmp_path / "r1" / "arguments.json").read_text()) == arguments
+
+
+def test_a_search_without_anything_to_tune_is_refused_before_the_first_step(
+    tmp_path: Path, executed: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--tune", "--epochs", "5", "--tuning", '{"space": {"epochs": {"min": 5, "max": 20}}}']
+    assert main(["run", "--runs", str(tmp_path), "--run-id", "r1", *asked]) == 1
+    assert capsys.readouterr().err.startswith("error: tuning.space: nothing is left to tune")
+    assert not executed
