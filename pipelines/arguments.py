@@ -36,7 +36,7 @@ def check_arguments(arguments: dict[str, Any], store: Store) -> None:
     check_method(values["split_method"])
     named = {name: values[name] for name in ("backbone", "weights", "epochs") if values[name]}
     sections = {name: values[name] for name in SECTIONS}
-    completed = complete(values["source"], values["preset"], {**values["training"], **named}, sections)
+    completed = complete(values["source"], values["preset"], {**values["training"], **named}, sections, values["tune"])
     settings = make_settings(completed["training"])
     open_source(values["source"], values["source_endpoint"])
     if settings.backbone not in QUICKLY_KNOWN or settings.weights != "none":

@@ -63,14 +63,13 @@ def _preflight(options: argparse.Namespace) -> int:
     from components.common.cluster_settings import cluster_settings
     from pipelines.checks.model import Question
     from pipelines.cluster import find_access
-    from pipelines.compiler import images
     from pipelines.preflight import exit_code, preflight, report
 
     checks = preflight(
         Question(
             options.namespace,
             cluster_settings(_json(options.cluster, "--cluster")),
-            tuple(images(options.package.read_text())) if options.package else (),
+            _images(options.package) if options.package else (),
             options.service_account,
             find_access(options.host, options.namespace) if options.host else None,
         ),
@@ -78,6 +77,14 @@ def _preflight(options: argparse.Namespace) -> int:
     )
     print(report(checks, as_json=options.json))
     return exit_code(checks)
+
+
+def _images(package: Path) -> tuple[str, ...]:
+    from pipelines.cluster import read_package
+    from pipelines.compiler import images
+
+    read_package(package)  # a file that is no compiled pipeline is refused in one line
+    return tuple(images(package.read_text()))
 
 
 def _add_upload(commands: Any) -> None:

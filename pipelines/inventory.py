@@ -74,6 +74,7 @@ def inventory(
         backbone=backbone,
         weights=weights,
         epochs=epochs,
+        tune=tune,
         training=training,
         cluster=cluster,
         serving=serving,

@@ -32,6 +32,7 @@ from components.deploy.local import LocalDeployer
 from components.serve.client import query
 from pipelines.arguments import check_arguments
 from pipelines.object_store import store_environment
+from pipelines.options import TRAINING
 from pipelines.progress_view import View
 
 VERSIONS = ("kfp", "kserve", "minio", "numpy", "onnxruntime", "pyarrow", "timm", "torch", "torchvision")
@@ -57,15 +58,16 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
         The run's folder.
 
     Raises:
-        InventoryError: if an argument is refused or a step fails; the message is the step's own line.
+        InventoryError: if an argument is refused, ``runs`` cannot be written to, or a step fails; then the message is
+            the step's own line.
     """
     run_id = run_id or new_run_id()
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", run_id):
         raise InventoryError(f"'{run_id}' is not a run id: use at most 63 lower-case letters, digits and hyphens")
     folder = (runs / run_id).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    with _run_lock(folder), store_environment(runs) as store_variables:
-        arguments = _remembered(folder / "arguments.json", arguments)
+    with _opened(folder, runs) as store_variables:
+        remembered = folder / "arguments.json"
+        arguments = _continued(remembered, arguments)
         console.print(f"run [bold]{run_id}[/bold] in {_short(folder)}", highlight=False)
         os.environ.update(
             {
@@ -76,6 +78,7 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
             }
         )
         check_arguments(arguments, open_store())
+        write_json(remembered, arguments)  # not before: what is refused must not come back with the next attempt
         started = time.time()
         view = View(console)
         with view.following(folder / "progress.jsonl"):
@@ -96,6 +99,21 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
 
 
 @contextlib.contextmanager
+def _opened(folder: Path, runs: Path) -> Iterator[dict[str, str]]:
+    """Makes and locks the run's folder and keeps the store running; yields the variables that name the store."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_run_lock(folder))
+            variables = stack.enter_context(store_environment(runs))
+        except OSError as error:
+            raise InventoryError(
+                f"cannot write to {error.filename or runs}: {error.strerror}; choose another folder with --runs"
+            ) from error
+        yield variables
+
+
+@contextlib.contextmanager
 def _run_lock(folder: Path) -> Iterator[None]:
     """One process works on a run at a time; everything that the run starts ends when the lock is released."""
     with (folder / LOCK_FILE).open("w") as lock:
@@ -113,12 +131,11 @@ def _run_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def _remembered(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-    """A continued run keeps the arguments it was started with, apart from those given anew."""
-    if path.exists():
-        arguments = {**read_json(path), **arguments}
-    write_json(path, arguments)
-    return arguments
+def _continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """A continued run keeps the arguments and training options it was started with, apart from those given anew."""
+    before = read_json(path) if path.exists() else {}
+    training = {**before.get(TRAINING, {}), **arguments.get(TRAINING, {})}
+    return {**before, **arguments, **({TRAINING: training} if training else {})}
 
 
 def _execute(arguments: dict[str, Any], folder: Path, view: View) -> None:

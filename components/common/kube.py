@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import kubernetes
 import urllib3
+import yaml
 from kubernetes.client import ApiClient, ApiException
 
 from components.common.errors import InventoryError
@@ -49,16 +50,17 @@ def connect(context: str | None = None) -> ApiClient:
         context: a context of the kubeconfig; None takes the pod's service account, or else the current context.
 
     Raises:
-        InventoryError: if there is neither a service account nor a kubeconfig.
+        InventoryError: if there is neither a service account nor a kubeconfig, or the kubeconfig cannot be read.
     """
     configuration = kubernetes.client.Configuration()
     try:
         if context is None and in_cluster():
             kubernetes.config.load_incluster_config(client_configuration=configuration)
         else:
-            kubernetes.config.load_kube_config(
-                config_file=os.environ.get("KUBECONFIG"), context=context, client_configuration=configuration
-            )
+            with _plain_kubeconfig_errors():
+                kubernetes.config.load_kube_config(
+                    config_file=os.environ.get("KUBECONFIG"), context=context, client_configuration=configuration
+                )
     except kubernetes.config.ConfigException as error:
         raise InventoryError(
             f"no Kubernetes cluster: {str(error).strip()}; set KUBECONFIG, or run in a pod with a service account"
@@ -75,16 +77,40 @@ def connect(context: str | None = None) -> ApiClient:
 
 
 def namespace() -> str:
-    """The namespace of this pod, of ``INVENTORY_NAMESPACE``, or of the kubeconfig's current context."""
+    """The namespace of this pod, of ``INVENTORY_NAMESPACE``, or of the kubeconfig's current context.
+
+    Raises:
+        InventoryError: if the kubeconfig cannot be read.
+    """
     if "INVENTORY_NAMESPACE" in os.environ:
         return os.environ["INVENTORY_NAMESPACE"]
     if in_cluster():
         return (SERVICE_ACCOUNT / "namespace").read_text().strip()
     try:
-        _, current = kubernetes.config.list_kube_config_contexts(os.environ.get("KUBECONFIG"))
+        with _plain_kubeconfig_errors():
+            _, current = kubernetes.config.list_kube_config_contexts(os.environ.get("KUBECONFIG"))
     except kubernetes.config.ConfigException:
         return "default"
     return str(current["context"].get("namespace", "default"))
+
+
+@contextmanager
+def _plain_kubeconfig_errors() -> Iterator[None]:
+    """Turns into one line what the client lets through: it expects that the file is YAML, and that YAML a mapping."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        path = os.environ.get("KUBECONFIG", "~/.kube/config")
+        match error:
+            case OSError():
+                reason = error.strerror
+            case yaml.YAMLError():
+                reason = " ".join(str(error).split())
+            case _:
+                reason = "it holds something else"
+        raise InventoryError(
+            f"cannot read the kubeconfig {path}: {reason}; mend it, or set KUBECONFIG to another"
+        ) from error
 
 
 @contextmanager

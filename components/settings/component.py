@@ -13,6 +13,7 @@ def settings(
     backbone: str = "",
     weights: str = "",
     epochs: int = 0,
+    tune: bool = False,
     training: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
     cluster: dict = {},  # noqa: B006
     serving: dict = {},  # noqa: B006
@@ -29,6 +30,7 @@ def settings(
         backbone: a ResNet of torchvision or any timm model; empty takes the preset's.
         weights: none, imagenet, or a path or URI of a weights file; empty takes the preset's.
         epochs: passes over the training bins; 0 takes the preset's.
+        tune: whether the run searches hyperparameters, which must then go with the training options.
         training: options that override the preset; components/train/README.md lists them.
         cluster: where it trains on a cluster; `ClusterSettings` lists the options.
         serving: the service on a cluster; components/deploy/README.md lists the options.
@@ -51,4 +53,4 @@ def settings(
         "tuning": tuning,
         "gate": gate,
     }
-    write_json(Path(settings.path), main_step(lambda: settle(open_store(), source, preset, asked, sections)))
+    write_json(Path(settings.path), main_step(lambda: settle(open_store(), source, preset, asked, sections, tune)))

@@ -14,6 +14,8 @@ from components.common.store import Store
 from components.deploy.serving_settings import serving_settings
 from components.gate.policy import gate_policy
 from components.train.presets import choose, resolve
+from components.train.settings import make_settings
+from components.tune.plan import make_plan
 from components.tune.settings import tuning_settings
 
 Section = Mapping[str, Any]
@@ -33,13 +35,16 @@ def settle(
     preset: str,
     training: Section,
     sections: Mapping[str, Section],
+    tune: bool = False,
 ) -> dict[str, Any]:
     """Checks and completes a run's settings; see ``complete`` for arguments, result and errors."""
-    asked = {"source": source, "preset": preset, "training": dict(training), **sections}
-    return run_step(store, "settings", asked, lambda: complete(source, preset, training, sections))
+    asked = {"source": source, "preset": preset, "training": dict(training), "tune": tune, **sections}
+    return run_step(store, "settings", asked, lambda: complete(source, preset, training, sections, tune))
 
 
-def complete(source: str, preset: str, training: Section, sections: Mapping[str, Section]) -> dict[str, Any]:
+def complete(
+    source: str, preset: str, training: Section, sections: Mapping[str, Section], tune: bool = False
+) -> dict[str, Any]:
     """Completes a run's settings with presets and defaults.
 
     Args:
@@ -47,6 +52,7 @@ def complete(source: str, preset: str, training: Section, sections: Mapping[str,
         preset: a training recipe.
         training: training options that replace the preset's.
         sections: the structured parameters of ``SECTIONS``, by name; one that is missing has its defaults.
+        tune: whether the run searches hyperparameters; then the search must go with the training options.
 
     Returns:
         ``training`` with every option, ``explicit`` (names of the training options that the user gave; tuning leaves
@@ -55,8 +61,24 @@ def complete(source: str, preset: str, training: Section, sections: Mapping[str,
     Raises:
         InventoryError: naming the first field that is refused, and what is allowed.
     """
-    return {
+    settled = {
         "training": resolve(choose(preset, source), training).model_dump(mode="json"),
         "explicit": sorted(training),
         **{name: check(dict(sections.get(name, {}))).model_dump(mode="json") for name, check in SECTIONS.items()},
     }
+    if tune:
+        _check_search(settled)
+    return settled
+
+
+def _check_search(settled: dict[str, Any]) -> None:
+    """Refuses a search that the tune step would refuse, by describing it as that step does."""
+    # imported here: the Kubernetes client takes half a second, which only a run that tunes should wait for
+    from components.train.cluster import runs_on_cluster
+
+    training, tuning = make_settings(settled["training"]), tuning_settings(settled["tuning"])
+    plan = make_plan("", "", training, settled["explicit"], tuning)  # neither run nor dataset matters to the checks
+    if runs_on_cluster():
+        from components.tune.katib_experiment import experiment
+
+        experiment(plan, cluster_settings(settled["cluster"]), namespace="", job="")

@@ -1,0 +1,90 @@
+"""What a run on one machine does before its first step; tests/e2e has whole runs."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from components.common.errors import InventoryError
+from components.common.store import Store
+from pipelines import local_run
+from pipelines.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _environment(store: Store, store_environment: dict[str, str]) -> Iterator[None]:
+    """An object store that is there already; what a run sets goes with the test."""
+    with patch.dict(os.environ, {**store_environment, "INVENTORY_BUCKET": store.bucket}):
+        yield
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The arguments of every attempt that would have gone on to its first step."""
+    attempts = []
+
+    def execute(arguments: dict[str, Any], *_: Any) -> None:
+        attempts.append(arguments)
+        raise InventoryError("interrupted")
+
+    monkeypatch.setattr(local_run, "_execute", execute)
+    return attempts
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "/proc/none"])
+def test_a_runs_folder_that_cannot_be_made_is_one_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["run", "--runs", str(tmp_path / name), "--run-id", "r1"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: cannot write to {tmp_path / name}")
+    assert error.endswith("; choose another folder with --runs\n")
+    assert error.count("\n") == 1
+
+
+def test_a_store_folder_that_cannot_be_made_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("S3_ENDPOINT_URL")
+    (tmp_path / ".store").touch()
+    assert main(["run", "--runs", str(tmp_path), "--run-id", "r1"]) == 1
+    assert capsys.readouterr().err == (
+        f"error: cannot write to {tmp_path}/.store: File exists; choose another folder with --runs\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("attempts", "arguments"),
+    [
+        (["--epochs 2", ""], {"epochs": 2}),
+        (["--epochs 2", "--epochs 3 --split 80/10/10"], {"epochs": 3, "split": "80/10/10"}),
+        (["--learning-rate 0.01", "--batch-size 64"], {"training": {"learning_rate": "0.01", "batch_size": "64"}}),
+        (["--batch-size 32", "--batch-size 64"], {"training": {"batch_size": "64"}}),
+        (["--seed 1", "--epochs 2"], {"epochs": 2, "training": {"seed": "1"}}),
+        (['--tuning {"max_trials":5}', '--tuning {"seed":1}'], {"tuning": {"seed": 1}}),
+        (["--epochs 99999", ""], {}),
+        (["--epochs 2", "--epochs 99999", ""], {"epochs": 2}),
+        (["--batch-size 32", "--batch-size 0", "--seed 1"], {"training": {"batch_size": "32", "seed": "1"}}),
+    ],
+)
+def test_a_continued_run_keeps_what_it_was_given_but_nothing_that_was_refused(
+    attempts: list[str], arguments: dict[str, Any], tmp_path: Path, executed: list[dict[str, Any]]
+) -> None:
+    for attempt in attempts:
+        main(["run", "--runs", str(tmp_path), "--run-id", "r1", *attempt.split()])
+    assert executed[-1] == arguments
+    assert json.loads((tmp_path / "r1" / "arguments.json").read_text()) == arguments
+
+
+def test_a_search_without_anything_to_tune_is_refused_before_the_first_step(
+    tmp_path: Path, executed: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--tune", "--epochs", "5", "--tuning", '{"space": {"epochs": {"min": 5, "max": 20}}}']
+    assert main(["run", "--runs", str(tmp_path), "--run-id", "r1", *asked]) == 1
+    assert capsys.readouterr().err.startswith("error: tuning.space: nothing is left to tune")
+    assert not executed
