@@ -21,6 +21,7 @@ from components.common import kube
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.common.progress import note
+from pipelines.compiler import images
 
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
 TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105 - a variable's name
@@ -201,7 +202,7 @@ def upload(client: Client, access: Access, package: Path, version: str | None = 
     """
     ir = read_package(package)
     name = ir["pipelineInfo"]["name"]
-    version = version or default_version(package, ir)
+    version = version or default_version(package)
     pipeline = _find(
         lambda token: client.list_pipelines(page_token=token, page_size=100, namespace=access.namespace),
         "pipelines",
@@ -247,20 +248,20 @@ def read_package(package: Path) -> dict[str, Any]:
         InventoryError: if the file cannot be read or is no compiled pipeline.
     """
     try:
-        ir = next(yaml.safe_load_all(package.read_text()))
-        if not {"pipelineInfo", "root", "deploymentSpec"} <= set(ir):
+        text = package.read_text()
+        ir = next(yaml.safe_load_all(text))
+        if not (ir["root"] and ir["pipelineInfo"]["name"] and images(text)):
             raise ValueError
     except OSError as error:
         raise InventoryError(f"cannot read {package}: {error.strerror}; make it with `inventory compile`") from error
-    except (ValueError, TypeError, StopIteration, yaml.YAMLError) as error:
+    except (LookupError, AttributeError, ValueError, TypeError, StopIteration, yaml.YAMLError) as error:
         raise InventoryError(f"{package} is no compiled pipeline; make it with `inventory compile`") from error
     return dict(ir)
 
 
-def default_version(package: Path, ir: dict[str, Any]) -> str:
+def default_version(package: Path) -> str:
     """The images' tag and the first digits of the file's hash: the same file, the same version."""
-    images = sorted(executor["container"]["image"] for executor in ir["deploymentSpec"]["executors"].values())
-    tag = images[0].rpartition(":")[2][:20]
+    tag = images(package.read_text())[0].rpartition(":")[2][:20]
     return f"{tag}-{sha256_bytes(package.read_bytes())[:8]}"
 
 

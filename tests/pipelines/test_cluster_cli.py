@@ -11,6 +11,7 @@ from pipelines.cli import main
         (None, "cannot read {}: No such file or directory"),
         (b"kind: ConfigMap", "{} is no compiled pipeline"),
         (b"no pipeline at all", "{} is no compiled pipeline"),
+        (b"pipelineInfo: {name: p}\nroot: {dag: {}}\ndeploymentSpec: {}\n", "{} is no compiled pipeline"),
         (b"", "{} is no compiled pipeline"),
         (b"\xff\xfe\x00\x81", "{} is no compiled pipeline"),
     ],
