@@ -4,7 +4,6 @@ import kubernetes
 from kubernetes.client import ApiClient
 
 from components.common import kube
-from components.common.cluster_settings import ClusterSettings
 from components.common.errors import InventoryError
 from components.common.progress import note
 
@@ -16,16 +15,12 @@ INJECTION_LABEL = "katib.kubeflow.org/metrics-collector-injection"
 """A namespace must have it, as ``enabled``: otherwise no trial reports a metric, and Katib waits for ever."""
 
 
-def check_cluster(api: ApiClient, namespace: str, settings: ClusterSettings) -> None:
+def check_cluster(api: ApiClient, namespace: str) -> None:
     """Finds out at once what would otherwise be found out after the first trial.
 
     Raises:
         InventoryError: if Katib or PyTorchJobs are not there, or the namespace lacks Katib's label.
     """
-    if settings.launcher == "trainjob":
-        raise InventoryError(
-            "cluster.launcher: trials of a search are PyTorchJobs, no TrainJobs; use pytorchjob or auto, or do not tune"
-        )
     if not kube.serves(api, GROUP, VERSION, EXPERIMENTS):
         raise InventoryError(f"the cluster knows no {EXPERIMENTS}.{GROUP} ({VERSION}); install Katib, or do not tune")
     if not kube.serves(api, "kubeflow.org", "v1", "pytorchjobs"):

@@ -90,8 +90,13 @@ def experiment(plan: Plan, cluster: ClusterSettings, namespace: str, job: str, o
         The object to create.
 
     Raises:
-        InventoryError: if Katib's algorithm cannot search this space, or a value does not pass a shell.
+        InventoryError: if trials shall be TrainJobs, Katib's algorithm cannot search this space, or a value does not
+            pass a shell.
     """
+    if cluster.launcher == "trainjob":
+        raise InventoryError(
+            "cluster.launcher: trials of a search are PyTorchJobs, no TrainJobs; use pytorchjob or auto, or do not tune"
+        )
     tuning = plan.tuning
     trials = tuning.max_trials - 1
     _check_algorithm(plan)

@@ -54,7 +54,7 @@ class KatibSearch:
             InventoryError: also if the cluster has no Katib, or no trial starts in time or reports a metric.
         """
         waits = self._patience.away, self._patience.poll
-        patiently(lambda: check_cluster(self._api, self._namespace, self._cluster), *waits)
+        patiently(lambda: check_cluster(self._api, self._namespace), *waits)
         owners = patiently(lambda: owner_references(self._api, self._namespace), *waits)
         job = plan.job(DEFAULT_TRIAL, {})
         body = experiment(plan, self._cluster, self._namespace, store.uri(job.job_key), owners)

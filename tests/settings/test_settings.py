@@ -118,3 +118,9 @@ def test_the_first_step_of_the_pipeline_knows_whether_the_run_tunes(
     with pytest.raises(SystemExit):  # what was done without tuning does not count for this
         settings_component.python_func(settings, **asked, tune=True)
     assert "error: tuning.space: nothing is left to tune" in capsys.readouterr().err
+
+
+def test_a_search_whose_trials_should_be_trainjobs_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVENTORY_TRAIN_ON", "cluster")
+    with pytest.raises(InventoryError, match=r"^cluster\.launcher: trials of a search are PyTorchJobs"):
+        complete("rendered", "auto", {}, {"cluster": {"launcher": "trainjob"}}, tune=True)
