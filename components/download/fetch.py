@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 
@@ -48,8 +48,9 @@ class Packed:
     rows: int
     per_quantity: dict[str, int] = field(default_factory=dict)
     skips: list[Skip] = field(default_factory=list)
-    missing: frozenset[str] = frozenset()
-    """Ids that the source did not deliver, which a later run should ask for again."""
+    """Bins that are bad, whenever they are asked for."""
+    missing: list[Skip] = field(default_factory=list)
+    """Bins that the source did not deliver, which a later run should ask for again; neither rows nor skips."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,11 @@ def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> byte
     raise AssertionError("unreachable")
 
 
+def is_missing(skip: Skip) -> bool:
+    """Says whether the source did not deliver: no property of the bin."""
+    return skip.reason.endswith(NOT_DELIVERED)
+
+
 def read_all(
     source: Source, pool: ThreadPoolExecutor, read: Callable[[str], bytes], ids: Sequence[str], kind: str
 ) -> Iterator[bytes | Skip]:
@@ -90,7 +96,7 @@ def read_all(
     """
     failures = 0
     for content in pool.map(lambda id_: read_with_retries(read, id_, kind), ids):
-        if isinstance(content, Skip) and content.reason.endswith(NOT_DELIVERED):
+        if isinstance(content, Skip) and is_missing(content):
             failures += 1
             if failures >= MOST_FAILURES:
                 raise InventoryError(
@@ -103,28 +109,27 @@ def read_all(
 def fetch_metadata(source: Source, pool: ThreadPoolExecutor, ids: Sequence[str]) -> Packed:
     """Reads the metadata of a group of bins into an Arrow file of ``METADATA_SCHEMA``, bad ones with their reason."""
     rows: list[dict[str, object]] = []
-    missing = set()
+    missing: list[Skip] = []
     for id_, content in zip(ids, read_all(source, pool, source.metadata, ids, "metadata"), strict=True):
-        if isinstance(content, Skip):
-            rows.append({"id": id_, "reason": content.reason, "detail": content.detail})
-            if content.reason.endswith(NOT_DELIVERED):
-                missing.add(id_)
-        else:
+        if not isinstance(content, Skip):
             rows.append({"id": id_, "metadata": content})
-    return Packed(_arrow(rows, METADATA_SCHEMA), len(rows), missing=frozenset(missing))
+        elif is_missing(content):
+            missing.append(content)
+        else:
+            rows.append(asdict(content))
+    return Packed(_arrow(rows, METADATA_SCHEMA), len(rows), missing=missing)
 
 
 def fetch_block(source: Source, pool: ThreadPoolExecutor, group: Sequence[Wanted]) -> Packed:
     """Reads the photos of a group of bins into an Arrow file of ``BLOCK_SCHEMA``."""
     rows: list[dict[str, object]] = []
-    skips, missing = [], set()
+    skips: list[Skip] = []
+    missing: list[Skip] = []
     per_quantity: dict[str, int] = {}
     images = read_all(source, pool, source.image, [wanted.id for wanted in group], "image")
     for wanted, image in zip(group, images, strict=True):
         if isinstance(image, Skip):
-            skips.append(image)
-            if image.reason.endswith(NOT_DELIVERED):
-                missing.add(wanted.id)
+            (missing if is_missing(image) else skips).append(image)
             continue
         try:
             check_jpeg(image)
@@ -140,7 +145,7 @@ def fetch_block(source: Source, pool: ThreadPoolExecutor, group: Sequence[Wanted
             }
         )
         per_quantity[str(wanted.quantity)] = per_quantity.get(str(wanted.quantity), 0) + 1
-    return Packed(_arrow(rows, BLOCK_SCHEMA), len(rows), per_quantity, skips, frozenset(missing))
+    return Packed(_arrow(rows, BLOCK_SCHEMA), len(rows), per_quantity, skips, missing)
 
 
 def _arrow(rows: list[dict[str, object]], schema: pa.Schema) -> bytes:

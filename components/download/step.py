@@ -18,7 +18,7 @@ from components.common.files import content_hash, sha256_bytes, write_atomic
 from components.common.steps import run_step
 from components.common.store import Store
 from components.download.checks import BadBinError, read_metadata
-from components.download.fetch import LANES, Skip, Wanted, fetch_block, fetch_metadata
+from components.download.fetch import LANES, Packed, Skip, Wanted, fetch_block, fetch_metadata
 from components.download.folder_source import read_file
 from components.download.kept import FORMAT, Receipt, find, group_key, keep
 from components.download.lanes import Lane, lanes, ordered
@@ -174,15 +174,15 @@ class _Download:
                 ahead=LANES,
             )
             receipts = []
-            for receipt in ordered(
+            for receipt, left_out in ordered(
                 pool,
                 lambda group: self._block(lane, group),
                 groups(self._selected(chunks), *BLOCK_GROUP),
                 ahead=2 * LANES,
             ):
                 receipts.append(receipt)
-                self.skips += [Skip(*skip) for skip in receipt.skips]
-                self.count(receipt.rows + len(receipt.skips))
+                self.skips += left_out
+                self.count(receipt.rows + len(left_out))
             chunks.close()
         if self.count.at < self.count.total:  # a limit ended the pass early
             self.count(self.count.total - self.count.at)
@@ -202,13 +202,20 @@ class _Download:
         key = group_key("metadata", self.source.uri, entries)
         receipt = find(self.store, key)
         data = self.store.get_bytes(key) if receipt else b""
+        missing: list[Skip] = []
         if receipt is None or sha256_bytes(data) != receipt.sha256:
             packed = lane(fetch_metadata, [entry.id for entry in entries])
-            delivered = [entry for entry in entries if entry.id not in packed.missing]
-            keep(self.store, group_key("metadata", self.source.uri, delivered), packed)
-            data = packed.arrow
-        rows = pa.ipc.open_file(pa.BufferReader(data)).read_all().to_pylist()
-        return list(zip(entries, rows, strict=True))
+            self._keep("metadata", entries, packed)
+            data, missing = packed.arrow, packed.missing
+        rows = pa.ipc.open_file(pa.BufferReader(data)).read_all().to_pylist() + [asdict(skip) for skip in missing]
+        row_of = {row["id"]: row for row in rows}
+        return [(entry, row_of[entry.id]) for entry in entries]
+
+    def _keep(self, kind: str, entries: list[Entry], packed: Packed) -> Receipt:
+        """Keeps a group under the name of what was delivered: a later run asks again for what was not."""
+        missing = {skip.id for skip in packed.missing}
+        delivered = [entry for entry in entries if entry.id not in missing]
+        return keep(self.store, group_key(kind, self.source.uri, delivered), packed)
 
     def _selected(self, chunks: Iterator[list[tuple[Entry, dict[str, Any]]]]) -> Iterator[tuple[Entry, Wanted]]:
         for chunk in chunks:
@@ -244,17 +251,16 @@ class _Download:
             self.doubts.append(Skip(entry.id, DOUBTFUL, f"kept, but {facts.doubt}"))
         return Wanted(entry.id, facts.quantity, facts.text)
 
-    def _block(self, lane: Lane, group: list[tuple[Entry, Wanted]]) -> Receipt:
-        """Keeps the photos of a group of bins, unless they are kept already."""
+    def _block(self, lane: Lane, group: list[tuple[Entry, Wanted]]) -> tuple[Receipt, list[Skip]]:
+        """Keeps the photos of a group of bins, unless they are kept already; returns which bins are not in it, too."""
         entries = [entry for entry, _ in group]
         key = group_key("blocks", self.source.uri, entries)
         receipt = find(self.store, key)
+        missing: list[Skip] = []
         if receipt is None:
             packed = lane(fetch_block, [wanted for _, wanted in group])
-            # Named by what was delivered: a later run asks again for what was not.
-            delivered = [entry for entry in entries if entry.id not in packed.missing]
-            receipt = keep(self.store, group_key("blocks", self.source.uri, delivered), packed)
-        return receipt
+            receipt, missing = self._keep("blocks", entries, packed), packed.missing
+        return receipt, [Skip(*skip) for skip in receipt.skips] + missing
 
     def _manifest(self, receipts: list[Receipt]) -> BinsManifest:
         skipped = dict(sorted(Counter(skip.reason for skip in self.skips).items()))

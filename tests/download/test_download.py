@@ -12,7 +12,9 @@ import pytest
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.download import fetch, lanes, step
+from components.download.folder_source import FolderSource
 from components.download.manifest import BLOCK_SCHEMA, BinsManifest
+from components.download.source import TransientError
 from components.download.sources import open_source
 from components.download.step import download_bins, download_to
 from tests.download.bins_on_disk import good_bins, listed, metadata, photo, put_all, rows, write_folder, write_tar
@@ -159,6 +161,38 @@ def test_a_second_run_fetches_nothing_and_another_selection_only_what_is_new(sto
     write_folder(tmp_path, objects)
     assert download_bins(store, source).selected == 101
     assert len(asked) < 101 + 2 * 20 + 1  # the metadata is one group, the photos are many
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Makes objects of directories fail as asked, with no waits between the tries."""
+    monkeypatch.setattr(fetch, "FIRST_WAIT_SECONDS", 0.0)
+
+    def fail(kind: str, ids: set[str], error: Exception) -> None:
+        read = getattr(FolderSource, kind)
+
+        def read_or_fail(source: FolderSource, id_: str) -> bytes:
+            if id_ in ids:
+                raise error
+            return read(source, id_)
+
+        monkeypatch.setattr(FolderSource, kind, read_or_fail)
+
+    return fail
+
+
+@pytest.mark.parametrize("kind", ["metadata", "image"])
+def test_a_kept_group_holds_nothing_of_a_bin_that_was_not_delivered(kind, store, tmp_path, failing, monkeypatch):
+    source = write_folder(tmp_path, good_bins(10))
+    failing(kind, {"00007"}, TransientError("busy"))
+    first = download_bins(store, str(source))
+    assert (first.selected, first.skipped) == (9, {f"{kind} not delivered": 1})
+    for path in source.glob("*/00007.*"):
+        path.unlink()
+    asked = count_reads(monkeypatch)
+    second = download_bins(store, str(source))
+    assert (second.selected, second.skipped, second.blocks) == (9, {}, first.blocks)
+    assert len(asked) == (0 if kind == "metadata" else 9)  # with all metadata there, its group was that of ten bins
 
 
 @pytest.mark.parametrize("harm", ["deleted", "overwritten", "without receipt", "receipt damaged"])
