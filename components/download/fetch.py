@@ -12,7 +12,7 @@ import pyarrow as pa
 from components.common.errors import InventoryError
 from components.download.checks import BadBinError, check_jpeg
 from components.download.manifest import BLOCK_SCHEMA
-from components.download.source import Source, TransientError, UnreadableError
+from components.download.source import REFUSED, NoAccessError, Source, TransientError, UnreadableError
 
 LANES = min(max(os.cpu_count() or 1, 2), 8)
 """Groups that are fetched at a time."""
@@ -22,7 +22,7 @@ TRIES = 6
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 5.0
 MOST_FAILURES = 20
-"""So many objects of one group that stay unreachable mean that the source is away, not that objects are bad."""
+"""So many objects of one group that stay out of reach mean that the source is away or closed to us."""
 
 METADATA_SCHEMA = pa.schema(
     [("id", pa.string()), ("metadata", pa.large_binary()), ("reason", pa.string()), ("detail", pa.string())]
@@ -67,10 +67,18 @@ def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> byte
 
     Returns:
         The bytes, or why the bin must be left out.
+
+    Raises:
+        InventoryError: if no object can be read with our credentials.
     """
     for attempt in range(TRIES):
         try:
             return read(id_)
+        except NoAccessError as error:
+            raise InventoryError(
+                f"the source takes our credentials no more ({error.detail}); renew them and start again: "
+                "what was fetched is kept"
+            ) from error
         except UnreadableError as error:
             return Skip(id_, f"{kind} {error.why}", error.detail)
         except TransientError as error:
@@ -81,9 +89,9 @@ def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> byte
     raise AssertionError("unreachable")
 
 
-def is_missing(skip: Skip) -> bool:
-    """Says whether the source did not deliver: no property of the bin."""
-    return skip.reason.endswith(NOT_DELIVERED)
+def is_passing(reason: str) -> bool:
+    """Says whether a bin may be there another time: the network recovers, and permissions are granted."""
+    return reason.endswith((NOT_DELIVERED, REFUSED))
 
 
 def read_all(
@@ -96,12 +104,12 @@ def read_all(
     """
     failures = 0
     for content in pool.map(lambda id_: read_with_retries(read, id_, kind), ids):
-        if isinstance(content, Skip) and is_missing(content):
+        if isinstance(content, Skip) and is_passing(content.reason):
             failures += 1
             if failures >= MOST_FAILURES:
                 raise InventoryError(
-                    f"the source {source.uri} stopped answering ({content.detail}); start again later: "
-                    "what was fetched is kept"
+                    f"the source {source.uri} refuses its bins or stopped answering ({content.detail}); check that "
+                    "they may be read, or start again later: what was fetched is kept"
                 )
         yield content
 
@@ -113,7 +121,7 @@ def fetch_metadata(source: Source, pool: ThreadPoolExecutor, ids: Sequence[str])
     for id_, content in zip(ids, read_all(source, pool, source.metadata, ids, "metadata"), strict=True):
         if not isinstance(content, Skip):
             rows.append({"id": id_, "metadata": content})
-        elif is_missing(content):
+        elif is_passing(content.reason):
             missing.append(content)
         else:
             rows.append(asdict(content))
@@ -129,7 +137,7 @@ def fetch_block(source: Source, pool: ThreadPoolExecutor, group: Sequence[Wanted
     images = read_all(source, pool, source.image, [wanted.id for wanted in group], "image")
     for wanted, image in zip(group, images, strict=True):
         if isinstance(image, Skip):
-            (missing if is_missing(image) else skips).append(image)
+            (missing if is_passing(image.reason) else skips).append(image)
             continue
         try:
             check_jpeg(image)

@@ -1,5 +1,6 @@
 """Bins in a directory with the public bucket's layout, and how every source on disk reads a file."""
 
+import errno
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,25 +13,38 @@ from components.download.source import (
     MAX_IMAGE_BYTES,
     MAX_METADATA_BYTES,
     METADATA,
+    REFUSED,
     Entry,
+    TransientError,
     UnreadableError,
 )
+
+NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+"""The path leads to no file, however often it is asked for."""
 
 
 def read_file(path: Path, limit: int) -> bytes:
     """Reads a file of at most ``limit`` bytes.
 
     Raises:
-        UnreadableError: if it is missing, larger or cannot be read.
+        UnreadableError: if it is missing, larger or may not be read.
+        TransientError: if another try may succeed.
     """
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
-    except FileNotFoundError as error:
-        raise UnreadableError("missing", f"no file {path.name}") from error
     except OSError as error:
-        raise UnreadableError("unreadable", f"{path.name}: {error.strerror}") from error
+        raise failure(error, path.name) from error
     return within(data, limit)
+
+
+def failure(error: OSError, name: str) -> UnreadableError | TransientError:
+    """What an error of the file system means for one object: only a file that is not there tells of the bin."""
+    if error.errno in NO_FILE:
+        return UnreadableError("missing", f"no file {name}")
+    if isinstance(error, PermissionError):
+        return UnreadableError(REFUSED, f"{name}: {error.strerror}")
+    return TransientError(f"{name}: {error.strerror}")
 
 
 def within(data: bytes, limit: int) -> bytes:

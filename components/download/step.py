@@ -18,7 +18,7 @@ from components.common.files import content_hash, sha256_bytes, write_atomic
 from components.common.steps import run_step
 from components.common.store import Store
 from components.download.checks import BadBinError, read_metadata
-from components.download.fetch import LANES, Packed, Skip, Wanted, fetch_block, fetch_metadata
+from components.download.fetch import LANES, Packed, Skip, Wanted, fetch_block, fetch_metadata, is_passing
 from components.download.folder_source import read_file
 from components.download.kept import FORMAT, Receipt, find, group_key, keep
 from components.download.lanes import Lane, lanes, ordered
@@ -33,7 +33,7 @@ from components.download.selection import (
     parse_file_list,
     preselect,
 )
-from components.download.source import Entry, Source, UnreadableError
+from components.download.source import Entry, Source, TransientError, UnreadableError
 from components.download.sources import open_source
 
 MAX_FILE_LIST_BYTES = 100_000_000
@@ -57,8 +57,9 @@ def download_bins(
 ) -> BinsManifest:
     """Fetches the selected bins of a source into blocks in the store.
 
-    What an attempt has put into the store is not fetched again, whether the attempt ended or was killed. Bins that
-    cannot be used are listed in the object ``skipped_key``, and so are kept bins whose quantity is doubtful.
+    What an attempt has put into the store is not fetched again, whether the attempt ended or was killed; what the
+    source refused or did not deliver is asked for again. Bins that cannot be used are listed in the object
+    ``skipped_key``, and so are kept bins whose quantity is doubtful.
 
     Args:
         store: receives ``downloads/``.
@@ -98,7 +99,11 @@ def download_bins(
         "file_list": sha256_bytes(list_bytes),
     }
 
+    is_new = False
+
     def work() -> dict[str, Any]:
+        nonlocal is_new
+        is_new = True
         fresh = replace(selection, taken=Counter())
         download = _Download(store, bins, fresh, listed, f"downloads/skipped/{content_hash(inputs)}.jsonl")
         return download.run(entries).model_dump()
@@ -106,6 +111,9 @@ def download_bins(
     outcome = run_step(store, "download", inputs, work)
     if not all(_is_intact(store, block) for block in outcome["blocks"]):
         progress.note("download: the store has lost blocks or holds other ones; fetching those again")
+        outcome = run_step(store, "download", inputs, work, always=True)
+    elif not is_new and any(map(is_passing, outcome["skipped"])):
+        progress.note("download: asking again for the bins that the source did not deliver before")
         outcome = run_step(store, "download", inputs, work, always=True)
     return BinsManifest.model_validate(outcome)
 
@@ -136,9 +144,9 @@ def _read_file_list(file_list: str, endpoint: str, environment: Mapping[str, str
         return read_object(file_list, MAX_FILE_LIST_BYTES, endpoint, environment)
     try:
         return read_file(Path(file_list).expanduser(), MAX_FILE_LIST_BYTES)
-    except UnreadableError as error:
+    except (UnreadableError, TransientError) as error:
         raise InventoryError(
-            f"cannot read the file list '{file_list}': {error.detail}; give a path or s3://…"
+            f"cannot read the file list '{file_list}': {error.args[-1]}; give a path or s3://…"
         ) from error
 
 

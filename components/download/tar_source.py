@@ -14,6 +14,7 @@ from components.download.source import (
     MAX_METADATA_BYTES,
     METADATA,
     Entry,
+    TransientError,
     UnreadableError,
 )
 
@@ -61,7 +62,7 @@ class TarSource:
                 file.seek(offset)
                 return within(file.read(min(size, limit + 1)), limit)
         except OSError as error:
-            raise UnreadableError("unreadable", str(error.strerror)) from error
+            raise TransientError(f"{self.path.name}: {error.strerror}") from error
 
 
 def open_tar(path: Path) -> TarSource:

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -14,7 +16,7 @@ from components.common.files import sha256_bytes
 from components.download import fetch, lanes, step
 from components.download.folder_source import FolderSource
 from components.download.manifest import BLOCK_SCHEMA, BinsManifest
-from components.download.source import TransientError
+from components.download.source import NoAccessError, TransientError, UnreadableError
 from components.download.sources import open_source
 from components.download.step import download_bins, download_to
 from tests.download.bins_on_disk import good_bins, listed, metadata, photo, put_all, rows, write_folder, write_tar
@@ -168,7 +170,8 @@ def failing(monkeypatch):
     """Makes objects of directories fail as asked, with no waits between the tries."""
     monkeypatch.setattr(fetch, "FIRST_WAIT_SECONDS", 0.0)
 
-    def fail(kind: str, ids: set[str], error: Exception) -> None:
+    @contextmanager
+    def fail(kind: str, ids: set[str], error: Exception) -> Iterator[None]:
         read = getattr(FolderSource, kind)
 
         def read_or_fail(source: FolderSource, id_: str) -> bytes:
@@ -176,7 +179,9 @@ def failing(monkeypatch):
                 raise error
             return read(source, id_)
 
-        monkeypatch.setattr(FolderSource, kind, read_or_fail)
+        with monkeypatch.context() as patch:
+            patch.setattr(FolderSource, kind, read_or_fail)
+            yield
 
     return fail
 
@@ -184,8 +189,8 @@ def failing(monkeypatch):
 @pytest.mark.parametrize("kind", ["metadata", "image"])
 def test_a_kept_group_holds_nothing_of_a_bin_that_was_not_delivered(kind, store, tmp_path, failing, monkeypatch):
     source = write_folder(tmp_path, good_bins(10))
-    failing(kind, {"00007"}, TransientError("busy"))
-    first = download_bins(store, str(source))
+    with failing(kind, {"00007"}, TransientError("busy")):
+        first = download_bins(store, str(source))
     assert (first.selected, first.skipped) == (9, {f"{kind} not delivered": 1})
     for path in source.glob("*/00007.*"):
         path.unlink()
@@ -193,6 +198,45 @@ def test_a_kept_group_holds_nothing_of_a_bin_that_was_not_delivered(kind, store,
     second = download_bins(store, str(source))
     assert (second.selected, second.skipped, second.blocks) == (9, {}, first.blocks)
     assert len(asked) == (0 if kind == "metadata" else 9)  # with all metadata there, its group was that of ten bins
+
+
+REFUSED = UnreadableError("refused", "AccessDenied")
+EXPIRED = NoAccessError("refused", "ExpiredToken")
+
+
+@pytest.mark.parametrize("kind", ["metadata", "image"])
+@pytest.mark.parametrize(
+    ("bins", "error", "message"),
+    [
+        (30, REFUSED, r"refuses its bins or stopped answering \(AccessDenied\)"),
+        (30, TransientError("away"), r"refuses its bins or stopped answering \(after 6 tries: away\)"),
+        (1, EXPIRED, r"takes our credentials no more \(ExpiredToken\); renew them"),
+    ],
+    ids=["refused", "away", "expired"],
+)
+def test_a_source_that_is_closed_to_us_ends_the_step_and_is_asked_again(
+    kind, bins, error, message, store, tmp_path, failing
+):
+    source = str(write_folder(tmp_path, good_bins(50)))
+    closed = failing(kind, {f"{index:05d}" for index in range(bins)}, error)
+    with closed, pytest.raises(InventoryError, match=message) as caught:
+        download_bins(store, source)
+    assert "\n" not in str(caught.value)
+    assert download_bins(store, source).selected == 50
+
+
+@pytest.mark.parametrize("kind", ["metadata", "image"])
+@pytest.mark.parametrize("number", [3, 5], ids=["some", "all"])
+def test_refused_bins_are_asked_for_again_by_the_next_run(kind, number, store, tmp_path, failing):
+    source = str(write_folder(tmp_path, good_bins(5)))
+    with failing(kind, {f"{index:05d}" for index in range(number)}, REFUSED):
+        if number == 5:
+            with pytest.raises(InventoryError, match=rf"no bin .*{kind} refused: 5"):
+                download_bins(store, source)
+        else:
+            assert download_bins(store, source).skipped == {f"{kind} refused": 3}
+    assert (again := download_bins(store, source)).selected == 5
+    assert again.skipped == {}
 
 
 @pytest.mark.parametrize("harm", ["deleted", "overwritten", "without receipt", "receipt damaged"])

@@ -1,11 +1,14 @@
+import errno
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from components.common.errors import InventoryError
 from components.download.rendered import rendered_bin
-from components.download.source import UnreadableError
+from components.download.source import TransientError, UnreadableError
 from components.download.sources import open_source
 from tests.download.bins_on_disk import good_bins, metadata, photo, write_folder, write_tar
 
@@ -161,6 +164,29 @@ def test_a_source_that_cannot_be_used_is_refused_in_one_line(make, message, tmp_
 def test_an_endpoint_for_a_directory_is_refused(tmp_path):
     with pytest.raises(InventoryError, match="only for s3://"):
         open_source(str(tmp_path), "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (errno.ENOENT, UnreadableError("missing", "no file 1.jpg")),
+        (errno.ENOTDIR, UnreadableError("missing", "no file 1.jpg")),
+        (errno.EISDIR, UnreadableError("missing", "no file 1.jpg")),
+        (errno.EACCES, UnreadableError("refused", "1.jpg: Permission denied")),
+        (errno.EMFILE, TransientError("1.jpg: Too many open files")),
+        (errno.EIO, TransientError("1.jpg: Input/output error")),
+    ],
+    ids=lambda value: errno.errorcode[value] if isinstance(value, int) else "",
+)
+def test_what_the_file_system_refuses_is_not_taken_for_a_bad_bin(code, kind, tmp_path, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise OSError(code, os.strerror(code))
+
+    source = open_source(str(write_folder(tmp_path, TWO)))
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(type(kind)) as caught:
+        source.image("1")
+    assert caught.value.args == kind.args
 
 
 def test_a_source_that_goes_away_is_unreadable_bin_by_bin(tmp_path):
