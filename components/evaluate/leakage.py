@@ -17,7 +17,7 @@ from components.common.errors import InventoryError
 from components.common.progress import note
 from components.evaluate.bootstrap import DRAWS, intervals, mean_of
 from components.evaluate.metrics import Floats, Integers
-from components.split.assign import Method, assign, units_of
+from components.split.assign import Method, assign, refuse_empty, units_of
 
 Flags = NDArray[np.bool_]
 
@@ -142,6 +142,7 @@ def what_splits_would_leak(
     for method in get_args(Method):
         try:
             parts, leaking = split_leaks(method, ids, labels, groups, products, ratios, seed)
+            refuse_empty(parts, ratios)
         except InventoryError as error:
             note(f"leak check: a split by {method} is not possible: {error}")
             continue
