@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def test_every_form_of_the_layout_gives_the_same_bins_and_ids_stay_strings(layou
     assert source.image("00001") == TWO["bin-images/00001.jpg"]
     assert json.loads(source.metadata("00001"))["EXPECTED_QUANTITY"] == 2
     assert source.entries()[1].image_bytes == len(TWO["bin-images/1.jpg"])
+
+
+@pytest.mark.parametrize("padding", [512, 1024, 100_000])
+def test_a_tar_is_whole_however_much_follows_its_end(padding, tmp_path):
+    tar = write_tar(tmp_path / "bins.tar", TWO)
+    with tarfile.open(tar) as archive:
+        archive.getmembers()
+        end = archive.offset
+    tar.write_bytes(tar.read_bytes()[:end] + bytes(padding))
+    assert len(open_source(str(tar)).entries()) == 2
 
 
 def test_what_is_missing_or_too_large_is_unreadable(layout, monkeypatch):
@@ -115,6 +126,28 @@ def cut_short(tmp_path):
     return tar
 
 
+def cut_at(where):
+    def cut(tmp_path):
+        tar = write_tar(tmp_path / "bins.tar", good_bins(5))
+        tar.write_bytes(tar.read_bytes()[: header_of(tar, 6) + where])
+        return tar
+
+    return cut
+
+
+def garbled(tmp_path):
+    tar = write_tar(tmp_path / "bins.tar", good_bins(5))
+    content, at = bytearray(tar.read_bytes()), header_of(tar, 6)
+    content[at : at + 100] = b"x" * 100
+    tar.write_bytes(content)
+    return tar
+
+
+def header_of(tar, number):
+    with tarfile.open(tar) as archive:
+        return archive.getmembers()[number].offset
+
+
 def text_file(tmp_path):
     (tmp_path / "bins.txt").write_text("not a tar at all, and longer than a few bytes\n" * 40)
     return tmp_path / "bins.txt"
@@ -137,6 +170,10 @@ def csv_of(content):
         (lambda folder: folder, "holds neither bin-images/"),
         (compressed, "compressed with gzip"),
         (cut_short, "not a whole .tar"),
+        (cut_at(0), "not a whole .tar file .no header and no end of archive"),
+        (cut_at(100), "not a whole .tar file .no header and no end of archive"),
+        (garbled, "not a whole .tar file .no header and no end of archive"),
+        (lambda folder: write_tar(folder / "bins.tar", {}), "does not hold bin-images/"),
         (text_file, "not a whole .tar"),
         (lambda folder: write_tar(folder / "bins.tar", {"a.txt": b"1"}), "does not hold bin-images/"),
         (
