@@ -19,7 +19,7 @@ from components.download.source import (
     UnreadableError,
 )
 
-NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 """The path leads to no file, however often it is asked for."""
 
 
@@ -33,6 +33,8 @@ def read_file(path: Path, limit: int) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
+    except ValueError as error:  # a path with NUL
+        raise UnreadableError("missing", f"no file {path.name}") from error
     except OSError as error:
         raise failure(error, path.name) from error
     return within(data, limit)
@@ -52,6 +54,14 @@ def within(data: bytes, limit: int) -> bytes:
     if len(data) > limit:
         raise UnreadableError("too large", f"more than {limit:,} bytes")
     return data
+
+
+def status_of(file: Path | os.DirEntry[str]) -> os.stat_result | None:
+    """Size and date of a file; None when the path leads to none, as that of a link without its target."""
+    try:
+        return file.stat()
+    except (OSError, ValueError):  # ValueError: a path with NUL
+        return None
 
 
 def stamp(status: os.stat_result | None) -> str:
@@ -80,7 +90,7 @@ class FolderSource:
             Entry(
                 id_,
                 f"{stamp(metadata.get(id_))}+{stamp(images.get(id_))}",
-                images[id_].st_size if id_ in images else 0,
+                photo.st_size if (photo := images.get(id_)) else 0,
             )
             for id_ in sorted(images.keys() | metadata.keys())
         ]
@@ -92,11 +102,11 @@ class FolderSource:
         return read_file(self.folder / IMAGES / f"{id_}.jpg", MAX_IMAGE_BYTES)
 
 
-def _files(folder: Path, suffix: str) -> dict[str, os.stat_result]:
+def _files(folder: Path, suffix: str) -> dict[str, os.stat_result | None]:
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as found:
-        return {item.name.removesuffix(suffix): item.stat() for item in found if item.name.endswith(suffix)}
+        return {item.name.removesuffix(suffix): status_of(item) for item in found if item.name.endswith(suffix)}
 
 
 def layout_folder(folder: Path) -> Path | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import InventoryError
-from components.download.folder_source import read_file, stamp
+from components.download.folder_source import read_file, stamp, status_of
 from components.download.source import KINDS, LAYOUT, MAX_IMAGE_BYTES, Entry
 
 SUFFIXES = (".jpg", ".jpeg")
@@ -41,8 +41,7 @@ class OwnPhotos:
     def entries(self, wanted: Collection[str] | None = None) -> list[Entry]:  # noqa: ARG002, D102, RUF100
         found = []
         for id_, label in sorted(self.labels.items()):
-            photo = self.folder / id_
-            status = photo.stat() if photo.is_file() else None
+            status = status_of(self.folder / id_)
             version = f"{label.count}.{label.product}+{stamp(status)}"
             found.append(Entry(id_, version, status.st_size if status else 0))
         return found

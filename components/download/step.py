@@ -173,6 +173,7 @@ class _Download:
         """Fetches what is selected and describes it."""
         if self.listed is not None:
             entries = self._of_the_list(entries, self.listed)
+        entries = [entry for entry in entries if self._is_text(entry.id)]
         self.count = progress.Counter("bins", len(entries))
         with lanes(self.source, len(entries)) as lane, ThreadPoolExecutor(LANES) as pool:
             chunks = ordered(
@@ -195,6 +196,13 @@ class _Download:
         if self.count.at < self.count.total:  # a limit ended the pass early
             self.count(self.count.total - self.count.at)
         return self._manifest([receipt for receipt in receipts if receipt.rows])
+
+    def _is_text(self, id_: str) -> bool:
+        """Skips a bin whose file name is not UTF-8: no block, page or report could hold its id."""
+        written = id_.encode("utf-8", "backslashreplace").decode()
+        if written != id_:
+            self.skips.append(Skip(written, "name is not UTF-8", "rename its photo and its metadata"))
+        return written == id_
 
     def _of_the_list(self, entries: list[Entry], listed: dict[str, int]) -> list[Entry]:
         """The entries that the list names and the selection can want; a listed bin that is not there is skipped."""

@@ -239,6 +239,30 @@ def test_refused_bins_are_asked_for_again_by_the_next_run(kind, number, store, t
     assert again.skipped == {}
 
 
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_a_bin_whose_name_is_not_utf8_is_listed(kind, store, tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    objects = good_bins(5) | {f"bin-images/{name}.jpg": PHOTO, f"metadata/{name}.json": metadata(2)}
+    source = write_folder(tmp_path, objects) if kind == "folder" else write_tar(tmp_path / "bins.tar", objects)
+    manifest = download_bins(store, str(source))
+    assert (manifest.selected, manifest.skipped) == (5, {"name is not UTF-8": 1})
+    assert listed(store, manifest) == {"caf\\udce9": ("name is not UTF-8", "rename its photo and its metadata")}
+
+
+def test_a_link_without_its_photo_is_a_missing_photo(store, tmp_path):
+    source = write_folder(tmp_path, good_bins(5) | {"metadata/x.json": metadata(2)})
+    (source / "bin-images" / "x.jpg").symlink_to("nowhere.jpg")
+    assert download_bins(store, str(source)).skipped == {"image missing": 1}
+
+
+@pytest.mark.parametrize("path", ["none.jpg", "a" * 300, f"{'a' * 300}/b.jpg", "a\0b.jpg", "shelf"], ids=range(5))
+def test_a_photo_that_no_path_leads_to_is_missing(path, store, tmp_path):
+    write_folder(tmp_path, {"good.jpg": PHOTO, "shelf/other.jpg": PHOTO})
+    (tmp_path / "bins.csv").write_text(f"path,count\ngood.jpg,1\n{path},2\n")
+    manifest = download_bins(store, str(tmp_path / "bins.csv"))
+    assert (manifest.selected, manifest.skipped) == (1, {"image missing": 1})
+
+
 @pytest.mark.parametrize("harm", ["deleted", "overwritten", "without receipt", "receipt damaged"])
 def test_a_block_that_the_store_lost_or_changed_is_fetched_again(harm, store, tmp_path, monkeypatch):
     source = str(write_folder(tmp_path, good_bins(30)))
