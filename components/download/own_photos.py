@@ -67,6 +67,7 @@ def open_csv(path: Path) -> OwnPhotos:
         InventoryError: if the columns are others, a row names no photo, a photo is named twice or there is no row.
     """
     labels: dict[str, Label] = {}
+    named: set[Path] = set()  # ./a.jpg is a.jpg
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
@@ -79,8 +80,9 @@ def open_csv(path: Path) -> OwnPhotos:
                 photo = (row["path"] or "").strip()
                 if not photo:
                     raise InventoryError(f"{where} names no photo; every row needs path,count")
-                if photo in labels:
+                if Path(photo) in named:
                     raise InventoryError(f"{where} names {photo} a second time; keep one row for each photo")
+                named.add(Path(photo))
                 labels[photo] = Label((row["count"] or "").strip(), (row.get("product") or "").strip())
     except (UnicodeDecodeError, csv.Error) as error:
         raise InventoryError(f"{path} is not a CSV in UTF-8: {error}") from error

@@ -188,6 +188,7 @@ def csv_of(content):
         (csv_of(b""), "needs the columns path,count"),
         (csv_of(b"path,count\n"), "lists no photo"),
         (csv_of(b"path,count\na.jpg,1\na.jpg,2\n"), "line 3 names a.jpg a second time"),
+        (csv_of(b"path,count\na/b.jpg,1\n./a//b.jpg,2\n"), "line 3 names ./a//b.jpg a second time"),
         (csv_of(b"path,count\n,2\n"), "line 2 names no photo"),
         (csv_of(b"path,count\n\xff\xfe,2\n"), "not a CSV in UTF-8"),
     ],
