@@ -34,6 +34,17 @@ def products_of(bins: Bins) -> tuple[NDArray[np.object_], Integers]:
     return asins.to_numpy(zero_copy_only=False), rows.to_numpy().astype(np.int64)
 
 
+def lists_product(bins: Bins) -> Flags:
+    """Says which bins list a product.
+
+    Returns:
+        bool [len(bins)].
+    """
+    flags = np.zeros(len(bins), dtype=bool)
+    flags[products_of(bins)[1]] = True
+    return flags
+
+
 def shares_product(test: Bins, *trained: Bins) -> Flags:
     """Says which test bins hold a product that some bin of those trained on holds.
 
