@@ -33,7 +33,7 @@ class RawBin:
         metadata = {"BIN_FCSKU_DATA": products, "EXPECTED_QUANTITY": self.quantity}
         return {
             "id": self.id,
-            "image": self.image or photo(seed=sum(self.id.encode())),
+            "image": self.image or photo(seed=int.from_bytes(self.id.encode())),
             "expected_quantity": self.quantity,
             "metadata": json.dumps(metadata),
         }

@@ -1,11 +1,12 @@
 """From a photo's bytes to the network's input; the same function in validation, evaluation and service."""
 
 import io
+import struct
 import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from components.common.bundle import InputTransform
 from components.common.errors import InventoryError
@@ -15,6 +16,17 @@ MAX_PIXELS = 50_000_000
 """Photos larger than this are refused before they are decoded (decompression bombs)."""
 REDUCIBLE = ("L", "LA", "RGB", "RGBA", "CMYK")
 """Modes of pixels that can be averaged."""
+EXIF_ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What sets a photo upright, by its EXIF orientation."""
 
 
 class BadImageError(InventoryError):
@@ -45,7 +57,7 @@ def decode(data: bytes | memoryview, size_hint: int | None = None) -> Image.Imag
             image.load()
             if size_hint:
                 image = _shrink(image, size_hint)
-            return _flatten(ImageOps.exif_transpose(image))
+            return _flatten(_upright(image))
     except BadImageError:
         raise
     except (
@@ -56,6 +68,7 @@ def decode(data: bytes | memoryview, size_hint: int | None = None) -> Image.Imag
         EOFError,
         TypeError,
         IndexError,
+        struct.error,  # EXIF that ends in the middle of a value
     ) as error:
         raise BadImageError(
             "not a readable JPEG, PNG or WebP photo (truncated, damaged or another kind of file)"
@@ -72,6 +85,12 @@ def _shrink(image: Image.Image, size_hint: int) -> Image.Image:
     if image.mode == "P":
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     return image.reduce(factor) if image.mode in REDUCIBLE else image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turns as ``ImageOps.exif_transpose``, which also writes all of the EXIF anew and fails for cameras' odd tags."""
+    turn = TURNS.get(image.getexif().get(EXIF_ORIENTATION, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _flatten(image: Image.Image) -> Image.Image:

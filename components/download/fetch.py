@@ -5,14 +5,14 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 
 from components.common.errors import InventoryError
 from components.download.checks import BadBinError, check_jpeg
 from components.download.manifest import BLOCK_SCHEMA
-from components.download.source import Source, TransientError, UnreadableError
+from components.download.source import REFUSED, NoAccessError, Source, TransientError, UnreadableError
 
 LANES = min(max(os.cpu_count() or 1, 2), 8)
 """Groups that are fetched at a time."""
@@ -22,7 +22,7 @@ TRIES = 6
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 5.0
 MOST_FAILURES = 20
-"""So many objects of one group that stay unreachable mean that the source is away, not that objects are bad."""
+"""So many objects of one group that stay out of reach mean that the source is away or closed to us."""
 
 METADATA_SCHEMA = pa.schema(
     [("id", pa.string()), ("metadata", pa.large_binary()), ("reason", pa.string()), ("detail", pa.string())]
@@ -48,8 +48,9 @@ class Packed:
     rows: int
     per_quantity: dict[str, int] = field(default_factory=dict)
     skips: list[Skip] = field(default_factory=list)
-    missing: frozenset[str] = frozenset()
-    """Ids that the source did not deliver, which a later run should ask for again."""
+    """Bins that are bad, whenever they are asked for."""
+    missing: list[Skip] = field(default_factory=list)
+    """Bins that the source did not deliver, which a later run should ask for again; neither rows nor skips."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,18 @@ def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> byte
 
     Returns:
         The bytes, or why the bin must be left out.
+
+    Raises:
+        InventoryError: if no object can be read with our credentials.
     """
     for attempt in range(TRIES):
         try:
             return read(id_)
+        except NoAccessError as error:
+            raise InventoryError(
+                f"the source takes our credentials no more ({error.detail}); renew them and start again: "
+                "what was fetched is kept"
+            ) from error
         except UnreadableError as error:
             return Skip(id_, f"{kind} {error.why}", error.detail)
         except TransientError as error:
@@ -78,6 +87,11 @@ def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> byte
         wait = min(FIRST_WAIT_SECONDS * 2**attempt, LONGEST_WAIT_SECONDS)
         time.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
     raise AssertionError("unreachable")
+
+
+def is_passing(reason: str) -> bool:
+    """Says whether a bin may be there another time: the network recovers, and permissions are granted."""
+    return reason.endswith((NOT_DELIVERED, REFUSED))
 
 
 def read_all(
@@ -90,12 +104,12 @@ def read_all(
     """
     failures = 0
     for content in pool.map(lambda id_: read_with_retries(read, id_, kind), ids):
-        if isinstance(content, Skip) and content.reason.endswith(NOT_DELIVERED):
+        if isinstance(content, Skip) and is_passing(content.reason):
             failures += 1
             if failures >= MOST_FAILURES:
                 raise InventoryError(
-                    f"the source {source.uri} stopped answering ({content.detail}); start again later: "
-                    "what was fetched is kept"
+                    f"the source {source.uri} refuses its bins or stopped answering ({content.detail}); check that "
+                    "they may be read, or start again later: what was fetched is kept"
                 )
         yield content
 
@@ -103,28 +117,27 @@ def read_all(
 def fetch_metadata(source: Source, pool: ThreadPoolExecutor, ids: Sequence[str]) -> Packed:
     """Reads the metadata of a group of bins into an Arrow file of ``METADATA_SCHEMA``, bad ones with their reason."""
     rows: list[dict[str, object]] = []
-    missing = set()
+    missing: list[Skip] = []
     for id_, content in zip(ids, read_all(source, pool, source.metadata, ids, "metadata"), strict=True):
-        if isinstance(content, Skip):
-            rows.append({"id": id_, "reason": content.reason, "detail": content.detail})
-            if content.reason.endswith(NOT_DELIVERED):
-                missing.add(id_)
-        else:
+        if not isinstance(content, Skip):
             rows.append({"id": id_, "metadata": content})
-    return Packed(_arrow(rows, METADATA_SCHEMA), len(rows), missing=frozenset(missing))
+        elif is_passing(content.reason):
+            missing.append(content)
+        else:
+            rows.append(asdict(content))
+    return Packed(_arrow(rows, METADATA_SCHEMA), len(rows), missing=missing)
 
 
 def fetch_block(source: Source, pool: ThreadPoolExecutor, group: Sequence[Wanted]) -> Packed:
     """Reads the photos of a group of bins into an Arrow file of ``BLOCK_SCHEMA``."""
     rows: list[dict[str, object]] = []
-    skips, missing = [], set()
+    skips: list[Skip] = []
+    missing: list[Skip] = []
     per_quantity: dict[str, int] = {}
     images = read_all(source, pool, source.image, [wanted.id for wanted in group], "image")
     for wanted, image in zip(group, images, strict=True):
         if isinstance(image, Skip):
-            skips.append(image)
-            if image.reason.endswith(NOT_DELIVERED):
-                missing.add(wanted.id)
+            (missing if is_passing(image.reason) else skips).append(image)
             continue
         try:
             check_jpeg(image)
@@ -140,7 +153,7 @@ def fetch_block(source: Source, pool: ThreadPoolExecutor, group: Sequence[Wanted
             }
         )
         per_quantity[str(wanted.quantity)] = per_quantity.get(str(wanted.quantity), 0) + 1
-    return Packed(_arrow(rows, BLOCK_SCHEMA), len(rows), per_quantity, skips, frozenset(missing))
+    return Packed(_arrow(rows, BLOCK_SCHEMA), len(rows), per_quantity, skips, missing)
 
 
 def _arrow(rows: list[dict[str, object]], schema: pa.Schema) -> bytes:

@@ -1,5 +1,6 @@
 """Bins in a directory with the public bucket's layout, and how every source on disk reads a file."""
 
+import errno
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,25 +13,40 @@ from components.download.source import (
     MAX_IMAGE_BYTES,
     MAX_METADATA_BYTES,
     METADATA,
+    REFUSED,
     Entry,
+    TransientError,
     UnreadableError,
 )
+
+NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""The path leads to no file, however often it is asked for."""
 
 
 def read_file(path: Path, limit: int) -> bytes:
     """Reads a file of at most ``limit`` bytes.
 
     Raises:
-        UnreadableError: if it is missing, larger or cannot be read.
+        UnreadableError: if it is missing, larger or may not be read.
+        TransientError: if another try may succeed.
     """
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
-    except FileNotFoundError as error:
+    except ValueError as error:  # a path with NUL
         raise UnreadableError("missing", f"no file {path.name}") from error
     except OSError as error:
-        raise UnreadableError("unreadable", f"{path.name}: {error.strerror}") from error
+        raise failure(error, path.name) from error
     return within(data, limit)
+
+
+def failure(error: OSError, name: str) -> UnreadableError | TransientError:
+    """What an error of the file system means for one object: only a file that is not there tells of the bin."""
+    if error.errno in NO_FILE:
+        return UnreadableError("missing", f"no file {name}")
+    if isinstance(error, PermissionError):
+        return UnreadableError(REFUSED, f"{name}: {error.strerror}")
+    return TransientError(f"{name}: {error.strerror}")
 
 
 def within(data: bytes, limit: int) -> bytes:
@@ -38,6 +54,14 @@ def within(data: bytes, limit: int) -> bytes:
     if len(data) > limit:
         raise UnreadableError("too large", f"more than {limit:,} bytes")
     return data
+
+
+def status_of(file: Path | os.DirEntry[str]) -> os.stat_result | None:
+    """Size and date of a file; None when the path leads to none, as that of a link without its target."""
+    try:
+        return file.stat()
+    except (OSError, ValueError):  # ValueError: a path with NUL
+        return None
 
 
 def stamp(status: os.stat_result | None) -> str:
@@ -66,7 +90,7 @@ class FolderSource:
             Entry(
                 id_,
                 f"{stamp(metadata.get(id_))}+{stamp(images.get(id_))}",
-                images[id_].st_size if id_ in images else 0,
+                photo.st_size if (photo := images.get(id_)) else 0,
             )
             for id_ in sorted(images.keys() | metadata.keys())
         ]
@@ -78,11 +102,11 @@ class FolderSource:
         return read_file(self.folder / IMAGES / f"{id_}.jpg", MAX_IMAGE_BYTES)
 
 
-def _files(folder: Path, suffix: str) -> dict[str, os.stat_result]:
+def _files(folder: Path, suffix: str) -> dict[str, os.stat_result | None]:
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as found:
-        return {item.name.removesuffix(suffix): item.stat() for item in found if item.name.endswith(suffix)}
+        return {item.name.removesuffix(suffix): status_of(item) for item in found if item.name.endswith(suffix)}
 
 
 def layout_folder(folder: Path) -> Path | None:

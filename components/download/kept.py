@@ -14,7 +14,7 @@ from components.common.store import MISSING, Store, plain_errors
 from components.download.fetch import Packed
 from components.download.source import Entry
 
-FORMAT = 1
+FORMAT = 2
 """Changes with the meaning of a group's content, so that older groups are not taken for new ones."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import InventoryError
-from components.download.folder_source import read_file, stamp
+from components.download.folder_source import read_file, stamp, status_of
 from components.download.source import KINDS, LAYOUT, MAX_IMAGE_BYTES, Entry
 
 SUFFIXES = (".jpg", ".jpeg")
@@ -41,8 +41,7 @@ class OwnPhotos:
     def entries(self, wanted: Collection[str] | None = None) -> list[Entry]:  # noqa: ARG002, D102, RUF100
         found = []
         for id_, label in sorted(self.labels.items()):
-            photo = self.folder / id_
-            status = photo.stat() if photo.is_file() else None
+            status = status_of(self.folder / id_)
             version = f"{label.count}.{label.product}+{stamp(status)}"
             found.append(Entry(id_, version, status.st_size if status else 0))
         return found
@@ -68,6 +67,7 @@ def open_csv(path: Path) -> OwnPhotos:
         InventoryError: if the columns are others, a row names no photo, a photo is named twice or there is no row.
     """
     labels: dict[str, Label] = {}
+    named: set[Path] = set()  # ./a.jpg is a.jpg
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
@@ -80,8 +80,9 @@ def open_csv(path: Path) -> OwnPhotos:
                 photo = (row["path"] or "").strip()
                 if not photo:
                     raise InventoryError(f"{where} names no photo; every row needs path,count")
-                if photo in labels:
+                if Path(photo) in named:
                     raise InventoryError(f"{where} names {photo} a second time; keep one row for each photo")
+                named.add(Path(photo))
                 labels[photo] = Label((row["count"] or "").strip(), (row.get("product") or "").strip())
     except (UnicodeDecodeError, csv.Error) as error:
         raise InventoryError(f"{path} is not a CSV in UTF-8: {error}") from error

@@ -21,7 +21,9 @@ from components.download.source import (
     MAX_IMAGE_BYTES,
     MAX_METADATA_BYTES,
     METADATA,
+    REFUSED,
     Entry,
+    NoAccessError,
     TransientError,
     UnreadableError,
 )
@@ -126,6 +128,7 @@ class S3Source:
 
         Raises:
             UnreadableError: if it is missing, refused or larger.
+            NoAccessError: if the credentials are not, or no longer, valid.
             TransientError: if another try may succeed.
         """
         try:
@@ -138,7 +141,8 @@ class S3Source:
             if error.code in MISSING:
                 raise UnreadableError("missing", f"no object {key}") from error
             if error.code in CREDENTIALS_REFUSED:
-                raise UnreadableError("refused", f"{key}: {error.code}") from error
+                refusal = UnreadableError if error.code == "AccessDenied" else NoAccessError
+                raise refusal(REFUSED, f"{key}: {error.code}") from error
             raise TransientError(f"{key}: {error.code}") from error
         except NOT_S3 as error:
             raise TransientError(f"{key}: {_shortly(error)}") from error

@@ -21,12 +21,19 @@ class Entry(NamedTuple):
     """Size of the photo, 0 when not known."""
 
 
+REFUSED = "refused"
+
+
 class UnreadableError(Exception):
-    """One object cannot be used, and asking again would not help."""
+    """One object cannot be used, and asking again at once would not help."""
 
     def __init__(self, why: str, detail: str) -> None:
         super().__init__(why, detail)
         self.why, self.detail = why, detail
+
+
+class NoAccessError(UnreadableError):
+    """The source takes our credentials no more, so that none of its objects can be read."""
 
 
 class TransientError(Exception):
@@ -60,6 +67,7 @@ class Source(Protocol):
 
         Raises:
             UnreadableError: if it is missing, too large or refused.
+            NoAccessError: if it is refused because of the credentials, as every other object would be.
             TransientError: if another try may succeed.
         """
         ...

@@ -18,7 +18,7 @@ from components.common.files import content_hash, sha256_bytes, write_atomic
 from components.common.steps import run_step
 from components.common.store import Store
 from components.download.checks import BadBinError, read_metadata
-from components.download.fetch import LANES, Skip, Wanted, fetch_block, fetch_metadata
+from components.download.fetch import LANES, Packed, Skip, Wanted, fetch_block, fetch_metadata, is_passing
 from components.download.folder_source import read_file
 from components.download.kept import FORMAT, Receipt, find, group_key, keep
 from components.download.lanes import Lane, lanes, ordered
@@ -33,7 +33,7 @@ from components.download.selection import (
     parse_file_list,
     preselect,
 )
-from components.download.source import Entry, Source, UnreadableError
+from components.download.source import Entry, Source, TransientError, UnreadableError
 from components.download.sources import open_source
 
 MAX_FILE_LIST_BYTES = 100_000_000
@@ -57,8 +57,9 @@ def download_bins(
 ) -> BinsManifest:
     """Fetches the selected bins of a source into blocks in the store.
 
-    What an attempt has put into the store is not fetched again, whether the attempt ended or was killed. Bins that
-    cannot be used are listed in the object ``skipped_key``, and so are kept bins whose quantity is doubtful.
+    What an attempt has put into the store is not fetched again, whether the attempt ended or was killed; what the
+    source refused or did not deliver is asked for again. Bins that cannot be used are listed in the object
+    ``skipped_key``, and so are kept bins whose quantity is doubtful.
 
     Args:
         store: receives ``downloads/``.
@@ -98,7 +99,11 @@ def download_bins(
         "file_list": sha256_bytes(list_bytes),
     }
 
+    is_new = False
+
     def work() -> dict[str, Any]:
+        nonlocal is_new
+        is_new = True
         fresh = replace(selection, taken=Counter())
         download = _Download(store, bins, fresh, listed, f"downloads/skipped/{content_hash(inputs)}.jsonl")
         return download.run(entries).model_dump()
@@ -106,6 +111,9 @@ def download_bins(
     outcome = run_step(store, "download", inputs, work)
     if not all(_is_intact(store, block) for block in outcome["blocks"]):
         progress.note("download: the store has lost blocks or holds other ones; fetching those again")
+        outcome = run_step(store, "download", inputs, work, always=True)
+    elif not is_new and any(map(is_passing, outcome["skipped"])):
+        progress.note("download: asking again for the bins that the source did not deliver before")
         outcome = run_step(store, "download", inputs, work, always=True)
     return BinsManifest.model_validate(outcome)
 
@@ -136,9 +144,9 @@ def _read_file_list(file_list: str, endpoint: str, environment: Mapping[str, str
         return read_object(file_list, MAX_FILE_LIST_BYTES, endpoint, environment)
     try:
         return read_file(Path(file_list).expanduser(), MAX_FILE_LIST_BYTES)
-    except UnreadableError as error:
+    except (UnreadableError, TransientError) as error:
         raise InventoryError(
-            f"cannot read the file list '{file_list}': {error.detail}; give a path or s3://…"
+            f"cannot read the file list '{file_list}': {error.args[-1]}; give a path or s3://…"
         ) from error
 
 
@@ -165,6 +173,7 @@ class _Download:
         """Fetches what is selected and describes it."""
         if self.listed is not None:
             entries = self._of_the_list(entries, self.listed)
+        entries = [entry for entry in entries if self._is_text(entry.id)]
         self.count = progress.Counter("bins", len(entries))
         with lanes(self.source, len(entries)) as lane, ThreadPoolExecutor(LANES) as pool:
             chunks = ordered(
@@ -174,19 +183,26 @@ class _Download:
                 ahead=LANES,
             )
             receipts = []
-            for receipt in ordered(
+            for receipt, left_out in ordered(
                 pool,
                 lambda group: self._block(lane, group),
                 groups(self._selected(chunks), *BLOCK_GROUP),
                 ahead=2 * LANES,
             ):
                 receipts.append(receipt)
-                self.skips += [Skip(*skip) for skip in receipt.skips]
-                self.count(receipt.rows + len(receipt.skips))
+                self.skips += left_out
+                self.count(receipt.rows + len(left_out))
             chunks.close()
         if self.count.at < self.count.total:  # a limit ended the pass early
             self.count(self.count.total - self.count.at)
         return self._manifest([receipt for receipt in receipts if receipt.rows])
+
+    def _is_text(self, id_: str) -> bool:
+        """Skips a bin whose file name is not UTF-8: no block, page or report could hold its id."""
+        written = id_.encode("utf-8", "backslashreplace").decode()
+        if written != id_:
+            self.skips.append(Skip(written, "name is not UTF-8", "rename its photo and its metadata"))
+        return written == id_
 
     def _of_the_list(self, entries: list[Entry], listed: dict[str, int]) -> list[Entry]:
         """The entries that the list names and the selection can want; a listed bin that is not there is skipped."""
@@ -202,13 +218,20 @@ class _Download:
         key = group_key("metadata", self.source.uri, entries)
         receipt = find(self.store, key)
         data = self.store.get_bytes(key) if receipt else b""
+        missing: list[Skip] = []
         if receipt is None or sha256_bytes(data) != receipt.sha256:
             packed = lane(fetch_metadata, [entry.id for entry in entries])
-            delivered = [entry for entry in entries if entry.id not in packed.missing]
-            keep(self.store, group_key("metadata", self.source.uri, delivered), packed)
-            data = packed.arrow
-        rows = pa.ipc.open_file(pa.BufferReader(data)).read_all().to_pylist()
-        return list(zip(entries, rows, strict=True))
+            self._keep("metadata", entries, packed)
+            data, missing = packed.arrow, packed.missing
+        rows = pa.ipc.open_file(pa.BufferReader(data)).read_all().to_pylist() + [asdict(skip) for skip in missing]
+        row_of = {row["id"]: row for row in rows}
+        return [(entry, row_of[entry.id]) for entry in entries]
+
+    def _keep(self, kind: str, entries: list[Entry], packed: Packed) -> Receipt:
+        """Keeps a group under the name of what was delivered: a later run asks again for what was not."""
+        missing = {skip.id for skip in packed.missing}
+        delivered = [entry for entry in entries if entry.id not in missing]
+        return keep(self.store, group_key(kind, self.source.uri, delivered), packed)
 
     def _selected(self, chunks: Iterator[list[tuple[Entry, dict[str, Any]]]]) -> Iterator[tuple[Entry, Wanted]]:
         for chunk in chunks:
@@ -244,17 +267,16 @@ class _Download:
             self.doubts.append(Skip(entry.id, DOUBTFUL, f"kept, but {facts.doubt}"))
         return Wanted(entry.id, facts.quantity, facts.text)
 
-    def _block(self, lane: Lane, group: list[tuple[Entry, Wanted]]) -> Receipt:
-        """Keeps the photos of a group of bins, unless they are kept already."""
+    def _block(self, lane: Lane, group: list[tuple[Entry, Wanted]]) -> tuple[Receipt, list[Skip]]:
+        """Keeps the photos of a group of bins, unless they are kept already; returns which bins are not in it, too."""
         entries = [entry for entry, _ in group]
         key = group_key("blocks", self.source.uri, entries)
         receipt = find(self.store, key)
+        missing: list[Skip] = []
         if receipt is None:
             packed = lane(fetch_block, [wanted for _, wanted in group])
-            # Named by what was delivered: a later run asks again for what was not.
-            delivered = [entry for entry in entries if entry.id not in packed.missing]
-            receipt = keep(self.store, group_key("blocks", self.source.uri, delivered), packed)
-        return receipt
+            receipt, missing = self._keep("blocks", entries, packed), packed.missing
+        return receipt, [Skip(*skip) for skip in receipt.skips] + missing
 
     def _manifest(self, receipts: list[Receipt]) -> BinsManifest:
         skipped = dict(sorted(Counter(skip.reason for skip in self.skips).items()))

@@ -14,6 +14,7 @@ from components.download.source import (
     MAX_METADATA_BYTES,
     METADATA,
     Entry,
+    TransientError,
     UnreadableError,
 )
 
@@ -61,7 +62,7 @@ class TarSource:
                 file.seek(offset)
                 return within(file.read(min(size, limit + 1)), limit)
         except OSError as error:
-            raise UnreadableError("unreadable", str(error.strerror)) from error
+            raise TransientError(f"{self.path.name}: {error.strerror}") from error
 
 
 def open_tar(path: Path) -> TarSource:
@@ -83,6 +84,7 @@ def open_tar(path: Path) -> TarSource:
                 archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every header in memory
                 if member.isreg():
                     _sort_in(member, images, metadata)
+            _check_end(path, archive.offset)
     except tarfile.ReadError as error:
         raise InventoryError(f"{path} is not a whole .tar file ({error}); copy it again") from error
     if not metadata:
@@ -92,6 +94,14 @@ def open_tar(path: Path) -> TarSource:
         raise InventoryError(f"the tar {path} holds bins in several folders ({folders}); make one tar of each")
     (folder,) = metadata
     return TarSource(path, stamp(path.stat()), images.get(folder, {}), metadata[folder])
+
+
+def _check_end(path: Path, offset: int) -> None:
+    """Checks that the archive ends where ``tarfile`` stopped: it takes a garbled or cut header for the end, too."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError(f"no header and no end of archive at byte {offset:,}")
 
 
 def _sort_in(member: tarfile.TarInfo, images: dict[str, dict[str, Span]], metadata: dict[str, dict[str, Span]]) -> None:

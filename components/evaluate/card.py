@@ -67,6 +67,7 @@ def make_card(
             "bins": {name: part.bins for name, part in dataset.splits.items()},
             "further_training_bins": dataset.extra.per_count if dataset.extra else {},
             "left_out": dataset.exclusions,
+            "test_bins_that_list_products": evaluation["leakage"]["known"],
             "test_bins_sharing_a_product_with_training": evaluation["leakage"]["shared"],
         },
         "metrics": {
@@ -151,7 +152,8 @@ def render_markdown(card: dict[str, Any]) -> str:
         f"- bins: {_numbers(data['bins'])}",
         f"- bins with other counts, only trained on: {_numbers(data['further_training_bins']) or 'none'}",
         f"- left out: {_numbers(data['left_out']) or 'none'}",
-        f"- test bins that share a product with training: {data['test_bins_sharing_a_product_with_training']:,}",
+        f"- test bins that share a product with training: {data['test_bins_sharing_a_product_with_training']:,} "
+        f"of {data['test_bins_that_list_products']:,} that list their products",
         "",
         "## How it was made",
         *[f"- {name}: {value}" for name, value in card["settings"].items()],

@@ -17,7 +17,7 @@ from components.common.errors import InventoryError
 from components.common.progress import note
 from components.evaluate.bootstrap import DRAWS, intervals, mean_of
 from components.evaluate.metrics import Floats, Integers
-from components.split.assign import Method, assign, units_of
+from components.split.assign import Method, assign, refuse_empty, units_of
 
 Flags = NDArray[np.bool_]
 
@@ -32,6 +32,17 @@ def products_of(bins: Bins) -> tuple[NDArray[np.object_], Integers]:
     asins = pc.struct_field(pc.list_flatten(column), "asin")
     rows = pc.list_parent_indices(column)
     return asins.to_numpy(zero_copy_only=False), rows.to_numpy().astype(np.int64)
+
+
+def lists_product(bins: Bins) -> Flags:
+    """Says which bins list a product.
+
+    Returns:
+        bool [len(bins)].
+    """
+    flags = np.zeros(len(bins), dtype=bool)
+    flags[products_of(bins)[1]] = True
+    return flags
 
 
 def shares_product(test: Bins, *trained: Bins) -> Flags:
@@ -142,6 +153,7 @@ def what_splits_would_leak(
     for method in get_args(Method):
         try:
             parts, leaking = split_leaks(method, ids, labels, groups, products, ratios, seed)
+            refuse_empty(parts, ratios)
         except InventoryError as error:
             note(f"leak check: a split by {method} is not possible: {error}")
             continue

@@ -34,6 +34,7 @@ Evaluation = dict[str, Any]
 SHOWN_COVERAGE = 0.02
 """Precision over a smaller share of the records is noise."""
 VERDICT_COLUMNS = ("coverage", "precision", "agrees_precision", "recount_precision")
+UNKNOWN_PRODUCTS = "the test bins list no products, so that nobody knows which of them were trained on"
 SHOWN_PRODUCTS = 2
 SHOWN_BINS = 10
 """The accuracy of fewer bins is noise."""
@@ -160,7 +161,7 @@ def _published(evaluation: Evaluation, model: dict[str, Any], bundle: Bundle, da
         plain(evaluation["rmse"]),
         f"{dataset.split('train').bins:,} training and {evaluation['n']:,} test bins of {dataset.source}, "
         f"{_count_range(bundle)} items, split by {dataset.method}{further}",
-        _comparability(dataset),
+        _comparability(evaluation, dataset),
         "this report",
     ]
     others = [[row.model, row.accuracy, row.rmse or NONE, row.data, row.note, row.source] for row in PUBLISHED]
@@ -173,13 +174,15 @@ def _published(evaluation: Evaluation, model: dict[str, Any], bundle: Bundle, da
     )
 
 
-def _comparability(dataset: DatasetManifest) -> str:
+def _comparability(evaluation: Evaluation, dataset: DatasetManifest) -> str:
     if dataset.source.startswith("rendered"):
         return "drawn bins, not photos: not comparable with the rows below"
     leaking = dataset.shared_products.get("test", 0)
-    if leaking == 0:
-        return "no product of a test bin was trained on"
-    return f"{leaking:,} test bins share a product with training"
+    if leaking:
+        return f"{leaking:,} test bins share a product with training"
+    if evaluation["leakage"]["known"] == 0:
+        return UNKNOWN_PRODUCTS
+    return "no product of a test bin was trained on"
 
 
 def _count_range(bundle: Bundle) -> str:
@@ -409,6 +412,7 @@ def _leakage(evaluation: Evaluation, dataset: DatasetManifest) -> Section:
         "Neighbouring photos often show the same products. A test bin whose product was trained on says nothing about "
         f"products still to come, whether it is counted better or worse. This dataset is split by {dataset.method}: "
         f"{found['shared']:,} of {evaluation['n']:,} test bins hold a product that some training bin holds.",
+        *([] if found["known"] else [callout(f"Not to be relied on: {UNKNOWN_PRODUCTS}.", "warn")]),
     ]
     accuracy = table(
         ["test bins", "bins", "exact", "95 %"],

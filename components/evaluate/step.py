@@ -123,6 +123,7 @@ def evaluate_bundle(
     evaluation["quality"] = by_quality(quality, values["accuracy"], values["absolute_error"], test.groups)
     shared = leakage.shares_product(test, splits["train"], splits["extra"])
     evaluation["leakage"] = {
+        "known": int(leakage.lists_product(test).sum()),
         "shared": int(shared.sum()),
         "accuracy": leakage.with_and_without(shared, values["accuracy"], test.groups),
         "methods": leakage.what_splits_would_leak([splits[name] for name in SPLITS], dataset.ratios, dataset.seed),

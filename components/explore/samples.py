@@ -51,6 +51,11 @@ def shared_pairs(train: Bins, other: Bins, name: str, limit: int) -> list[Pictur
     return found
 
 
+def lists_products(bins: Bins) -> bool:
+    """Says whether any bin names a product."""
+    return next(_products(bins), None) is not None
+
+
 def picture(bins: Bins, row: int, split: str, product: str | None = None) -> Picture:
     """One bin with its id, split, count and products (or the one product that matters)."""
     facts = bins.table.slice(row, 1).drop_columns("image").to_pylist()[0]

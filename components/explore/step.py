@@ -26,7 +26,7 @@ from components.common.page import (
 from components.common.steps import run_step
 from components.common.store import Store
 from components.download.manifest import BinsManifest
-from components.explore.samples import samples, shared_pairs
+from components.explore.samples import lists_products, samples, shared_pairs
 
 EXAMPLES_PER_REASON = 3
 PAIRS = 3
@@ -170,20 +170,34 @@ def _leaks(dataset: DatasetManifest, opened: dict[str, Bins]) -> list[Markup]:
         if pairs:
             shown += [heading(f"The same product in training and {split}"), pictures(pairs)]
     shared = sum(dataset.shared_products.values())
-    verdict = (
-        callout(
-            "Part of the test can be answered from memory: photos of the same product resemble each other. "
-            "Expect lower accuracy on new products than these splits measure; the split method 'products' avoids it.",
-            "warn",
-        )
-        if shared
-        else callout("No product is in two splits, so the test measures counting and not memory.", "good")
-    )
     explanation = paragraph(
         "Photos of one product look alike, whatever bin they were taken of. If training has seen a product, a test "
         "bin with the same product is easier than a new one, and the accuracy measured there is too good to be true."
     )
+    verdict = _verdict(shared, any(map(lists_products, opened.values())))
     return [cards(facts), verdict, explanation, *([bullets(dataset.notes)] if dataset.notes else []), *shown]
+
+
+def _verdict(shared: int, is_known: bool) -> Markup:
+    """Says whether the test measures memory.
+
+    Args:
+        shared: held-out bins that share a product with training.
+        is_known: whether bins list their products.
+    """
+    if shared:
+        return callout(
+            "Part of the test can be answered from memory: photos of the same product resemble each other. "
+            "Expect lower accuracy on new products than these splits measure; the split method 'products' avoids it.",
+            "warn",
+        )
+    if not is_known:
+        return callout(
+            "No product is known: the bins list none, so that photos of one product may be in two splits and part of "
+            "the test be answered from memory. Name the products in the bins' metadata or in the CSV's column product.",
+            "warn",
+        )
+    return callout("No product is in two splits, so the test measures counting and not memory.", "good")
 
 
 def _samples(dataset: DatasetManifest, opened: dict[str, Bins]) -> list[Markup]:

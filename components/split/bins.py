@@ -22,6 +22,7 @@ from components.common.image import BadImageError
 from components.common.progress import Counter
 from components.common.store import Store
 from components.download.manifest import BinsManifest, BlockInfo
+from components.split.groups import Key
 from components.split.photos import shrink
 from components.split.products import parse_products
 
@@ -38,11 +39,18 @@ class Bin:
     asins: tuple[str, ...]
     original_width: int
     original_height: int
+    photo_sha256: bytes
+    """Of the photo as downloaded."""
     digest: bytes
     """sha256 over everything that a shard holds of this bin."""
     offset: int
     photo_bytes: int
     products_bytes: int
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """What tells that two bins show one product: its ASIN, or copies of one photo."""
+        return (*self.asins, self.photo_sha256)
 
 
 @dataclass(frozen=True)
@@ -146,6 +154,7 @@ def _prepare(
         asins=tuple(product["asin"] for product in products),
         original_width=photo.original_width,
         original_height=photo.original_height,
+        photo_sha256=sha256(image).digest(),
         digest=sha256(facts + encoded + photo.jpeg).digest(),
         offset=0,
         photo_bytes=len(photo.jpeg),

@@ -42,11 +42,15 @@ def usable_extra(
     """
     if method == "random":
         return list(extra), []
-    held = {asin for bin_, part in zip(bins, parts, strict=True) if part != TRAIN for asin in bin_.asins}
-    kept = [bin_ for bin_ in extra if held.isdisjoint(bin_.asins)]
+    held = {key for bin_, part in zip(bins, parts, strict=True) if part != TRAIN for key in bin_.keys}
+    kept = [bin_ for bin_ in extra if held.isdisjoint(bin_.keys)]
     left = [
-        Exclusion(bin_.id, "extra bin shares a product with a held-out bin", ",".join(sorted(held & set(bin_.asins))))
+        Exclusion(
+            bin_.id,
+            "extra bin shares a product with a held-out bin",
+            ",".join(asin for asin in sorted(bin_.asins) if asin in held) or "it is a copy of its photo",
+        )
         for bin_ in extra
-        if not held.isdisjoint(bin_.asins)
+        if not held.isdisjoint(bin_.keys)
     ]
     return kept, left

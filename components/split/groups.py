@@ -5,20 +5,23 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+Key = str | bytes
+"""An ASIN, or the sha256 of a photo."""
 
-def product_groups(asins: Sequence[Sequence[str]]) -> NDArray[np.int32]:
-    """Numbers the connected components of bins that share an ASIN, directly or through other bins.
 
-    Two photos of the same product are near-duplicates; with both sides of a split holding one, the test rewards
-    memory. A bin without products is a group of its own.
+def product_groups(keys: Sequence[Sequence[Key]]) -> NDArray[np.int32]:
+    """Numbers the connected components of bins that share an ASIN or a photo, directly or through other bins.
+
+    Two photos of the same product are near-duplicates, and a photo may have copies; with both sides of a split holding
+    one, the test rewards memory. A bin that shares nothing is a group of its own.
 
     Args:
-        asins: the ASINs in every bin.
+        keys: of every bin, the ASINs in it and the sha256 of its photo.
 
     Returns:
         int32 [bins], group numbers from 0 in the order in which they first appear.
     """
-    parent = list(range(len(asins)))
+    parent = list(range(len(keys)))
 
     def root(node: int) -> int:
         while parent[node] != node:
@@ -26,26 +29,26 @@ def product_groups(asins: Sequence[Sequence[str]]) -> NDArray[np.int32]:
             node = parent[node]
         return node
 
-    first_with: dict[str, int] = {}
-    for row, products in enumerate(asins):
-        for asin in products:
-            one, other = root(first_with.setdefault(asin, row)), root(row)
+    first_with: dict[Key, int] = {}
+    for row, keys_of_bin in enumerate(keys):
+        for key in keys_of_bin:
+            one, other = root(first_with.setdefault(key, row)), root(row)
             parent[max(one, other)] = min(one, other)
     numbers: dict[int, int] = {}
-    return np.array([numbers.setdefault(root(row), len(numbers)) for row in range(len(asins))], dtype=np.int32)
+    return np.array([numbers.setdefault(root(row), len(numbers)) for row in range(len(keys))], dtype=np.int32)
 
 
-def bins_sharing_products(asins: Sequence[Sequence[str]], parts: NDArray[np.int8], part: int, other: int) -> int:
+def bins_sharing_products(keys: Sequence[Sequence[Key]], parts: NDArray[np.int8], part: int, other: int) -> int:
     """Counts the bins of one part that hold a product which a bin of another part holds too.
 
     Args:
-        asins: the ASINs in every bin.
+        keys: of every bin, the ASINs in it and the sha256 of its photo.
         parts: int8 [bins], the part of every bin.
         part: where to count.
         other: what to compare with, usually the training part.
     """
-    known = {asin for row in np.flatnonzero(parts == other).tolist() for asin in asins[row]}
-    return sum(not known.isdisjoint(asins[row]) for row in np.flatnonzero(parts == part).tolist())
+    known = {key for row in np.flatnonzero(parts == other).tolist() for key in keys[row]}
+    return sum(not known.isdisjoint(keys[row]) for row in np.flatnonzero(parts == part).tolist())
 
 
 def largest_share(groups: NDArray[np.int32]) -> float:

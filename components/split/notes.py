@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.split.assign import TEST, TRAIN, Method, assign
-from components.split.groups import bins_sharing_products, largest_share
+from components.split.groups import Key, bins_sharing_products, largest_share
 
 PERCOLATES = 0.2
 """Share of the bins in the largest product group above which that one group steers the split."""
@@ -15,7 +15,7 @@ LARGE_DRIFT = 0.02
 
 
 def notes_on(
-    asins: Sequence[Sequence[str]],
+    keys: Sequence[Sequence[Key]],
     groups: NDArray[np.int32],
     labels: NDArray[np.int16],
     parts: NDArray[np.int8],
@@ -27,7 +27,7 @@ def notes_on(
     """Describes a split: its product groups, what a random one would have leaked, and what came out uneven.
 
     Args:
-        asins: the ASINs in every bin.
+        keys: of every bin, the ASINs in it and the sha256 of its photo.
         groups: int32 [bins], product groups.
         labels: int16 [bins], index into ``counts``.
         parts: int8 [bins], index into ``SPLITS``.
@@ -38,10 +38,12 @@ def notes_on(
     """
     sizes = np.bincount(groups)
     notes = [f"{len(groups):,} bins form {len(sizes):,} product groups; the largest holds {sizes.max():,} bins"]
+    if not any(isinstance(key, str) for keys_of_bin in keys for key in keys_of_bin):
+        notes.append("no bin lists its products: only copies of one photo are known to show the same product")
     if method == "products":
         at_random = assign(np.arange(len(groups), dtype=np.int32), labels, ratios, seed)
         tested = max(1, int(np.count_nonzero(at_random == TEST)))
-        leaked = bins_sharing_products(asins, at_random, TEST, TRAIN) / tested
+        leaked = bins_sharing_products(keys, at_random, TEST, TRAIN) / tested
         notes.append(f"with a random split {leaked:.0%} of the test bins would share a product with a training bin")
         if largest_share(groups) > PERCOLATES:
             notes.append(percolation(groups))

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from components.common.image import decode
+from components.common.image import EXIF_ORIENTATION, decode
 
 JPEG_QUALITY = 92
-EXIF_ORIENTATION = 0x0112
 UPRIGHT = 1
 SIDEWAYS = (5, 6, 7, 8)
 

@@ -42,7 +42,7 @@ def parse_products(metadata: str) -> list[dict[str, Any]]:
 
 
 def _quantity(value: object) -> int | None:
-    return value if isinstance(value, int) and 0 <= value <= MAX_QUANTITY else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_QUANTITY else None
 
 
 def _measure(measure: object) -> float | None:

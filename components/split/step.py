@@ -76,9 +76,9 @@ def _split(
         if not bins:
             why = f", e.g. {exclusions[0].id}: {exclusions[0].detail}" if exclusions else ""
             raise InventoryError(f"none of the {source.selected:,} bins from {source.source} is usable{why}")
-        asins = [bin_.asins for bin_ in bins]
+        keys = [bin_.keys for bin_ in bins]
         labels = np.array([bin_.label for bin_ in bins], dtype=np.int16)
-        groups = product_groups(asins)
+        groups = product_groups(keys)
         parts = _parts(bins, groups, labels, ratios, method, seed)
         extra, left_out = usable_extra([bin_ for bin_ in usable if bin_.is_extra], bins, parts, method)
         exclusions += left_out
@@ -115,7 +115,7 @@ def _split(
         exclusions_key=f"{prefix}/exclusions.jsonl",
         shared_products={
             SPLITS[part]: bins_sharing_products(
-                [*asins, *(bin_.asins for bin_ in extra)],
+                [*keys, *(bin_.keys for bin_ in extra)],
                 np.array([*parts, *[TRAIN] * len(extra)], dtype=np.int8),  # extra bins are trained on
                 part,
                 TRAIN,
@@ -123,7 +123,7 @@ def _split(
             for part in (VALIDATION, TEST)
         },
         notes=[
-            *notes_on(asins, groups, labels, parts, source.counts, ratios, method, seed),
+            *notes_on(keys, groups, labels, parts, source.counts, ratios, method, seed),
             *note_on(extra, left_out, source.extra_counts, source.extra_open_top),
         ],
     )

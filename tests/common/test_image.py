@@ -1,10 +1,11 @@
 """From bytes to the network's input: upright RGB of the wanted size, or one clear refusal."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from components.common import image as images
 from components.common.bundle import InputTransform
@@ -38,6 +39,32 @@ def test_a_turned_photo_is_set_upright() -> None:
     assert decode(encoded(picture(), exif=exif)).size == (30, 40)
 
 
+def tiff(*tags: tuple[int, int, bytes]) -> bytes:
+    """EXIF with one value for each tag, given as number, type and four bytes."""
+    entries = b"".join(struct.pack("<HHI", tag, kind, 1) + value for tag, kind, value in tags)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+
+
+SIDEWAYS = (0x0112, 3, struct.pack("<HH", 6, 0))
+
+
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_every_orientation_is_set_upright_as_pillow_does(orientation: int, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    noise = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), kind, exif=exif)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    assert (np.asarray(decode(data)) == expected).all()
+
+
+def test_a_tag_that_pillow_cannot_write_does_not_hinder_turning() -> None:
+    make_as_a_float = (0x010F, 11, struct.pack("<f", 1.5))
+    assert decode(encoded(picture(), exif=tiff(make_as_a_float, SIDEWAYS))).size == (30, 40)
+
+
 def test_what_is_transparent_becomes_white() -> None:
     clear = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
     assert decode(encoded(clear, "PNG")).getpixel((0, 0)) == (255, 255, 255)
@@ -52,8 +79,17 @@ def test_what_is_transparent_becomes_white() -> None:
         encoded(picture(), "PNG")[:60],
         encoded(picture(), "GIF"),
         encoded(picture())[:20] + bytes(100),
+        encoded(picture(), "PNG", exif=tiff(SIDEWAYS)[:-19]),
     ],
-    ids=["empty", "text", "truncated JPEG", "truncated PNG", "another format", "garbage after the header"],
+    ids=[
+        "empty",
+        "text",
+        "truncated JPEG",
+        "truncated PNG",
+        "another format",
+        "garbage after the header",
+        "truncated EXIF",
+    ],
 )
 def test_what_is_no_photo_is_refused_in_one_line(data: bytes) -> None:
     with pytest.raises(BadImageError) as refusal:

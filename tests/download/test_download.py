@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -12,7 +14,9 @@ import pytest
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.download import fetch, lanes, step
+from components.download.folder_source import FolderSource
 from components.download.manifest import BLOCK_SCHEMA, BinsManifest
+from components.download.source import NoAccessError, TransientError, UnreadableError
 from components.download.sources import open_source
 from components.download.step import download_bins, download_to
 from tests.download.bins_on_disk import good_bins, listed, metadata, photo, put_all, rows, write_folder, write_tar
@@ -159,6 +163,104 @@ def test_a_second_run_fetches_nothing_and_another_selection_only_what_is_new(sto
     write_folder(tmp_path, objects)
     assert download_bins(store, source).selected == 101
     assert len(asked) < 101 + 2 * 20 + 1  # the metadata is one group, the photos are many
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Makes objects of directories fail as asked, with no waits between the tries."""
+    monkeypatch.setattr(fetch, "FIRST_WAIT_SECONDS", 0.0)
+
+    @contextmanager
+    def fail(kind: str, ids: set[str], error: Exception) -> Iterator[None]:
+        read = getattr(FolderSource, kind)
+
+        def read_or_fail(source: FolderSource, id_: str) -> bytes:
+            if id_ in ids:
+                raise error
+            return read(source, id_)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(FolderSource, kind, read_or_fail)
+            yield
+
+    return fail
+
+
+@pytest.mark.parametrize("kind", ["metadata", "image"])
+def test_a_kept_group_holds_nothing_of_a_bin_that_was_not_delivered(kind, store, tmp_path, failing, monkeypatch):
+    source = write_folder(tmp_path, good_bins(10))
+    with failing(kind, {"00007"}, TransientError("busy")):
+        first = download_bins(store, str(source))
+    assert (first.selected, first.skipped) == (9, {f"{kind} not delivered": 1})
+    for path in source.glob("*/00007.*"):
+        path.unlink()
+    asked = count_reads(monkeypatch)
+    second = download_bins(store, str(source))
+    assert (second.selected, second.skipped, second.blocks) == (9, {}, first.blocks)
+    assert len(asked) == (0 if kind == "metadata" else 9)  # with all metadata there, its group was that of ten bins
+
+
+REFUSED = UnreadableError("refused", "AccessDenied")
+EXPIRED = NoAccessError("refused", "ExpiredToken")
+
+
+@pytest.mark.parametrize("kind", ["metadata", "image"])
+@pytest.mark.parametrize(
+    ("bins", "error", "message"),
+    [
+        (30, REFUSED, r"refuses its bins or stopped answering \(AccessDenied\)"),
+        (30, TransientError("away"), r"refuses its bins or stopped answering \(after 6 tries: away\)"),
+        (1, EXPIRED, r"takes our credentials no more \(ExpiredToken\); renew them"),
+    ],
+    ids=["refused", "away", "expired"],
+)
+def test_a_source_that_is_closed_to_us_ends_the_step_and_is_asked_again(
+    kind, bins, error, message, store, tmp_path, failing
+):
+    source = str(write_folder(tmp_path, good_bins(50)))
+    closed = failing(kind, {f"{index:05d}" for index in range(bins)}, error)
+    with closed, pytest.raises(InventoryError, match=message) as caught:
+        download_bins(store, source)
+    assert "\n" not in str(caught.value)
+    assert download_bins(store, source).selected == 50
+
+
+@pytest.mark.parametrize("kind", ["metadata", "image"])
+@pytest.mark.parametrize("number", [3, 5], ids=["some", "all"])
+def test_refused_bins_are_asked_for_again_by_the_next_run(kind, number, store, tmp_path, failing):
+    source = str(write_folder(tmp_path, good_bins(5)))
+    with failing(kind, {f"{index:05d}" for index in range(number)}, REFUSED):
+        if number == 5:
+            with pytest.raises(InventoryError, match=rf"no bin .*{kind} refused: 5"):
+                download_bins(store, source)
+        else:
+            assert download_bins(store, source).skipped == {f"{kind} refused": 3}
+    assert (again := download_bins(store, source)).selected == 5
+    assert again.skipped == {}
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_a_bin_whose_name_is_not_utf8_is_listed(kind, store, tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    objects = good_bins(5) | {f"bin-images/{name}.jpg": PHOTO, f"metadata/{name}.json": metadata(2)}
+    source = write_folder(tmp_path, objects) if kind == "folder" else write_tar(tmp_path / "bins.tar", objects)
+    manifest = download_bins(store, str(source))
+    assert (manifest.selected, manifest.skipped) == (5, {"name is not UTF-8": 1})
+    assert listed(store, manifest) == {"caf\\udce9": ("name is not UTF-8", "rename its photo and its metadata")}
+
+
+def test_a_link_without_its_photo_is_a_missing_photo(store, tmp_path):
+    source = write_folder(tmp_path, good_bins(5) | {"metadata/x.json": metadata(2)})
+    (source / "bin-images" / "x.jpg").symlink_to("nowhere.jpg")
+    assert download_bins(store, str(source)).skipped == {"image missing": 1}
+
+
+@pytest.mark.parametrize("path", ["none.jpg", "a" * 300, f"{'a' * 300}/b.jpg", "a\0b.jpg", "shelf"], ids=range(5))
+def test_a_photo_that_no_path_leads_to_is_missing(path, store, tmp_path):
+    write_folder(tmp_path, {"good.jpg": PHOTO, "shelf/other.jpg": PHOTO})
+    (tmp_path / "bins.csv").write_text(f"path,count\ngood.jpg,1\n{path},2\n")
+    manifest = download_bins(store, str(tmp_path / "bins.csv"))
+    assert (manifest.selected, manifest.skipped) == (1, {"image missing": 1})
 
 
 @pytest.mark.parametrize("harm", ["deleted", "overwritten", "without receipt", "receipt damaged"])

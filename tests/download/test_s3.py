@@ -4,14 +4,16 @@ import json
 import time
 from collections.abc import Iterator
 from itertools import islice
+from typing import NoReturn
 
 import pytest
+from minio.error import S3Error
 
 from components.common.errors import InventoryError
 from components.common.local_store import local_store
 from components.common.store import Store, open_store
 from components.download import fetch, s3_source
-from components.download.source import Entry
+from components.download.source import Entry, NoAccessError, TransientError, UnreadableError
 from components.download.sources import open_source
 from components.download.step import download_bins
 from tests.download.bins_on_disk import good_bins, listed, put_all, rows
@@ -94,7 +96,7 @@ def test_an_object_that_is_never_delivered_is_listed_and_asked_for_again_by_a_la
         (key,) = [key for key in proxy.requests if key.endswith("00007.jpg")]
         assert proxy.requests[key] == fetch.TRIES
         proxy.fault = lambda path, attempt: ""
-        assert download_bins(store, **where, counts="1-6").selected == BINS
+        assert download_bins(store, **where).selected == BINS
 
 
 def test_a_source_that_stops_answering_is_one_line_and_what_was_fetched_serves_the_next_run(
@@ -108,6 +110,36 @@ def test_a_source_that_stops_answering_is_one_line_and_what_was_fetched_serves_t
         proxy.requests.clear()
         assert download_bins(store, **where).selected == BINS
         assert not [path for path in proxy.requests if path.endswith(".json")]
+
+
+class Refused:
+    """A client to whom the bucket answers with an error code."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def get_object(self, bucket: str, key: str) -> NoReturn:
+        raise S3Error(None, self.code, "no", key, "1", "1", bucket, key)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("NoSuchKey", UnreadableError("missing", "no object bin-images/1.jpg")),
+        ("AccessDenied", UnreadableError("refused", "bin-images/1.jpg: AccessDenied")),
+        ("ExpiredToken", NoAccessError("refused", "bin-images/1.jpg: ExpiredToken")),
+        ("InvalidToken", NoAccessError("refused", "bin-images/1.jpg: InvalidToken")),
+        ("InvalidAccessKeyId", NoAccessError("refused", "bin-images/1.jpg: InvalidAccessKeyId")),
+        ("SignatureDoesNotMatch", NoAccessError("refused", "bin-images/1.jpg: SignatureDoesNotMatch")),
+        ("SlowDown", TransientError("bin-images/1.jpg: SlowDown")),
+    ],
+)
+def test_an_error_code_says_whether_the_object_the_credentials_or_the_moment_is_bad(code, expected, monkeypatch):
+    monkeypatch.setattr(s3_source.Access, "client", lambda access, retries: Refused(code))
+    source = s3_source.S3Source(s3_source.Access("http://store"), "bins", "", "s3://bins")
+    with pytest.raises(type(expected)) as caught:
+        source.image("1")
+    assert (type(caught.value), caught.value.args) == (type(expected), expected.args)
 
 
 def test_a_photo_that_the_bucket_lacks_is_listed(store, other_store, store_environment):

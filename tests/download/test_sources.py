@@ -1,11 +1,15 @@
+import errno
 import json
+import os
 import shutil
+import tarfile
+from pathlib import Path
 
 import pytest
 
 from components.common.errors import InventoryError
 from components.download.rendered import rendered_bin
-from components.download.source import UnreadableError
+from components.download.source import TransientError, UnreadableError
 from components.download.sources import open_source
 from tests.download.bins_on_disk import good_bins, metadata, photo, write_folder, write_tar
 
@@ -40,6 +44,16 @@ def test_every_form_of_the_layout_gives_the_same_bins_and_ids_stay_strings(layou
     assert source.image("00001") == TWO["bin-images/00001.jpg"]
     assert json.loads(source.metadata("00001"))["EXPECTED_QUANTITY"] == 2
     assert source.entries()[1].image_bytes == len(TWO["bin-images/1.jpg"])
+
+
+@pytest.mark.parametrize("padding", [512, 1024, 100_000])
+def test_a_tar_is_whole_however_much_follows_its_end(padding, tmp_path):
+    tar = write_tar(tmp_path / "bins.tar", TWO)
+    with tarfile.open(tar) as archive:
+        archive.getmembers()
+        end = archive.offset
+    tar.write_bytes(tar.read_bytes()[:end] + bytes(padding))
+    assert len(open_source(str(tar)).entries()) == 2
 
 
 def test_what_is_missing_or_too_large_is_unreadable(layout, monkeypatch):
@@ -112,6 +126,28 @@ def cut_short(tmp_path):
     return tar
 
 
+def cut_at(where):
+    def cut(tmp_path):
+        tar = write_tar(tmp_path / "bins.tar", good_bins(5))
+        tar.write_bytes(tar.read_bytes()[: header_of(tar, 6) + where])
+        return tar
+
+    return cut
+
+
+def garbled(tmp_path):
+    tar = write_tar(tmp_path / "bins.tar", good_bins(5))
+    content, at = bytearray(tar.read_bytes()), header_of(tar, 6)
+    content[at : at + 100] = b"x" * 100
+    tar.write_bytes(content)
+    return tar
+
+
+def header_of(tar, number):
+    with tarfile.open(tar) as archive:
+        return archive.getmembers()[number].offset
+
+
 def text_file(tmp_path):
     (tmp_path / "bins.txt").write_text("not a tar at all, and longer than a few bytes\n" * 40)
     return tmp_path / "bins.txt"
@@ -134,6 +170,10 @@ def csv_of(content):
         (lambda folder: folder, "holds neither bin-images/"),
         (compressed, "compressed with gzip"),
         (cut_short, "not a whole .tar"),
+        (cut_at(0), "not a whole .tar file .no header and no end of archive"),
+        (cut_at(100), "not a whole .tar file .no header and no end of archive"),
+        (garbled, "not a whole .tar file .no header and no end of archive"),
+        (lambda folder: write_tar(folder / "bins.tar", {}), "does not hold bin-images/"),
         (text_file, "not a whole .tar"),
         (lambda folder: write_tar(folder / "bins.tar", {"a.txt": b"1"}), "does not hold bin-images/"),
         (
@@ -148,6 +188,7 @@ def csv_of(content):
         (csv_of(b""), "needs the columns path,count"),
         (csv_of(b"path,count\n"), "lists no photo"),
         (csv_of(b"path,count\na.jpg,1\na.jpg,2\n"), "line 3 names a.jpg a second time"),
+        (csv_of(b"path,count\na/b.jpg,1\n./a//b.jpg,2\n"), "line 3 names ./a//b.jpg a second time"),
         (csv_of(b"path,count\n,2\n"), "line 2 names no photo"),
         (csv_of(b"path,count\n\xff\xfe,2\n"), "not a CSV in UTF-8"),
     ],
@@ -161,6 +202,29 @@ def test_a_source_that_cannot_be_used_is_refused_in_one_line(make, message, tmp_
 def test_an_endpoint_for_a_directory_is_refused(tmp_path):
     with pytest.raises(InventoryError, match="only for s3://"):
         open_source(str(tmp_path), "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (errno.ENOENT, UnreadableError("missing", "no file 1.jpg")),
+        (errno.ENOTDIR, UnreadableError("missing", "no file 1.jpg")),
+        (errno.EISDIR, UnreadableError("missing", "no file 1.jpg")),
+        (errno.EACCES, UnreadableError("refused", "1.jpg: Permission denied")),
+        (errno.EMFILE, TransientError("1.jpg: Too many open files")),
+        (errno.EIO, TransientError("1.jpg: Input/output error")),
+    ],
+    ids=lambda value: errno.errorcode[value] if isinstance(value, int) else "",
+)
+def test_what_the_file_system_refuses_is_not_taken_for_a_bad_bin(code, kind, tmp_path, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise OSError(code, os.strerror(code))
+
+    source = open_source(str(write_folder(tmp_path, TWO)))
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(type(kind)) as caught:
+        source.image("1")
+    assert caught.value.args == kind.args
 
 
 def test_a_source_that_goes_away_is_unreadable_bin_by_bin(tmp_path):

@@ -41,6 +41,16 @@ def test_random_splits_leak_blocks_leak_less_and_product_splits_not_at_all() -> 
     assert 0 == share["products"] <= share["blocks"] < 0.1
 
 
+def test_a_split_with_an_empty_part_is_left_out_and_said(make, capsys) -> None:
+    made: Made = make()
+    few_products = split_rows("train", {1: 30, 2: 30}, made.counts, product=lambda row: f"P{row % 3}")
+    for row in few_products:
+        row["group"] = int(row["products"][0]["asin"][1:])
+    rows = what_splits_would_leak([made.add("train", few_products)], [0.8, 0.1, 0.1], 0)
+    assert [row["method"] for row in rows] == ["blocks", "random"]
+    assert "a split by products is not possible: the validation split would hold no bin" in capsys.readouterr().out
+
+
 def test_a_split_that_is_not_possible_is_left_out_and_said(make, capsys) -> None:
     made: Made = make()
     one_product = split_rows("train", {1: 9, 2: 9}, made.counts, product=lambda _: "P")

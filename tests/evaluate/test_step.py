@@ -120,3 +120,17 @@ def test_shared_products_are_found_in_the_test_split(make: Make) -> None:
     assert found["shared"] == 6
     assert [row["n"] for row in found["accuracy"]] == [40, 6, 34]
     assert {row["method"] for row in found["methods"]} == {"products", "blocks", "random"}
+
+
+def test_a_test_split_without_products_is_not_said_to_share_none(make: Make) -> None:
+    made = make()
+    outcome = evaluate(made.store, made.dataset, made.publish(), "run-1")
+    assert "no product of a test bin was trained on" in made.store.get_bytes(outcome["report_key"]).decode()
+    for name in ("train", "test"):
+        rows = split_rows(name, dict.fromkeys(made.counts, 24), made.counts)
+        made.add(name, [{**row, "products": []} for row in rows])
+    outcome = evaluate(made.store, made.dataset, made.publish(), "run-2")
+    page = made.store.get_bytes(outcome["report_key"]).decode()
+    assert outcome["evaluation"]["leakage"]["known"] == 0
+    assert "no product of a test bin was trained on" not in page
+    assert "Not to be relied on: the test bins list no products" in page

@@ -105,6 +105,14 @@ def test_a_clean_split_is_said_to_be_clean(explored):
     assert "The same product in training" not in text
 
 
+def test_a_split_of_bins_without_products_is_not_said_to_be_clean(store, tmp_path):
+    bins = pack(store, [RawBin(bin_.id, bin_.quantity) for bin_ in warehouse()])
+    write_page(store, bins, split_bins(store, bins, "70/10/20"), tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "No product is known: the bins list none" in text
+    assert "No product is in two splits" not in text
+
+
 def test_the_page_is_kept_in_the_store_and_written_once(explored, store):
     path, bins, dataset = explored()
     outcome = explore(store, bins, dataset)

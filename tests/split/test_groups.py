@@ -16,8 +16,9 @@ BINS = st.lists(st.lists(st.sampled_from("abcdefghijklmnop"), max_size=3), min_s
         ([["a"], ["b"], ["c"], ["c", "b"]], [0, 1, 1, 1]),
         ([[], [], ["a"]], [0, 1, 2]),
         ([["a", "a"]], [0]),
+        ([["a", b"1"], [b"2"], [b"1"], ["b", b"2"], ["b", b"3"]], [0, 1, 0, 1, 1]),
     ],
-    ids=["shared", "through others", "numbered as they appear", "without products", "twice in one bin"],
+    ids=["shared", "through others", "numbered as they appear", "without products", "twice in one bin", "photos"],
 )
 def test_bins_that_share_a_product_share_a_group(asins, expected):
     assert product_groups(asins).tolist() == expected
@@ -35,6 +36,12 @@ def test_groups_are_the_connected_components(asins):
                     smallest[one] = min(smallest[one], smallest[other])
     same_component = np.equal.outer(smallest, smallest)
     assert (np.equal.outer(groups, groups) == same_component).all()
+
+
+@given(BINS)
+def test_photos_without_copies_leave_the_groups_as_they_are(asins):
+    keys = [[*products, row.to_bytes(2)] for row, products in enumerate(asins)]
+    assert product_groups(keys).tolist() == product_groups(asins).tolist()
 
 
 def test_a_bin_shares_with_training_when_any_of_its_products_does():

@@ -43,6 +43,7 @@ def test_a_bin_may_have_no_products(metadata):
         '"quantity": 99999999999',
         '"quantity": NaN',
         '"quantity": -1',
+        '"quantity": true',
         '"weight": {"unit": "pounds"}',
         '"weight": {"value": "heavy"}',
         '"weight": {"value": Infinity}',

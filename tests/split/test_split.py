@@ -1,5 +1,6 @@
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,18 @@ from components.split.step import split_bins
 from tests.packed_bins import RawBin, pack, photo, tar_rows
 
 
-def warehouse(number: int = 120, products: int = 150, seed: int = 0, image: bytes = b"") -> list[RawBin]:
+def warehouse(number: int = 120, products: int = 150, seed: int = 0, side: int = 0) -> list[RawBin]:
     """Bins with ids that look alike as numbers, and with shared products."""
     draw = random.Random(seed)
     ids = [str(i) if i % 2 else f"{i:05}" for i in range(number)]
     return [
-        RawBin(id_, draw.randint(1, 5), [f"B{draw.randrange(products):04}" for _ in range(draw.randint(0, 2))], image)
-        for id_ in ids
+        RawBin(
+            id_,
+            draw.randint(1, 5),
+            [f"B{draw.randrange(products):04}" for _ in range(draw.randint(0, 2))],
+            photo(side, side, seed=place) if side else b"",
+        )
+        for place, id_ in enumerate(ids)
     ]
 
 
@@ -70,7 +76,7 @@ def test_only_the_products_method_keeps_products_apart(store, method, leaks):
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.randoms(use_true_random=False), block_rows=st.integers(10, 60), seed=st.integers(0, 3))
 def test_the_order_of_bins_and_blocks_does_not_matter(store, order, block_rows, seed):
-    raw = warehouse(60, 80, image=photo())
+    raw = warehouse(60, 80)
     straight = split_bins(store, pack(store, raw), "60/20/20", seed=seed)
     order.shuffle(raw)
     shuffled = split_bins(store, pack(store, raw, block_rows=block_rows), "60/20/20", seed=seed)
@@ -156,6 +162,35 @@ def test_extra_bins_leave_the_split_as_it_was_and_share_no_product_with_held_out
         assert dataset.exclusions["extra bin shares a product with a held-out bin"] == 150 - len(expected) > 0
 
 
+def with_copies(number: int) -> list[RawBin]:
+    """Own photos without products, every third of them twice."""
+    images = [photo(seed=place) for place in range(number)]
+    raw = [RawBin(f"{place:03}.jpg", place % 5 + 1, image=image) for place, image in enumerate(images)]
+    return raw + [replace(bin_, id=f"{bin_.id} (1)") for bin_ in raw[::3]]
+
+
+def test_copies_of_a_photo_stay_in_one_split(store):
+    raw = with_copies(90)
+    dataset = split_bins(store, pack(store, raw), "60/20/20")
+    split_of = {id_: split for split, bins in opened(store, dataset).items() for id_ in bins.ids}
+    assert len(split_of) == 120
+    assert all(split_of[bin_.id] == split_of[f"{bin_.id} (1)"] for bin_ in raw[:90:3])
+    assert dataset.shared_products == {"validation": 0, "test": 0}
+    assert "120 bins form 90 product groups; the largest holds 2 bins" in dataset.notes
+    assert any("no bin lists its products" in note for note in dataset.notes)
+    assert split_bins(store, pack(store, raw), "60/20/20", "random").shared_products["test"] > 0
+
+
+def test_an_extra_bin_with_a_copy_of_a_held_out_photo_is_left_out(store):
+    raw = warehouse(60, 5000)
+    copies = [replace(bin_, id=f"x{bin_.id}", quantity=9, image=bin_.row()["image"], asins=[]) for bin_ in raw]
+    dataset = split_bins(store, pack(store, raw + copies, extra_counts=[9]), "60/20/20")
+    assert dataset.extra.bins == dataset.splits["train"].bins
+    lines = [json.loads(line) for line in store.get_bytes(dataset.exclusions_key).splitlines()]
+    assert {line["detail"] for line in lines} == {"it is a copy of its photo"}
+    assert not any("no bin lists" in note for note in dataset.notes)
+
+
 def test_large_splits_are_several_shards_of_shuffled_rows(store, monkeypatch):
     monkeypatch.setattr(shards, "MAX_ROWS", 32)
     dataset = split_bins(store, pack(store, warehouse(200, 5000)), "70/10/20")
@@ -172,7 +207,7 @@ def test_large_splits_are_several_shards_of_shuffled_rows(store, monkeypatch):
 
 def test_large_photos_end_a_shard_before_it_is_too_large(store, monkeypatch):
     monkeypatch.setattr(shards, "MAX_BYTES", 100_000)
-    dataset = split_bins(store, pack(store, warehouse(60, 5000, image=photo(224, 224))), "60/20/20")
+    dataset = split_bins(store, pack(store, warehouse(60, 5000, side=224)), "60/20/20")
     assert len(dataset.splits["train"].shards) > 1
     assert all(shard.bytes < 120_000 for part in dataset.splits.values() for shard in part.shards)
 
