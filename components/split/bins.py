@@ -39,8 +39,8 @@ class Bin:
     asins: tuple[str, ...]
     original_width: int
     original_height: int
-    photo_sha256: bytes
-    """Of the photo as downloaded."""
+    photo_sha256: bytes | None
+    """Of the photo as downloaded; None when it is a placeholder (see ``copies``)."""
     digest: bytes
     """sha256 over everything that a shard holds of this bin."""
     offset: int
@@ -50,7 +50,7 @@ class Bin:
     @property
     def keys(self) -> tuple[Key, ...]:
         """What tells that two bins show one product: its ASIN, or copies of one photo."""
-        return (*self.asins, self.photo_sha256)
+        return (*self.asins, *([self.photo_sha256] if self.photo_sha256 else []))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from components.common.store import Store
 from components.download.manifest import BinsManifest
 from components.split.assign import TEST, TRAIN, VALIDATION, Method, assign, check_method, refuse_empty, units_of
 from components.split.bins import Bin, Exclusion, collect
+from components.split.copies import forget_placeholders, note_on_placeholders
 from components.split.extra import EXTRA, note_on, usable_extra
 from components.split.groups import bins_sharing_products, largest_share, product_groups
 from components.split.notes import PERCOLATES, notes_on, percolation
@@ -72,6 +73,7 @@ def _split(
     with tempfile.TemporaryDirectory(prefix="inventory-split-") as name, (Path(name) / "spool").open("w+b") as spool:
         folder = Path(name)
         usable, exclusions = collect(store, source, short_side, spool, folder)
+        usable, placeholders = forget_placeholders(usable)
         bins = [bin_ for bin_ in usable if not bin_.is_extra]
         if not bins:
             why = f", e.g. {exclusions[0].id}: {exclusions[0].detail}" if exclusions else ""
@@ -124,6 +126,7 @@ def _split(
         },
         notes=[
             *notes_on(keys, groups, labels, parts, source.counts, ratios, method, seed),
+            *note_on_placeholders(placeholders),
             *note_on(extra, left_out, source.extra_counts, source.extra_open_top),
         ],
     )

@@ -37,7 +37,7 @@ with open(sys.argv[1], "w") as lock:
 @pytest.fixture
 def dataset(store: Store) -> DatasetManifest:
     bins = [RawBin(f"{number:05d}", number % 5 + 1, [f"A{number}"], photo(number % 5 + 1), {}) for number in range(60)]
-    return split_bins(store, pack(store, bins), "60/20/20", "random")  # many bins have the same photo
+    return split_bins(store, pack(store, bins), "60/20/20")
 
 
 @pytest.fixture

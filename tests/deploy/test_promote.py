@@ -39,7 +39,7 @@ def registry(store: Store) -> Registry:
 @pytest.fixture
 def dataset(store: Store) -> DatasetManifest:
     bins = [RawBin(f"{number:05d}", number % 5 + 1, [f"A{number}"], photo(number % 5 + 1), {}) for number in range(60)]
-    manifest = split_bins(store, pack(store, bins), "60/20/20", "random")  # many bins have the same photo
+    manifest = split_bins(store, pack(store, bins), "60/20/20")
     store.put_bytes("dataset.json", manifest.model_dump_json().encode())
     return manifest
 

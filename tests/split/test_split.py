@@ -181,6 +181,15 @@ def test_copies_of_a_photo_stay_in_one_split(store):
     assert split_bins(store, pack(store, raw), "60/20/20", "random").shared_products["test"] > 0
 
 
+def test_a_photo_of_many_bins_is_a_placeholder_and_joins_nothing(store):
+    raw = [replace(bin_, image=photo(seed=place % 5)) for place, bin_ in enumerate(warehouse(60, 5000))]
+    dataset = split_bins(store, pack(store, raw), "60/20/20")
+    one_each = split_bins(store, pack(store, warehouse(60, 5000)), "60/20/20")
+    ids = {name: set(bins.ids) for name, bins in opened(store, dataset).items()}
+    assert ids == {name: set(bins.ids) for name, bins in opened(store, one_each).items()}
+    assert any(note.startswith("5 photos are the same in more than 4 bins") for note in dataset.notes)
+
+
 def test_an_extra_bin_with_a_copy_of_a_held_out_photo_is_left_out(store):
     raw = warehouse(60, 5000)
     copies = [replace(bin_, id=f"x{bin_.id}", quantity=9, image=bin_.row()["image"], asins=[]) for bin_ in raw]
