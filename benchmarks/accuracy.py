@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks.common import options
 from benchmarks.trainings import LITE0, SAMPLE, Bench, Timed, bench, train
-from components.common.dataset import cache_folder
 from components.common.files import content_hash
+from components.counter.dataset import cache_folder
 from components.evaluate.step import evaluate
 
 SEED = 1

@@ -16,15 +16,15 @@ import numpy as np
 
 from benchmarks.common import options
 from benchmarks.finished_run import finished_run, given_or_trained
-from components.common.bundle import Bundle
-from components.common.page import render_page
-from components.common.record_errors import Corruption
+from components.counter.answers import answer
+from components.counter.bundle import Bundle
+from components.counter.metrics import Floats, Integers
+from components.counter.record_errors import Corruption
+from components.counter.scoring import score
 from components.evaluate.audit import SEEDS, SHOWN, TOP, WRONG_RECORDS, audit, corrupt, section
-from components.evaluate.metrics import Floats, Integers
-from components.evaluate.scoring import score
-from components.serve.answers import answer
-from components.serve.reconcile import ledger as ledgers
-from components.serve.reconcile.records import Record
+from components.pages.page import render_page
+from components.reconcile import answer_store as ledgers
+from components.reconcile.records import Record
 
 CHECKED_SEEDS = 20
 """Seeds on which the expected number of wrong records is compared with the true one."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.common.dataset import cache_folder
+from components.counter.dataset import cache_folder
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements" / "bench.txt"
 

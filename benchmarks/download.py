@@ -20,9 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.common import Peer, alternate, options, peer_tools, report
-from components.common.local_store import local_store
+from components.common.local_store.server import local_store
 from components.common.store import open_store
-from components.download.rendered import metadata, rendered_bin
+from components.sources.rendered.bins import metadata, rendered_bin
 
 BINS, QUICK_BINS = 5_000, 2_000
 ROUNDS, QUICK_ROUNDS = 5, 1

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.common import options, show
 from benchmarks.trainings import bench, train
-from components.common.dataset import open_split
+from components.counter.dataset import open_split
 
 SIZE, BATCH, THREADS = 160, 32, 2
 TARGET = 2.0

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.common import bundle as bundles
-from components.common.bundle import Bundle
-from components.common.dataset import Bins, DatasetManifest, cache_folder, open_split
 from components.common.files import read_json
-from components.common.local_store import local_store
+from components.common.local_store.server import local_store
 from components.common.store import Store, open_store
+from components.counter import bundle as bundles
+from components.counter.bundle import Bundle
+from components.counter.dataset import Bins, DatasetManifest, cache_folder, open_split
 
 SAMPLE = Path(__file__).resolve().parents[2] / "shared"
 REAL = [

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from components.gate.decision import Candidate, Countable, Incumbent, Predictions, decide
-from components.gate.policy import GatePolicy
+from components.settings.gate import GatePolicy
 
 COUNTS = np.array([1, 2, 3, 4, 5])
 SHARES = np.array([0.118, 0.220, 0.255, 0.227, 0.180])

@@ -19,14 +19,14 @@ from torchvision.datasets import ImageFolder
 from benchmarks.common import options
 from benchmarks.plain_loop import training_transform
 from benchmarks.trainings import ORIGINALS, Bench, bench, train
-from components.common.dataset import open_split
 from components.common.store import Store
-from components.download.manifest import BinsManifest
-from components.train.data import ImageFeed
-from components.train.presets import resolve
-from components.train.sampler import plan_epoch
-from components.train.shards import ShardedBins
-from components.train.workers import Workers
+from components.counter.dataset import open_split
+from components.documents.downloaded import BinsManifest
+from components.settings.presets import resolve
+from components.train.data.batches import ImageFeed
+from components.train.data.sampler import plan_epoch
+from components.train.data.shards import ShardedBins
+from components.train.engine.workers import Workers
 
 SIZE, BATCH = 224, 32
 TARGET, LARGEST_WAIT = 3.0, 0.05

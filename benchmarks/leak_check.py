@@ -17,15 +17,15 @@ import timm
 import torch
 from numpy.typing import NDArray
 
-from components.common.bundle import InputTransform
-from components.common.dataset import SPLITS, Bins, cache_folder, fetch_shard
-from components.common.local_store import local_store
+from components.common.local_store.server import local_store
 from components.common.progress import track
 from components.common.store import open_store
+from components.counter.assignment import Method
+from components.counter.bundle import InputTransform
+from components.counter.dataset import SPLITS, Bins, cache_folder, fetch_shard
+from components.counter.scoring import batches
 from components.download.step import download_bins
 from components.evaluate.leakage import products_of, split_leaks
-from components.evaluate.scoring import batches
-from components.split.assign import Method
 from components.split.step import split_bins
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

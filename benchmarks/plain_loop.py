@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from components.common.dataset import Bins
+from components.counter.dataset import Bins
 
 
 def write_folder(bins: Bins, folder: Path) -> Path:

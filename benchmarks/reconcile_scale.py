@@ -21,7 +21,7 @@ import psutil
 
 from benchmarks.common import options
 from benchmarks.server import free_port, serving
-from components.serve.reconcile.step import JSON_FILE, LEDGER_FILE, SUMMARY_FILE
+from components.reconcile.step import JSON_FILE, LEDGER_FILE, SUMMARY_FILE
 from tests.tiny_model import photo, write_bundle
 
 COUNTS = 5
@@ -74,7 +74,7 @@ def answered(ledger: Path) -> int:
 def run(folder: Path, records: Path, port: int, kill_when: Callable[[int], bool] = lambda _: False) -> Measured:
     """Reconciles in a process of its own; kills it as soon as ``kill_when`` says so of the bins answered."""
     out = folder / f"out-{records.stem}"
-    command = [sys.executable, "-m", "pipelines.cli", "reconcile", "--photos", str(folder / "photos")]
+    command = [sys.executable, "-m", "pipelines.cli.main", "reconcile", "--photos", str(folder / "photos")]
     command += ["--records", str(records), "--url", f"http://127.0.0.1:{port}", "--out", str(out)]
     measured, started = Measured(), time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

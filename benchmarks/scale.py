@@ -16,14 +16,15 @@ from typing import Any
 
 import psutil
 
-from components.common.local_store import local_store
+from components.common.local_store.server import local_store
 
 LIMIT_BYTES = 2 * 2**30
 TRAINING = {"trainable": "head", "image_size": 32, "epochs": 1, "batch_size": 256, "weights": "none"}
 
 STEPS = {
     "download": "from components.download.step import download_to as d;d('bins.json', open_store(), 'rendered:{bins}')",
-    "split": "from components.split.step import split_bins as s; from components.download.manifest import BinsManifest;"
+    "split": "from components.split.step import split_bins as s;"
+    "from components.documents.downloaded import BinsManifest;"
     "from pathlib import Path;"
     "Path('dataset.json').write_text(s(open_store(), BinsManifest.load('bins.json'), '90/5/5').model_dump_json())",
     "train": "from components.train.step import train as t;"

@@ -21,12 +21,12 @@ import numpy as np
 from benchmarks.common import options
 from benchmarks.finished_run import FinishedRun, finished_run, given_or_trained
 from benchmarks.server import free_port, serving
-from components.common.image import preprocess
-from components.evaluate.calibration import Calibration
-from components.evaluate.metrics import softmax
-from components.evaluate.scoring import score
-from components.serve.answers import answer
-from components.serve.network import brightness
+from components.counter.answers import answer
+from components.counter.calibration import Calibration
+from components.counter.metrics import softmax
+from components.counter.network import brightness
+from components.counter.photo import preprocess
+from components.counter.scoring import score
 
 CLIENTS = 8
 TOLERANCE = 1e-3

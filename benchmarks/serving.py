@@ -25,14 +25,14 @@ from PIL import Image
 from benchmarks.common import options
 from benchmarks.server import free_port, serving
 from benchmarks.serving_peer import CLASSES, SIZE, make_network
-from components.common import bundle as bundles
-from components.common.bundle import Bundle, InputTransform
-from components.common.image import preprocess
-from components.download.rendered import picture
+from components.counter import bundle as bundles
+from components.counter.bundle import Bundle, InputTransform
+from components.counter.network import open_session, run
+from components.counter.photo import preprocess
 from components.evaluate.int8 import INT8_FILE, quantise
-from components.serve.network import open_session, run
-from components.train.export import write_onnx
-from components.train.model import ServedCounter
+from components.sources.rendered.bins import picture
+from components.train.model.export import write_onnx
+from components.train.model.network import ServedCounter
 
 THREADS, CLIENTS = 2, 8
 PHOTOS = 16

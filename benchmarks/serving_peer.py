@@ -16,16 +16,16 @@ from PIL import Image
 from torch import nn
 from torchvision import transforms
 
-from components.train.model import BinCounter, make_backbone
+from components.train.model.network import CountingNetwork, make_backbone
 
 SIZE, CLASSES = 224, 5
 
 
-def make_network(backbone: str) -> BinCounter:
+def make_network(backbone: str) -> CountingNetwork:
     """A network with random weights, the same in every process."""
     torch.manual_seed(0)
     made = make_backbone(backbone, SIZE)
-    return BinCounter(made.features, nn.Linear(made.width, CLASSES), made.mean, made.std, 0.0).eval()
+    return CountingNetwork(made.features, nn.Linear(made.width, CLASSES), made.mean, made.std, 0.0).eval()
 
 
 class EagerCounter(kserve.Model):

@@ -15,15 +15,15 @@ from typing import Any
 
 from torch import nn
 
-from components.common.dataset import DatasetManifest
-from components.common.local_store import local_store
+from components.common.local_store.server import local_store
 from components.common.store import Store, open_store
-from components.download.manifest import BinsManifest
+from components.counter.dataset import DatasetManifest
+from components.documents.downloaded import BinsManifest
+from components.documents.training_spec import TrainingSpec, load_job
 from components.download.step import download_bins
+from components.settings.presets import resolve
 from components.split.step import split_bins
-from components.train.hooks import StepReport
-from components.train.job import TrainJob, load_job
-from components.train.presets import resolve
+from components.train.engine.hooks import StepReport
 from components.train.worker import run_job
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -109,9 +109,9 @@ class Timed:
         return self.images / self.step_seconds
 
 
-def describe(place: Bench, run_id: str, options: dict[str, Any]) -> TrainJob:
+def describe(place: Bench, run_id: str, options: dict[str, Any]) -> TrainingSpec:
     """Puts a job into the store: the preset ``default`` with options over it."""
-    job = TrainJob(
+    job = TrainingSpec(
         run_id=run_id,
         dataset_key=f"runs/{run_id}/train/dataset.json",
         output=f"runs/{run_id}",

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.common import options, show
 from benchmarks.head_only import OPTIONS
 from benchmarks.trainings import Bench, bench, train
-from components.train.presets import resolve
+from components.settings.presets import resolve
 from components.tune.step import tune
 
 TARGET = 0.5

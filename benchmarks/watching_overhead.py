@@ -26,19 +26,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks.common import options
-from components.common.local_store import local_store
+from components.common.local_store.server import local_store
 from components.common.store import Store, open_store
+from components.documents.training_spec import TrainingSpec
 from components.download.step import download_bins
+from components.settings.presets import resolve
+from components.settings.training import TrainSettings
 from components.split.step import split_bins
-from components.train.classes import classes_of
-from components.train.hooks import StepReport, Watcher
-from components.train.job import TrainJob
-from components.train.loop import fit
-from components.train.presets import resolve
-from components.train.settings import TrainSettings
-from components.train.steps import Task
+from components.train.engine.hooks import StepReport, Watcher
+from components.train.engine.loop import fit
+from components.train.engine.trainer import Task
+from components.train.engine.workers import Workers
+from components.train.model.classes import classes_of
 from components.train.worker import build_network, make_feed, training_bins, watchers
-from components.train.workers import Workers
 
 TARGET = 1.03
 STEPS = 20
@@ -140,7 +140,7 @@ def measure(store: Store, settings: TrainSettings, plan: list[bool]) -> Switch:
     network, weights = build_network(settings, len(classes.counts), store)
     train, validation = training_bins(store, dataset, classes, settings)
     feed = make_feed(network, train, validation, classes, weights, settings, workers, store)
-    job = TrainJob(run_id="watching", dataset_key="unused", output="runs/watching", settings=settings)
+    job = TrainingSpec(run_id="watching", dataset_key="unused", output="runs/watching", settings=settings)
     print(f"{len(plan)} epochs of {STEPS} batches of {settings.batch_size}, {settings.image_size} px", flush=True)
     memory: dict[str, Any] = {}  # the rules go on where they were, as after an interruption
     switch = Switch(lambda: watchers(job, len(classes.counts), store, workers, memory), plan)

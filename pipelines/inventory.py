@@ -2,13 +2,13 @@
 
 from kfp import dsl
 
-from components.common.cluster_settings import DEFAULT_STORE_SECRET
+from components.check_settings.component import settings as settings_step
 from components.deploy.component import deploy as deploy_step
 from components.download.component import download as download_step
 from components.evaluate.component import evaluate as evaluate_step
 from components.explore.component import explore as explore_step
 from components.gate.component import gate as gate_step
-from components.settings.component import settings as settings_step
+from components.settings.cluster import DEFAULT_STORE_SECRET
 from components.split.component import split as split_step
 from components.train.component import train as train_step
 from components.tune.component import tune as tune_step

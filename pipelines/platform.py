@@ -4,8 +4,8 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 from kfp.dsl.pipeline_channel import PipelineParameterChannel
 
-from components.common.images import REGISTRY, TAG
-from components.common.pods import STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED, USER, WITHOUT_ISTIO
+from components.cluster.pods import STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED, USER, WITHOUT_ISTIO
+from components.common.container_images import REGISTRY, TAG
 
 STEP_SECONDS = 2 * 86_400
 """The longest that a step may take; a training's own limits are in the ``cluster`` parameter."""
@@ -29,7 +29,7 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
         kubernetes.set_timeout(task, STEP_SECONDS)
         # the images of workers and trials that a step starts are those of the pipeline
         task.set_env_variable("INVENTORY_REGISTRY", REGISTRY).set_env_variable("INVENTORY_TAG", TAG)
-        # a step looks at its source and at the store, which Kubeflow's cache does not know; see components.common.steps
+        # a step looks at its source and at the store, which Kubeflow's cache does not know (components.common.run_step)
         task.set_caching_options(False)
         for key, value in WITHOUT_ISTIO.items():
             kubernetes.add_pod_label(task, key, value)

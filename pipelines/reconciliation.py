@@ -2,9 +2,9 @@
 
 from kfp import dsl, kubernetes
 
-from components.common.cluster_settings import DEFAULT_STORE_SECRET
-from components.serve.endpoint_options import TOKEN_VARIABLE
-from components.serve.reconcile.component import reconcile as reconcile_step
+from components.client.options import TOKEN_VARIABLE
+from components.reconcile.component import reconcile as reconcile_step
+from components.settings.cluster import DEFAULT_STORE_SECRET
 from pipelines.platform import on_cluster
 
 TOKEN_KEY = "token"  # noqa: S105 - a key's name

@@ -8,15 +8,15 @@ from typing import Any
 
 import yaml
 
-from components.common.cluster_settings import cluster_settings
-from components.common.images import image
-from components.train.pytorchjob import pytorchjob
-from components.train.settings import make_settings
-from components.train.trainjob import trainjob
-from components.tune.katib_experiment import experiment
-from components.tune.plan import Plan
-from components.tune.result import DEFAULT_TRIAL
-from components.tune.settings import tuning_settings
+from components.cluster.jobs.experiment import experiment
+from components.cluster.jobs.pytorchjob import pytorchjob
+from components.cluster.jobs.trainjob import trainjob
+from components.common.container_images import image
+from components.documents.search_plan import SearchPlan
+from components.documents.search_result import DEFAULT_TRIAL
+from components.settings.cluster import cluster_settings
+from components.settings.training import make_settings
+from components.settings.tuning import tuning_settings
 
 FOLDER = Path(__file__).parents[1] / "manifests" / "samples"
 RUN = "0b1e6a3c-9d1f-4c51-8a5e-0f6a3b1c2d3e"
@@ -40,7 +40,7 @@ def samples() -> dict[str, str]:
     name, namespace = f"train-{RUN}", "kubeflow-user-example-com"
     fixed, elastic = cluster_settings(GPUS), cluster_settings({**GPUS, "min_workers": 1, "max_workers": 4})
     tuning = tuning_settings({})
-    plan = Plan(
+    plan = SearchPlan(
         RUN, f"runs/{RUN}/tune/dataset.json", make_settings({"select_by": tuning.objective}), tuning.parameters, tuning
     )
     base = f"s3://inventory/{plan.job(DEFAULT_TRIAL, {}).job_key}"

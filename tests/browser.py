@@ -14,7 +14,7 @@ SCREENS = ((1280, "light"), (1280, "dark"), (390, "light"))
 
 
 @dataclass
-class Seen:
+class Observations:
     """What the browser complained about and asked for while it showed a page."""
 
     complaints: list[str] = field(default_factory=list)
@@ -22,12 +22,12 @@ class Seen:
 
 
 @contextmanager
-def open_in_browser(path: Path) -> Iterator[tuple[Page, Seen]]:
+def open_in_browser(path: Path) -> Iterator[tuple[Page, Observations]]:
     """Shows a local HTML file in headless Chromium; skips the test where there is none."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if executable is None:
         pytest.skip("no Chromium on this machine to open the page with")
-    seen = Seen()
+    seen = Observations()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.common.local_store import local_store
+from components.common.local_store.server import local_store
 from components.common.store import Store, open_store
 
 # Started in the background of a shell, the tests would hand an ignored Ctrl-C down to what they start.

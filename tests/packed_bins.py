@@ -13,7 +13,7 @@ from PIL import Image
 
 from components.common.files import sha256_bytes
 from components.common.store import Store
-from components.download.manifest import BLOCK_SCHEMA, BinsManifest, BlockInfo
+from components.documents.downloaded import BLOCK_SCHEMA, BinsManifest, BlockInfo
 
 
 @dataclass

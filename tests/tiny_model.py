@@ -19,8 +19,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from components.common import bundle as bundles
-from components.common.bundle import Bundle, InputTransform
+from components.counter import bundle as bundles
+from components.counter.bundle import Bundle, InputTransform
 
 SIZE = 32
 COUNTS = [1, 2, 3, 4, 5]

@@ -6,14 +6,14 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
+from components.client.endpoint import Endpoint
+from components.cluster import inference_service as services
+from components.cluster.kube import Resource, patiently
 from components.common.errors import InventoryError
-from components.common.kube import Resource, patiently
 from components.common.progress import note
-from components.deploy import inference_service as services
 from components.deploy.deployer import Candidate, Revision
-from components.deploy.serving_settings import ServingSettings
 from components.deploy.smoke import reachable
-from components.serve.endpoint import Endpoint
+from components.settings.serving import ServingSettings
 
 Object = dict[str, Any]
 

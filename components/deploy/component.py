@@ -24,10 +24,10 @@ def deploy(
     """
     from pathlib import Path
 
-    from components.common.dataset import DatasetManifest
     from components.common.files import read_json, write_json
-    from components.common.steps import main_step, run_name
+    from components.common.run_step import main_step, run_name
     from components.common.store import open_store
+    from components.counter.dataset import DatasetManifest
     from components.deploy.step import deploy as deploy_model
 
     manifest, model = DatasetManifest.load(dataset.path), read_json(Path(evaluated.path))

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from components.common.bundle import Bundle
+from components.client.query import Endpoint
 from components.common.progress import note
+from components.counter.bundle import Bundle
 from components.deploy.smoke import LabelledBin, smoke_test
-from components.serve.client import Endpoint
 
 
 @dataclass(frozen=True)

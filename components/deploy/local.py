@@ -10,23 +10,23 @@ from pathlib import Path
 
 import psutil
 
+from components.client.endpoint import Endpoint
 from components.common.errors import InventoryError
 from components.common.files import read_json, write_json
-from components.common.lifeline import LOCK_FILE
+from components.common.parent_process import LOCK_FILE
 from components.deploy.deployer import Candidate, Revision
 from components.deploy.smoke import reachable
-from components.serve.endpoint import Endpoint
 
 START_SECONDS = 60
 ADDRESS = re.compile(r"^serving .* at (http://127\.0\.0\.1:\d+)$", re.MULTILINE)
 SERVICE_FILE, LOG_FILE = "service.json", "service.log"
-SUPERVISOR = "components.common.supervise"
+SUPERVISOR = "components.common.local_store.supervise"
 
 
 class LocalDeployer:
     """Serves on a free loopback port; ``service.json`` in the run's folder names the process in service.
 
-    The server runs under ``components.common.supervise``, which ends it when the run's lock is released.
+    The server runs under ``components.common.local_store.supervise``, which ends it when the run's lock is released.
     """
 
     def __init__(self, run_folder: Path) -> None:

@@ -8,17 +8,17 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
+from components.cluster import inference_service as services
+from components.cluster.kube import Resource, patiently
 from components.common.errors import InventoryError
-from components.common.kube import Resource, patiently
 from components.common.store import Store
-from components.deploy import inference_service as services
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import put_into_service
-from components.deploy.in_service import on_cluster
-from components.deploy.serving_settings import ServingSettings, serving_settings
 from components.deploy.try_out import local_trial, registered_candidate, try_out
 from components.registry.entry import Entry, Event
+from components.registry.in_service import on_cluster
 from components.registry.registry import Registry, read_index
+from components.settings.serving import ServingSettings, serving_settings
 
 
 @dataclass(frozen=True)

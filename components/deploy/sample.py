@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from components.deploy.inference_service import inference_service
-from components.deploy.serving_settings import serving_settings
+from components.cluster.inference_service import inference_service
+from components.settings.serving import serving_settings
 
 FILE = Path(__file__).parents[2] / "manifests" / "samples" / "inferenceservice.yaml"
 RUN = "0b1e6a3c-9d1f-4c51-8a5e-0f6a3b1c2d3e"

@@ -13,15 +13,15 @@ from typing import Any
 
 import httpx
 
-from components.common.bundle import Bundle
-from components.common.dataset import Bins, DatasetManifest, cache_folder, fetch_shard
+from components.client.endpoint import Endpoint, open_client
+from components.client.query import NoModelError, ask
 from components.common.errors import InventoryError
-from components.common.image import preprocess
 from components.common.store import Store
-from components.serve.answers import answer
-from components.serve.client import NoModelError, ask
-from components.serve.endpoint import Endpoint, open_client
-from components.serve.network import brightness, open_session, run
+from components.counter.answers import answer
+from components.counter.bundle import Bundle
+from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard
+from components.counter.network import brightness, open_session, run
+from components.counter.photo import preprocess
 
 BINS = 8
 PAUSE_SECONDS = 0.1

@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.common import bundle as bundles
-from components.common import kube
-from components.common.dataset import DatasetManifest
+from components.cluster import kube
 from components.common.errors import InventoryError
-from components.common.lifeline import RUN_FOLDER_VARIABLE
-from components.common.steps import run_step
+from components.common.parent_process import RUN_FOLDER_VARIABLE
+from components.common.run_step import run_step
 from components.common.store import Store
+from components.counter import bundle as bundles
+from components.counter.dataset import DatasetManifest
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import Candidate, Deployer, put_into_service
-from components.deploy.in_service import InService, find_in_service, serves_on_cluster
 from components.deploy.local import LocalDeployer
-from components.deploy.serving_settings import ServingSettings, serving_settings
 from components.deploy.smoke import labelled_bins
-from components.gate.policy import decision_key
+from components.registry.in_service import InService, find_in_service, serves_on_cluster
 from components.registry.registry import open_registry, put_in_service, read_index
+from components.settings.gate import decision_key
+from components.settings.serving import ServingSettings, serving_settings
 
 BUNDLE_FOLDER = "model"
 

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.common import bundle as bundles
-from components.common.bundle import ONNX_FILE
-from components.common.dataset import DatasetManifest
 from components.common.errors import InventoryError
-from components.common.lifeline import LOCK_FILE
+from components.common.parent_process import LOCK_FILE
 from components.common.store import Store
+from components.counter import bundle as bundles
+from components.counter.bundle import ONNX_FILE
+from components.counter.dataset import DatasetManifest
 from components.deploy.deployer import Candidate, Deployer
 from components.deploy.local import LocalDeployer
 from components.deploy.smoke import LabelledBin, labelled_bins, smoke_test

@@ -16,7 +16,7 @@ class BadBinError(Exception):
 
 
 @dataclass(frozen=True)
-class Facts:
+class BinMetadata:
     """What the metadata says of a bin."""
 
     quantity: int
@@ -26,7 +26,7 @@ class Facts:
     """Why the quantity may be wrong; empty when nothing speaks against it."""
 
 
-def read_metadata(data: bytes) -> Facts:
+def read_metadata(data: bytes) -> BinMetadata:
     """Reads ``metadata/<id>.json``.
 
     Raises:
@@ -42,7 +42,7 @@ def read_metadata(data: bytes) -> Facts:
     quantity = content["EXPECTED_QUANTITY"]
     if not _is_count(quantity):
         raise BadBinError("EXPECTED_QUANTITY is not a count", f"it is {json.dumps(quantity)[:80]}")
-    return Facts(quantity, text, _doubt(content, quantity))
+    return BinMetadata(quantity, text, _doubt(content, quantity))
 
 
 def _is_count(value: object) -> bool:

@@ -28,7 +28,7 @@ def download(
         source_endpoint: of an s3:// source; empty takes the object store's if it has the bucket, else AWS.
         extra_counts: further counts that only training sees, such as 0,6-8+; auto takes the neighbours of counts.
     """
-    from components.common.steps import main_step
+    from components.common.run_step import main_step
     from components.common.store import open_store
     from components.download.step import download_to
 

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field
 import pyarrow as pa
 
 from components.common.errors import InventoryError
+from components.documents.downloaded import BLOCK_SCHEMA
 from components.download.checks import BadBinError, check_jpeg
-from components.download.manifest import BLOCK_SCHEMA
-from components.download.source import REFUSED, NoAccessError, Source, TransientError, UnreadableError
+from components.sources.source import REFUSED, NoAccessError, Source, TransientError, UnreadableError
 
 LANES = min(max(os.cpu_count() or 1, 2), 8)
 """Groups that are fetched at a time."""

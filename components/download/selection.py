@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TypeVar
 
 from components.common.errors import InventoryError
-from components.download.source import Entry
+from components.sources.source import Entry
 
 MOST_COUNTS = 1000
 NEIGHBOURS = 3

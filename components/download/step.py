@@ -15,15 +15,13 @@ import pyarrow as pa
 from components.common import progress
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes, write_atomic
-from components.common.steps import run_step
+from components.common.run_step import run_step
 from components.common.store import Store
+from components.documents.downloaded import BinsManifest, BlockInfo
 from components.download.checks import BadBinError, read_metadata
 from components.download.fetch import LANES, Packed, Skip, Wanted, fetch_block, fetch_metadata, is_passing
-from components.download.folder_source import read_file
-from components.download.kept import FORMAT, Receipt, find, group_key, keep
-from components.download.lanes import Lane, lanes, ordered
-from components.download.manifest import BinsManifest, BlockInfo
-from components.download.s3_source import read_object
+from components.download.fetch_processes import Lane, lanes, ordered
+from components.download.receipts import FORMAT, Receipt, find, group_key, keep
 from components.download.selection import (
     Selection,
     groups,
@@ -33,8 +31,10 @@ from components.download.selection import (
     parse_file_list,
     preselect,
 )
-from components.download.source import Entry, Source, TransientError, UnreadableError
-from components.download.sources import open_source
+from components.sources.folder import read_file
+from components.sources.open import open_source
+from components.sources.s3 import read_object
+from components.sources.source import Entry, Source, TransientError, UnreadableError
 
 MAX_FILE_LIST_BYTES = 100_000_000
 METADATA_GROUP = (512, 1536, 64_000_000_000)

@@ -10,17 +10,15 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.record_errors import Corruption
-from components.evaluate.audit import audit
-from components.evaluate.bootstrap import DRAWS, Interval, intervals, mean_of, ratio_of
-from components.evaluate.calibration import (
+from components.counter.bootstrap import DRAWS, Interval, intervals, mean_of, ratio_of
+from components.counter.calibration import (
     ECE_BINS,
     calibration_error,
     calibration_error_if_perfect,
     fit,
     reliability,
 )
-from components.evaluate.metrics import (
+from components.counter.metrics import (
     Floats,
     Integers,
     bin_values,
@@ -29,6 +27,8 @@ from components.evaluate.metrics import (
     softmax,
     summarise,
 )
+from components.counter.record_errors import Corruption
+from components.evaluate.audit import audit
 from components.evaluate.verdicts import (
     WANTED_PRECISION,
     WRONG_RECORDS,
@@ -39,7 +39,7 @@ from components.evaluate.verdicts import (
     record_weights,
     verdicts,
 )
-from components.evaluate.words import SPACE
+from components.pages.text import SPACE
 
 RECORD_ERROR_RATES = (0.5, 0.2, 0.05)
 """Shares of wrong records for which the report states what the verdict is worth."""

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Markdown, Metrics, Model
 
-from components.common.dataset import DatasetManifest
 from components.common.files import write_atomic, write_json
-from components.common.steps import run_name
+from components.common.run_step import run_name
 from components.common.store import open_store
+from components.counter.dataset import DatasetManifest
 from components.evaluate.step import evaluate
-from components.evaluate.words import summary_lines
+from components.pages.text import summary_lines
 
 
 def run(

@@ -9,11 +9,11 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.charts import line_chart
-from components.common.page import Section, table
-from components.common.record_errors import Corruption, doubt, wrong_record_table
-from components.evaluate.metrics import Floats, Integers
-from components.evaluate.words import SPACE, interval, percent
+from components.counter.metrics import Floats, Integers
+from components.counter.record_errors import Corruption, doubt, wrong_record_table
+from components.pages.charts import line_chart
+from components.pages.page import Section, table
+from components.pages.text import SPACE, interval, percent
 
 WRONG_RECORDS = 0.05
 """Share of the records that are corrupted."""

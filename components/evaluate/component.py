@@ -36,7 +36,7 @@ def evaluate(
         report: The whole report as one page.
         run_id: Names the run.
     """
-    from components.common.steps import main_step
+    from components.common.run_step import main_step
     from components.evaluate.artifacts import run
 
     main_step(

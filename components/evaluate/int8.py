@@ -19,11 +19,11 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from components.common.bundle import ONNX_FILE, InputTransform
-from components.common.dataset import Bins
 from components.common.progress import note
-from components.evaluate.scoring import Logits, answers, batches, median_seconds, open_session
-from components.evaluate.words import percent
+from components.counter.bundle import ONNX_FILE, InputTransform
+from components.counter.dataset import Bins
+from components.counter.scoring import Logits, answers, batches, median_seconds, open_session
+from components.pages.text import percent
 
 INT8_FILE = "model.int8.onnx"
 CALIBRATION_PHOTOS = 64

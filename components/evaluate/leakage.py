@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from components.common.dataset import SPLITS, Bins
 from components.common.errors import InventoryError
 from components.common.progress import note
-from components.evaluate.bootstrap import DRAWS, intervals, mean_of
-from components.evaluate.metrics import Floats, Integers
-from components.split.assign import Method, assign, refuse_empty, units_of
+from components.counter.assignment import Method, assign, refuse_empty, units_of
+from components.counter.bootstrap import DRAWS, intervals, mean_of
+from components.counter.dataset import SPLITS, Bins
+from components.counter.metrics import Floats, Integers
 
 Flags = NDArray[np.bool_]
 

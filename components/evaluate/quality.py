@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.bundle import InputTransform
-from components.common.dataset import Bins
-from components.common.image import preprocess
 from components.common.progress import track
-from components.evaluate.bootstrap import DRAWS, intervals, mean_of
-from components.evaluate.metrics import Floats, Integers
-from components.evaluate.scoring import threads
+from components.counter.bootstrap import DRAWS, intervals, mean_of
+from components.counter.bundle import InputTransform
+from components.counter.dataset import Bins
+from components.counter.metrics import Floats, Integers
+from components.counter.photo import preprocess
+from components.counter.scoring import threads
 
 PARTS = 3
 """Into how many equally large parts the bins are cut by each measure."""

@@ -10,15 +10,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from components.common import bundle as bundles
-from components.common.dataset import DatasetManifest, open_split
 from components.common.errors import InventoryError
 from components.common.files import write_json
-from components.common.steps import main_step
+from components.common.run_step import main_step
 from components.common.store import Store, open_store
-from components.evaluate.calibration import Calibration
-from components.evaluate.metrics import summarise
-from components.evaluate.scoring import score
+from components.counter import bundle as bundles
+from components.counter.calibration import Calibration
+from components.counter.dataset import DatasetManifest, open_split
+from components.counter.metrics import summarise
+from components.counter.scoring import score
 
 TOLERANCE = 0.005
 """Other processors round differently, which may tip a bin whose two best counts are almost equally likely."""

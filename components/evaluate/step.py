@@ -5,24 +5,24 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from components.common import bundle as bundles
-from components.common.bundle import Bundle
-from components.common.dataset import SPLITS, Bins, DatasetManifest, open_extra, open_split
 from components.common.files import write_atomic, write_json
 from components.common.progress import note
-from components.common.steps import run_step
+from components.common.run_step import run_step
 from components.common.store import Store
+from components.counter import bundle as bundles
+from components.counter import drift
+from components.counter.bundle import Bundle
+from components.counter.calibration import Calibration
+from components.counter.counts import same_counts
+from components.counter.dataset import SPLITS, Bins, DatasetManifest, open_extra, open_split
+from components.counter.metrics import bin_values, softmax
+from components.counter.scoring import open_session, score
 from components.evaluate import int8, leakage
 from components.evaluate.analysis import Outputs, analyse
-from components.evaluate.calibration import Calibration
-from components.evaluate.card import JSON_FILE, MARKDOWN_FILE, make_card, render_markdown
-from components.evaluate.counts import same_counts
-from components.evaluate.metrics import bin_values, softmax
 from components.evaluate.quality import by_quality, measure
-from components.evaluate.report import render
-from components.evaluate.scoring import open_session, score
-from components.evaluate.worst import worst_errors
-from components.serve import drift
+from components.evaluate.report.card import JSON_FILE, MARKDOWN_FILE, make_card, render_markdown
+from components.evaluate.report.page import render
+from components.evaluate.report.worst import worst_errors
 
 KEPT_METRICS = (
     *("n", "accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss"),

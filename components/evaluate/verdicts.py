@@ -1,6 +1,6 @@
 """How often the verdict on a stock record is right, and from which confidence on it may stand.
 
-The verdict itself is ``components.common.verdict``. To measure it we need records, right and wrong ones, and bins come
+The verdict itself is ``components.counter.verdict``. To measure it we need records, right and wrong ones, and bins come
 with right ones only. So every bin meets every quantity that its record could name, each with a weight: a right record
 with ``1 - wrong``, a wrong one with ``wrong`` spread over the other counts (``uniform``) or over its neighbours
 (``off_by_one``). All sums over these weights are exact; nothing is drawn at random.
@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from components.common.record_errors import Corruption, wrong_record_table
-from components.common.verdict import agreement
-from components.evaluate.metrics import Floats, Integers
-from components.evaluate.words import percent
+from components.counter.metrics import Floats, Integers
+from components.counter.record_errors import Corruption, wrong_record_table
+from components.counter.verdict import agreement
+from components.pages.text import percent
 
 WRONG_RECORDS = 0.5
 """The share of wrong records for which the threshold is chosen: even odds, what the verdict's confidence assumes."""

@@ -16,10 +16,10 @@ def explore(bins: dsl.Input[dsl.Dataset], dataset: dsl.Input[dsl.Dataset], page:
     """
     from pathlib import Path
 
-    from components.common.dataset import DatasetManifest
-    from components.common.steps import main_step
+    from components.common.run_step import main_step
     from components.common.store import open_store
-    from components.download.manifest import BinsManifest
+    from components.counter.dataset import DatasetManifest
+    from components.documents.downloaded import BinsManifest
     from components.explore.step import write_page
 
     main_step(

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from components.common.dataset import Bins
-from components.common.page import Picture, thumbnail
+from components.counter.dataset import Bins
+from components.pages.page import Picture, thumbnail
 
 PER_COUNT = {"train": 4, "validation": 1, "test": 1}
 PRODUCTS_NAMED = 3

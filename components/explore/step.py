@@ -8,9 +8,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from components.common.charts import bar_chart
-from components.common.dataset import SPLITS, Bins, DatasetManifest, cache_folder, fetch_shard
-from components.common.page import (
+from components.common.run_step import run_step
+from components.common.store import Store
+from components.counter.dataset import SPLITS, Bins, DatasetManifest, cache_folder, fetch_shard
+from components.documents.downloaded import BinsManifest
+from components.explore.samples import lists_products, samples, shared_pairs
+from components.pages.charts import bar_chart
+from components.pages.page import (
     Card,
     Section,
     bullets,
@@ -23,10 +27,6 @@ from components.common.page import (
     render_page,
     table,
 )
-from components.common.steps import run_step
-from components.common.store import Store
-from components.download.manifest import BinsManifest
-from components.explore.samples import lists_products, samples, shared_pairs
 
 EXAMPLES_PER_REASON = 3
 PAIRS = 3

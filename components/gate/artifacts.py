@@ -4,10 +4,10 @@ from pathlib import Path
 
 from kfp.dsl import Markdown
 
-from components.common.dataset import DatasetManifest
 from components.common.files import read_json, write_atomic
-from components.common.steps import run_name
+from components.common.run_step import run_name
 from components.common.store import open_store
+from components.counter.dataset import DatasetManifest
 from components.gate.decision import Decision
 from components.gate.page import markdown
 from components.gate.step import gate

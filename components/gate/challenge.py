@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from components.common import bundle as bundles
-from components.common.bundle import Bundle
-from components.common.dataset import Bins, DatasetManifest, open_extra, open_split
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
-from components.evaluate.calibration import Calibration
-from components.evaluate.counts import same_counts
-from components.evaluate.metrics import Integers
-from components.evaluate.scoring import batches, median_seconds, open_session, score
+from components.counter import bundle as bundles
+from components.counter.bundle import Bundle
+from components.counter.calibration import Calibration
+from components.counter.counts import same_counts
+from components.counter.dataset import Bins, DatasetManifest, open_extra, open_split
+from components.counter.metrics import Integers
+from components.counter.scoring import batches, median_seconds, open_session, score
 from components.gate.decision import (
     Candidate,
     Countable,
@@ -26,7 +26,7 @@ from components.gate.decision import (
     common_top,
     decide,
 )
-from components.gate.policy import GatePolicy
+from components.settings.gate import GatePolicy
 
 
 def challenge(

@@ -29,7 +29,7 @@ def gate(
     """
     from pathlib import Path
 
-    from components.common.steps import main_step
+    from components.common.run_step import main_step
     from components.gate.artifacts import run
 
     read = (Path(dataset.path), Path(evaluated.path), Path(settings.path))

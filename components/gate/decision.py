@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.evaluate.bootstrap import group_sums, resample
-from components.evaluate.words import percent
-from components.gate.policy import GatePolicy
+from components.counter.bootstrap import group_sums, resample
+from components.pages.text import percent
+from components.settings.gate import GatePolicy
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -1,8 +1,8 @@
 """The gate's decision for people: a page of its own and a Markdown artifact."""
 
-from components.common.page import Card, Section, callout, cards, paragraph, render_page, table
-from components.evaluate.words import percent
 from components.gate.decision import REFERENCE_EFFECT, Decision
+from components.pages.page import Card, Section, callout, cards, paragraph, render_page, table
+from components.pages.text import percent
 
 NOTHING_COMPARED = "Nothing was compared, so there is no statistical power to state."
 

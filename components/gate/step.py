@@ -5,19 +5,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from components.common import bundle as bundles
-from components.common.bundle import ONNX_FILE, Bundle
-from components.common.dataset import DatasetManifest
 from components.common.progress import note
-from components.common.steps import run_step
+from components.common.run_step import run_step
 from components.common.store import Store
-from components.deploy.in_service import InService, find_in_service
-from components.deploy.serving_settings import serving_settings
+from components.counter import bundle as bundles
+from components.counter.bundle import ONNX_FILE, Bundle
+from components.counter.dataset import DatasetManifest
 from components.gate.challenge import challenge
 from components.gate.decision import Decision
 from components.gate.page import render
-from components.gate.policy import GatePolicy, decision_key, gate_policy
+from components.registry.in_service import InService, find_in_service
 from components.registry.registry import facts_of, open_registry, read_index, register
+from components.settings.gate import GatePolicy, decision_key, gate_policy
+from components.settings.serving import serving_settings
 
 
 def gate(

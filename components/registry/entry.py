@@ -18,7 +18,7 @@ State = Literal["candidate", "in service", "archived", "rejected"]
 Kind = Literal["registered", "in service", "rolled back", "removed"]
 
 
-class Facts(BaseModel):
+class ModelFacts(BaseModel):
     """What is known about a model when it is registered."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -50,7 +50,7 @@ class Event(BaseModel):
     """The run that did it; empty for a person at the command line."""
     left: str = ""
     """``rolled back``: the version that went out of service."""
-    facts: Facts | None = None
+    facts: ModelFacts | None = None
     """Of ``registered``."""
 
 
@@ -64,7 +64,7 @@ class Period(BaseModel):
     """The run that put it there; empty for a person."""
 
 
-class Entry(Facts):
+class Entry(ModelFacts):
     """A registered model."""
 
     created: float

@@ -1,8 +1,8 @@
 """Kubeflow's Model Registry, through its own client, with the same fields as the index in the store.
 
 A model is a ``RegisteredModel`` of the serving name, a version a ``ModelVersion`` whose custom properties are the
-fields of ``Facts``, and the bundle its ``ModelArtifact``. The events of a version lie in its property ``events``, and
-a promotion writes that version only, so that two at once lose nothing. What follows from the events is also told in
+fields of ``ModelFacts``, and the bundle its ``ModelArtifact``. The events of a version lie in its property ``events``,
+and a promotion writes that version only, so that two at once lose nothing. What follows from the events is also told in
 the properties ``in_service`` and ``before`` of the model, for people who look at the registry's pages.
 """
 
@@ -23,9 +23,9 @@ from model_registry.types import ModelVersion
 from mr_openapi import ModelVersionState
 from mr_openapi.exceptions import OpenApiException
 
+from components.cluster.inference_service import MODEL_FORMAT
 from components.common.errors import InventoryError
-from components.deploy.inference_service import MODEL_FORMAT
-from components.registry.entry import Event, Facts, index
+from components.registry.entry import Event, ModelFacts, index
 
 T = TypeVar("T")
 
@@ -141,7 +141,7 @@ class KubeflowRegistry:
             ) from error
 
 
-def _properties(facts: Facts, events: list[Event]) -> dict[str, Any]:
+def _properties(facts: ModelFacts, events: list[Event]) -> dict[str, Any]:
     return {
         **{name: getattr(facts, name) for name in TEXTS},
         **{name: json.dumps(getattr(facts, name)) for name in DOCUMENTS},
@@ -155,7 +155,7 @@ def _events(version: ModelVersion) -> list[Event]:
     events = [Event.model_validate(event) for event in json.loads(str(properties["events"]))]
     fields: dict[str, Any] = {name: str(properties[name]) for name in TEXTS}
     fields |= {name: json.loads(str(properties[name])) for name in DOCUMENTS}
-    facts = Facts(version=version.name, **fields)
+    facts = ModelFacts(version=version.name, **fields)
     return [events[0].model_copy(update={"facts": facts}), *events[1:]]
 
 

@@ -4,12 +4,12 @@ import os
 from collections.abc import Mapping
 from typing import Protocol
 
-from components.common import bundle as bundles
-from components.common.bundle import ONNX_FILE, Bundle
 from components.common.store import Store
-from components.deploy.serving_settings import serving_settings
-from components.registry.entry import Entry, Event, Facts, Index, index
+from components.counter import bundle as bundles
+from components.counter.bundle import ONNX_FILE, Bundle
+from components.registry.entry import Entry, Event, Index, ModelFacts, index
 from components.registry.store_index import StoreIndex
+from components.settings.serving import serving_settings
 
 URL_VARIABLE, TOKEN_VARIABLE = "MODEL_REGISTRY_URL", "MODEL_REGISTRY_TOKEN"
 DEFAULT_NAME = serving_settings({}).name
@@ -63,9 +63,9 @@ def in_service(store: Store, name: str = DEFAULT_NAME) -> Entry | None:
     return read_index(open_registry(store), name).in_service
 
 
-def facts_of(store: Store, bundle_key: str, bundle: Bundle, run_id: str, decision: Mapping | None = None) -> Facts:
+def facts_of(store: Store, bundle_key: str, bundle: Bundle, run_id: str, decision: Mapping | None = None) -> ModelFacts:
     """What to register about an evaluated model."""
-    return Facts(
+    return ModelFacts(
         version=bundle.version,
         bundle_key=bundle_key,
         uri=store.uri(bundle_key),
@@ -78,7 +78,7 @@ def facts_of(store: Store, bundle_key: str, bundle: Bundle, run_id: str, decisio
     )
 
 
-def register(registry: Registry, name: str, facts: Facts) -> None:
+def register(registry: Registry, name: str, facts: ModelFacts) -> None:
     """Registers a model, or what is new about it."""
     registry.record(name, Event(kind="registered", version=facts.version, run_id=facts.run_id, facts=facts))
 

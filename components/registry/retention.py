@@ -8,12 +8,11 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from components.common.dataset import DatasetManifest, ShardInfo
 from components.common.progress import note
 from components.common.store import Store
+from components.counter.dataset import DatasetManifest, ShardInfo, content_of
 from components.registry.entry import Entry, Event, Index
 from components.registry.registry import Registry, read_index
-from components.train.shards import ShardedBins
 
 DAY_SECONDS = 86_400
 
@@ -28,7 +27,7 @@ class Removal:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RetentionPlan:
     """What a retention would free."""
 
     models: list[Removal]
@@ -48,7 +47,7 @@ def plan(
     older_than_days: float,
     serving: Collection[str] = (),
     now: float | None = None,
-) -> Plan:
+) -> RetentionPlan:
     """Finds the models that may go.
 
     Args:
@@ -70,10 +69,10 @@ def plan(
     ]
     staying = [entry for entry in found.entries.values() if entry not in going]
     models = [Removal(entry, _own_objects(store, entry, staying)) for entry in going]
-    return Plan(models, _unused_shared(store, models))
+    return RetentionPlan(models, _unused_shared(store, models))
 
 
-def carry_out(store: Store, registry: Registry, name: str, chosen: Plan) -> Iterator[Entry]:
+def carry_out(store: Store, registry: Registry, name: str, chosen: RetentionPlan) -> Iterator[Entry]:
     """Removes what a plan names, model by model; a second call finishes what an interrupted one left.
 
     Args:
@@ -129,8 +128,8 @@ def _unused_shared(store: Store, models: list[Removal]) -> dict[str, int]:
     roots -= {f"datasets/{manifest.dataset_id}/" for manifest in used}
     roots = {root for root in roots if not any(key.startswith(root) for key in used_keys)}
     freed = [manifest for manifest in going if f"datasets/{manifest.dataset_id}/" in roots]
-    contents = {content for manifest in freed for content in _contents(store, manifest)}
-    contents -= {content for manifest in used for content in _contents(store, manifest)}
+    contents = {content for manifest in freed for content in _contents(manifest)}
+    contents -= {content for manifest in used for content in _contents(manifest)}
     found = {key: size for root in sorted(roots) for key, size in store.sizes(root).items()}
     if contents:
         features = store.sizes("features/").items()
@@ -143,11 +142,11 @@ def _shards(manifest: DatasetManifest) -> list[ShardInfo]:
     return [shard for part in parts for shard in part.shards]
 
 
-def _contents(store: Store, manifest: DatasetManifest) -> set[str]:
+def _contents(manifest: DatasetManifest) -> set[str]:
     """Names of the bins under which features of a dataset are cached."""
     alone = [(part,) for part in manifest.splits.values()]
     together = [(manifest.splits["train"], manifest.extra)] if manifest.extra else []
-    return {ShardedBins(store, *parts).content for parts in [*alone, *together]}
+    return {content_of(parts) for parts in [*alone, *together]}
 
 
 def _remove_promises(store: Store, gone: list[str]) -> None:

@@ -9,11 +9,11 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from components.common import bundle as bundles
 from components.common.errors import InventoryError
 from components.common.store import open_store
+from components.counter import bundle as bundles
 from components.serve.limits import Limits
-from components.serve.predictor import BinCounter
+from components.serve.predictor import CountPredictor
 from components.serve.server import serve
 
 MEBIBYTE = 2**20
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
             folder = _bundle_folder(options.bundle, Path(scratch))
             name = options.name or bundles.load(folder).name
-            model = BinCounter(name, folder, options.threads)
+            model = CountPredictor(name, folder, options.threads)
             model.load()
             with suppress(KeyboardInterrupt):
                 serve(model, options.host, options.port, limits, options.drain_seconds)

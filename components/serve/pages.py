@@ -8,10 +8,10 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.routing import Route
 
-from components.common.bundle import Bundle
+from components.counter.bundle import Bundle
 
 FOLDER = Path(__file__).parent / "page"
-BASE_STYLE = Path(__file__).parents[1] / "common" / "page.css"
+BASE_STYLE = Path(__file__).parents[1] / "pages" / "page.css"
 FILES = {
     "counter.css": (FOLDER / "counter.css", "text/css"),
     "base.css": (BASE_STYLE, "text/css"),

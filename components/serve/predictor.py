@@ -12,13 +12,13 @@ from typing import Any
 import kserve
 from PIL import Image
 
-from components.common import bundle as bundles
-from components.common.bundle import Bundle
-from components.common.image import FORMATS, preprocess
+from components.counter import bundle as bundles
+from components.counter.answers import answer
+from components.counter.bundle import Bundle
+from components.counter.network import Pixels, brightness, open_session, run
+from components.counter.photo import FORMATS, preprocess
 from components.serve import metrics
-from components.serve.answers import answer
 from components.serve.batching import MicroBatcher
-from components.serve.network import Pixels, brightness, open_session, run
 from components.serve.requests import IMAGE_INPUT, Photo
 
 MAX_BATCH = 8
@@ -39,7 +39,7 @@ class Decoded:
     expected_quantity: int | None
 
 
-class BinCounter(kserve.Model):
+class CountPredictor(kserve.Model):
     """Counts the items on photos: decodes in worker threads, batches, and turns logits into answers."""
 
     def __init__(self, name: str, folder: Path, threads: int) -> None:

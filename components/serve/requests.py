@@ -13,8 +13,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from components.common.bundle import InputTransform
-from components.common.verdict import MAX_QUANTITY
+from components.counter.bundle import InputTransform
+from components.counter.verdict import MAX_QUANTITY
 
 MAX_PHOTOS = 32
 """Photos in one request."""

@@ -30,12 +30,12 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from components.common.errors import InventoryError
-from components.common.image import BadImageError
+from components.counter.photo import BadImageError
 from components.serve import metrics
 from components.serve.limits import RETRY_AFTER_SECONDS, Budget, Limits, read_body
 from components.serve.openapi import V1_PREDICT, V2_INFER
 from components.serve.pages import add_pages
-from components.serve.predictor import BinCounter
+from components.serve.predictor import CountPredictor
 from components.serve.requests import Photo, RequestError, V2Request, is_photo, parse_v1, parse_v2, quantity
 
 GRACE_SECONDS = 20
@@ -50,7 +50,7 @@ BINARY_HEADER = "inference-header-content-length"
 log = logging.getLogger("inventory.serve")
 
 
-def create_app(model: BinCounter, limits: Limits) -> FastAPI:
+def create_app(model: CountPredictor, limits: Limits) -> FastAPI:
     """Makes the application that answers for one loaded model."""
     repository = kserve.ModelRepository()
     repository.update(model)
@@ -153,7 +153,7 @@ async def _respond(
     return response
 
 
-def _v2_response(model: BinCounter, asked: V2Request, answers: list[dict[str, Any]]) -> Response:
+def _v2_response(model: CountPredictor, asked: V2Request, answers: list[dict[str, Any]]) -> Response:
     columns = {
         "count": np.array([item["count"] for item in answers], np.int64),
         "label": np.array([item["label"].encode() for item in answers], np.object_),
@@ -215,7 +215,7 @@ class _Server(uvicorn.Server):
     sent to it meanwhile must not be lost.
     """
 
-    def __init__(self, config: uvicorn.Config, model: BinCounter, drain_seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, model: CountPredictor, drain_seconds: float) -> None:
         super().__init__(config)
         self._model, self._drain_seconds = model, drain_seconds
 
@@ -229,7 +229,7 @@ class _Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
 
-def serve(model: BinCounter, host: str, port: int, limits: Limits, drain_seconds: float) -> None:
+def serve(model: CountPredictor, host: str, port: int, limits: Limits, drain_seconds: float) -> None:
     """Serves a loaded model until SIGTERM or Ctrl-C, then answers what is in flight and returns.
 
     Args:

@@ -18,11 +18,11 @@ import pyarrow as pa
 
 from components.common.errors import InventoryError
 from components.common.files import sha256_file
-from components.common.image import BadImageError
 from components.common.progress import Counter
 from components.common.store import Store
-from components.download.manifest import BinsManifest, BlockInfo
-from components.split.groups import Key
+from components.counter.photo import BadImageError
+from components.counter.product_groups import Key
+from components.documents.downloaded import BinsManifest, BlockInfo
 from components.split.photos import shrink
 from components.split.products import parse_products
 

@@ -27,9 +27,9 @@ def split(
     from pathlib import Path
 
     from components.common.files import write_atomic
-    from components.common.steps import main_step
+    from components.common.run_step import main_step
     from components.common.store import open_store
-    from components.download.manifest import BinsManifest
+    from components.documents.downloaded import BinsManifest
     from components.split.step import split_bins
 
     manifest = main_step(

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.dataset import SPLITS
-from components.split.assign import TRAIN, Method
+from components.counter.assignment import TRAIN, Method
+from components.counter.dataset import SPLITS
 from components.split.bins import Bin, Exclusion
 
 EXTRA = len(SPLITS)

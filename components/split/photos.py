@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from components.common.image import EXIF_ORIENTATION, decode
+from components.counter.photo import EXIF_ORIENTATION, decode
 
 JPEG_QUALITY = 92
 UPRIGHT = 1

@@ -18,7 +18,7 @@ def parse_products(metadata: str) -> list[dict[str, Any]]:
             weight in pounds.
 
     Returns:
-        One dictionary for each product with the fields of ``components.common.dataset.PRODUCT``, in ASIN order.
+        One dictionary for each product with the fields of ``components.counter.dataset.PRODUCT``, in ASIN order.
 
     Raises:
         ValueError: if the text is not such JSON, so that the bin's products are unknown.

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.dataset import SPLITS, DatasetManifest, write_split
 from components.common.errors import InventoryError
 from components.common.progress import Counter, note
-from components.common.steps import run_step
+from components.common.run_step import run_step
 from components.common.store import Store
-from components.download.manifest import BinsManifest
-from components.split.assign import TEST, TRAIN, VALIDATION, Method, assign, check_method, refuse_empty, units_of
+from components.counter.assignment import TEST, TRAIN, VALIDATION, Method, assign, check_method, refuse_empty, units_of
+from components.counter.dataset import SPLITS, DatasetManifest, write_split
+from components.counter.product_groups import bins_sharing_products, largest_share, product_groups
+from components.documents.downloaded import BinsManifest
+from components.settings.split import parse_ratios
 from components.split.bins import Bin, Exclusion, collect
 from components.split.copies import forget_placeholders, note_on_placeholders
 from components.split.extra import EXTRA, note_on, usable_extra
-from components.split.groups import bins_sharing_products, largest_share, product_groups
 from components.split.notes import PERCOLATES, notes_on, percolation
-from components.split.ratios import parse_ratios
 from components.split.shards import rows_of_shards, shuffled
 
 SMALLEST_SIDE = 32

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.common.errors import InventoryError
-from components.common.lifeline import end_with_run
-from components.common.steps import main_step
+from components.common.parent_process import end_with_run
+from components.common.run_step import main_step
 from components.common.store import open_store
-from components.train.job import TrainJob, load_job, read_object
-from components.train.launch import ERROR_FILE_VARIABLE
-from components.train.presets import PRESETS, resolve
-from components.train.settings import TrainSettings, allowed, make_settings
+from components.documents.training_spec import TrainingSpec, load_job, read_object
+from components.settings.presets import PRESETS, resolve
+from components.settings.training import TrainSettings, allowed, make_settings
+from components.train.launchers.local import ERROR_FILE_VARIABLE
 from components.train.worker import run_job
 
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         job = job.model_copy(update={"settings": settings, "output": given.output or job.output})
     elif given.dataset and given.output:
         manifest = read_object(given.dataset, store)
-        job = TrainJob(
+        job = TrainingSpec(
             run_id=given.output.rsplit("/", 1)[-1],
             dataset_key=f"{given.output}/train/dataset.json",
             output=given.output,

@@ -17,10 +17,10 @@ def train(dataset: Input[Dataset], settings: Input[Artifact], model: Output[Mode
     """
     from pathlib import Path
 
+    from components.cluster.jobs.choose import cluster_launcher
     from components.common.files import read_json
-    from components.common.steps import main_step, run_name
+    from components.common.run_step import main_step, run_name
     from components.common.store import open_store
-    from components.train.cluster import cluster_launcher
     from components.train.step import train as train_model
 
     chosen = read_json(Path(settings.path))

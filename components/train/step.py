@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.common.dataset import DatasetManifest
 from components.common.files import write_json
 from components.common.progress import note
-from components.common.steps import run_step
+from components.common.run_step import run_step
 from components.common.store import Store
-from components.train.job import TrainJob
-from components.train.launch import Launcher, LocalLauncher
-from components.train.presets import choose, resolve
+from components.counter.dataset import DatasetManifest
+from components.documents.training_spec import Launcher, TrainingSpec
+from components.settings.presets import choose, resolve
+from components.train.launchers.local import LocalLauncher
 
 
 def train(
@@ -48,7 +48,7 @@ def train(
     dataset = DatasetManifest.load(dataset_path)
     settings = resolve(choose(preset, dataset.source), training or {})
     output = f"runs/{run_id}"
-    job = TrainJob(run_id=run_id, dataset_key=f"{output}/train/dataset.json", output=output, settings=settings)
+    job = TrainingSpec(run_id=run_id, dataset_key=f"{output}/train/dataset.json", output=output, settings=settings)
 
     def work() -> dict[str, Any]:
         if trained:
@@ -74,7 +74,7 @@ def train(
     return outcome
 
 
-def outcome_of(job: TrainJob, store: Store) -> dict[str, Any] | None:
+def outcome_of(job: TrainingSpec, store: Store) -> dict[str, Any] | None:
     """The outcome that lies in a job's place, or None."""
     data = store.get_bytes_or_none(job.outcome_key)
     outcome: dict[str, Any] | None = json.loads(data) if data else None

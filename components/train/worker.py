@@ -13,41 +13,41 @@ from typing import Any
 import numpy as np
 import torch
 
-from components.common import bundle as bundles
-from components.common.dataset import DatasetManifest
 from components.common.errors import InventoryError
 from components.common.files import content_hash
 from components.common.progress import note
 from components.common.store import Store
-from components.train.checkpoint import Checkpoints
-from components.train.classes import Classes, classes_of
-from components.train.cost import cost_of
-from components.train.data import ImageFeed
-from components.train.events import Events
-from components.train.export import export_bundle
-from components.train.features import FeatureCache, FeatureFeed, cache_key, reason_not_to_cache
-from components.train.feeds import Feed
-from components.train.hooks import Hook, Watcher
-from components.train.job import TrainJob
-from components.train.loop import fit
-from components.train.model import BinCounter, make_backbone, make_network
+from components.counter import bundle as bundles
+from components.counter.dataset import DatasetManifest
+from components.documents.training_spec import TrainingSpec
+from components.settings.training import MACHINE_OPTIONS, TrainSettings
+from components.train.data.batches import ImageFeed
+from components.train.data.features import FeatureCache, FeatureFeed, cache_key, reason_not_to_cache
+from components.train.data.feed import Feed
+from components.train.data.shards import ShardedBins
+from components.train.engine.checkpoint import Checkpoints
+from components.train.engine.cost import cost_of
+from components.train.engine.hooks import Hook, Watcher
+from components.train.engine.loop import fit
+from components.train.engine.run_times import Run, RunTimes
+from components.train.engine.state import State, best_epoch
+from components.train.engine.stopping import Signals
+from components.train.engine.trainer import Task
+from components.train.engine.workers import Workers, join
+from components.train.model.classes import Classes, classes_of
+from components.train.model.export import export_bundle
+from components.train.model.network import CountingNetwork, make_backbone, make_network
+from components.train.model.weights import find_weights, load_backbone, read_state
 from components.train.profile.profiler import Profiler
-from components.train.run_times import Run, RunTimes
-from components.train.settings import MACHINE_OPTIONS, TrainSettings
-from components.train.shards import ShardedBins
-from components.train.state import State, best_epoch
-from components.train.steps import Task
-from components.train.stopping import Signals
 from components.train.watch.debugger import Debugger
+from components.train.watch.events import Events
 from components.train.watch.saved_tensors import TensorSaver
-from components.train.weights import find_weights, load_backbone, read_state
-from components.train.workers import Workers, join
 
 WRITE_PAUSES = (1, 2, 4, 8)
 """Seconds between the tries to write the result."""
 
 
-def build_network(settings: TrainSettings, classes: int, store: Store) -> tuple[BinCounter, str | None]:
+def build_network(settings: TrainSettings, classes: int, store: Store) -> tuple[CountingNetwork, str | None]:
     """Builds the network with its starting weights.
 
     Returns:
@@ -65,7 +65,7 @@ def build_network(settings: TrainSettings, classes: int, store: Store) -> tuple[
 
 
 def run_job(
-    job: TrainJob, store: Store, hooks: Sequence[Hook] = (), keep: Callable[[dict[str, Any]], bool] = lambda _: True
+    job: TrainingSpec, store: Store, hooks: Sequence[Hook] = (), keep: Callable[[dict[str, Any]], bool] = lambda _: True
 ) -> dict[str, Any]:
     """Trains as one worker among those that the launcher started; the leading one writes bundle and outcome.
 
@@ -99,7 +99,7 @@ def run_job(
 
 
 def _train(
-    job: TrainJob,
+    job: TrainingSpec,
     dataset: DatasetManifest,
     store: Store,
     workers: Workers,
@@ -162,7 +162,7 @@ def _train(
     return outcome
 
 
-def watchers(job: TrainJob, classes: int, store: Store, workers: Workers, memory: dict[str, Any]) -> list[Watcher]:
+def watchers(job: TrainingSpec, classes: int, store: Store, workers: Workers, memory: dict[str, Any]) -> list[Watcher]:
     """All that watch a training by its settings, in the order in which they are called."""
     found: list[Watcher] = []
     profiler = Profiler(job, store, workers) if job.settings.profile else None
@@ -178,7 +178,7 @@ def watchers(job: TrainJob, classes: int, store: Store, workers: Workers, memory
 
 
 def make_feed(
-    network: BinCounter,
+    network: CountingNetwork,
     train: ShardedBins,
     validation: ShardedBins,
     classes: Classes,
@@ -198,7 +198,7 @@ def make_feed(
     return ImageFeed(train, validation, settings, workers, classes.logits(settings.loss))
 
 
-def describe(job: TrainJob, dataset: DatasetManifest, state: State, store: Store) -> dict[str, Any]:
+def describe(job: TrainingSpec, dataset: DatasetManifest, state: State, store: Store) -> dict[str, Any]:
     """The outcome of a finished training."""
     best = best_epoch(state.history, job.settings.select_by)
     prefix = "validation_"
@@ -234,7 +234,7 @@ def training_id(settings: TrainSettings, dataset: DatasetManifest) -> str:
     return content_hash(identity(settings, dataset, None))
 
 
-def _finished(job: TrainJob, dataset: DatasetManifest, store: Store) -> dict[str, Any] | None:
+def _finished(job: TrainingSpec, dataset: DatasetManifest, store: Store) -> dict[str, Any] | None:
     """The outcome of an earlier attempt that was only not noticed, such as when the launcher was killed."""
     data = store.get_bytes_or_none(job.outcome_key)
     outcome: dict[str, Any] | None = json.loads(data) if data else None

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from components.common import bundle as bundles
-from components.common.dataset import Bins, DatasetManifest, open_split
 from components.common.store import Store
-from components.evaluate.bootstrap import Interval, intervals, mean_of
-from components.evaluate.metrics import bin_values
-from components.evaluate.scoring import score
-from components.train.reported import Metric, better
+from components.counter import bundle as bundles
+from components.counter.bootstrap import Interval, intervals, mean_of
+from components.counter.dataset import Bins, DatasetManifest, open_split
+from components.counter.metrics import bin_values
+from components.counter.scoring import score
+from components.counter.training_log import Metric, better
 
 Columns = dict[str, NDArray[np.float64]]
 

@@ -26,10 +26,10 @@ def tune(
     """
     from pathlib import Path
 
-    from components.common.dataset import DatasetManifest
     from components.common.files import read_json, write_json
-    from components.common.steps import main_step, run_name
+    from components.common.run_step import main_step, run_name
     from components.common.store import open_store
+    from components.counter.dataset import DatasetManifest
     from components.tune.step import tune as tune_hyperparameters
 
     def work() -> None:

@@ -8,16 +8,16 @@ dataset of their own that has no test split at all.
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.dataset import (
+from components.common.errors import InventoryError
+from components.common.files import content_hash
+from components.common.store import Store
+from components.counter.dataset import (
     Bins,
     DatasetManifest,
     cache_folder,
     fetch_shard,
     write_split,
 )
-from components.common.errors import InventoryError
-from components.common.files import content_hash
-from components.common.store import Store
 
 SEARCH, HELD_OUT = "search", "held-out"
 

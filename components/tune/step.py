@@ -3,18 +3,18 @@
 import json
 from typing import Any
 
-from components.common.cluster_settings import cluster_settings
-from components.common.dataset import DatasetManifest
 from components.common.progress import note
-from components.common.steps import run_step
+from components.common.run_step import run_step
 from components.common.store import Store
-from components.train.settings import make_settings
+from components.counter.dataset import DatasetManifest
+from components.documents.search_plan import Search, make_search_plan
+from components.documents.search_result import SearchResult, Trial
+from components.settings.cluster import cluster_settings
+from components.settings.training import make_settings
+from components.settings.tuning import tuning_settings
 from components.tune.compare import Comparison, compare
 from components.tune.holdout import part_validation
-from components.tune.plan import Search, make_plan
-from components.tune.report import in_words, render, render_off
-from components.tune.result import SearchResult, Trial
-from components.tune.settings import tuning_settings
+from components.tune.page.report import in_words, render, render_off
 
 Settings = dict[str, Any]
 
@@ -63,7 +63,7 @@ def _tune(
 ) -> dict[str, Any]:
     tuning = tuning_settings(settings["tuning"])
     training = make_settings(settings["training"])
-    plan = make_plan(run_id, f"{folder}/dataset.json", training, settings["explicit"], tuning)
+    plan = make_search_plan(run_id, f"{folder}/dataset.json", training, settings["explicit"], tuning)
     for name in sorted(set(tuning.parameters) - set(plan.space)):
         note(f"tune: {name} stays {getattr(training, name)}, since the run gives it")
     searched, held_out = part_validation(store, dataset)
@@ -90,12 +90,12 @@ def _tune(
 
 def _search(settings: Settings) -> Search:
     """Katib on a cluster, Optuna on one machine."""
-    from components.tune.katib_search import cluster_search
+    from components.tune.katib.search import cluster_search
 
     chosen = cluster_search(cluster_settings(settings["cluster"]))
     if chosen is not None:
         return chosen
-    from components.tune.optuna_search import search
+    from components.tune.optuna.search import search
 
     return search
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from kubernetes.client import ApiClient
 
-from components.common import kube
+from components.cluster import kube
 from tests.cluster.api import Cluster, running
 
 

@@ -5,14 +5,14 @@ KIND is PyTorchJob or TrainJob.
 
 import sys
 
-from components.common import kube
-from components.common.cluster_settings import ClusterSettings
-from components.common.kube_claim import Patience
-from components.common.steps import main_step
+from components.cluster import kube
+from components.cluster.claim import Patience
+from components.cluster.jobs.job import KubeJob, job_name
+from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
+from components.cluster.jobs.trainjob import TRAINJOB, trainjob
+from components.common.run_step import main_step
 from components.common.store import open_store
-from components.train.kube_job import KubeJob, job_name
-from components.train.pytorchjob import PYTORCHJOB, pytorchjob
-from components.train.trainjob import TRAINJOB, trainjob
+from components.settings.cluster import ClusterSettings
 
 KINDS = {"PyTorchJob": (PYTORCHJOB, pytorchjob), "TrainJob": (TRAINJOB, trainjob)}
 QUICK = Patience(poll=0.2, claim=20, marker=1.0, away=20, renew=0.3)

@@ -6,15 +6,15 @@ import threading
 import pytest
 from kubernetes.client import ApiClient
 
-from components.common import kube
-from components.common.cluster_settings import cluster_settings
+from components.cluster import kube
+from components.cluster.jobs.choose import choose, cluster_launcher, runs_on_cluster
+from components.cluster.jobs.pytorchjob import PyTorchJobLauncher
+from components.cluster.jobs.trainjob import TrainJobLauncher
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.train.cluster import choose, cluster_launcher, runs_on_cluster
-from components.train.job import TrainJob
-from components.train.presets import resolve
-from components.train.pytorchjob import PyTorchJobLauncher
-from components.train.trainjob import TrainJobLauncher
+from components.documents.training_spec import TrainingSpec
+from components.settings.cluster import cluster_settings
+from components.settings.presets import resolve
 from tests.cluster.api import Cluster
 from tests.cluster.training_operator import wait_until
 
@@ -62,7 +62,7 @@ def test_a_trainjob_is_launched_and_judged_like_a_pytorchjob(
     launcher = cluster_launcher({"launcher": "trainjob", "workers": 1})
     assert isinstance(launcher, TrainJobLauncher)
     settings = resolve("rendered", {})
-    job = TrainJob(run_id="r1", dataset_key="d", output="runs/r1", settings=settings)
+    job = TrainingSpec(run_id="r1", dataset_key="d", output="runs/r1", settings=settings)
     outcome = {"settings": resolve("rendered", {"epochs": 1}).model_dump()}
     store.put_bytes(job.outcome_key, json.dumps(outcome).encode())  # of another training: not a sign of success
     thread = threading.Thread(target=launcher.run, args=(job, store), daemon=True)

@@ -11,12 +11,12 @@ import pytest
 from kfp import dsl, local
 from kfp.local import subprocess_task_handler
 
-from components.common import bundle as bundles
+from components.check_settings.component import settings
 from components.common.store import Store
+from components.counter import bundle as bundles
 from components.download.component import download
 from components.evaluate.component import evaluate
 from components.explore.component import explore
-from components.settings.component import settings
 from components.split.component import split
 from components.train.component import train
 from tests.cluster.training_operator import wait_until

@@ -13,18 +13,18 @@ REQUIREMENTS = ROOT / "requirements"
 ENTRANCES = {
     "control": [
         *(f"components.{step}.step" for step in ("settings", "download", "split", "explore", "tune", "deploy")),
-        "components.tune.katib_search",
+        "components.tune.katib.search",
         "components.gate.artifacts",
         "components.registry.kubeflow",
         "components.evaluate.reproduce",
-        "components.serve.reconcile.step",
-        "components.serve.reconcile.run",
+        "components.reconcile.step",
+        "components.reconcile.run",
     ],
     "train": [
         "components.train.step",
         "components.evaluate.step",
         "components.train.__main__",
-        "components.train.host",
+        "components.train.launchers.host",
     ],
     "serve": ["components.serve.__main__"],
 }
@@ -69,9 +69,9 @@ def test_an_image_lacks_nothing_that_its_steps_import(image: str) -> None:
     if image != "serve":
         command.append("kfp.dsl.executor_main")
     if image == "train":
-        command += ["components.train.host", "components.train.cluster"]
+        command += ["components.train.launchers.host", "components.cluster.jobs.choose"]
     if image == "control":
-        command += ["kubeflow.katib", "components.common.kube"]
+        command += ["kubeflow.katib", "components.cluster.kube"]
     environment = {**os.environ, "_KFP_RUNTIME": "true", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip().endswith("complete"), done.stderr[-1500:]

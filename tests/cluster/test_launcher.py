@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from kubernetes.client import ApiClient
 
-from components.common import kube, lease
+from components.cluster import kube
+from components.cluster.claim import RUN_ANNOTATION
+from components.cluster.jobs.job import JobKind, KubeJob
+from components.cluster.jobs.pytorchjob import pytorchjob
+from components.cluster.jobs.trainjob import trainjob
+from components.common import lease
 from components.common.errors import InventoryError
-from components.common.kube_claim import RUN_ANNOTATION
 from components.common.store import Store
-from components.train.kube_job import JobKind, KubeJob
-from components.train.pytorchjob import pytorchjob
-from components.train.trainjob import trainjob
 from tests.cluster.api import Cluster
 from tests.cluster.step import QUICK, ClusterSettings
 from tests.cluster.trainer import Trainer

@@ -15,7 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from components.common.pods import STORE_OPTIONAL, STORE_REQUIRED
+from components.cluster.pods import STORE_OPTIONAL, STORE_REQUIRED
 from pipelines.samples import FOLDER, samples
 from tests.cluster.api import CRDS, load_schemas
 from tests.cluster.pod_security import violations

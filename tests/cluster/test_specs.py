@@ -6,12 +6,12 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from components.common.cluster_settings import ClusterSettings, cluster_settings
+from components.cluster.jobs.job import job_name
+from components.cluster.jobs.pytorchjob import pytorchjob
+from components.cluster.jobs.trainjob import trainjob
+from components.cluster.kube import dns_name
 from components.common.errors import InventoryError
-from components.common.kube import dns_name
-from components.train.kube_job import job_name
-from components.train.pytorchjob import pytorchjob
-from components.train.trainjob import trainjob
+from components.settings.cluster import ClusterSettings, cluster_settings
 from tests.cluster.api import CRDS, load_schemas
 from tests.cluster.pod_security import violations
 

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from components.common.cluster_settings import cluster_settings
+from components.cluster.jobs.pytorchjob import pytorchjob
 from components.common.store import Store
-from components.train.job import TrainJob
-from components.train.presets import resolve
-from components.train.pytorchjob import pytorchjob
+from components.documents.training_spec import TrainingSpec
+from components.settings.cluster import cluster_settings
+from components.settings.presets import resolve
 from tests.cluster.training_operator import environment
 from tests.cluster.two_hosts import Host, forwarded, network, possible
 from tests.train.conftest import make_dataset
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not possible(), reason="wants
 class Job:
     """A training on two hosts, as the operator starts it."""
 
-    job: TrainJob
+    job: TrainingSpec
     store: Store
     folder: Path
     hosts: list[Host]
@@ -90,7 +90,7 @@ def two_hosts(
 
         def make(kind: str, training: dict[str, Any], cluster: dict[str, Any]) -> Job:
             dataset = make_dataset(store, tmp_path / "dataset", {"train": 24, "validation": 6, "test": 6})
-            job = TrainJob(
+            job = TrainingSpec(
                 run_id="hosts",
                 dataset_key="runs/hosts/train/dataset.json",
                 output="runs/hosts",

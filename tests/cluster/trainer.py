@@ -1,6 +1,6 @@
 """Plays Kubeflow Trainer (v2): pods as JobSet names and labels them, and a TrainJob's conditions."""
 
-from components.train.trainjob import TRAINJOB
+from components.cluster.jobs.trainjob import TRAINJOB
 from tests.cluster.api import Cluster, Object
 from tests.cluster.training_operator import Operator
 

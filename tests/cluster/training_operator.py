@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from components.cluster.jobs.job import JobKind
+from components.cluster.jobs.pytorchjob import PYTORCHJOB
 from components.common import lease
 from components.common.store import Store
-from components.train.kube_job import JobKind
-from components.train.pytorchjob import PYTORCHJOB
 from tests.cluster.api import Cluster, Key, Object, now
 
 GROUP = "kubeflow.org"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from components.common import bundle as bundles
-from components.common.bundle import Bundle, InputTransform
 from components.common.errors import InventoryError
 from components.common.store import Store
+from components.counter import bundle as bundles
+from components.counter.bundle import Bundle, InputTransform
 
 
 @pytest.fixture

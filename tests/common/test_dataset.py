@@ -3,7 +3,9 @@ import os
 import numpy as np
 import pytest
 
-from components.common.dataset import (
+from components.common.errors import InventoryError
+from components.common.files import sha256_file
+from components.counter.dataset import (
     Bins,
     DatasetManifest,
     ShardInfo,
@@ -13,8 +15,6 @@ from components.common.dataset import (
     open_split,
     write_shard,
 )
-from components.common.errors import InventoryError
-from components.common.files import sha256_file
 
 
 def rows(number: int, start: int = 0) -> list[dict[str, object]]:

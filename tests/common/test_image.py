@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from components.common import image as images
-from components.common.bundle import InputTransform
-from components.common.image import BadImageError, decode, preprocess
+from components.counter import photo as images
+from components.counter.bundle import InputTransform
+from components.counter.photo import BadImageError, decode, preprocess
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (40, 30)) -> Image.Image:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from components.common import kube
+from components.cluster import kube
 from components.common.errors import InventoryError
 
 

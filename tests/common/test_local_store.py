@@ -11,13 +11,13 @@ import pytest
 
 from components.common.errors import InventoryError
 from components.common.files import read_json
-from components.common.local_store import local_store
+from components.common.local_store.server import local_store
 from components.common.store import connect, open_store
 
 USER = """
 import sys, time
 from pathlib import Path
-from components.common.local_store import local_store
+from components.common.local_store.server import local_store
 with local_store(Path(sys.argv[1])) as environment:
     print(environment["S3_ENDPOINT_URL"], flush=True)
     time.sleep(60)

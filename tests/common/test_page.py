@@ -6,10 +6,10 @@ import re
 import pytest
 from PIL import Image
 
-from components.common import page
-from components.common.charts import bar_chart, line_chart, nice_ticks
-from components.common.image import BadImageError
-from components.common.page import Card, Picture, Section, render_page
+from components.counter.photo import BadImageError
+from components.pages import page
+from components.pages.charts import bar_chart, line_chart, nice_ticks
+from components.pages.page import Card, Picture, Section, render_page
 from tests.browser import assert_self_contained, open_in_browser
 from tests.packed_bins import photo
 

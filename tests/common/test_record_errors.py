@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from components.common.record_errors import OFF_BY_ONE, doubt, likelihood_if_wrong, wrong_record_table
-from components.common.verdict import agreement
+from components.counter.record_errors import OFF_BY_ONE, doubt, likelihood_if_wrong, wrong_record_table
+from components.counter.verdict import agreement
 
 SHARP = np.array([[0.02, 0.08, 0.8, 0.08, 0.02]])
 

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
-from components.deploy import inference_service as services
+from components.cluster import inference_service as services
 from tests.cluster.api import Cluster, Object
 
 NAME = "bin-counter"

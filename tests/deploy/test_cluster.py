@@ -10,17 +10,17 @@ import pytest
 import yaml
 from kubernetes.client import ApiClient
 
-from components.common import bundle as bundles
-from components.common import kube
+from components.cluster import inference_service as services
+from components.cluster import kube
 from components.common.errors import InventoryError
+from components.counter import bundle as bundles
 from components.deploy import cluster as deployment
-from components.deploy import inference_service as services
 from components.deploy import smoke
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import Candidate, put_into_service
 from components.deploy.sample import FILE, sample
-from components.deploy.serving_settings import ServingSettings, serving_settings
 from components.deploy.smoke import LabelledBin
+from components.settings.serving import ServingSettings, serving_settings
 from tests.cluster.api import CRDS, Cluster, merge, running, strict
 from tests.deploy.kserve_controller import NAME, Controller
 from tests.tiny_model import photo, serving, write_bundle

@@ -11,16 +11,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components.common import bundle as bundles
-from components.common.dataset import DatasetManifest
+from components.client.query import query
 from components.common.errors import InventoryError
-from components.common.lifeline import RUN_FOLDER_VARIABLE
+from components.common.parent_process import RUN_FOLDER_VARIABLE
 from components.common.store import Store
+from components.counter import bundle as bundles
+from components.counter.dataset import DatasetManifest
 from components.deploy import smoke
 from components.deploy.step import deploy
 from components.gate.step import gate
 from components.registry.registry import in_service
-from components.serve.client import query
 from components.split.step import split_bins
 from tests.packed_bins import RawBin, pack
 from tests.tiny_model import photo, write_bundle
@@ -139,14 +139,17 @@ def test_the_supervisor_passes_on_the_commands_exit_code(tmp_path):
     lock = tmp_path / "lock"
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        command = [sys.executable, "-m", "components.common.supervise", str(lock), "--"]
+        command = [sys.executable, "-m", "components.common.local_store.supervise", str(lock), "--"]
         ended = subprocess.run([*command, sys.executable, "-c", "raise SystemExit(7)"], timeout=30)
     assert ended.returncode == 7
 
 
 def test_the_supervisor_explains_its_command_line():
     ended = subprocess.run(
-        [sys.executable, "-m", "components.common.supervise", "x"], capture_output=True, text=True, timeout=30
+        [sys.executable, "-m", "components.common.local_store.supervise", "x"],
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
     assert ended.returncode == 1
     assert ended.stderr.startswith("usage: ")

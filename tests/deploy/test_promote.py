@@ -9,18 +9,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components.common import bundle as bundles
-from components.common import kube
-from components.common.dataset import DatasetManifest
+from components.cluster import inference_service as services
+from components.cluster import kube
 from components.common.errors import InventoryError
 from components.common.store import Store
+from components.counter import bundle as bundles
+from components.counter.dataset import DatasetManifest
 from components.deploy import cluster as deployment
-from components.deploy import inference_service as services
 from components.deploy import smoke
-from components.deploy.in_service import on_cluster
 from components.deploy.promote import Cluster, promote, roll_back
-from components.deploy.serving_settings import ServingSettings
+from components.registry.in_service import on_cluster
 from components.registry.registry import Registry, facts_of, open_registry, put_in_service, read_index, register
+from components.settings.serving import ServingSettings
 from components.split.step import split_bins
 from tests.cluster.api import Cluster as Api
 from tests.cluster.api import running

@@ -12,7 +12,7 @@ import pyarrow as pa
 from PIL import Image
 
 from components.common.store import Store
-from components.download.manifest import BinsManifest
+from components.documents.downloaded import BinsManifest
 
 
 def photo(width: int = 48, height: int = 40, seed: int = 0, kind: str = "JPEG", **options: object) -> bytes:

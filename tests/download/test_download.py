@@ -13,12 +13,13 @@ import pytest
 
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
-from components.download import fetch, lanes, step
-from components.download.folder_source import FolderSource
-from components.download.manifest import BLOCK_SCHEMA, BinsManifest
-from components.download.source import NoAccessError, TransientError, UnreadableError
-from components.download.sources import open_source
+from components.documents.downloaded import BLOCK_SCHEMA, BinsManifest
+from components.download import fetch, step
+from components.download import fetch_processes as lanes
 from components.download.step import download_bins, download_to
+from components.sources.folder import FolderSource
+from components.sources.open import open_source
+from components.sources.source import NoAccessError, TransientError, UnreadableError
 from tests.download.bins_on_disk import good_bins, listed, metadata, photo, put_all, rows, write_folder, write_tar
 
 PHOTO = photo(seed=1)
@@ -331,7 +332,7 @@ def test_a_killed_process_is_one_line_and_none_is_left(monkeypatch):
         mine = [
             child
             for child in children
-            if child.status() != psutil.STATUS_ZOMBIE and "components.download.lane" in child.cmdline()
+            if child.status() != psutil.STATUS_ZOMBIE and "components.download.fetch_process" in child.cmdline()
         ]
         assert len(mine) == fetch.LANES
         assert lane(fetch.fetch_metadata, ["00001"]).rows == 1
@@ -351,7 +352,7 @@ def test_an_error_of_a_lane_reaches_the_step(monkeypatch):
 KILLED = """
 import sys
 from components.common.store import open_store
-from components.download import lanes, step
+from components.download import fetch_processes as lanes, step
 if __name__ == "__main__":
     step.BLOCK_GROUP = (10, 20, 10**9)
     lanes.FEWEST_BINS_FOR_PROCESSES = int(sys.argv[1])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import InventoryError
-from components.common.local_store import local_store
+from components.common.local_store.server import local_store
 from components.common.store import open_store
 from components.download.step import download_bins
 from tests.download.bins_on_disk import metadata, photo, write_folder

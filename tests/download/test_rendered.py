@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from components.download.rendered import metadata, picture, rendered_bin, scene
-from components.download.rendered_picture import NOISE_SIDE, SIZES, Scene
+from components.sources.rendered.bins import metadata, picture, rendered_bin, scene
+from components.sources.rendered.picture import NOISE_SIDE, SIZES, Scene
 
 GOLDEN = {
     (0, 0): "66d03e1080427a1212d4658b76c6af3d7b380364fa404727bd4f33a49e3ee02d",
@@ -57,7 +57,7 @@ def test_a_bin_looks_the_same_on_every_machine(index: int, seed: int) -> None:
 def test_another_process_that_renders_in_another_order_gets_the_same_bytes() -> None:
     order = [40, 3, 41, 12]
     code = (
-        "import hashlib; from components.download.rendered import rendered_bin as r\n"
+        "import hashlib; from components.sources.rendered.bins import rendered_bin as r\n"
         f"print({{i: hashlib.sha256(r(i, 5).image).hexdigest() for i in {order[::-1]}}})"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,12 +10,13 @@ import pytest
 from minio.error import S3Error
 
 from components.common.errors import InventoryError
-from components.common.local_store import local_store
+from components.common.local_store.server import local_store
 from components.common.store import Store, open_store
-from components.download import fetch, s3_source
-from components.download.source import Entry, NoAccessError, TransientError, UnreadableError
-from components.download.sources import open_source
+from components.download import fetch
 from components.download.step import download_bins
+from components.sources import s3 as s3_source
+from components.sources.open import open_source
+from components.sources.source import Entry, NoAccessError, TransientError, UnreadableError
 from tests.download.bins_on_disk import good_bins, listed, put_all, rows
 from tests.download.faulty_proxy import faulty_proxy
 

@@ -11,7 +11,7 @@ from components.download.selection import (
     preselect,
     spread,
 )
-from components.download.source import Entry
+from components.sources.source import Entry
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import InventoryError
-from components.download.rendered import rendered_bin
-from components.download.source import TransientError, UnreadableError
-from components.download.sources import open_source
+from components.sources.open import open_source
+from components.sources.rendered.bins import rendered_bin
+from components.sources.source import TransientError, UnreadableError
 from tests.download.bins_on_disk import good_bins, metadata, photo, write_folder, write_tar
 
 NO_STORE: dict[str, str] = {}

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components.common import bundle as bundles
-from components.common.local_store import local_store
+from components.common.local_store.server import local_store
+from components.counter import bundle as bundles
 from tests.e2e.conftest import TINY_TRAINING, Inventory
 
 STEPS = ("settings", "download", "split", "explore", "tune", "train", "evaluate", "gate", "deploy")

@@ -11,11 +11,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from components.common import bundle as bundles
-from components.common.bundle import Bundle, InputTransform
-from components.common.dataset import Bins, DatasetManifest, ShardInfo, SplitInfo, write_shard
 from components.common.files import sha256_bytes, sha256_file
 from components.common.store import Store
+from components.counter import bundle as bundles
+from components.counter.bundle import Bundle, InputTransform
+from components.counter.dataset import Bins, DatasetManifest, ShardInfo, SplitInfo, write_shard
 
 SIZE = 32
 LEVEL = 40

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.common.bundle import Bundle, InputTransform
-from components.evaluate.calibration import (
+from components.counter.bundle import Bundle, InputTransform
+from components.counter.calibration import (
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
     Calibration,
@@ -13,7 +13,7 @@ from components.evaluate.calibration import (
     fit,
     reliability,
 )
-from components.evaluate.metrics import negative_log_likelihood, softmax
+from components.counter.metrics import negative_log_likelihood, softmax
 
 
 def calibrated(n: int, seed: int = 0, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from components.common import bundle as bundles
 from components.common.errors import InventoryError
-from components.evaluate.card import licence
+from components.counter import bundle as bundles
+from components.evaluate.report.card import licence
 from components.evaluate.reproduce import reproduce
 from components.evaluate.step import evaluate
-from components.evaluate.words import percent
+from components.pages.text import percent
 from tests.evaluate.conftest import Made
 
 Make = Callable[..., Made]

@@ -7,10 +7,10 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from components.common.bundle import InputTransform
-from components.common.dataset import Bins
+from components.counter.bundle import InputTransform
+from components.counter.dataset import Bins
+from components.counter.scoring import answers, infer, open_session, score
 from components.evaluate import int8
-from components.evaluate.scoring import answers, infer, open_session, score
 from tests.evaluate.conftest import SIZE, Made, network, split_rows
 
 TRANSFORM = InputTransform(size=SIZE)

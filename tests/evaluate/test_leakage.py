@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from components.common.dataset import SPLITS
+from components.counter.dataset import SPLITS
+from components.counter.product_groups import product_groups
 from components.evaluate.leakage import shares_product, split_leaks, what_splits_would_leak, with_and_without
-from components.split.groups import product_groups
 from tests.evaluate.conftest import Made, split_rows
 
 

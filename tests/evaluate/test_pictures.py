@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from components.common.bundle import InputTransform
-from components.common.dataset import Bins
+from components.counter.bundle import InputTransform
+from components.counter.dataset import Bins
+from components.counter.scoring import batches, open_session
 from components.evaluate.quality import Quality, brightness, by_quality, measure, sharpness
-from components.evaluate.saliency import occlusion
-from components.evaluate.scoring import batches, open_session
-from components.evaluate.worst import SHOWN, tint, worst_rows
+from components.evaluate.report.saliency import occlusion
+from components.evaluate.report.worst import SHOWN, tint, worst_rows
 from tests.evaluate.conftest import SIZE, Made, network, split_rows
 
 

@@ -8,8 +8,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from components.common import bundle as bundles
 from components.common.errors import InventoryError
+from components.counter import bundle as bundles
 from components.evaluate.step import evaluate
 from tests.evaluate.conftest import Made, split_rows
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from components.common.page import Section, render_page
-from components.evaluate.training_sections import (
+from components.evaluate.report.training import (
     cost_section,
     profiler_section,
     rules_section,
     training_sections,
 )
+from components.pages.page import Section, render_page
 from tests.browser import assert_self_contained
 
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.common.verdict import agreement, verdict
-from components.evaluate.metrics import softmax
+from components.counter.metrics import softmax
+from components.counter.verdict import agreement, verdict
 from components.evaluate.verdicts import (
     MIN_VERDICTS,
     NO_VERDICT,

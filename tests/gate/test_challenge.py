@@ -8,10 +8,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from components.common import bundle as bundles
-from components.common.bundle import Bundle, InputTransform
+from components.counter import bundle as bundles
+from components.counter.bundle import Bundle, InputTransform
 from components.gate.challenge import challenge, seen_ids
-from components.gate.policy import GatePolicy
+from components.settings.gate import GatePolicy
 from tests.evaluate.conftest import SIZE, Made, network
 
 Make = Callable[..., Made]

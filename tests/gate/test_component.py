@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from kfp import compiler, dsl, local
 
-from components.common.steps import RUN_ID_VARIABLE
+from components.common.run_step import RUN_ID_VARIABLE
 from components.gate.component import gate
 from components.gate.decision import Criterion, Decision
 from components.gate.page import markdown, power_text, render

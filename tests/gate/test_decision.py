@@ -17,7 +17,7 @@ from components.gate.decision import (
     gains,
     power,
 )
-from components.gate.policy import GatePolicy
+from components.settings.gate import GatePolicy
 
 ONE_TO_FIVE = Countable((1, 2, 3, 4, 5))
 GOOD = Candidate(ONE_TO_FIVE, latency_seconds=0.02, size_bytes=15_000_000)

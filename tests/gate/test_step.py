@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from components.common import bundle as bundles
-from components.common.dataset import DatasetManifest
 from components.common.errors import InventoryError
 from components.common.store import Store
+from components.counter import bundle as bundles
+from components.counter.dataset import DatasetManifest
 from components.gate.step import gate
 from components.registry.entry import Index
 from components.registry.registry import in_service, open_registry, put_in_service, read_index

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from kfp import dsl
 
+from components.cluster.pods import STORE_FOLDER
 from components.common.errors import InventoryError
-from components.common.pods import STORE_FOLDER
 from pipelines.compiler import PIPELINES, check_image, compile_pipeline, images
 from pipelines.platform import on_cluster
 
@@ -96,7 +96,7 @@ def test_equal_sources_compile_to_equal_bytes_with_the_given_images(tmp_path: Pa
     files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
     given = ["--pipeline", name, "--registry", "registry.example/team", "--tag", "1.2"]
     for seed, file in enumerate(files):
-        command = [sys.executable, "-m", "pipelines.cli", "compile", *given, "--output", str(file)]
+        command = [sys.executable, "-m", "pipelines.cli.main", "compile", *given, "--output", str(file)]
         subprocess.run(command, check=True, timeout=120, env={**os.environ, "PYTHONHASHSEED": str(seed)})
     assert files[0].read_bytes() == files[1].read_bytes()
     used = {"inventory": ["control", "train"], "reconciliation": ["control"]}[name]

@@ -11,8 +11,8 @@ import pytest
 
 from components.common.errors import InventoryError
 from components.common.store import Store
-from pipelines import local_run
 from pipelines.cli import main
+from pipelines.local import run as local_run
 
 
 @pytest.fixture(autouse=True)

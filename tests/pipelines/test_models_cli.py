@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from components.common import bundle as bundles
 from components.common.store import Store
+from components.counter import bundle as bundles
 from components.evaluate.step import evaluate
 from components.registry.registry import facts_of, open_registry, put_in_service, read_index, register
 from pipelines.cli import main

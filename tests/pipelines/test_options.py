@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from components.train.settings import TrainSettings
+from components.settings.training import TrainSettings
+from pipelines.cli.options import CLUSTER_ONLY, add_pipeline_options, pipeline_arguments
 from pipelines.inventory import inventory
-from pipelines.options import CLUSTER_ONLY, add_pipeline_options, pipeline_arguments
 
 PIPELINE = inventory.pipeline_func
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from components.common.cluster_settings import cluster_settings
-from components.tune.katib import INJECTION_LABEL
-from pipelines.checks.cluster import ROLE, rights
-from pipelines.checks.model import Check, Question
-from pipelines.cluster import find_access
-from pipelines.image_registry import split_image
-from pipelines.preflight import exit_code, preflight, report
+from components.cluster.jobs.katib import INJECTION_LABEL
+from components.settings.cluster import cluster_settings
+from pipelines.kubeflow.api import find_access
+from pipelines.kubeflow.image_registry import split_image
+from pipelines.preflight.check import Check, Question
+from pipelines.preflight.cluster import ROLE, rights
+from pipelines.preflight.preflight import exit_code, preflight, report
 from tests.cluster.api import CUSTOM_KINDS, Cluster, running
 from tests.pipelines.kfp_api import KfpApi, serving
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from pipelines import progress_view
-from pipelines.progress_view import View
+from pipelines.local import progress_view
+from pipelines.local.progress_view import View
 
 
 def shown(tmp_path: Path, *records: dict[str, Any], **console: Any) -> tuple[View, str]:

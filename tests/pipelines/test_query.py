@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from components.serve import client as clients
-from components.serve.address import GROUP, PLURAL, VERSION
+from components.client import query as clients
+from components.client.address import GROUP, PLURAL, VERSION
 from pipelines.cli import main
 from tests.cluster.api import Cluster, running
 from tests.serve.gateway import HOST, certificate, gateway

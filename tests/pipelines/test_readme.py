@@ -5,9 +5,9 @@ import json
 import re
 from pathlib import Path
 
-from components.common.cluster_settings import ClusterSettings
+from components.settings.cluster import ClusterSettings
+from pipelines.cli.options import argument_texts
 from pipelines.inventory import inventory
-from pipelines.options import argument_texts
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -27,7 +27,7 @@ def test_the_table_of_parameters_is_that_of_the_pipeline() -> None:
 
 
 def test_every_command_of_the_readme_exists() -> None:
-    from pipelines.cli import EPILOG, _parser
+    from pipelines.cli.main import EPILOG, _parser
 
     known = set(_parser(for_run=False)._subparsers._group_actions[0].choices)  # type: ignore[union-attr]
     named = set(re.findall(r"(?:^\s*(?:\$ )?|`)inventory ([a-z]+)", README + EPILOG, re.MULTILINE))

@@ -12,13 +12,13 @@ import pytest
 import yaml
 from kfp import local
 
+from components.client import query as clients
+from components.client.endpoint import Endpoint
 from components.common.store import Store
-from components.serve import client as clients
-from components.serve.endpoint import Endpoint
-from components.serve.reconcile import run as runs
-from components.serve.reconcile.step import Settings
+from components.reconcile import run as runs
+from components.reconcile.step import Settings
 from pipelines.cli import main
-from pipelines.cluster import find_access, open_client, submit, upload
+from pipelines.kubeflow.api import find_access, open_client, submit, upload
 from tests.pipelines.kfp_api import KfpApi, serving
 from tests.serve.gateway import HOST, gateway
 from tests.tiny_model import Served, photo, write_bundle
@@ -40,7 +40,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def package(tmp_path: Path) -> Path:
     """Compiled by a process of its own, as a user does: an image's name is read when its component is imported."""
     path = tmp_path / "reconciliation.yaml"
-    command = [sys.executable, "-m", "pipelines.cli", "compile", "--pipeline", "reconciliation", "--output", str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.cli.main",
+        "compile",
+        "--pipeline",
+        "reconciliation",
+        "--output",
+        str(path),
+    ]
     subprocess.run([*command, "--registry", "registry.example/team", "--tag", "1.2"], check=True, timeout=120)
     return path
 

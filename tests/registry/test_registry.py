@@ -7,7 +7,7 @@ import pytest
 
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.registry.entry import Event, Facts, Index
+from components.registry.entry import Event, Index, ModelFacts
 from components.registry.registry import Registry, open_registry, read_index, register
 from tests.registry.model_registry_api import ModelRegistryApi, model_registry
 
@@ -23,8 +23,8 @@ def registry(request: pytest.FixtureRequest, store: Store) -> Iterator[Registry]
         yield open_registry(store, {"MODEL_REGISTRY_URL": url, "MODEL_REGISTRY_TOKEN": "a-token"})
 
 
-def facts(version: str, sha256: str = "0" * 64, promote: bool = True, accuracy: float = 0.5) -> Facts:
-    return Facts(
+def facts(version: str, sha256: str = "0" * 64, promote: bool = True, accuracy: float = 0.5) -> ModelFacts:
+    return ModelFacts(
         version=version,
         bundle_key=f"runs/{version}/model",
         uri=f"s3://inventory/runs/{version}/model",
@@ -63,7 +63,7 @@ def test_nothing_is_registered_at_first(registry: Registry) -> None:
 def test_every_field_comes_back_as_it_was_registered(registry: Registry) -> None:
     register(registry, NAME, facts("a"))
     entry = look(registry).get("a")
-    assert Facts(**{name: getattr(entry, name) for name in Facts.model_fields}) == facts("a")
+    assert ModelFacts(**{name: getattr(entry, name) for name in ModelFacts.model_fields}) == facts("a")
     assert entry.created > 1_700_000_000
     assert entry.state == "candidate"
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from components.common import bundle as bundles
-from components.common.bundle import Bundle, InputTransform
-from components.common.dataset import DatasetManifest, ShardInfo, SplitInfo
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes
-from components.common.steps import run_step
+from components.common.run_step import run_step
 from components.common.store import Store
+from components.counter import bundle as bundles
+from components.counter.bundle import Bundle, InputTransform
+from components.counter.dataset import DatasetManifest, ShardInfo, SplitInfo
 from components.registry.entry import Event
 from components.registry.registry import Registry, facts_of, open_registry, put_in_service, read_index, register
-from components.registry.retention import Plan, carry_out, plan
+from components.registry.retention import RetentionPlan, carry_out, plan
 
 NAME = "bin-counter"
 TOMORROW = time.time() + 86_400
@@ -78,7 +78,7 @@ class Project:
     def serve(self, run_id: str) -> None:
         put_in_service(self.registry, self.store, NAME, f"runs/{run_id}/model")
 
-    def plan(self, keep: int = 0, days: float = 0.5, **options: Any) -> Plan:
+    def plan(self, keep: int = 0, days: float = 0.5, **options: Any) -> RetentionPlan:
         return plan(self.store, read_index(self.registry, NAME), keep, days, now=TOMORROW, **options)
 
     def prune(self, **options: Any) -> list[str]:

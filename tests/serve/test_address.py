@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.common import kube
+from components.client.address import GROUP, PLURAL, VERSION, find_service
+from components.client.query import ask, open_client
+from components.cluster import kube
 from components.common.errors import InventoryError
-from components.serve.address import GROUP, PLURAL, VERSION, find_service
-from components.serve.client import ask, open_client
 from tests.cluster.api import Cluster, running
 from tests.tiny_model import photo
 

@@ -1,7 +1,7 @@
 import pytest
 
-from components.common.bundle import Bundle, InputTransform
-from components.serve.answers import answer, class_of
+from components.counter.answers import answer, class_of
+from components.counter.bundle import Bundle, InputTransform
 from tests.tiny_model import COUNTS
 
 SURE = [0.01, 0.02, 0.9, 0.05, 0.02]

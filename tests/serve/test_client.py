@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from components.client import query as clients
+from components.client.query import Endpoint, PhotoError, ask, ask_many, open_client, query
 from components.common.errors import InventoryError
-from components.serve import client as clients
-from components.serve.client import Endpoint, PhotoError, ask, ask_many, open_client, query
 from tests.tiny_model import photo
 
 Reply = tuple[int, str, bytes, dict[str, str]]

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.client.query import Endpoint
 from components.common.errors import InventoryError
-from components.download.own_photos import open_csv
-from components.serve.client import Endpoint
-from components.serve.reconcile import ledger as ledgers
-from components.serve.reconcile.feedback import labels_from_recounts
-from components.serve.reconcile.records import FolderPhotos, Record, open_photos, open_records, records_from_csv
-from components.serve.reconcile.step import Settings, reconcile
+from components.reconcile import answer_store as ledgers
+from components.reconcile.feedback import labels_from_recounts
+from components.reconcile.records import FolderPhotos, Record, open_photos, open_records, records_from_csv
+from components.reconcile.step import Settings, reconcile
+from components.sources.own_photos import open_csv
 from tests.browser import assert_self_contained
 from tests.tiny_model import photo
 
@@ -131,7 +131,7 @@ def test_a_quantity_that_cannot_be_one_is_a_note_and_no_end(warehouse, server, w
 
 COMMAND = """
 import argparse, sys
-from components.serve.reconcile.command import add_reconcile_arguments, run_reconcile
+from components.reconcile.command import add_reconcile_arguments, run_reconcile
 parser = argparse.ArgumentParser()
 add_reconcile_arguments(parser)
 sys.exit(run_reconcile(parser.parse_args()))

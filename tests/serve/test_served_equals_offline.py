@@ -10,17 +10,17 @@ from torch import nn
 
 from benchmarks.finished_run import FinishedRun
 from benchmarks.served_equals_offline import FORMATS, compare
-from components.common import bundle as bundles
-from components.common.bundle import Bundle, InputTransform
-from components.common.dataset import Bins, open_split
-from components.common.image import preprocess
 from components.common.store import Store
-from components.download.sources import open_source
-from components.evaluate.calibration import fit
-from components.evaluate.scoring import score
+from components.counter import bundle as bundles
+from components.counter.bundle import Bundle, InputTransform
+from components.counter.calibration import fit
+from components.counter.dataset import Bins, open_split
+from components.counter.photo import preprocess
+from components.counter.scoring import score
+from components.sources.open import open_source
 from components.split.step import split_bins
-from components.train.export import write_onnx
-from components.train.model import BinCounter, ServedCounter
+from components.train.model.export import write_onnx
+from components.train.model.network import CountingNetwork, ServedCounter
 from tests.packed_bins import pack
 
 SIZE, COUNTS, STEPS = 32, [1, 2, 3, 4, 5], 60
@@ -44,10 +44,10 @@ def photos(bins: Bins) -> np.ndarray:
     return np.stack([preprocess(bins.image(row), InputTransform(size=SIZE)) for row in range(len(bins))])
 
 
-def trained(bins: Bins) -> BinCounter:
+def trained(bins: Bins) -> CountingNetwork:
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 12, 3, 2, 1), nn.ReLU(), nn.Conv2d(12, 24, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(2)]
-    network = BinCounter(nn.Sequential(*layers, nn.Flatten()), nn.Linear(96, 5), (0.5,) * 3, (0.25,) * 3, 0.0)
+    network = CountingNetwork(nn.Sequential(*layers, nn.Flatten()), nn.Linear(96, 5), (0.5,) * 3, (0.25,) * 3, 0.0)
     images = torch.from_numpy(photos(bins)).permute(0, 3, 1, 2)
     labels = torch.from_numpy(np.asarray(bins.labels))
     optimiser = torch.optim.Adam(network.parameters(), 0.01)

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.common import bundle as bundles
-from components.common.bundle import InputTransform
-from components.common.image import preprocess
+from components.counter import bundle as bundles
+from components.counter.bundle import InputTransform
+from components.counter.network import open_session, run
+from components.counter.photo import preprocess
 from components.serve.__main__ import main
-from components.serve.network import open_session, run
 from tests.tiny_model import SIZE, Served, photo, serving, write_bundle
 
 JPEG = {"content-type": "image/jpeg"}

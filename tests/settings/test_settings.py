@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 from kfp.dsl import Artifact
 
+from components.check_settings.component import settings as settings_component
+from components.check_settings.step import SECTIONS, complete
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.settings.component import settings as settings_component
-from components.settings.step import SECTIONS, complete
-from components.train.settings import TrainSettings
+from components.settings.training import TrainSettings
 from pipelines.inventory import inventory
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.common.errors import InventoryError
-from components.split.assign import assign, check_method, refuse_empty, units_of
+from components.counter.assignment import assign, check_method, refuse_empty, units_of
 
 RATIOS = [0.7, 0.1, 0.2]
 

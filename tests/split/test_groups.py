@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.split.groups import bins_sharing_products, largest_share, product_groups
+from components.counter.product_groups import bins_sharing_products, largest_share, product_groups
 
 BINS = st.lists(st.lists(st.sampled_from("abcdefghijklmnop"), max_size=3), min_size=1, max_size=40)
 

@@ -3,7 +3,7 @@ import io
 import pytest
 from PIL import Image
 
-from components.common.image import BadImageError, decode
+from components.counter.photo import BadImageError, decode
 from components.split.photos import shrink
 from tests.packed_bins import photo
 

@@ -1,7 +1,7 @@
 import pytest
 
 from components.common.errors import InventoryError
-from components.split.ratios import parse_ratios
+from components.settings.split import parse_ratios
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.common.dataset import SPLITS, Bins, DatasetManifest, cache_folder, fetch_shard, open_split
 from components.common.errors import InventoryError
 from components.common.store import Store
+from components.counter.dataset import SPLITS, Bins, DatasetManifest, cache_folder, fetch_shard, open_split
 from components.split import shards
 from components.split.step import split_bins
 from tests.packed_bins import RawBin, pack, photo, tar_rows

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from components.common.dataset import Bins, DatasetManifest, ShardInfo, SplitInfo, open_split, write_shard
 from components.common.files import content_hash, sha256_file
 from components.common.store import Store
+from components.counter.dataset import Bins, DatasetManifest, ShardInfo, SplitInfo, open_split, write_shard
 
 
 def draw_bin(count: int, seed: int, size: tuple[int, int] = (48, 40)) -> bytes:

@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-from components.common.dataset import DatasetManifest
 from components.common.store import Store
-from components.train.checkpoint import Checkpoints
-from components.train.data import ImageFeed
-from components.train.hooks import Hook
-from components.train.loop import fit
-from components.train.model import make_backbone, make_network
-from components.train.presets import resolve
-from components.train.settings import TrainSettings
-from components.train.shards import ShardedBins
-from components.train.state import State
-from components.train.steps import Task
-from components.train.stopping import Signals
+from components.counter.dataset import DatasetManifest
+from components.settings.presets import resolve
+from components.settings.training import TrainSettings
+from components.train.data.batches import ImageFeed
+from components.train.data.shards import ShardedBins
+from components.train.engine.checkpoint import Checkpoints
+from components.train.engine.hooks import Hook
+from components.train.engine.loop import fit
+from components.train.engine.state import State
+from components.train.engine.stopping import Signals
+from components.train.engine.trainer import Task
+from components.train.engine.workers import Workers
+from components.train.model.network import make_backbone, make_network
 from components.train.worker import build_network, identity
-from components.train.workers import Workers
 
 FAST: dict[str, Any] = {
     "backbone": "test_resnet",

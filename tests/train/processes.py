@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from components.common.dataset import DatasetManifest
 from components.common.store import open_store
-from components.train.settings import TrainSettings
-from components.train.stopping import Interrupted, Signals
+from components.counter.dataset import DatasetManifest
+from components.settings.training import TrainSettings
+from components.train.engine.stopping import Interrupted, Signals
+from components.train.engine.workers import join
 from components.train.watch.debugger import Debugger
-from components.train.workers import join
 from tests.train.fitting import Recorder, train_here
 
 CONTEXT = multiprocessing.get_context("forkserver")

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from components.train.average import Average
-from components.train.model import make_backbone, make_network
-from components.train.settings import TrainSettings
+from components.settings.training import TrainSettings
+from components.train.model.average import Average
+from components.train.model.network import make_backbone, make_network
 from tests.train.fitting import fast
 
 

@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 import torch
 
-from components.common import bundle as bundles
-from components.common.dataset import DatasetManifest
 from components.common.store import Store
-from components.train.classes import classes_of
-from components.train.job import TrainJob
+from components.counter import bundle as bundles
+from components.counter.dataset import DatasetManifest
+from components.documents.training_spec import TrainingSpec
+from components.train.model.classes import classes_of
 from components.train.worker import run_job, training_bins
 from tests.train.conftest import make_dataset
 from tests.train.fitting import fast
@@ -63,7 +63,7 @@ def test_a_model_trained_with_extra_bins_answers_the_datasets_counts(
     dataset = with_extra(store, tmp_path)
     store.put_bytes("dataset.json", dataset.model_dump_json().encode())
     settings = fast(epochs=1, **{"loss": "soft_ordinal", **options})
-    outcome = run_job(TrainJob(run_id="r", dataset_key="dataset.json", output="runs/r", settings=settings), store)
+    outcome = run_job(TrainingSpec(run_id="r", dataset_key="dataset.json", output="runs/r", settings=settings), store)
 
     bundle = bundles.fetch(store, outcome["bundle_key"], tmp_path / "bundle")
     assert bundle.counts == [2, 3, 4]

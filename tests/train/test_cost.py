@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from components.common.dataset import DatasetManifest
 from components.common.errors import InventoryError
 from components.common.store import Store, open_store
-from components.train.cost import cost_of
-from components.train.job import TrainJob
-from components.train.presets import resolve
-from components.train.run_times import RUNS, Run, RunTimes
-from components.train.stopping import Interrupted
+from components.counter.dataset import DatasetManifest
+from components.documents.training_spec import TrainingSpec
+from components.settings.presets import resolve
+from components.train.engine.cost import cost_of
+from components.train.engine.run_times import RUNS, Run, RunTimes
+from components.train.engine.stopping import Interrupted
+from components.train.engine.workers import Workers
 from components.train.worker import run_job, training_id
-from components.train.workers import Workers
 from tests.train.fitting import Recorder, fast
 from tests.train.processes import CONTEXT, finish
 
@@ -76,13 +76,13 @@ def test_a_limit_of_zero_is_none(given: dict[str, float]) -> None:
     assert resolve("default", given)
 
 
-def job_of(store: Store, dataset: DatasetManifest, **options: Any) -> TrainJob:
+def job_of(store: Store, dataset: DatasetManifest, **options: Any) -> TrainingSpec:
     store.put_bytes("dataset.json", dataset.model_dump_json().encode())
     settings = fast(**{"profile": False, "record_steps": 0, **options})
-    return TrainJob(run_id="r1", dataset_key="dataset.json", output="runs/r1", settings=settings)
+    return TrainingSpec(run_id="r1", dataset_key="dataset.json", output="runs/r1", settings=settings)
 
 
-def put_runs(store: Store, job: TrainJob, *seconds_ago: tuple[float, float]) -> None:
+def put_runs(store: Store, job: TrainingSpec, *seconds_ago: tuple[float, float]) -> None:
     """Earlier runs of a job."""
     now = time.time()
     training = training_id(job.settings, DatasetManifest.model_validate_json(store.get_bytes(job.dataset_key)))

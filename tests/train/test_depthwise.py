@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from components.train.depthwise import FastDepthwise
+from components.train.model.depthwise import FastDepthwise
 
 
 def gradients(layer: nn.Conv2d, images: torch.Tensor, fast: bool) -> list[torch.Tensor]:

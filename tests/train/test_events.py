@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from components.common.dataset import DatasetManifest
 from components.common.store import Store
-from components.train.events import Events, layer_norms
+from components.counter.dataset import DatasetManifest
+from components.train.watch.events import Events, layer_norms
 from tests.train.fitting import Recorder, fast, small_network, train_here
 
 

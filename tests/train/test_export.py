@@ -3,9 +3,9 @@ import onnxruntime
 import pytest
 import torch
 
-from components.train.export import compare, write_onnx
-from components.train.losses import OBJECTIVES
-from components.train.model import ServedCounter
+from components.train.model.export import compare, write_onnx
+from components.train.model.losses import OBJECTIVES
+from components.train.model.network import ServedCounter
 from tests.train.fitting import fast, small_network
 
 

@@ -1,19 +1,19 @@
 import pytest
 import torch
 
-from components.common.dataset import DatasetManifest
 from components.common.store import Store
-from components.train.checkpoint import Checkpoints
-from components.train.classes import classes_of
-from components.train.data import ImageFeed
-from components.train.features import FeatureCache, FeatureFeed, cache_key, reason_not_to_cache
-from components.train.loop import fit
-from components.train.settings import TrainSettings
-from components.train.shards import ShardedBins
-from components.train.state import State
-from components.train.steps import Task
+from components.counter.dataset import DatasetManifest
+from components.settings.training import TrainSettings
+from components.train.data.batches import ImageFeed
+from components.train.data.features import FeatureCache, FeatureFeed, cache_key, reason_not_to_cache
+from components.train.data.shards import ShardedBins
+from components.train.engine.checkpoint import Checkpoints
+from components.train.engine.loop import fit
+from components.train.engine.state import State
+from components.train.engine.trainer import Task
+from components.train.engine.workers import CPU, Workers
+from components.train.model.classes import classes_of
 from components.train.worker import build_network, identity, make_feed
-from components.train.workers import CPU, Workers
 from tests.train.fitting import fast
 
 HEAD = {"trainable": "head", "colour_jitter": 0, "crop_scale": 1, "learning_rate": 0.01}
@@ -51,7 +51,7 @@ def count_computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return compute(self, bins, rows, view)
 
     monkeypatch.setattr(FeatureCache, "_compute", counted)
-    monkeypatch.setattr("components.train.features.BLOCK", 32)
+    monkeypatch.setattr("components.train.data.features.BLOCK", 32)
     return computed
 
 

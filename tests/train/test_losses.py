@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from components.train.losses import OBJECTIVES, ThresholdHead, targets_of
+from components.train.model.losses import OBJECTIVES, ThresholdHead, targets_of
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

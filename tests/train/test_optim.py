@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from components.train.optim import learning_rate_share, make_optimizer, parameter_groups, set_learning_rate
+from components.train.engine.optimizer import learning_rate_share, make_optimizer, parameter_groups, set_learning_rate
 from tests.train.fitting import fast, small_network
 
 

@@ -12,19 +12,19 @@ import pynvml
 import pytest
 import torch
 
-from components.common.dataset import DatasetManifest
 from components.common.errors import InventoryError
+from components.common.machine import usable_cores, usable_memory
 from components.common.store import Store, open_store
-from components.train import data
-from components.train.job import TrainJob
+from components.counter.dataset import DatasetManifest
+from components.documents.training_spec import TrainingSpec
+from components.settings.training import TrainSettings
+from components.train.data import batches as data
+from components.train.engine.stopping import Interrupted, Signals
+from components.train.engine.workers import Workers, join
 from components.train.profile.gpu import gpu_readers
-from components.train.profile.limits import usable_cores, usable_memory
 from components.train.profile.machine import Machine, host_readers
 from components.train.profile.profiler import Profiler
-from components.train.profile.thinned import Thinned
-from components.train.settings import TrainSettings
-from components.train.stopping import Interrupted, Signals
-from components.train.workers import Workers, join
+from components.train.profile.series import Thinned
 from tests.browser import assert_self_contained
 from tests.train.fitting import Recorder, fast, train_here
 from tests.train.processes import CONTEXT, finish, free_port
@@ -32,7 +32,7 @@ from tests.train.processes import CONTEXT, finish, free_port
 
 def profiled(store: Store, dataset: DatasetManifest, settings: TrainSettings, *hooks: Any, **options: Any) -> dict:
     """The profile of a training in this process."""
-    job = TrainJob(run_id="r", dataset_key="unused", output="runs/r", settings=settings)
+    job = TrainingSpec(run_id="r", dataset_key="unused", output="runs/r", settings=settings)
     with closing(Profiler(job, store, options.get("workers") or Workers())) as profiler:
         train_here(store, dataset, settings, [profiler, *hooks], **options)
         outcome: dict = profiler.summary()
@@ -239,7 +239,7 @@ def test_a_gpu_without_a_driver_is_said_once(capsys: pytest.CaptureFixture[str])
 
 
 def test_recorded_gpu_samples_are_handed_on_in_percent(store: Store) -> None:
-    job = TrainJob(run_id="r", dataset_key="unused", output="runs/r", settings=fast(profile_ms=60_000))
+    job = TrainingSpec(run_id="r", dataset_key="unused", output="runs/r", settings=fast(profile_ms=60_000))
     with closing(Profiler(job, store, Workers())) as profiler:
         assert profiler.gpu_samples() == []
         shares = iter((0.25, 0.75))

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from components.train.job import TrainJob
+from components.documents.training_spec import TrainingSpec
 from components.train.profile.advice import FEWEST_STEPS, advise
 from components.train.profile.page import render
 from components.train.profile.records import Recorded, put_together
@@ -215,5 +215,5 @@ def test_a_product_name_cannot_become_markup() -> None:
 def shown(recorded: Recorded) -> str:
     """The page of a training."""
     settings = fast(precision="auto")
-    job = TrainJob(run_id="r", dataset_key="unused", output="runs/r", settings=settings)
+    job = TrainingSpec(run_id="r", dataset_key="unused", output="runs/r", settings=settings)
     return render(recorded, advise(recorded, settings), job)

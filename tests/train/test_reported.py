@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from components.common.dataset import DatasetManifest
 from components.common.store import Store
-from components.train.job import TrainJob
-from components.train.reported import DIRECTIONS, LINES, Metric, better, pattern
+from components.counter.dataset import DatasetManifest
+from components.counter.training_log import DIRECTIONS, LINES, Metric, better, pattern
+from components.documents.training_spec import TrainingSpec
 from components.train.worker import run_job
 from tests.train.fitting import fast
 
@@ -15,7 +15,7 @@ from tests.train.fitting import fast
 def test_the_patterns_find_every_epoch_in_what_a_training_prints(
     store: Store, drawn: DatasetManifest, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job = TrainJob(run_id="r", dataset_key="d", output="runs/r", settings=fast(epochs=2))
+    job = TrainingSpec(run_id="r", dataset_key="d", output="runs/r", settings=fast(epochs=2))
     store.put_bytes("d", drawn.model_dump_json().encode())
     history = run_job(job, store, keep=lambda _: False)["history"]
     printed = capsys.readouterr().out

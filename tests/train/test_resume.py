@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from components.common import lease
-from components.common.dataset import DatasetManifest
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.train.state import best_epoch
-from components.train.stopping import Interrupted, Signals
+from components.counter.dataset import DatasetManifest
+from components.train.engine.state import best_epoch
+from components.train.engine.stopping import Interrupted, Signals
 from tests.train.fitting import Recorder, fast, train_here
 
 EVERYTHING = {
@@ -132,7 +132,7 @@ def test_a_store_that_cannot_be_read_for_a_moment_costs_no_checkpoint(
         return get(self, key)
 
     monkeypatch.setattr(Store, "get_bytes_or_none", get_or_break_off)
-    monkeypatch.setattr("components.train.checkpoint.READ_PAUSES", (0, 0))
+    monkeypatch.setattr("components.train.engine.checkpoint.READ_PAUSES", (0, 0))
     recorder = Recorder()
     train_here(store, drawn, settings, [recorder])
     assert len(recorder.losses) == 12 - 5
@@ -150,7 +150,7 @@ def test_a_store_that_cannot_be_read_at_all_does_not_begin_the_training_anew(
         return get(self, key)
 
     monkeypatch.setattr(Store, "get_bytes_or_none", broken)
-    monkeypatch.setattr("components.train.checkpoint.READ_PAUSES", (0,))
+    monkeypatch.setattr("components.train.engine.checkpoint.READ_PAUSES", (0,))
     with pytest.raises(InventoryError, match="broke off"):
         train_here(store, drawn, fast(epochs=1))
 

@@ -10,21 +10,21 @@ import pytest
 import torch
 from torch import nn
 
-from components.common.dataset import DatasetManifest
 from components.common.store import Store
-from components.train.checkpoint import Checkpoints
-from components.train.classes import classes_of
-from components.train.features import FeatureFeed
-from components.train.hooks import Hook
-from components.train.loop import fit
-from components.train.settings import TrainSettings
-from components.train.state import State
-from components.train.steps import Task
-from components.train.stopping import Signals
+from components.counter.dataset import DatasetManifest
+from components.rules.rules import Rules
+from components.settings.training import TrainSettings
+from components.train.data.features import FeatureFeed
+from components.train.engine.checkpoint import Checkpoints
+from components.train.engine.hooks import Hook
+from components.train.engine.loop import fit
+from components.train.engine.state import State
+from components.train.engine.stopping import Signals
+from components.train.engine.trainer import Task
+from components.train.engine.workers import Workers
+from components.train.model.classes import classes_of
 from components.train.watch.debugger import Debugger
-from components.train.watch.rules import Rules
 from components.train.worker import build_network, identity, make_feed, training_bins
-from components.train.workers import Workers
 from tests.train import conftest as drawing
 from tests.train.conftest import draw_bin, make_dataset
 from tests.train.fitting import fast

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import InventoryError
-from components.train.presets import resolve
-from components.train.watch.machine_rules import LowGpuUtilisation, low_gpu_utilisation
-from components.train.watch.rules import Rules
+from components.rules.machine import LowGpuUtilisation, low_gpu_utilisation
+from components.rules.rules import Rules
+from components.settings.presets import resolve
 
 README = Path(__file__).resolve().parents[2] / "components" / "train" / "README.md"
 

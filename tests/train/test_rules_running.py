@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.common.dataset import DatasetManifest
 from components.common.store import Store
-from components.train import data
-from components.train.job import TrainJob
-from components.train.stopping import Interrupted
-from components.train.watch.rules import Rules
+from components.counter.dataset import DatasetManifest
+from components.documents.training_spec import TrainingSpec
+from components.rules.rules import Rules
+from components.train.data import batches as data
+from components.train.engine.stopping import Interrupted
 from components.train.worker import run_job
 from tests.train.fitting import fast, train_here
 from tests.train.processes import finish, start_workers
@@ -88,7 +88,9 @@ def test_a_rule_ends_a_training_of_two_workers(
 
 def test_the_outcome_tells_every_rule_and_why_the_training_ended(store: Store, drawn: DatasetManifest) -> None:
     store.put_bytes("dataset.json", drawn.model_dump_json().encode())
-    job = TrainJob(run_id="r1", dataset_key="dataset.json", output="runs/r1", settings=fast(profile=False, **STOPPING))
+    job = TrainingSpec(
+        run_id="r1", dataset_key="dataset.json", output="runs/r1", settings=fast(profile=False, **STOPPING)
+    )
     run_job(job, store)
     outcome = json.loads(store.get_bytes("runs/r1/train/outcome.json"))
     rows = {row["rule"]: row for row in outcome["rules"]}

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from components.common.errors import InventoryError
-from components.train.sampler import Layout, balanced_rows, plan_epoch, steps_in_epoch
-from components.train.workers import Workers
+from components.train.data.sampler import Layout, balanced_rows, plan_epoch, steps_in_epoch
+from components.train.engine.workers import Workers
 from tests.train.fitting import fast
 
 

@@ -3,11 +3,11 @@ from typing import Any
 import pytest
 import torch
 
-from components.common.dataset import DatasetManifest
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.train.presets import resolve
-from components.train.stopping import Interrupted
+from components.counter.dataset import DatasetManifest
+from components.settings.presets import resolve
+from components.train.engine.stopping import Interrupted
 from components.train.watch import saved_tensors
 from components.train.watch.saved_tensors import TensorSaver, list_saved, read_history, read_saved
 from tests.train.fitting import Recorder, fast, train_here

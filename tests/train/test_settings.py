@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import InventoryError
-from components.train.presets import PRESETS, choose, resolve
-from components.train.settings import MACHINE_OPTIONS, TrainSettings, allowed
+from components.settings.presets import PRESETS, choose, resolve
+from components.settings.training import MACHINE_OPTIONS, TrainSettings, allowed
 
 README = Path(__file__).resolve().parents[2] / "components" / "train" / "README.md"
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from components.common.dataset import DatasetManifest, cache_folder, open_split
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.train.shards import ShardedBins
+from components.counter.dataset import DatasetManifest, cache_folder, open_split
+from components.train.data.shards import ShardedBins
 from tests.train.conftest import make_dataset
 
 

@@ -5,13 +5,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from components.common import bundle as bundles
-from components.common.dataset import DatasetManifest, open_split
 from components.common.errors import InventoryError
-from components.common.image import preprocess
 from components.common.store import Store
+from components.counter import bundle as bundles
+from components.counter.dataset import DatasetManifest, open_split
+from components.counter.photo import preprocess
 from components.train.__main__ import main
-from components.train.launch import first_cause
+from components.train.launchers.local import first_cause
 from components.train.step import train
 
 FAST = {

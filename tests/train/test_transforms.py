@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from components.common.bundle import InputTransform
-from components.common.image import BadImageError, preprocess
-from components.train.mixing import mix
-from components.train.transforms import (
+from components.counter.bundle import InputTransform
+from components.counter.photo import BadImageError, preprocess
+from components.train.data.mixing import mix
+from components.train.data.transforms import (
     AREA,
     DRAWS,
     LEFT,

@@ -12,9 +12,9 @@ import torchvision
 
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.train import weights as module
-from components.train.model import make_backbone
-from components.train.weights import WeightsFile, find_weights, imagenet_table, load_backbone, read_state
+from components.train.model import weights as module
+from components.train.model.network import make_backbone
+from components.train.model.weights import WeightsFile, find_weights, imagenet_table, load_backbone, read_state
 
 
 class Server:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from components.common.dataset import DatasetManifest
 from components.common.store import Store
+from components.counter.dataset import DatasetManifest
 from tests.train.fitting import fast, train_here
 from tests.train.processes import finish, start_workers
 from tests.train.test_resume import same, without_seconds

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from components.common.dataset import DatasetManifest
 from components.common.store import Store
+from components.counter.dataset import DatasetManifest
 from tests.train.conftest import make_dataset
 
 

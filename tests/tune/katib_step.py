@@ -3,24 +3,24 @@
 import sys
 from typing import Any
 
-from components.common import kube
-from components.common.cluster_settings import ClusterSettings
-from components.common.kube_claim import Patience
-from components.common.steps import main_step
+from components.cluster import kube
+from components.cluster.claim import Patience
+from components.common.run_step import main_step
 from components.common.store import open_store
-from components.train.settings import TrainSettings
-from components.tune.katib_search import KatibSearch
-from components.tune.plan import Plan
-from components.tune.result import SearchResult
-from components.tune.settings import tuning_settings
+from components.documents.search_plan import SearchPlan
+from components.documents.search_result import SearchResult
+from components.settings.cluster import ClusterSettings
+from components.settings.training import TrainSettings
+from components.settings.tuning import tuning_settings
+from components.tune.katib.search import KatibSearch
 
 QUICK = Patience(poll=0.2, claim=20, marker=1.0, away=20, renew=0.3)
 
 
-def plan(run_id: str, **tuning: Any) -> Plan:
+def plan(run_id: str, **tuning: Any) -> SearchPlan:
     """Four trials, the default and three of Katib, two of them at a time."""
     settings = tuning_settings({"max_trials": 4, "max_failed_trials": 1, **tuning})
-    return Plan(
+    return SearchPlan(
         run_id, f"runs/{run_id}/tune/dataset.json", TrainSettings(select_by="accuracy"), settings.parameters, settings
     )
 

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from components.tune.result import DEFAULT_TRIAL, SearchResult, Trial
-from components.tune.space import DEFAULT_SPACE
+from components.documents.search_result import DEFAULT_TRIAL, SearchResult, Trial
+from components.settings.space import DEFAULT_SPACE
 
 
 def trial(number: int, rate: float, epochs: int = 12, batch_size: int = 64, **known: Any) -> Trial:

@@ -9,13 +9,13 @@ from typing import Any
 
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.train.job import TrainJob
-from components.tune import optuna_search
-from components.tune.ledger import Ledger
-from components.tune.plan import Plan
-from components.tune.result import SearchResult
+from components.documents.search_plan import SearchPlan
+from components.documents.search_result import SearchResult
+from components.documents.training_spec import TrainingSpec
+from components.tune.optuna import search as optuna_search
+from components.tune.trial_store import Ledger
 
-Curve = Callable[[TrainJob], list[float]]
+Curve = Callable[[TrainingSpec], list[float]]
 
 
 class ScriptedWorker:
@@ -36,7 +36,7 @@ class ScriptedPool:
     def __init__(self, folder: Path, store: Store, curve: Curve, stop_after: int | None = None) -> None:
         self.folder, self.store, self.curve, self.stop_after = folder, store, curve, stop_after
         self.workers: list[ScriptedWorker] = []
-        self.started: list[tuple[str, TrainJob, bool]] = []
+        self.started: list[tuple[str, TrainingSpec, bool]] = []
         self.most_busy = 0
         self._turn = 0
 
@@ -54,7 +54,7 @@ class ScriptedPool:
     def busy(self) -> list[ScriptedWorker]:
         return [worker for worker in self.workers if worker.trial is not None]
 
-    def _start(self, worker: ScriptedWorker, name: str, job: TrainJob, metric: str, final: bool) -> None:
+    def _start(self, worker: ScriptedWorker, name: str, job: TrainingSpec, metric: str, final: bool) -> None:
         worker.trial = name
         self.started.append((name, job, final))
         begun = {"kind": "begun"}
@@ -78,7 +78,7 @@ class ScriptedPool:
         return worker, worker.messages.pop(0)
 
 
-def search(plan: Plan, store: Store, pool: ScriptedPool) -> SearchResult:
+def search(plan: SearchPlan, store: Store, pool: ScriptedPool) -> SearchResult:
     """What ``optuna_search.search`` does, with these workers."""
     ledger = Ledger(plan, store)
     optuna_search._Local(plan, store, ledger, pool).run()  # type: ignore[arg-type]

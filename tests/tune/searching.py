@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from components.common.dataset import DatasetManifest
 from components.common.store import Store
-from components.train.settings import TrainSettings
+from components.counter.dataset import DatasetManifest
+from components.documents.search_plan import SearchPlan, make_search_plan
+from components.settings.training import TrainSettings
+from components.settings.tuning import tuning_settings
 from components.tune.holdout import part_validation
-from components.tune.plan import Plan, make_plan
-from components.tune.settings import tuning_settings
 from tests.train.fitting import fast
 
 HEAD: dict[str, Any] = {"trainable": "head", "learning_rate": 0.01, "epochs": 3}
@@ -18,7 +18,7 @@ SPACE: dict[str, Any] = {
 }
 
 
-def plan_search(store: Store, dataset: DatasetManifest, run_id: str = "r1", **asked: Any) -> Plan:
+def plan_search(store: Store, dataset: DatasetManifest, run_id: str = "r1", **asked: Any) -> SearchPlan:
     """Puts the trials' dataset into the store and plans a search over ``SPACE``."""
     searched, _ = part_validation(store, dataset)
     key = f"runs/{run_id}/tune/dataset.json"
@@ -26,4 +26,4 @@ def plan_search(store: Store, dataset: DatasetManifest, run_id: str = "r1", **as
     settings: TrainSettings = asked.pop("training", fast(**HEAD))
     explicit = asked.pop("explicit", ())
     tuning = tuning_settings({"space": SPACE, "max_trials": 4, "objective": "loss", **asked})
-    return make_plan(run_id, key, settings, explicit, tuning)
+    return make_search_plan(run_id, key, settings, explicit, tuning)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.train.reported import Metric
+from components.counter.training_log import Metric
 from components.tune.compare import judge
 
 BINS = 400

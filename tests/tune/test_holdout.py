@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.dataset import DatasetManifest, open_split
 from components.common.errors import InventoryError
 from components.common.store import Store
+from components.counter.dataset import DatasetManifest, open_split
 from components.tune.holdout import part_validation, search_groups
 from tests.train.conftest import make_dataset
 

@@ -16,15 +16,15 @@ import kubernetes_validate
 import pytest
 from kubeflow.katib import ApiClient
 
-from components.common.cluster_settings import cluster_settings
+from components.cluster.jobs.experiment import LONGEST_NAME, experiment, experiment_name
+from components.cluster.jobs.pytorchjob import pytorchjob
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.train.pytorchjob import pytorchjob
-from components.train.reported import LINES
-from components.train.settings import TrainSettings
-from components.tune.katib_experiment import LONGEST_NAME, experiment, experiment_name
-from components.tune.plan import Plan
-from components.tune.settings import tuning_settings
+from components.counter.training_log import LINES
+from components.documents.search_plan import SearchPlan
+from components.settings.cluster import cluster_settings
+from components.settings.training import TrainSettings
+from components.settings.tuning import tuning_settings
 from tests.cluster.api import CRDS, load_schemas
 from tests.cluster.pod_security import violations
 from tests.cluster.training_operator import environment
@@ -50,9 +50,9 @@ HYPERBAND = {"algorithm": "hyperband", "parallel_trials": 9, "max_trials": 10}
 ELASTIC = {"workers": 2, "min_workers": 1, "max_workers": 4}
 
 
-def plan(tuning: dict[str, Any] | None = None) -> Plan:
+def plan(tuning: dict[str, Any] | None = None) -> SearchPlan:
     settings = tuning_settings(tuning or {})
-    return Plan(RUN, "key", TrainSettings(select_by=settings.objective), settings.parameters, settings)
+    return SearchPlan(RUN, "key", TrainSettings(select_by=settings.objective), settings.parameters, settings)
 
 
 def described(tuning: dict[str, Any] | None = None, cluster: dict[str, Any] | None = None) -> Object:
@@ -303,7 +303,7 @@ def test_a_trials_very_command_trains_as_katib_starts_it_and_its_metric_is_found
     """The command as the webhook wraps it, in a real shell."""
     dataset = make_dataset(store, tmp_path / "dataset", {"train": 12, "validation": 6})
     tuning = tuning_settings({"space": {"learning_rate": {"min": 1e-5, "max": 1e-2}, "epochs": {"min": 1, "max": 3}}})
-    search = Plan("real", "runs/real/dataset.json", fast(select_by="accuracy"), tuning.parameters, tuning)
+    search = SearchPlan("real", "runs/real/dataset.json", fast(select_by="accuracy"), tuning.parameters, tuning)
     base = search.job("default", {})
     store.put_bytes(base.dataset_key, dataset.model_dump_json().encode())
     store.put_bytes(base.job_key, base.model_dump_json().encode())

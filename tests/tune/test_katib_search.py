@@ -14,15 +14,16 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient
 
-from components.common import kube, lease
-from components.common.cluster_settings import cluster_settings
+from components.cluster import kube
+from components.cluster.jobs.experiment import experiment_name
+from components.cluster.kube import dns_name
+from components.common import lease
 from components.common.errors import InventoryError
-from components.common.kube import dns_name
 from components.common.store import Store
-from components.train.settings import TrainSettings
-from components.tune.katib_experiment import experiment_name
-from components.tune.katib_search import KatibSearch
-from components.tune.result import SearchResult
+from components.documents.search_result import SearchResult
+from components.settings.cluster import cluster_settings
+from components.settings.training import TrainSettings
+from components.tune.katib.search import KatibSearch
 from tests.cluster.api import Cluster, Refused, running
 from tests.cluster.training_operator import GROUP, JOBS, wait_until
 from tests.tune.katib_controller import Katib, add_condition, ended

@@ -12,21 +12,21 @@ from multiprocessing import Pipe
 import pytest
 import torch
 
-from components.common.dataset import DatasetManifest
 from components.common.store import Store
-from components.tune.optuna_search import search
-from components.tune.pool import Pool
-from components.tune.worker import Asking, Stopped
+from components.counter.dataset import DatasetManifest
+from components.train.trials import Asking, Stopped
+from components.tune.optuna.pool import Pool
+from components.tune.optuna.search import search
 from tests.tune.searching import plan_search
 
 SECONDS = 240
 SCRIPT = """
 import sys
 from components.common.store import open_store
-from components.tune.optuna_search import search
-from components.tune.plan import make_plan
-from components.tune.settings import tuning_settings
-from components.train.settings import make_settings
+from components.tune.optuna.search import search
+from components.documents.search_plan import make_plan
+from components.settings.tuning import tuning_settings
+from components.settings.training import make_settings
 import json
 given = json.loads(sys.argv[1])
 settings = make_settings(given["training"])

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from components.common.errors import InventoryError
+from components.documents.search_result import SearchResult
 from components.tune.compare import Comparison, judge
-from components.tune.importance import importance
-from components.tune.report import in_words, render, render_off
-from components.tune.result import SearchResult
+from components.tune.optuna.importance import importance
+from components.tune.page.report import in_words, render, render_off
 from tests.tune.results import found, trial
 
 

@@ -5,23 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from components.common.dataset import DatasetManifest
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.train.job import TrainJob
-from components.tune.result import DEFAULT_TRIAL
+from components.counter.dataset import DatasetManifest
+from components.documents.search_result import DEFAULT_TRIAL
+from components.documents.training_spec import TrainingSpec
 from tests.train.fitting import fast
 from tests.tune.scripted_pool import Curve, ScriptedPool, search
 from tests.tune.searching import HEAD, plan_search
 
 
-def by_learning_rate(job: TrainJob) -> list[float]:
+def by_learning_rate(job: TrainingSpec) -> list[float]:
     """The loss after every epoch: best at a learning rate of 0.003."""
     miss = abs(math.log10(job.settings.learning_rate / 0.003))
     return [1 + miss / (epoch + 1) for epoch in range(job.settings.epochs)]
 
 
-def flat(job: TrainJob) -> list[float]:
+def flat(job: TrainingSpec) -> list[float]:
     return [1.0] * job.settings.epochs
 
 
@@ -80,7 +80,7 @@ def test_a_search_goes_where_the_objective_is_better(store: Store, drawn: Datase
 def test_a_trial_that_does_worse_than_half_is_stopped_but_never_the_default(
     store: Store, drawn: DatasetManifest, workers
 ) -> None:
-    def bad_default(job: TrainJob) -> list[float]:
+    def bad_default(job: TrainingSpec) -> list[float]:
         return [9.0] * job.settings.epochs if job.settings.learning_rate == 0.01 else by_learning_rate(job)
 
     space = {"learning_rate": {"min": 1e-4, "max": 1e-1, "log": True}, "epochs": {"min": 8, "max": 9}}
@@ -124,7 +124,7 @@ def test_a_space_that_is_used_up_ends_the_search(store: Store, drawn: DatasetMan
 def test_failed_trials_are_borne_up_to_the_limit(
     store: Store, drawn: DatasetManifest, workers, allowed: int, fails: bool
 ) -> None:
-    def failing(job: TrainJob) -> list[float]:
+    def failing(job: TrainingSpec) -> list[float]:
         if job.output.endswith(("001", "003")):
             raise InventoryError("out of luck")
         return by_learning_rate(job)
@@ -142,7 +142,7 @@ def test_failed_trials_are_borne_up_to_the_limit(
 def test_after_too_many_failures_a_retried_step_tries_those_again(
     store: Store, drawn: DatasetManifest, workers
 ) -> None:
-    def full_disk(job: TrainJob) -> list[float]:
+    def full_disk(job: TrainingSpec) -> list[float]:
         raise InventoryError("the disk is full")
 
     plan = plan_search(store, drawn, max_failed_trials=0)

@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.common.errors import InventoryError
-from components.train.presets import resolve
-from components.tune.plan import make_plan
-from components.tune.settings import tuning_settings
-from components.tune.space import (
+from components.documents.search_plan import make_search_plan
+from components.settings.presets import resolve
+from components.settings.space import (
     DEFAULT_SPACE,
     Choice,
     Continuous,
@@ -20,6 +19,7 @@ from components.tune.space import (
     hyperband_parallel,
     read_space,
 )
+from components.settings.tuning import tuning_settings
 
 
 def test_the_default_is_what_the_replaced_workflow_searched() -> None:
@@ -118,7 +118,7 @@ def test_hyperband_needs_room_for_its_widest_bracket(epochs: int, needed: int) -
 
 
 def test_what_the_user_gave_is_not_tuned() -> None:
-    plan = make_plan(
+    plan = make_search_plan(
         "r", "key", resolve("default", {"batch_size": 48, "epochs": 7}), ["batch_size"], tuning_settings({})
     )
     assert set(plan.space) == {"learning_rate", "epochs"}
@@ -141,7 +141,7 @@ def test_a_search_that_contradicts_the_run_is_refused(
 ) -> None:
     settings = resolve("default", {"batch_size": 64, **training})
     with pytest.raises(InventoryError, match=message):
-        make_plan("r", "key", settings, explicit, tuning_settings(tuning))
+        make_search_plan("r", "key", settings, explicit, tuning_settings(tuning))
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 9), st.integers(-5, 120))
@@ -164,7 +164,7 @@ def test_a_description_survives_being_read(description: dict) -> None:
 
 def test_checking_a_search_takes_neither_torch_nor_optuna_nor_katib() -> None:
     code = (
-        "import sys, components.tune.plan, components.tune.settings, components.train.reported; "
+        "import sys, components.documents.search_plan, components.settings.tuning, components.counter.training_log; "
         "print([name for name in ('torch', 'optuna', 'kubeflow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from components.common.dataset import DatasetManifest
 from components.common.store import Store
+from components.counter.dataset import DatasetManifest
 from components.tune.step import tune
 from tests.train.fitting import fast
 from tests.tune.searching import HEAD, SPACE

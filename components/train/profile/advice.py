@@ -7,9 +7,9 @@ training's time that it is about, so the first is the most useful.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from components.train.features import reason_not_to_cache
+from components.settings.training import TrainSettings
+from components.train.data.features import reason_not_to_cache
 from components.train.profile.records import Recorded, scaled
-from components.train.settings import TrainSettings
 
 FEWEST_STEPS = 20
 """A shorter training is not judged."""
@@ -52,7 +52,7 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Measurements:
     """What the rules look at."""
 
     recorded: Recorded
@@ -86,14 +86,14 @@ class Facts:
 
 def advise(recorded: Recorded, settings: TrainSettings) -> list[Advice]:
     """What to change, most useful first; nothing when all is well or too little was measured."""
-    facts = Facts(recorded, settings, recorded.seconds(), recorded.wall())
+    facts = Measurements(recorded, settings, recorded.seconds(), recorded.wall())
     if recorded.steps < FEWEST_STEPS or not facts.step_seconds:
         return []
     found = [advice for rule in RULES if (advice := rule(facts)) and advice.share >= MATERIAL]
     return sorted(found, key=lambda advice: -advice.share)
 
 
-def waiting_for_data(facts: Facts) -> Advice | None:
+def waiting_for_data(facts: Measurements) -> Advice | None:
     """Images come later than they are needed (``WAITING_SHARE``)."""
     waited, last = facts.seconds["data"], facts.recorded.last
     if facts.of_steps("data") <= WAITING_SHARE:
@@ -114,7 +114,7 @@ def waiting_for_data(facts: Facts) -> Advice | None:
     return Advice(change, f"{evidence}.", facts.of_all(waited))
 
 
-def idle_gpu(facts: Facts) -> Advice | None:
+def idle_gpu(facts: Measurements) -> Advice | None:
     """The GPU computes less than half of the time (``BUSY_GPU``) and does not wait for images."""
     gpu = facts.recorded.mean("gpu")
     if gpu is None or gpu >= BUSY_GPU or facts.of_steps("data") > WAITING_SHARE:
@@ -131,7 +131,7 @@ def idle_gpu(facts: Facts) -> Advice | None:
     return Advice(change, f"{evidence}.", 1 - gpu)
 
 
-def idle_cores(facts: Facts) -> Advice | None:
+def idle_cores(facts: Measurements) -> Advice | None:
     """A training on the processor leaves cores idle that its threads do not reach (``BUSY_CORES``, ``FREE_CORES``)."""
     last, own, busy = facts.recorded.last, facts.recorded.mean("process_cpu"), facts.recorded.busy_cores()
     if last["is_gpu"] or own is None or busy is None:
@@ -149,7 +149,7 @@ def idle_cores(facts: Facts) -> Advice | None:
     )
 
 
-def crowded_cores(facts: Facts) -> Advice | None:
+def crowded_cores(facts: Measurements) -> Advice | None:
     """Other programs take the cores that the training wants (``CROWDED_SHARE``)."""
     last, own, busy = facts.recorded.last, facts.recorded.mean("process_cpu"), facts.recorded.busy_cores()
     if last["is_gpu"] or own is None or busy is None or last["cores"] != len(last["machine"]["core_use"]):
@@ -164,7 +164,7 @@ def crowded_cores(facts: Facts) -> Advice | None:
     )
 
 
-def too_many_threads(facts: Facts) -> Advice | None:
+def too_many_threads(facts: Measurements) -> Advice | None:
     """More compute threads than cores: they take turns, and wait for each other."""
     last = facts.recorded.last
     threads = last["compute_threads"] * last["local_world"]
@@ -177,7 +177,7 @@ def too_many_threads(facts: Facts) -> Advice | None:
     )
 
 
-def full_memory(facts: Facts) -> Advice | None:
+def full_memory(facts: Measurements) -> Advice | None:
     """The memory is nearly used up (``MEMORY_SHARE``)."""
     last, contained = facts.recorded.last, facts.recorded.last["memory_limit"] < facts.recorded.last["memory_total"]
     used = facts.recorded.highest("process_memory" if contained else "memory")
@@ -191,7 +191,7 @@ def full_memory(facts: Facts) -> Advice | None:
     )
 
 
-def full_gpu_memory(facts: Facts) -> Advice | None:
+def full_gpu_memory(facts: Measurements) -> Advice | None:
     """The GPU's memory is nearly used up (``GPU_MEMORY_SHARE``)."""
     used = facts.recorded.highest("gpu_memory")
     if used is None or used <= GPU_MEMORY_SHARE:
@@ -203,7 +203,7 @@ def full_gpu_memory(facts: Facts) -> Advice | None:
     )
 
 
-def communication(facts: Facts) -> Advice | None:
+def communication(facts: Measurements) -> Advice | None:
     """Workers wait for each other and for the exchange of gradients (``COMMUNICATION_SHARE``, ``UNEVEN_SHARE``)."""
     share = facts.of_steps("communication")
     if share <= COMMUNICATION_SHARE:
@@ -226,7 +226,7 @@ def communication(facts: Facts) -> Advice | None:
     return Advice(change, f"{evidence}.", facts.of_all(spent))
 
 
-def wide_arithmetic(facts: Facts) -> Advice | None:
+def wide_arithmetic(facts: Measurements) -> Advice | None:
     """float32 where the processor computes bfloat16 natively (``COMPUTING_SHARE``)."""
     share = facts.computing
     if facts.settings.precision != "fp32" or not facts.recorded.last["native_bf16"] or share <= COMPUTING_SHARE:
@@ -239,7 +239,7 @@ def wide_arithmetic(facts: Facts) -> Advice | None:
     )
 
 
-def frozen_backbone(facts: Facts) -> Advice | None:
+def frozen_backbone(facts: Measurements) -> Advice | None:
     """A frozen backbone computes the same features again in every epoch (``COMPUTING_SHARE``)."""
     settings, share = facts.settings, facts.of_all(facts.seconds["forward"])
     reason = reason_not_to_cache(settings)
@@ -252,7 +252,7 @@ def frozen_backbone(facts: Facts) -> Advice | None:
     )
 
 
-def long_validation(facts: Facts) -> Advice | None:
+def long_validation(facts: Measurements) -> Advice | None:
     """Validation takes much of the time (``VALIDATION_SHARE``)."""
     share = facts.of_all(facts.wall["validation"])
     if share <= VALIDATION_SHARE:
@@ -264,7 +264,7 @@ def long_validation(facts: Facts) -> Advice | None:
     )
 
 
-def long_pauses(facts: Facts) -> Advice | None:
+def long_pauses(facts: Measurements) -> Advice | None:
     """Much time passes between steps (``BETWEEN_SHARE``)."""
     share, settings = facts.of_all(facts.wall["between"]), facts.settings
     if share <= BETWEEN_SHARE:
@@ -277,7 +277,7 @@ def long_pauses(facts: Facts) -> Advice | None:
     )
 
 
-RULES: tuple[Callable[[Facts], Advice | None], ...] = (
+RULES: tuple[Callable[[Measurements], Advice | None], ...] = (
     full_memory,
     full_gpu_memory,
     waiting_for_data,

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 
 from components.common.progress import note
-from components.train.profile.thinned import Thinned
+from components.train.profile.series import Thinned
 
 MOST_SAMPLES = 1200
 """Ten minutes at two a second; then the resolution is halved again and again."""

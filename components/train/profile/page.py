@@ -7,8 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from components.common.charts import bar_chart, line_chart
-from components.common.page import (
+from components.documents.training_spec import TrainingSpec
+from components.pages.charts import bar_chart, line_chart
+from components.pages.page import (
     Card,
     Section,
     bullets,
@@ -20,7 +21,6 @@ from components.common.page import (
     render_page,
     table,
 )
-from components.train.job import TrainJob
 from components.train.profile import advice as rules
 from components.train.profile.advice import Advice
 from components.train.profile.records import Recorded, scaled
@@ -44,7 +44,7 @@ NAMES = {
 }
 
 
-def render(recorded: Recorded, advice: Sequence[Advice], job: TrainJob) -> str:
+def render(recorded: Recorded, advice: Sequence[Advice], job: TrainingSpec) -> str:
     """Renders the page.
 
     Args:

@@ -9,21 +9,21 @@ import psutil
 import torch
 
 from components.common.errors import InventoryError
+from components.common.machine import usable_cores, usable_memory
 from components.common.progress import note
 from components.common.store import Store
-from components.train.data import decode_threads
-from components.train.hooks import StepReport
-from components.train.job import TrainJob
-from components.train.precision import uses_bf16
+from components.documents.training_spec import TrainingSpec
+from components.train.data.batches import decode_threads
+from components.train.engine.hooks import StepReport
+from components.train.engine.workers import Workers
+from components.train.model.precision import uses_bf16
 from components.train.profile.advice import advise
 from components.train.profile.gpu import gpu_readers
-from components.train.profile.limits import usable_cores, usable_memory
 from components.train.profile.machine import Machine, busy_seconds, host_readers, training_processes
 from components.train.profile.page import render
 from components.train.profile.records import FORMAT, Recorded, read_records
 from components.train.profile.step_times import StepTimes
 from components.train.profile.trace import Trace
-from components.train.workers import Workers
 
 STORE_SECONDS = 60.0
 """A worker that is killed loses at most this much of its record."""
@@ -42,7 +42,7 @@ class Profiler:
         workers: this worker among all.
     """
 
-    def __init__(self, job: TrainJob, store: Store, workers: Workers) -> None:
+    def __init__(self, job: TrainingSpec, store: Store, workers: Workers) -> None:
         self.job, self.store, self.workers = job, store, workers
         self.times = StepTimes()
         self.exact_times = False

@@ -4,8 +4,8 @@ import heapq
 import time
 from typing import Any
 
-from components.train.hooks import StepReport
-from components.train.profile.thinned import Thinned
+from components.train.engine.hooks import StepReport
+from components.train.profile.series import Thinned
 
 PARTS = ("data", "forward", "backward", "communication", "optimiser")
 MOST_STEPS = 2048

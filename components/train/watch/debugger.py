@@ -6,11 +6,11 @@ from typing import Any
 import torch
 
 from components.common.progress import note
-from components.train.hooks import StepReport
-from components.train.settings import TrainSettings
+from components.rules.observations import Look, Observations, Utilisation, add_look
+from components.rules.rules import Rules
+from components.settings.training import TrainSettings
+from components.train.engine.hooks import StepReport
 from components.train.watch.measure import ReluWatch, alike_weights, measure_gradients
-from components.train.watch.rules import Rules
-from components.train.watch.seen import Look, Seen, Utilisation, add_look
 
 SILENT, FIRED, NOT_EVALUATED = "silent", "fired", "not evaluated"
 
@@ -108,8 +108,8 @@ class Debugger:
         self._epochs.append({"step": self.memory["at"][0], **losses})
         self._judge()
 
-    def _seen(self) -> Seen:
-        return Seen(self._looks, self._epochs, self.classes, self.unseen_relus, self.utilisation)
+    def _seen(self) -> Observations:
+        return Observations(self._looks, self._epochs, self.classes, self.unseen_relus, self.utilisation)
 
     def _judge(self) -> None:
         seen = self._seen()

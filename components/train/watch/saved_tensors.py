@@ -18,9 +18,9 @@ from safetensors.torch import load, save
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
-from components.train.events import layer_norms
-from components.train.hooks import StepReport
-from components.train.settings import TrainSettings
+from components.settings.training import TrainSettings
+from components.train.engine.hooks import StepReport
+from components.train.watch.events import layer_norms
 
 GIB = 2**30
 

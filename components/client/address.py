@@ -1,0 +1,48 @@
+"""Where an InferenceService answers, by its name."""
+
+from urllib.parse import urlsplit
+
+from components.client.endpoint import Endpoint, bearer
+from components.cluster import kube
+from components.common.errors import InventoryError
+
+GROUP, VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
+
+
+def find_service(
+    name: str,
+    namespace: str = "",
+    gateway: str = "",
+    token: str = "",
+    token_file: str | None = None,
+    ca_file: str | None = None,
+) -> Endpoint:
+    """Resolves an InferenceService to an endpoint.
+
+    In a pod its address inside the cluster is taken, elsewhere the one that the gateway knows it by.
+
+    Args:
+        name: of the InferenceService, which is also the model's name.
+        namespace: empty for this pod's, or the kubeconfig's.
+        gateway: where the cluster's gateway is reached when its host names do not resolve here, such as
+            ``http://127.0.0.1:8081`` behind a port-forward; the service is then named by the ``Host`` header.
+        token: bearer token for a gateway that wants one.
+        token_file: a file that holds it, read anew for every request.
+        ca_file: certificates to trust.
+
+    Raises:
+        InventoryError: if there is no such service, it has no address yet, or the cluster cannot be asked.
+    """
+    where = namespace or kube.namespace()
+    service = kube.Resource(kube.connect(), GROUP, VERSION, PLURAL, where).get(name)
+    if service is None:
+        raise InventoryError(f"there is no InferenceService {name} in namespace {where}")
+    status = service.get("status", {})
+    inside, outside = status.get("address", {}).get("url"), status.get("url")
+    url = (inside or outside) if kube.in_cluster() and not gateway else outside
+    if not url:
+        raise InventoryError(f"InferenceService {name} has no address yet; is it ready? (kubectl get isvc {name})")
+    headers = bearer(token)
+    if gateway:
+        headers["Host"] = urlsplit(url).netloc
+    return Endpoint((gateway or url).rstrip("/"), name, headers, ca_file, token_file)

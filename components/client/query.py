@@ -1,0 +1,251 @@
+"""Asking a served model over HTTP; ``inventory query``, the deploy step and reconciliation use it."""
+
+import random
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import httpx
+
+from components.client.endpoint import Endpoint, open_client
+from components.common.errors import InventoryError
+
+ATTEMPTS = 6
+BACK_OFF_SECONDS = 0.25
+LONGEST_WAIT_SECONDS = 10.0
+RETRIED = (429, 502, 503, 504)
+REFUSED = (400, 408, 413, 415, 422)
+
+Key = TypeVar("Key")
+
+
+class PhotoError(InventoryError):
+    """This one photo cannot be read or is refused by the server; others may be fine."""
+
+
+class NoModelError(InventoryError):
+    """There is no such model at the address."""
+
+
+def query(
+    url: str, image: bytes, expected_quantity: int | None = None, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Asks the only model at a URL for one photo.
+
+    Args:
+        url: ``http(s)://host[:port]``.
+        image: the bytes of a JPEG, PNG or WebP file.
+        expected_quantity: what the stock record says, when known.
+        headers: sent with the request.
+
+    Returns:
+        The answer, as ``components.counter.answers.answer`` describes it.
+
+    Raises:
+        PhotoError: if the server refuses this photo (no image, too large).
+        InventoryError: if the server cannot be reached, stays busy, or does not answer like a model server.
+    """
+    unnamed = Endpoint(url, "", headers or {})
+    with open_client(unnamed) as client:
+        return ask(client, replace(unnamed, model_name=served_model(client, unnamed)), image, expected_quantity)
+
+
+def served_model(client: httpx.Client, endpoint: Endpoint) -> str:
+    """The name of the only model at an endpoint.
+
+    Raises:
+        InventoryError: if there is none or more than one, or the address is no model server.
+    """
+    names = _json(_send(client, endpoint, client.build_request("GET", "/v1/models"), ATTEMPTS), endpoint).get("models")
+    if not isinstance(names, list) or len(names) != 1:
+        found = ", ".join(map(str, names)) if isinstance(names, list) and names else "none"
+        raise InventoryError(f"{endpoint.url} does not serve exactly one model (found: {found}); name the model")
+    return str(names[0])
+
+
+def description(client: httpx.Client, endpoint: Endpoint) -> dict[str, Any]:
+    """What the served model says of itself: its bundle's ``bundle.json`` without the list of files.
+
+    Raises:
+        InventoryError: as ``query``.
+    """
+    request = client.build_request("GET", f"/v1/models/{endpoint.model_name}/bundle")
+    return _json(_send(client, endpoint, request, ATTEMPTS), endpoint)
+
+
+def ask(
+    client: httpx.Client,
+    endpoint: Endpoint,
+    image: bytes,
+    expected_quantity: int | None = None,
+    attempts: int = ATTEMPTS,
+) -> dict[str, Any]:
+    """Asks for one photo over an open client.
+
+    Tries again after 429, 502, 503, 504 and connection errors, with exponential back-off or as ``Retry-After`` says.
+
+    Args:
+        client: from ``open_client``.
+        endpoint: where the model is served.
+        image: the bytes of a JPEG, PNG or WebP file.
+        expected_quantity: what the stock record says, when known.
+        attempts: tries in all.
+
+    Returns:
+        The answer, as ``components.counter.answers.answer`` describes it.
+
+    Raises:
+        PhotoError, InventoryError: as ``query``.
+    """
+    request = client.build_request(
+        "POST",
+        f"/v1/models/{endpoint.model_name}:predict",
+        content=image,
+        params=None if expected_quantity is None else {"expected_quantity": expected_quantity},
+        headers={"content-type": _content_type(image)},
+    )
+    predictions = _json(_send(client, endpoint, request, attempts), endpoint).get("predictions")
+    if not isinstance(predictions, list) or len(predictions) != 1 or not _is_answer(predictions[0]):
+        raise InventoryError(f"{endpoint.url} answers, but not like a bin counter; check the address and the model")
+    answer: dict[str, Any] = predictions[0]
+    return answer
+
+
+def _content_type(image: bytes) -> str:
+    if image.startswith(b"\x89PNG"):
+        return "image/png"
+    return "image/webp" if image.startswith(b"RIFF") else "image/jpeg"
+
+
+def _is_answer(prediction: Any) -> bool:
+    return isinstance(prediction, dict) and {"count", "label", "probabilities", "confidence"} <= set(prediction)
+
+
+def ask_many(
+    client: httpx.Client,
+    endpoint: Endpoint,
+    photos: Iterable[tuple[Key, Callable[[], bytes], int | None]],
+    concurrency: int,
+    attempts: int = ATTEMPTS,
+) -> Iterator[tuple[Key, dict[str, Any] | PhotoError]]:
+    """Asks for many photos, several at a time, holding only those in flight.
+
+    Args:
+        client: from ``open_client`` with the same concurrency.
+        endpoint: where the model is served.
+        photos: (any key, a function that reads the file's bytes, expected quantity or None); taken as fast as answers
+            come. The function is called in a worker thread and may raise ``PhotoError``.
+        concurrency: requests in flight.
+        attempts: tries for each photo.
+
+    Yields:
+        (key, answer) in the order of ``photos``; instead of an answer the error, for a photo that has none.
+
+    Raises:
+        InventoryError: as ``query``, for what concerns the server and not one photo.
+    """
+
+    def one(read: Callable[[], bytes], expected_quantity: int | None) -> dict[str, Any] | PhotoError:
+        try:
+            return ask(client, endpoint, read(), expected_quantity, attempts)
+        except PhotoError as error:
+            return error
+
+    waiting: deque[tuple[Key, Future[dict[str, Any] | PhotoError]]] = deque()
+    with ThreadPoolExecutor(concurrency) as pool:
+        try:
+            for key, read, expected_quantity in photos:
+                waiting.append((key, pool.submit(one, read, expected_quantity)))
+                if len(waiting) > 2 * concurrency:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _send(client: httpx.Client, endpoint: Endpoint, request: httpx.Request, attempts: int) -> httpx.Response:
+    last, wait = "", 0.0
+    failure: Exception | None = None
+    for attempt in range(attempts):
+        time.sleep(wait)
+        wait = BACK_OFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - only spreads the clients
+        try:
+            response = client.send(request)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise InventoryError(_distrust(endpoint, str(error))) from error
+            last = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            failure = error
+            continue
+        if response.status_code not in RETRIED:
+            return response
+        last = f"HTTP {response.status_code}"
+        asked = response.headers.get("retry-after", "")
+        wait = min(float(asked) if asked.isdigit() else wait, LONGEST_WAIT_SECONDS)
+    unknown = isinstance(_root(failure), socket.gaierror)
+    raise InventoryError(
+        f"{endpoint.place} did not answer in {attempts} tries (last: {last}); "
+        + ("its host name does not resolve here" if unknown else "check that the model is served there")
+    )
+
+
+def _root(error: BaseException | None) -> BaseException | None:
+    while error and (error.__cause__ or error.__context__):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _distrust(endpoint: Endpoint, error: str) -> str:
+    if "ostname mismatch" in error or "IP address mismatch" in error:
+        return f"the certificate of {endpoint.place} is for another host; use the name that it is for"
+    return f"the certificate of {endpoint.place} is not trusted; give the CA's certificates as a file"
+
+
+def _json(response: httpx.Response, endpoint: Endpoint) -> dict[str, Any]:
+    """The response's JSON object, or the one line that says what came instead."""
+    status, kind = response.status_code, response.headers.get("content-type", "").partition(";")[0]
+    if status in (401, 403):
+        raise InventoryError(_refused(endpoint, status))
+    if response.is_redirect:
+        target = response.headers["location"].partition("?")[0]
+        raise InventoryError(
+            f"{endpoint.place} redirects to {target} (HTTP {status}): a login page, or where the service really is; "
+            "give a bearer token, or that address"
+        )
+    if kind == "text/html":
+        raise InventoryError(
+            f"{endpoint.place} answered with a web page (HTTP {status}), probably a login page, not with JSON; "
+            "give a bearer token, or use an address behind the login"
+        )
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    message = document.get("error") or document.get("detail") if isinstance(document, dict) else None
+    if status in REFUSED:
+        raise PhotoError(str(message or f"refused with HTTP {status}"))
+    if status == 404:
+        named = f"no model '{endpoint.model_name}'" if endpoint.model_name and message else "no model server"
+        what = "the model's name" if message else "that the service is ready"
+        raise NoModelError(f"there is {named} at {endpoint.place}; check the address and {what}")
+    if status != 200 or not isinstance(document, dict):
+        raise InventoryError(
+            f"{endpoint.place} answered HTTP {status} ({kind or 'no content type'}), not a prediction: "
+            f"{message or 'see the server log'}"
+        )
+    return document
+
+
+def _refused(endpoint: Endpoint, status: int) -> str:
+    if not endpoint.has_token:
+        return f"{endpoint.place} wants a bearer token (HTTP {status}), and none was given"
+    if status == 401:
+        return f"{endpoint.place} does not accept the bearer token (HTTP 401); renew it"
+    return f"{endpoint.place} refused access (HTTP 403): the bearer token's owner may not use this service"

@@ -1,0 +1,135 @@
+"""One object that a run has in the cluster: created once, adopted by a retried step, deleted only as itself.
+
+Its name is derived from the run, so that a retried step finds what the attempt before it has made; an annotation says
+whose it is.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from components.cluster.kube import Object, Resource, patiently
+from components.common import lease
+from components.common.errors import InventoryError
+from components.common.progress import note
+
+T = TypeVar("T")
+
+RUN_ANNOTATION = "bin-inventory/run-id"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for what, in seconds."""
+
+    poll: float = 5.0
+    """Between two looks at an object that does not change."""
+    claim: float = 300.0
+    """For an object of that name to go, when it has to go first."""
+    marker: float = 120.0
+    """For the outcome to appear after the work has ended well."""
+    away: float = 900.0
+    """For a Kubernetes API that does not answer."""
+    renew: float = lease.RENEW_SECONDS
+    """Between two renewals of the lease."""
+
+
+@dataclass
+class Claim:
+    """The object, as the step sees it that has to bring it to its end.
+
+    Attributes:
+        resource: the kind of object, in its namespace.
+        body: the object to create.
+        step: what the lines of the log begin with.
+        patience: see ``Patience``.
+    """
+
+    resource: Resource
+    body: Object
+    step: str
+    patience: Patience = field(default_factory=Patience)
+
+    def __post_init__(self) -> None:
+        self.kind: str = self.body["kind"]
+        self.name: str = self.body["metadata"]["name"]
+        self.namespace: str = self.body["metadata"]["namespace"]
+        self.run_id: str = self.body["metadata"]["annotations"][RUN_ANNOTATION]
+        self.title = f"{self.resource.name} {self.name}"
+
+    def take(self, spoilt: Callable[[Object], bool], done: Callable[[], bool] = lambda: False) -> Object | None:
+        """Creates the object, or adopts the one that an earlier attempt of this step left.
+
+        Args:
+            spoilt: says of an object that was found whether it is of no use any more; then it is made anew.
+            done: says whether the work is done although there is no object any more.
+
+        Returns:
+            The object; None when there is none and the work is done.
+
+        Raises:
+            InventoryError: if the object is another run's, or one that has to go does not go.
+        """
+        deadline = time.monotonic() + self.patience.claim
+        while time.monotonic() < deadline:
+            current = self.read()
+            if current is None:
+                if done():
+                    return None
+                if created := self.resource.create(self.body):
+                    note(f"{self.step}: created {self.kind} {self.name} in namespace {self.namespace}")
+                    return created
+                continue  # another attempt, or an earlier try of this very request, was faster
+            if current["metadata"].get("annotations", {}).get(RUN_ANNOTATION) != self.run_id:
+                raise InventoryError(
+                    f"{self.title} in namespace {self.namespace} belongs to another run; delete it first"
+                )
+            if "deletionTimestamp" in current["metadata"]:
+                self.wait(current)
+            elif spoilt(current):
+                note(f"{self.step}: {self.kind} {self.name} of an earlier attempt has failed; starting anew")
+                self.delete(current)
+            else:
+                note(f"{self.step}: adopted {self.kind} {self.name} of an earlier attempt of this step")
+                return current
+        raise InventoryError(
+            f"{self.title} of an earlier attempt does not go away; look for finalizers with "
+            f"`kubectl -n {self.namespace} get {self.title} -o yaml`"
+        )
+
+    def read(self) -> Object | None:
+        """Reads the object; None when there is none."""
+        return self.patiently(lambda: self.resource.get(self.name))
+
+    def delete(self, item: Object) -> None:
+        """Deletes this very object, and waits until it has gone."""
+        uid = item["metadata"]["uid"]
+        self.patiently(lambda: self.resource.delete(self.name, uid))
+        deadline = time.monotonic() + self.patience.claim
+        while time.monotonic() < deadline:
+            current = self.read()
+            if current is None or current["metadata"]["uid"] != uid:
+                return
+            self.wait(current)
+
+    def wait(self, item: Object) -> None:
+        """Sleeps until the object is another than ``item``, or for one poll."""
+        self.resource.wait(self.name, item["metadata"]["resourceVersion"], self.patience.poll)
+
+    def patiently(self, ask: Callable[[], T]) -> T:
+        """Asks the API, again while it is away."""
+        return patiently(ask, self.patience.away, self.patience.poll)
+
+
+def has_condition(item: Object, kind: str) -> bool:
+    """Whether a condition of an object's status holds."""
+    conditions = item.get("status", {}).get("conditions") or []
+    return any(each["type"] == kind and each["status"] == "True" for each in conditions)
+
+
+def condition_message(item: Object, kind: str) -> str:
+    """What the operator says about a condition."""
+    conditions = item.get("status", {}).get("conditions") or []
+    found: Object = next((each for each in conditions if each["type"] == kind), {})
+    return str(found.get("message") or found.get("reason") or "the operator gives no reason")

@@ -1,0 +1,301 @@
+"""The InferenceService (``serving.kserve.io/v1beta1``) and its changes, as pure functions of the settings.
+
+Two modes of KServe roll out a new model differently:
+
+* *Knative* (once "Serverless"): the predictor is changed with ``canaryTrafficPercent``; Knative keeps the revision
+  before and splits the traffic. Tag routing gives the new revision an address of its own.
+* *Standard* (once "RawDeployment", KServe 0.20 and later): ``spec.canary`` names a second predictor with a Deployment
+  and a Service of its own; promotion names it the predictor, and its pods stay the same but for the annotation of the
+  promotion, for which Kubernetes replaces them one by one (kserve/kserve#5672, #5912).
+"""
+
+from typing import Any
+
+from components.cluster.pods import WITHOUT_ISTIO
+from components.common.errors import InventoryError
+from components.common.files import sha256_bytes
+from components.settings.serving import ServingSettings, serving_settings
+
+Object = dict[str, Any]
+
+GROUP, VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
+MODEL_FORMAT = "inventory-bundle"
+CONTAINER = "kserve-container"
+"""The name that KServe gives the predictor's container; the schema of a canary asks for it."""
+LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "serve"}
+"""On the service and its pods; the network policy in manifests/ selects by them."""
+PROMOTED_ANNOTATION = "bin-inventory/promoted"
+"""The bundle that was last promoted; a service without it has never answered as it should."""
+TAG_ROUTING = {"serving.kserve.io/enable-tag-routing": "true"}
+STOP_ANNOTATION = "serving.kserve.io/stop"
+"""KServe takes a service with this annotation out of service without deleting it."""
+
+
+def revision_name(uri: str) -> str:
+    """The name of the predictor that serves the bundle at ``uri``; the same bundle, the same name."""
+    return f"m{sha256_bytes(uri.encode())[:8]}"
+
+
+def predictor(uri: str, settings: ServingSettings) -> Object:
+    """The predictor that serves a bundle.
+
+    The security context is that of the ServingRuntime's container, which KServe's own containers take over: Knative
+    refuses one of the pod unless ``kubernetes.podspec-securitycontext`` is on.
+    """
+    amounts = {"cpu": settings.cpu, "memory": settings.memory}
+    scaling: Object = {}
+    if settings.scale_metric != "default":
+        scaling["scaleMetric"] = settings.scale_metric
+    if settings.scale_target is not None:
+        scaling["scaleTarget"] = settings.scale_target
+    return {
+        # the steps that ask it are outside of the mesh too, and a side-car would refuse them
+        "labels": {**LABELS, **WITHOUT_ISTIO},
+        "annotations": dict(WITHOUT_ISTIO),
+        "serviceAccountName": settings.service_account,
+        "minReplicas": settings.min_replicas,
+        "maxReplicas": settings.max_replicas,
+        **scaling,
+        "model": {
+            "name": CONTAINER,
+            "modelFormat": {"name": MODEL_FORMAT, "version": "1"},
+            "protocolVersion": "v1",
+            "storageUri": uri,
+            "resources": {"requests": dict(amounts), "limits": dict(amounts)},
+        },
+    }
+
+
+def inference_service(namespace: str, uri: str, settings: ServingSettings) -> Object:
+    """A new service. Nothing owns it: it stays when the run that made it is gone."""
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "InferenceService",
+        "metadata": {
+            "name": settings.name,
+            "namespace": namespace,
+            "labels": dict(LABELS),
+            "annotations": dict(TAG_ROUTING),
+        },
+        "spec": {"predictor": predictor(uri, settings)},
+    }
+
+
+def mode(service: Object) -> str:
+    """``Knative`` or ``Standard``, as the controller says in the status; "" before it has looked."""
+    said = str(service.get("status", {}).get("deploymentMode", ""))
+    return {"Serverless": "Knative", "RawDeployment": "Standard"}.get(said, said)
+
+
+def served_uri(service: Object) -> str:
+    """The bundle of the predictor in the spec."""
+    return str(service["spec"]["predictor"].get("model", {}).get("storageUri", ""))
+
+
+def settings_of(service: Object) -> ServingSettings:
+    """The settings with which a service was made, as far as it shows them; the rest are defaults."""
+    part = service["spec"]["predictor"]
+    requests = part.get("model", {}).get("resources", {}).get("requests", {})
+    shown = {
+        "name": service["metadata"]["name"],
+        "min_replicas": part.get("minReplicas"),
+        "max_replicas": part.get("maxReplicas"),
+        "scale_metric": part.get("scaleMetric"),
+        "scale_target": part.get("scaleTarget"),
+        "cpu": requests.get("cpu"),
+        "memory": requests.get("memory"),
+        "service_account": part.get("serviceAccountName"),
+    }
+    return serving_settings({name: value for name, value in shown.items() if value is not None})
+
+
+def settled_uri(service: Object) -> str:
+    """The bundle that has, or had before a canary came, all requests; "" where the service is stopped."""
+    if STOP_ANNOTATION in annotations(service):
+        return ""
+    if "canaryTrafficPercent" in service["spec"]["predictor"]:  # Knative: the predictor is the canary
+        return annotations(service).get(PROMOTED_ANNOTATION, "")
+    return served_uri(service)
+
+
+def start_canary(service: Object, uri: str, settings: ServingSettings) -> Object:
+    """The change that starts the new model beside the one in service, or alone where none was ever promoted.
+
+    Raises:
+        InventoryError: if the controller has not said in which mode it works, or somebody else made the service.
+    """
+    if LABELS.items() - (service["metadata"].get("labels") or {}).items():
+        raise InventoryError(
+            f"InferenceService {settings.name} was not made by this workflow; give the service another serving.name"
+        )
+    if PROMOTED_ANNOTATION not in annotations(service):
+        started: Object = {"spec": {"predictor": predictor(uri, settings)}}
+        if STOP_ANNOTATION in annotations(service):
+            started["metadata"] = {"annotations": {STOP_ANNOTATION: None}}
+        return started
+    if served_uri(service) == uri and not service["spec"].get("canary"):
+        return {}  # it is in service, or a canary of an attempt before this one
+    if not mode(service):
+        raise InventoryError(
+            f"InferenceService {settings.name} has no status.deploymentMode; is the KServe controller running?"
+        )
+    if mode(service) == "Standard":
+        beside = {
+            key: value
+            for key, value in predictor(uri, settings).items()
+            if key not in ("maxReplicas", "scaleMetric", "scaleTarget")  # a canary takes no autoscaling fields
+        }
+        beside["minReplicas"] = max(1, settings.min_replicas)
+        entry = {"trafficPercent": settings.canary_percent, "predictor": {"name": revision_name(uri), **beside}}
+        return {"spec": {"canary": [entry]}}
+    return {
+        "metadata": {"annotations": dict(TAG_ROUTING)},
+        "spec": {"predictor": {**predictor(uri, settings), "canaryTrafficPercent": settings.canary_percent}},
+    }
+
+
+def promote_canary(service: Object, uri: str, settings: ServingSettings) -> Object:
+    """The change that gives the new model all requests, and says that it was promoted.
+
+    Raises:
+        InventoryError: if another deployment has put its model in this one's place meanwhile.
+    """
+    if not is_there(service, uri):
+        raise InventoryError(
+            f"InferenceService {settings.name} does not hold {uri} any more: another deployment replaced it before it "
+            "was promoted; deploy again when that one has ended"
+        )
+    change: Object = {"metadata": {"annotations": {PROMOTED_ANNOTATION: uri}}}
+    if service["spec"].get("canary"):
+        change["spec"] = {"canary": None, "predictor": {"name": revision_name(uri), **predictor(uri, settings)}}
+    elif "canaryTrafficPercent" in service["spec"]["predictor"]:
+        change["spec"] = {"predictor": {"canaryTrafficPercent": None}}
+    return change
+
+
+def is_there(service: Object, uri: str) -> bool:
+    """Whether the newest model of the service, the canary if there is one, is the bundle at ``uri``."""
+    if canaries := service["spec"].get("canary"):
+        return any(entry["predictor"]["name"] == revision_name(uri) for entry in canaries)
+    return served_uri(service) == uri
+
+
+def take_out(service: Object, uri: str) -> Object:
+    """The change that takes the new model at ``uri`` out, unless another deployment has done so.
+
+    The one in service gets all requests again. Where none was ever promoted the service is stopped, never deleted.
+    """
+    if not is_there(service, uri):
+        return {}
+    if PROMOTED_ANNOTATION not in annotations(service):
+        return {"metadata": {"annotations": {STOP_ANNOTATION: "true"}}}
+    if service["spec"].get("canary"):
+        return {"spec": {"canary": None}}
+    if "canaryTrafficPercent" in service["spec"]["predictor"]:
+        return {"spec": {"predictor": {"canaryTrafficPercent": 0}}}
+    return {}
+
+
+def annotations(service: Object) -> dict[str, str]:
+    """The service's annotations."""
+    found: dict[str, str] = service["metadata"].get("annotations") or {}
+    return found
+
+
+def revision_before(service: Object) -> str:
+    """Knative's newest revision; a change of the predictor makes another one. "" in Standard mode."""
+    if mode(service) != "Knative":
+        return ""
+    return str(service["status"].get("components", {}).get("predictor", {}).get("latestCreatedRevision", ""))
+
+
+def canary_ready(service: Object, uri: str, before: str) -> bool:
+    """Whether the new model's pods answer, beside the one in service or alone.
+
+    ``status.observedGeneration`` does not say whether the controller has seen a change: KServe copies it from the
+    Deployment or the Knative service. Standard mode names canaries by model; Knative makes a new revision.
+
+    Args:
+        service: as it is now.
+        uri: of the new model.
+        before: ``revision_before`` of the service when it was changed; "" if nothing was changed.
+    """
+    status = service.get("status", {})
+    if mode(service) == "Standard" and service["spec"].get("canary"):
+        name = revision_name(uri)
+        return any(entry["name"] == name and entry["ready"] for entry in status.get("canaryStatuses", []))
+    if mode(service) == "Knative":
+        part = status.get("components", {}).get("predictor", {})
+        created, ready = part.get("latestCreatedRevision"), part.get("latestReadyRevision")
+        is_new = bool(created) and created != before
+        return is_new and created == ready and condition(service, "PredictorReady") == "True"
+    return condition(service, "Ready") == "True"
+
+
+def fully_rolled_out(service: Object) -> bool:
+    """Whether the model of the spec gets all requests; a status from before the promotion still shows the canary."""
+    if condition(service, "Ready") != "True":
+        return False
+    status = service.get("status", {})
+    if mode(service) == "Knative":
+        part = status.get("components", {}).get("predictor", {})
+        return part.get("latestRolledoutRevision") == part.get("latestReadyRevision")
+    return not status.get("canaryStatuses")
+
+
+def failure(service: Object, uri: str) -> str | None:
+    """Why the new model will not come up, when the controller has said so."""
+    status = service.get("status", {})
+    entries = [
+        entry.get("modelStatus", {})
+        for entry in status.get("canaryStatuses", [])
+        if entry["name"] == revision_name(uri)
+    ] or [status.get("modelStatus", {})]
+    info = entries[0].get("lastFailureInfo", {})
+    if entries[0].get("transitionStatus") not in ("BlockedByFailedLoad", "InvalidSpec"):
+        return None
+    return f"{info.get('reason', entries[0]['transitionStatus'])}: {info.get('message', 'the controller says no more')}"
+
+
+def condition(service: Object, kind: str) -> str:
+    """``True``, ``False`` or ``Unknown``."""
+    found = (entry["status"] for entry in service.get("status", {}).get("conditions", []) if entry["type"] == kind)
+    return next(found, "Unknown")
+
+
+def waiting_for(service: Object) -> str:
+    """What the controller says is missing, for a message."""
+    reasons = [
+        f"{entry['type']}: {entry.get('message') or entry.get('reason') or entry['status']}"
+        for entry in service.get("status", {}).get("conditions", [])
+        if entry["status"] != "True"
+    ]
+    return "; ".join(reasons) or "the controller has said nothing yet"
+
+
+def service_urls(service: Object) -> list[str]:
+    """Addresses of the whole service, the cluster's own first."""
+    status = service.get("status", {})
+    found = [status.get("address", {}).get("url"), status.get("url")]
+    return [url.rstrip("/") for url in found if url]
+
+
+def canary_urls(service: Object, uri: str) -> list[str]:
+    """Addresses of the new model alone, the likeliest first.
+
+    Standard: the canary's own Service; headless ones answer on the container's port. Knative: the Service of the tag
+    ``latest`` in the cluster, and its address at the gateway.
+    """
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    if mode(service) == "Standard" and service["spec"].get("canary"):
+        host = f"http://{name}-{revision_name(uri)}-predictor.{namespace}.svc.cluster.local"
+        return [host, f"{host}:8080"]
+    part = service.get("status", {}).get("components", {}).get("predictor", {})
+    tagged = [
+        entry["url"].rstrip("/")
+        for entry in part.get("traffic", [])
+        if entry.get("tag") and entry.get("url") and entry.get("revisionName") == part.get("latestReadyRevision")
+    ]
+    if tagged:
+        return [f"http://latest-{name}-predictor.{namespace}.svc.cluster.local", *tagged]
+    return service_urls(service)

@@ -1,0 +1,63 @@
+"""Chooses how a training runs: on this machine, as a PyTorchJob or as a TrainJob."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from kubernetes.client import ApiClient
+
+from components.cluster import kube
+from components.cluster.jobs.pytorchjob import PYTORCHJOB, PyTorchJobLauncher
+from components.cluster.jobs.trainjob import TRAINJOB, TrainJobLauncher
+from components.common.errors import InventoryError
+from components.documents.training_spec import Launcher
+from components.settings.cluster import ClusterSettings, cluster_settings
+
+WHERE_VARIABLE = "INVENTORY_TRAIN_ON"
+"""``cluster`` or ``local``; unset, a pod with a service account means cluster."""
+
+
+def runs_on_cluster() -> bool:
+    """Whether this process should launch jobs on a cluster.
+
+    Raises:
+        InventoryError: if ``INVENTORY_TRAIN_ON`` is neither ``cluster`` nor ``local``.
+    """
+    where = os.environ.get(WHERE_VARIABLE)
+    if where not in (None, "cluster", "local"):
+        raise InventoryError(f"{WHERE_VARIABLE} is '{where}'; set it to cluster or local")
+    return kube.in_cluster() if where is None else where == "cluster"
+
+
+def cluster_launcher(values: Mapping[str, Any]) -> Launcher | None:
+    """The launcher for where this process runs; None on one machine, which means worker processes here.
+
+    Args:
+        values: the pipeline's ``cluster`` parameter; checked even where it is not used.
+
+    Raises:
+        InventoryError: for refused settings, or a cluster that has neither kind of job.
+    """
+    settings = cluster_settings(dict(values))
+    if not runs_on_cluster():
+        return None
+    api, namespace = kube.connect(), kube.namespace()
+    launcher = choose(api, settings)
+    return launcher(api, namespace, settings)
+
+
+def choose(api: ApiClient, settings: ClusterSettings) -> type[PyTorchJobLauncher] | type[TrainJobLauncher]:
+    """Which launcher the settings ask for, or which kind of job the cluster has."""
+    launchers: dict[str, type[PyTorchJobLauncher] | type[TrainJobLauncher]] = {
+        "pytorchjob": PyTorchJobLauncher,
+        "trainjob": TrainJobLauncher,
+    }
+    if settings.launcher != "auto":
+        return launchers[settings.launcher]
+    for name, kind in (("pytorchjob", PYTORCHJOB), ("trainjob", TRAINJOB)):
+        if kube.serves(api, kind.group, kind.version, kind.plural):
+            return launchers[name]
+    raise InventoryError(
+        "the cluster has neither PyTorchJob (kubeflow.org/v1) nor TrainJob (trainer.kubeflow.org/v1alpha1); "
+        "install the Kubeflow training operator or Kubeflow Trainer"
+    )

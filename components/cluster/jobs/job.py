@@ -1,0 +1,167 @@
+"""Runs one training as a job of a Kubernetes operator: claim it, follow it, judge it. Never two, never a stray one.
+
+The job's name is derived from the run, so that a retried step finds the job of the attempt before it. Nothing is
+deleted on SIGTERM: a step that was evicted comes back and adopts the job; one that was terminated lets the lease
+run out, and the workers stop by themselves.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kubernetes.client import ApiClient
+
+from components.cluster.claim import Claim, Patience, condition_message, has_condition
+from components.cluster.jobs.logs import LogTail
+from components.cluster.jobs.pods import Pods
+from components.cluster.kube import Object, Resource, dns_name
+from components.common import lease
+from components.common.errors import InventoryError
+from components.common.progress import note
+from components.common.store import Store
+from components.documents.training_spec import TrainingSpec
+from components.settings.cluster import ClusterSettings
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """What we need to know about one operator's jobs."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    succeeded: str
+    """The condition type that means success; failure is ``Failed`` everywhere."""
+    pods: str
+    """Label selector of a job's pods; ``{name}`` stands for the job's name."""
+    leaders: tuple[str, ...]
+    """Label selectors of the pod whose log is shown; the first that matches a pod counts."""
+
+
+@dataclass
+class KubeJob:
+    """One job, as a step sees it.
+
+    Attributes:
+        api: the cluster.
+        kind: which operator's job it is.
+        body: the object to create.
+        needed: how many running pods make the job a running one.
+        pending_seconds: how long fewer than that may go on.
+        done: says whether the outcome is in the store.
+        patience: see ``Patience``.
+    """
+
+    api: ApiClient
+    kind: JobKind
+    body: Object
+    needed: int
+    pending_seconds: float
+    done: Callable[[], bool]
+    patience: Patience = field(default_factory=Patience)
+
+    def __post_init__(self) -> None:
+        metadata = self.body["metadata"]
+        jobs = Resource(self.api, self.kind.group, self.kind.version, self.kind.plural, metadata["namespace"])
+        self.claim = Claim(jobs, self.body, "training", self.patience)
+        self.name = self.claim.name
+        self.pods = self._new_pods()
+
+    def _new_pods(self) -> Pods:
+        return Pods(self.api, self.claim.namespace, self.name, self.kind.pods.format(name=self.name))
+
+    def run(self, store: Store) -> None:
+        """Brings the job to its end: creates or adopts it, shows its log, and judges by condition **and** outcome.
+
+        Raises:
+            InventoryError: if it fails, cannot start in time, was deleted, or ended well without an outcome.
+        """
+        with lease.held(store, self.claim.run_id, self.patience.renew):
+            failure = self._attempt()
+            if failure and self.pods.abandoned():
+                note("training: the workers had given up before this step came back; starting them again")
+                self.pods = self._new_pods()
+                failure = self._attempt()
+        if failure:
+            raise InventoryError(failure)
+
+    def _attempt(self) -> str | None:
+        """Claims the job and follows it; returns None when it ended well, otherwise why not."""
+        if self.claim.take(self._spoilt, self.done) is None:
+            note(f"training: {self.kind.kind} {self.name} is done and gone, its outcome is in the store")
+            return None
+        leaders = [selector.format(name=self.name) for selector in self.kind.leaders]
+        with LogTail(self.api, self.claim.namespace, leaders, self.patience.poll):
+            return self._follow()
+
+    def _spoilt(self, job: Object) -> bool:
+        """Whether a job that an earlier attempt left cannot come to a good end any more."""
+        return has_condition(job, "Failed") or (has_condition(job, self.kind.succeeded) and not self.done())
+
+    def _follow(self) -> str | None:
+        """Waits for the job's end; returns None when it ended well, otherwise why not."""
+        waiting_since = time.monotonic()
+        while True:
+            job = self.claim.read()
+            if job is None:
+                if self.done():
+                    return None
+                return f"{self.claim.title} was deleted while it was running; run the step again"
+            pods = self.claim.patiently(self.pods.look)
+            if has_condition(job, self.kind.succeeded):
+                return self._wait_for_outcome()
+            if has_condition(job, "Failed"):
+                return f"training failed: {self.pods.why_failed() or condition_message(job, 'Failed')}"
+            if sum(pod.started for pod in pods) >= self.needed:
+                waiting_since = time.monotonic()
+            else:
+                self.claim.patiently(self.pods.show_events)
+                if time.monotonic() - waiting_since > self.pending_seconds:
+                    reason = self.pods.why_pending()
+                    self.claim.delete(job)
+                    return (
+                        f"training did not start within {self.pending_seconds:.0f} s (cluster.pending_seconds): "
+                        f"{reason}; the job was removed"
+                    )
+            self.claim.wait(job)
+
+    def _wait_for_outcome(self) -> str | None:
+        deadline = time.monotonic() + self.patience.marker
+        while not self.done():
+            if time.monotonic() > deadline:
+                return (
+                    f"{self.kind.kind} {self.name} says {self.kind.succeeded}, but its outcome is not in the object "
+                    "store; look at the workers' logs and at the store"
+                )
+            time.sleep(min(1.0, self.patience.poll))
+        return None
+
+
+def job_name(run_id: str) -> str:
+    """The name of a run's training job."""
+    return dns_name(f"train-{run_id}")
+
+
+def run_training(
+    api: ApiClient,
+    kind: JobKind,
+    body: Object,
+    settings: ClusterSettings,
+    job: TrainingSpec,
+    store: Store,
+    patience: Patience | None = None,
+) -> None:
+    """Runs a training that an operator's job describes, until its outcome is in the store.
+
+    Raises:
+        InventoryError: as ``KubeJob.run``.
+    """
+
+    def done() -> bool:
+        found: bytes | None = store.get_bytes_or_none(job.outcome_key)
+        return found is not None and json.loads(found)["settings"] == job.settings.model_dump(mode="json")
+
+    needed = settings.min_workers or settings.workers
+    KubeJob(api, kind, body, needed, settings.pending_seconds, done, patience or Patience()).run(store)

@@ -1,0 +1,91 @@
+"""The leading worker's log, line by line in the step's own log, across dropped connections and restarts."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+
+import kubernetes
+import urllib3
+from kubernetes.client import ApiClient, ApiException
+
+from components.cluster.kube import TIMEOUT_SECONDS
+
+QUIET_SECONDS = 60.0
+"""A log that says nothing for this long is asked for again; the connection may have died without a word."""
+LAST_LINES_SECONDS = 2.0
+
+
+class LogTail:
+    """Prints a pod's log while the block runs, and what is left of it afterwards.
+
+    A log is a help, not the truth about a job: whatever goes wrong with it is tried again and never raised.
+    """
+
+    def __init__(self, api: ApiClient, namespace: str, selectors: Sequence[str], poll_seconds: float) -> None:
+        self._core = kubernetes.client.CoreV1Api(api)
+        self._namespace = namespace
+        self._selectors = selectors
+        self._poll = poll_seconds
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._read_to: dict[tuple[str, int], str] = {}  # time stamp of the last printed line, by container
+
+    def __enter__(self) -> "LogTail":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join(LAST_LINES_SECONDS)
+
+    def _run(self) -> None:
+        while True:
+            last_round = self._over.is_set()
+            try:
+                for pod, uid, restarts in self._leader():
+                    self._print(pod, (uid, restarts), follow=not last_round)
+            except (ApiException, urllib3.exceptions.HTTPError):
+                pass  # the pod is gone, or the connection broke: the next round asks again
+            if last_round:
+                return
+            self._over.wait(self._poll)
+
+    def _leader(self) -> Iterator[tuple[str, str, int]]:
+        """The leading pod's name and uid and its container's restarts, once its container has something to say."""
+        for selector in self._selectors:
+            pods = self._core.list_namespaced_pod(
+                self._namespace, label_selector=selector, _request_timeout=TIMEOUT_SECONDS
+            ).items
+            if pods:
+                newest = max(pods, key=lambda pod: pod.metadata.creation_timestamp)
+                if newest.status.phase in ("Running", "Succeeded", "Failed"):
+                    restarts = sum(status.restart_count for status in newest.status.container_statuses or [])
+                    yield newest.metadata.name, newest.metadata.uid, restarts
+                return
+
+    def _print(self, pod: str, container: tuple[str, int], *, follow: bool) -> None:
+        response = self._core.read_namespaced_pod_log(
+            pod,
+            self._namespace,
+            follow=follow,
+            timestamps=True,  # tells after a broken connection which lines have been printed
+            _preload_content=False,
+            _request_timeout=(TIMEOUT_SECONDS[0], QUIET_SECONDS),
+        )
+        try:
+            rest = b""
+            for part in response.stream(2**16):
+                *lines, rest = (rest + part).split(b"\n")
+                for line in lines:
+                    self._show(container, line)
+            if rest:
+                self._show(container, rest)
+        finally:
+            response.close()
+            response.release_conn()
+
+    def _show(self, container: tuple[str, int], line: bytes) -> None:
+        stamp, _, text = line.decode(errors="replace").partition(" ")
+        if stamp > self._read_to.get(container, ""):
+            self._read_to[container] = stamp
+            print(text, flush=True)

@@ -1,0 +1,133 @@
+"""A training as a TrainJob (``trainer.kubeflow.org/v1alpha1``), for clusters with Kubeflow Trainer v2."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from kubernetes.client import ApiClient
+
+from components.cluster.claim import RUN_ANNOTATION
+from components.cluster.jobs.job import JobKind, job_name, run_training
+from components.cluster.jobs.pytorchjob import resources, worker_command
+from components.cluster.kube import owner_references, patiently
+from components.cluster.pods import (
+    TRAIN_LABELS,
+    WITHOUT_ISTIO,
+    container_security,
+    pod_security,
+    store_environment,
+    worker_volumes,
+)
+from components.common.container_images import image
+from components.common.errors import InventoryError
+from components.common.store import Store
+from components.documents.training_spec import TrainingSpec
+from components.settings.cluster import ClusterSettings
+
+Object = dict[str, Any]
+
+TRAINJOB = JobKind(
+    group="trainer.kubeflow.org",
+    version="v1alpha1",
+    plural="trainjobs",
+    kind="TrainJob",
+    succeeded="Complete",
+    pods="jobset.sigs.k8s.io/jobset-name={name}",
+    leaders=("jobset.sigs.k8s.io/jobset-name={name},batch.kubernetes.io/job-completion-index=0",),
+)
+NODE = "node"
+"""The replicated job and the container that ``torch-distributed`` and every runtime made after it call so."""
+MANAGER = "bin-inventory/train"
+
+
+def trainjob(
+    name: str,
+    namespace: str,
+    run_id: str,
+    arguments: Sequence[str],
+    settings: ClusterSettings,
+    owners: Sequence[Object] = (),
+) -> Object:
+    """Describes the job; what the runtime's template lacks comes as a patch of it.
+
+    How long a finished job stays, its restart policy and its clean-up are the runtime's; ``ttl_seconds``,
+    ``clean_pod_policy`` and ``image_pull_policy`` do not apply.
+
+    Args:
+        name: of the job, derived from the run.
+        namespace: where it is to run.
+        run_id: the pipeline run, kept in an annotation.
+        arguments: of ``python -m components.train``.
+        settings: what the job asks of the cluster.
+        owners: owner references, so that the job goes when the run goes.
+
+    Returns:
+        The object to create.
+
+    Raises:
+        InventoryError: for an elastic job, which this API version cannot express.
+    """
+    if settings.elastic:
+        raise InventoryError("cluster.min_workers: a TrainJob has a fixed number of workers; use launcher pytorchjob")
+    volumes, mounts = worker_volumes(settings.store_secret, settings.shared_memory, settings.ephemeral_storage)
+    pod: Object = {
+        "containers": [{"name": NODE, "securityContext": container_security(), "volumeMounts": mounts}],
+        "securityContext": pod_security(),
+        "serviceAccountName": settings.service_account,
+        "volumes": volumes,
+    }
+    if settings.node_selector:
+        pod["nodeSelector"] = dict(settings.node_selector)
+    if settings.tolerations:
+        pod["tolerations"] = [toleration.model_dump(exclude_none=True) for toleration in settings.tolerations]
+    if settings.image_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": secret} for secret in settings.image_pull_secrets]
+    pod_template = {
+        "metadata": {"labels": {**TRAIN_LABELS, **WITHOUT_ISTIO}, "annotations": dict(WITHOUT_ISTIO)},
+        "spec": pod,
+    }
+    job_set = {"spec": {"replicatedJobs": [{"name": NODE, "template": {"spec": {"template": pod_template}}}]}}
+    metadata: Object = {
+        "name": name,
+        "namespace": namespace,
+        "labels": dict(TRAIN_LABELS),
+        "annotations": {RUN_ANNOTATION: run_id},
+    }
+    if owners:
+        metadata["ownerReferences"] = list(owners)
+    return {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainJob",
+        "metadata": metadata,
+        "spec": {
+            "activeDeadlineSeconds": settings.deadline_seconds,
+            "runtimeRef": {"name": settings.runtime},
+            "runtimePatches": [{"manager": MANAGER, "trainingRuntimeSpec": {"template": job_set}}],
+            "trainer": {
+                "image": settings.image or image("train"),
+                "command": worker_command(settings, arguments),
+                "env": store_environment(settings.store_secret),
+                "numNodes": settings.workers,
+                "numProcPerNode": settings.processes_per_worker,
+                "resourcesPerNode": resources(settings),
+            },
+        },
+    }
+
+
+class TrainJobLauncher:
+    """Runs the workers as a TrainJob."""
+
+    def __init__(self, api: ApiClient, namespace: str, settings: ClusterSettings) -> None:
+        self._api, self._namespace, self._settings = api, namespace, settings
+
+    def run(self, job: TrainingSpec, store: Store) -> None:
+        """See ``components.documents.training_spec.Launcher``."""
+        body = trainjob(
+            job_name(job.run_id),
+            self._namespace,
+            job.run_id,
+            ["--job", store.uri(job.job_key)],
+            self._settings,
+            patiently(lambda: owner_references(self._api, self._namespace)),
+        )
+        run_training(self._api, TRAINJOB, body, self._settings, job, store)

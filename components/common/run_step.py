@@ -1,0 +1,97 @@
+"""What every step does around its own work: skip what is done, report, and fail with one line.
+
+A step is done when its *completion object*, keyed by the hash of its inputs, exists in the store. The same rule
+makes a run that was killed go on where it stood, on a laptop and on a cluster.
+"""
+
+import errno
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from components.common.errors import InventoryError
+from components.common.files import content_hash
+from components.common.parent_process import end_with_run
+from components.common.progress import emit, note
+from components.common.store import Store
+
+RUN_ID_VARIABLE = "INVENTORY_RUN_ID"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def run_step(
+    store: Store,
+    name: str,
+    inputs: dict[str, Any],
+    work: Callable[[], dict[str, Any]],
+    *,
+    always: bool = False,
+) -> dict[str, Any]:
+    """Does a step's work once for these inputs and returns its outcome.
+
+    Args:
+        store: where the completion object lives (``completions/<name>/<hash of inputs>.json``).
+        name: the step's name.
+        inputs: everything that decides the outcome, JSON-serialisable; nothing secret.
+        work: does the work and returns the outcome, a small JSON-serialisable dictionary. Everything large must
+            be in the store before it returns, since the completion object promises that it is.
+        always: do the work even if it was done before (deployment and the gate look at the world, not only at
+            their inputs).
+
+    Returns:
+        The outcome, from ``work`` or from the completion object of an earlier attempt.
+    """
+    key = f"completions/{name}/{content_hash(inputs)}.json"
+    emit({"kind": "start", "step": name})
+    started = time.time()
+    done = None if always else store.get_bytes_or_none(key)
+    if done is not None:
+        outcome = json.loads(done)["outcome"]
+        note(f"{name}: already done for these inputs, skipped")
+    else:
+        outcome = work()
+        record = {
+            "step": name,
+            "inputs": inputs,
+            "started": started,
+            "finished": time.time(),
+            "outcome": outcome,
+        }
+        store.put_bytes(key, json.dumps(record, indent=1, sort_keys=True).encode())
+    emit(
+        {
+            "kind": "done",
+            "step": name,
+            "skipped": done is not None,
+            "seconds": round(time.time() - started, 3),
+            "outcome": outcome,
+        }
+    )
+    return outcome
+
+
+def run_name(run_id: str) -> str:
+    """The run's name: ``INVENTORY_RUN_ID`` on one machine, where a person chooses it, else KFP's run id."""
+    return os.environ.get(RUN_ID_VARIABLE, run_id)
+
+
+def fail(error: Exception) -> NoReturn:
+    """Ends the process with one ``error: …`` line and exit code 1."""
+    emit({"kind": "error", "message": f"error: {error}"})
+    sys.exit(1)
+
+
+def main_step(work: Callable[[], Any]) -> Any:
+    """Runs a component's body: a user's mistake becomes one line and a non-zero exit, a defect keeps its traceback."""
+    end_with_run()
+    try:
+        return work()
+    except InventoryError as error:
+        fail(error)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        fail(InventoryError(f"the disk is full ({error}); free some space, or point TMPDIR to a larger disk"))

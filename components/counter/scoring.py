@@ -1,0 +1,141 @@
+"""Runs the very file that will be served over a split of the dataset."""
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from components.common.errors import InventoryError
+from components.common.progress import Counter
+from components.counter.bundle import InputTransform
+from components.counter.dataset import Bins
+from components.counter.photo import preprocess
+
+Images = NDArray[np.uint8]
+Logits = NDArray[np.float32]
+
+BATCH = 32
+MAX_THREADS = 8
+
+
+def threads() -> int:
+    """How many threads to use: the processors this process may run on, at most ``MAX_THREADS``."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(available, MAX_THREADS)
+
+
+def open_session(file: Path) -> onnxruntime.InferenceSession:
+    """Loads an ONNX file for the processor.
+
+    Raises:
+        InventoryError: if ONNX Runtime cannot read it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class
+        raise InventoryError(f"{file} is not a model that ONNX Runtime can load; train it again") from error
+
+
+def infer(session: onnxruntime.InferenceSession, images: Images) -> Logits:
+    """The network's outputs for a batch: uint8 [N, S, S, 3] RGB in, float32 [N, K] out."""
+    return session.run(["logits"], {"images": images})[0]
+
+
+def batches(bins: Bins, transform: InputTransform, rows: NDArray[np.int64] | None = None) -> Iterator[Images]:
+    """Yields preprocessed photos in row order, decoding the next batch while the last one is worked on.
+
+    Args:
+        bins: an opened split.
+        transform: the bundle's input transform.
+        rows: which bins; all when None.
+
+    Yields:
+        uint8 [<= BATCH, S, S, 3].
+    """
+    chosen = np.arange(len(bins)) if rows is None else rows
+    chunks = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
+    with ThreadPoolExecutor(threads()) as pool:
+
+        def decode(chunk: NDArray[np.int64]) -> list:
+            return [pool.submit(preprocess, bins.image(int(row)), transform) for row in chunk]
+
+        ahead = decode(chunks[0]) if chunks else []
+        for following in [*chunks[1:], None]:
+            current, ahead = ahead, decode(following) if following is not None else []
+            if current:
+                yield np.stack([future.result() for future in current])
+
+
+def answers(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logits:
+    """What ``score`` returns, whether the answers are finite or not.
+
+    Raises:
+        InventoryError: if the model cannot be loaded.
+    """
+    session = open_session(file)
+    counter = Counter(label, len(bins))
+    parts = []
+    for images in batches(bins, transform):
+        parts.append(infer(session, images))
+        counter(len(images))
+    return np.concatenate(parts)
+
+
+def score(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logits:
+    """Scores every bin of a split.
+
+    Args:
+        file: the ONNX file, ``folder / bundle.serve_file`` for what will be served.
+        bins: an opened split.
+        transform: the bundle's input transform.
+        label: what the progress lines call it.
+
+    Returns:
+        float32 [len(bins), K], in row order.
+
+    Raises:
+        InventoryError: if the model cannot be loaded or answers with something other than finite numbers.
+    """
+    logits = answers(file, bins, transform, label)
+    if not np.isfinite(logits).all():
+        bad = int((~np.isfinite(logits).all(axis=1)).sum())
+        raise InventoryError(
+            f"{file.name} answers {bad} of {len(bins)} bins with NaN or infinity; "
+            "the training diverged: lower its learning rate and train again"
+        )
+    return logits
+
+
+def median_seconds(
+    sessions: list[onnxruntime.InferenceSession], images: Images, repeats: int = 20, limit_seconds: float = 20
+) -> list[float]:
+    """Median seconds that each model takes for the same photos, timed in turns so that a busy moment hits all alike.
+
+    Args:
+        sessions: opened models.
+        images: uint8 [N, S, S, 3].
+        repeats: how many rounds are timed, after two that are not.
+        limit_seconds: no further round is begun after so long; at least one is timed.
+    """
+    times: list[list[float]] = []
+    for _ in range(2):
+        for session in sessions:
+            infer(session, images)
+    deadline = time.monotonic() + limit_seconds
+    while len(times) < repeats and (not times or time.monotonic() < deadline):
+        times.append([_seconds(session, images) for session in sessions])
+    return [float(value) for value in np.median(times, axis=0)]
+
+
+def _seconds(session: onnxruntime.InferenceSession, images: Images) -> float:
+    started = time.perf_counter()
+    infer(session, images)
+    return time.perf_counter() - started

@@ -1,0 +1,121 @@
+"""Where fetching runs: threads of this process for little, processes beside it for much.
+
+An interpreter runs one thread's Python at a time, which is what limits a download from a near store; a distant one is
+limited by its latency, which threads alone hide. ``LANES`` groups are fetched at a time, with ``THREADS`` requests in
+all, in either case.
+"""
+
+import os
+import pickle
+import queue
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import IO, Any, Protocol, TypeVar
+
+from components.common.errors import InventoryError
+from components.download.fetch import LANES, THREADS, Packed
+from components.sources.source import Source
+
+FEWEST_BINS_FOR_PROCESSES = 2000
+"""Below it, starting the processes takes longer than they save."""
+STOP_SECONDS = 10
+
+T = TypeVar("T")
+R = TypeVar("R")
+Process = subprocess.Popen[bytes]
+
+
+class Lane(Protocol):
+    """Runs a fetch function on the source and waits for what it packed."""
+
+    def __call__(self, fetch: Callable[..., Packed], group: object) -> Packed: ...  # noqa: D102
+
+
+@contextmanager
+def lanes(source: Source, bins: int) -> Iterator[Lane]:
+    """Opens what is right for the number of bins; the lane may be used from ``LANES`` threads at once."""
+    if bins < FEWEST_BINS_FOR_PROCESSES or not source.keeps_busy:
+        with ThreadPoolExecutor(THREADS) as pool:
+            yield lambda fetch, group: fetch(source, pool, group)
+        return
+    processes = [_start(source) for _ in range(LANES)]
+    idle: queue.SimpleQueue[Process] = queue.SimpleQueue()
+    for process in processes:
+        idle.put(process)
+
+    def in_process(fetch: Callable[..., Packed], group: object) -> Packed:
+        process = idle.get()
+        try:
+            return _ask(process, fetch, group)
+        finally:
+            idle.put(process)
+
+    try:
+        yield in_process
+    finally:
+        for process in processes:
+            _stop(process)
+
+
+def _start(source: Source) -> Process:
+    """Starts ``components.download.fetch_process``, which imports far less than this process did."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "components.download.fetch_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        start_new_session=True,  # Ctrl-C is for the step; a lane leaves when its standard input ends
+    )
+    _send(process, source)
+    return process
+
+
+def _ask(process: Process, fetch: Callable[..., Packed], group: object) -> Packed:
+    try:
+        _send(process, (fetch, group))
+        answer = pickle.load(_pipe(process.stdout))  # noqa: S301 - from our own process
+    except (EOFError, OSError) as error:
+        raise InventoryError(
+            "a process of the download was killed (too little memory?); start again: what was fetched is kept"
+        ) from error
+    if isinstance(answer, Exception):
+        raise answer
+    packed: Packed = answer
+    return packed
+
+
+def _send(process: Process, message: Any) -> None:
+    pipe = _pipe(process.stdin)
+    pickle.dump(message, pipe)
+    pipe.flush()
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None, "opened as a pipe"
+    return stream
+
+
+def _stop(process: Process) -> None:
+    process.kill()  # it holds nothing that is not in the store or to be fetched again
+    process.communicate(timeout=STOP_SECONDS)
+
+
+def ordered(
+    pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], ahead: int
+) -> Generator[R, None, None]:
+    """Yields ``work(item)`` in the order of the items, with at most ``ahead`` of them begun."""
+    begun: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            begun.append(pool.submit(work, item))
+            if len(begun) >= ahead:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        for future in begun:
+            future.cancel()

@@ -1,0 +1,83 @@
+"""What an earlier attempt left in the store: groups of bins under keys that say what is in them.
+
+A group is two objects: the Arrow file and, written after it, its receipt. A group counts as there when the receipt
+is and the file is still the one that it describes.
+"""
+
+from collections.abc import Iterable
+
+from minio.error import S3Error
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from components.common.files import content_hash, sha256_bytes
+from components.common.store import MISSING, Store, plain_errors
+from components.download.fetch import Packed
+from components.sources.source import Entry
+
+FORMAT = 2
+"""Changes with the meaning of a group's content, so that older groups are not taken for new ones."""
+
+
+class Receipt(BaseModel):
+    """What is known of a kept group without reading it."""
+
+    model_config = ConfigDict(extra="forbid")
+    key: str
+    sha256: str
+    bytes: int
+    rows: int
+    etag: str
+    """The store's own tag of the file's content."""
+    per_quantity: dict[str, int]
+    skips: list[tuple[str, str, str]]
+    """Id, reason and detail."""
+
+
+def group_key(kind: str, uri: str, entries: Iterable[Entry]) -> str:
+    """The key of a group: a hash of the source and of the bins' ids and versions."""
+    return f"downloads/{kind}/{content_hash([FORMAT, uri, [[entry.id, entry.version] for entry in entries]])}.arrow"
+
+
+def find(store: Store, key: str) -> Receipt | None:
+    """The receipt of a group that is there and intact, else None."""
+    data = store.get_bytes_or_none(_receipt_key(key))
+    if data is None:
+        return None
+    try:
+        receipt = Receipt.model_validate_json(data)
+    except ValidationError:
+        return None  # damaged: the group is fetched again
+    return receipt if _tag(store, key) == (receipt.etag, receipt.bytes) else None
+
+
+def keep(store: Store, key: str, packed: Packed) -> Receipt:
+    """Puts a group into the store and returns its receipt."""
+    store.put_bytes(key, packed.arrow)
+    tag = _tag(store, key)
+    receipt = Receipt(
+        key=key,
+        sha256=sha256_bytes(packed.arrow),
+        bytes=len(packed.arrow),
+        rows=packed.rows,
+        etag=tag[0] if tag else "",
+        per_quantity=packed.per_quantity,
+        skips=[(skip.id, skip.reason, skip.detail) for skip in packed.skips],
+    )
+    store.put_bytes(_receipt_key(key), receipt.model_dump_json().encode())
+    return receipt
+
+
+def _receipt_key(key: str) -> str:
+    return f"{key}.json"
+
+
+def _tag(store: Store, key: str) -> tuple[str, int] | None:
+    """The store's tag and size of an object; None when it is not there."""
+    with plain_errors(store.endpoint, f"look for {store.uri(key)}"):
+        try:
+            status = store.client.stat_object(store.bucket, key)
+        except S3Error as error:
+            if error.code in MISSING:
+                return None
+            raise
+        return str(status.etag), int(status.size or 0)

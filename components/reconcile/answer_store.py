@@ -1,0 +1,197 @@
+"""The answers of one reconciliation, in one SQLite file: what is in it is done, and it is ranked on disk.
+
+100,000 bins need no more memory than 100, and a reconciliation that was killed goes on where it stood.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.client.query import PhotoError
+from components.common.errors import InventoryError
+from components.counter.record_errors import likelihood_if_wrong
+from components.reconcile.records import Record
+
+ROUNDS = 200
+TOLERANCE = 1e-5
+FIRST_ERROR_RATE = 0.05
+ERROR_RATES = (0.0005, 0.5)
+"""Between these an estimate of the share of wrong records is believed."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS bins (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL, expected INTEGER, products TEXT NOT NULL, problem TEXT,
+    count INTEGER, label TEXT, confidence REAL, brightness REAL, verdict TEXT, mismatch REAL, classes INTEGER,
+    if_wrong REAL, model TEXT
+)"""
+FORMAT = 2
+"""Goes up whenever the table changes; a file of another format is not gone on with."""
+WRONG = ":rate * {if_wrong} / (:rate * {if_wrong} + (1 - :rate) * (1 - mismatch))"
+"""P(record wrong | photo, record) by Bayes' rule; see ``components.counter.record_errors``."""
+ANY_OTHER_COUNT = "mismatch / (classes - 1)"
+
+
+def open_ledger(path: Path) -> sqlite3.Connection:
+    """Opens or makes the file.
+
+    Raises:
+        InventoryError: if it is something else.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ledger = sqlite3.connect(path, isolation_level=None)
+    ledger.row_factory = sqlite3.Row
+    try:
+        ledger.execute("PRAGMA journal_mode = WAL")
+        ledger.execute("PRAGMA synchronous = NORMAL")
+        known = ledger.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if known and ledger.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
+            raise sqlite3.DatabaseError("it was begun by another version")
+        ledger.execute(SCHEMA)
+        ledger.execute(f"PRAGMA user_version = {FORMAT}")
+    except sqlite3.DatabaseError as error:
+        ledger.close()
+        raise InventoryError(
+            f"{path} is not a reconciliation to go on with ({error}); choose another folder"
+        ) from error
+    return ledger
+
+
+def copy_to(ledger: sqlite3.Connection, path: Path) -> None:
+    """Writes what the file holds by now to another one."""
+    copy = sqlite3.connect(path)
+    try:
+        ledger.backup(copy)
+    finally:
+        copy.close()
+
+
+def remaining(ledger: sqlite3.Connection, records: Iterable[Record]) -> Iterator[tuple[int, Record]]:
+    """Numbers the records and leaves out those that are answered.
+
+    Raises:
+        InventoryError: if the answered ones are not the first of these records.
+    """
+    answered = ledger.execute("SELECT id, expected FROM bins ORDER BY position")
+    for position, record in enumerate(records):
+        done = answered.fetchone()
+        if done is None:
+            yield position, record
+        elif tuple(done) != (record.id, record.expected_quantity):
+            raise InventoryError(
+                f"the folder holds the answers for other records (bin {done['id']} where bin {record.id} is now); "
+                "choose another folder or delete this one"
+            )
+
+
+def add(ledger: sqlite3.Connection, rows: list[tuple[int, Record, dict[str, Any] | PhotoError]]) -> None:
+    """Writes answers, all or none."""
+    with ledger:  # commits, or rolls back
+        ledger.execute("BEGIN")
+        ledger.executemany(
+            "INSERT INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [_row(position, record, answer) for position, record, answer in rows],
+        )
+
+
+def _row(position: int, record: Record, answer: dict[str, Any] | PhotoError) -> tuple[Any, ...]:
+    begin = (position, record.id, record.expected_quantity, record.products)
+    if isinstance(answer, PhotoError):
+        return (*begin, record.problem or str(answer), *[None] * 9)
+    fields = ("count", "label", "confidence", "brightness", "verdict", "mismatch_probability")
+    classes = len(answer["probabilities"])
+    return (*begin, None, *(answer.get(name) for name in fields), classes, _if_wrong(answer), answer["model"])
+
+
+def _if_wrong(answer: dict[str, Any]) -> float | None:
+    """P(this record | photo, the record is wrong); None for a record that is not countable."""
+    if "mismatch_probability" not in answer:
+        return None
+    labels, expected = list(answer["probabilities"]), str(answer["expected_quantity"])
+    place = labels.index(expected) if expected in labels else len(labels) - 1  # the open top
+    return float(likelihood_if_wrong(np.array([list(answer["probabilities"].values())]))[0, place])
+
+
+def estimated_error_rate(ledger: sqlite3.Connection) -> float | None:
+    """The share of wrong records that best explains the photos.
+
+    Every record is either right, or wrong with any other count equally likely: a record next to what the photo shows
+    is rather the counter's own error, and taking those into account left half of the wrong records out where it was
+    measured. Expectation maximisation of the one unknown: the new share is the mean of P(wrong | photo) under the old
+    one (Saerens, Latinne & Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities", 2002).
+    As good as the model's calibration.
+
+    Returns:
+        0 to 1, or None when no record is countable.
+    """
+    if not ledger.execute("SELECT count(*) FROM bins WHERE mismatch IS NOT NULL").fetchone()[0]:
+        return None
+    rate = FIRST_ERROR_RATE
+    for _ in range(ROUNDS):
+        before = rate
+        query = f"SELECT avg({WRONG.format(if_wrong=ANY_OTHER_COUNT)}) FROM bins WHERE mismatch IS NOT NULL"  # noqa: S608
+        rate = min(max(ledger.execute(query, {"rate": rate}).fetchone()[0], ERROR_RATES[0]), ERROR_RATES[1])
+        if abs(rate - before) < TOLERANCE:
+            break
+    return rate
+
+
+def ranked(ledger: sqlite3.Connection, error_rate: float) -> Iterator[sqlite3.Row]:
+    """The countable bins, the most doubtful record first, with ``wrong``: P(count != expected | photo, record).
+
+    The error rate does not change the order.
+    """
+    query = f"SELECT *, {WRONG.format(if_wrong='if_wrong')} AS wrong FROM bins WHERE mismatch IS NOT NULL "  # noqa: S608
+    order = "ORDER BY if_wrong / max(1 - mismatch, 1e-300) DESC, position"
+    yield from ledger.execute(query + order, {"rate": error_rate})
+
+
+def not_countable(ledger: sqlite3.Connection) -> Iterator[sqlite3.Row]:
+    """Bins whose expected quantity the model has no class for."""
+    yield from ledger.execute("SELECT * FROM bins WHERE problem IS NULL AND mismatch IS NULL ORDER BY position")
+
+
+def not_checked(ledger: sqlite3.Connection) -> Iterator[sqlite3.Row]:
+    """Bins without an answer; ``problem`` says why."""
+    yield from ledger.execute("SELECT * FROM bins WHERE problem IS NOT NULL ORDER BY position")
+
+
+def tallies(ledger: sqlite3.Connection) -> dict[str, Any]:
+    """Numbers of bins: in all, by verdict, by model version, and without an answer."""
+    return {
+        "bins": ledger.execute("SELECT count(*) FROM bins").fetchone()[0],
+        "not_checked": ledger.execute("SELECT count(*) FROM bins WHERE problem IS NOT NULL").fetchone()[0],
+        "verdicts": dict(
+            map(tuple, ledger.execute("SELECT verdict, count(*) FROM bins WHERE problem IS NULL GROUP BY verdict"))
+        ),
+        "models": dict(
+            map(tuple, ledger.execute("SELECT model, count(*) FROM bins WHERE problem IS NULL GROUP BY model"))
+        ),
+    }
+
+
+def shares(ledger: sqlite3.Connection, column: str, edges: list[float]) -> list[float]:
+    """How the values of ``confidence`` or ``brightness`` are distributed over intervals.
+
+    Args:
+        ledger: the answers.
+        column: which of the two.
+        edges: inner borders, ascending; a value equal to a border lies above it.
+
+    Returns:
+        Shares that sum to 1, one more than borders.
+    """
+    if column not in ("confidence", "brightness"):
+        raise ValueError(column)
+    below = ", ".join(f"avg({column} < ?)" for _ in edges)
+    cumulated = [*ledger.execute(f"SELECT {below} FROM bins WHERE problem IS NULL", edges).fetchone(), 1.0]  # noqa: S608
+    return [here - before for before, here in zip([0.0, *cumulated], cumulated, strict=False)]
+
+
+def label_shares(ledger: sqlite3.Connection) -> dict[str, float]:
+    """The share of bins by predicted count."""
+    total = ledger.execute("SELECT count(*) FROM bins WHERE problem IS NULL").fetchone()[0]
+    counted = ledger.execute("SELECT label, count(*) FROM bins WHERE problem IS NULL GROUP BY label")
+    return {label: number / total for label, number in counted}

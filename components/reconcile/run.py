@@ -1,0 +1,130 @@
+"""Reconciliation as a step: the list lands in the object store and in artifacts, and a killed one goes on."""
+
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.client.endpoint import Endpoint, bearer
+from components.client.options import credentials
+from components.common.errors import InventoryError
+from components.common.run_step import run_step
+from components.common.store import Store
+from components.reconcile import answer_store as ledgers
+from components.reconcile.records import fetch_records, open_photos, open_records
+from components.reconcile.step import (
+    CSV_FILE,
+    JSON_FILE,
+    LEDGER_FILE,
+    PAGE_FILE,
+    SUMMARY_FILE,
+    Settings,
+    checked,
+    reconcile,
+)
+
+KEEP_SECONDS = 60.0
+"""How much work a killed step loses at most."""
+RESULTS = (CSV_FILE, JSON_FILE, PAGE_FILE, SUMMARY_FILE)
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What is reconciled."""
+
+    photos: str
+    """See ``open_photos``."""
+    records: str = ""
+    """A CSV, as a path or an ``s3://`` address; empty takes the bins' own metadata."""
+    endpoint: str = ""
+    """S3 endpoint of ``s3://`` photos and records; empty takes the object store's, then AWS."""
+
+
+def find_endpoint(url: str, service: str, namespace: str) -> Endpoint:
+    """Where the model is served; the bearer token comes from the step's environment.
+
+    Args:
+        url: empty asks the cluster for the InferenceService.
+        service: the InferenceService's and the model's name.
+        namespace: of the InferenceService; empty for the step's own.
+
+    Raises:
+        InventoryError: if there is no such service, or what should hold a token does not.
+    """
+    token, token_file = credentials()
+    if url:
+        return Endpoint(url.rstrip("/"), service, bearer(token), token_file=token_file)
+    from components.client.address import find_service  # needs the Kubernetes client
+
+    return find_service(service, namespace, token=token, token_file=token_file)
+
+
+def reconcile_run(
+    store: Store, run_id: str, stock: Stock, endpoint: Endpoint, settings: Settings, copies: Mapping[str, Path]
+) -> dict[str, Any]:
+    """Reconciles, and puts ``RESULTS`` into the store under ``runs/<run_id>/reconciliation/``.
+
+    The answers are kept there too, so that the step, started again with the same ``run_id``, asks only for the rest.
+
+    Args:
+        store: the object store.
+        run_id: names the run.
+        stock: what to reconcile.
+        endpoint: where the model is served.
+        settings: how to.
+        copies: files that get a copy, by the name of the result.
+
+    Returns:
+        The summary, see ``report.summarise``, with ``keys``: where each result lies in the store.
+
+    Raises:
+        InventoryError: as ``reconcile``.
+    """
+    prefix = f"runs/{run_id}/reconciliation"
+    inputs = {"run_id": run_id, "photos": stock.photos, "records": stock.records, "url": endpoint.url}
+
+    def work() -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="reconcile-") as scratch:
+            folder = Path(scratch)
+            key = f"{prefix}/{LEDGER_FILE}"
+            if store.exists(key):
+                store.get_file(key, folder / LEDGER_FILE)
+            photos = open_photos(stock.photos, stock.endpoint)
+            total, records = open_records(
+                fetch_records(stock.records, folder, stock.endpoint), stock.photos, stock.endpoint
+            )
+            try:
+                summary = reconcile(
+                    records, total, photos, endpoint, folder, checked(settings), _keeper(store, key, folder)
+                )
+            except InventoryError:
+                if (folder / LEDGER_FILE).exists():
+                    store.put_file(key, folder / LEDGER_FILE)
+                raise
+            for name in RESULTS:
+                store.put_file(f"{prefix}/{name}", folder / name)
+            for name, path in copies.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / name, path)
+            store.put_file(key, folder / LEDGER_FILE)
+            return {**summary, "keys": {name: f"{prefix}/{name}" for name in RESULTS}}
+
+    return run_step(store, "reconcile", inputs, work, always=True)
+
+
+def _keeper(store: Store, key: str, folder: Path) -> Callable[[sqlite3.Connection], None]:
+    """Copies the answers to the store once a while."""
+    last = time.monotonic()
+
+    def keep(ledger: sqlite3.Connection) -> None:
+        nonlocal last
+        if time.monotonic() - last > KEEP_SECONDS:
+            ledgers.copy_to(ledger, folder / "kept.sqlite")
+            store.put_file(key, folder / "kept.sqlite")
+            last = time.monotonic()
+
+    return keep

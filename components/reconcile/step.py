@@ -1,0 +1,158 @@
+"""Reconciliation: every record of the stock system against its bin's photo, and the list to recount."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from components.client.endpoint import Endpoint, open_client
+from components.client.query import PhotoError, ask_many, description
+from components.common.errors import InventoryError
+from components.common.files import write_json
+from components.common.progress import Counter, note
+from components.counter.drift import drift
+from components.reconcile import answer_store as ledgers
+from components.reconcile import report
+from components.reconcile.records import Photos, Record
+
+CONCURRENCY = 8
+WRITE_SECONDS = 1.0
+LEDGER_FILE, SUMMARY_FILE = "answers.sqlite", "summary.json"
+PAGE_FILE, CSV_FILE, JSON_FILE = "recount.html", "recount.csv", "recount.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to reconcile."""
+
+    concurrency: int = CONCURRENCY
+    """Requests in flight."""
+    top: int = 100
+    """How many bins the page shows and the summary counts on."""
+    error_rate: float | None = None
+    """The share of records that are usually wrong; None estimates it from the photos."""
+
+
+def checked(settings: Settings) -> Settings:
+    """Returns the settings.
+
+    Raises:
+        InventoryError: if a number is out of range.
+    """
+    if settings.error_rate is not None and not 0 < settings.error_rate < 1:
+        raise InventoryError(f"error_rate is {settings.error_rate}; give a share between 0 and 1, such as 0.05")
+    if settings.concurrency < 1 or settings.top < 1:
+        raise InventoryError("concurrency and top must be at least 1")
+    return settings
+
+
+def reconcile(
+    records: Iterable[Record],
+    total: int,
+    photos: Photos,
+    endpoint: Endpoint,
+    folder: Path,
+    settings: Settings,
+    keep: Callable[[sqlite3.Connection], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Asks about every record, and writes the ranked list.
+
+    What is answered is kept in ``folder/answers.sqlite`` at once, so that a reconciliation that was killed goes on when
+    it is started again with the same records. Memory does not grow with the number of bins.
+
+    Args:
+        records: the stock system's view, in a fixed order.
+        total: how many, for the progress.
+        photos: the bins' photos.
+        endpoint: where the model is served.
+        folder: for ``recount.csv``, ``recount.json`` and ``recount.html``, ``summary.json`` and the answers.
+        settings: how to.
+        keep: called with the answers whenever some were added.
+
+    Returns:
+        The summary, see ``report.summarise``.
+
+    Raises:
+        InventoryError: if the server cannot be reached or the folder holds the answers for other records.
+    """
+    ledger = ledgers.open_ledger(folder / LEDGER_FILE)
+    try:
+        with open_client(endpoint, settings.concurrency) as client:
+            model = description(client, endpoint)
+            _ask_all(client, endpoint, ledger, records, total, photos, settings, keep)
+        estimated = ledgers.estimated_error_rate(ledger)
+        rate = estimated if settings.error_rate is None else settings.error_rate
+        moved = _drift(ledger, model)
+        with (
+            (folder / CSV_FILE).open("w", newline="", encoding="utf-8") as csv_file,
+            (folder / JSON_FILE).open("w", encoding="utf-8") as json_file,
+        ):
+            curve = report.write_lists(ledger, rate, csv_file, json_file)
+        summary = report.summarise(ledger, model, rate, settings, curve, moved)
+        write_json(folder / SUMMARY_FILE, summary)
+        (folder / PAGE_FILE).write_text(report.render(ledger, summary, curve, photos), encoding="utf-8")
+    finally:
+        ledger.close()
+    note(f"recount list: {folder / CSV_FILE}; page: {folder / PAGE_FILE}")
+    return summary
+
+
+def _ask_all(
+    client: httpx.Client,
+    endpoint: Endpoint,
+    ledger: sqlite3.Connection,
+    records: Iterable[Record],
+    total: int,
+    photos: Photos,
+    settings: Settings,
+    keep: Callable[[sqlite3.Connection], None],
+) -> None:
+    counter = Counter("bins", total)
+    rows: list[tuple[int, Record, dict[str, Any] | PhotoError]] = []
+    written = time.monotonic()
+    done = 0
+    questions = (
+        ((position, record), partial(_read, photos, record), record.expected_quantity)
+        for position, record in ledgers.remaining(ledger, records)
+    )
+    try:
+        for (position, record), answer in ask_many(client, endpoint, questions, settings.concurrency):
+            if not done and position:
+                note(f"{position:,} of {total:,} bins were answered before; going on from there")
+                counter(position)
+            done += 1
+            counter()
+            rows.append((position, record, answer))
+            if time.monotonic() - written > WRITE_SECONDS:
+                ledgers.add(ledger, rows)
+                rows, written = [], time.monotonic()
+                keep(ledger)
+    finally:
+        ledgers.add(ledger, rows)
+
+
+def _read(photos: Photos, record: Record) -> bytes:
+    if record.expected_quantity is None:
+        raise PhotoError(record.problem)
+    return photos.read(record.id)
+
+
+def _drift(ledger: sqlite3.Connection, model: dict[str, Any]) -> list[dict[str, Any]]:
+    stored = model.get("drift_reference")
+    answered = ledgers.tallies(ledger)
+    bins = answered["bins"] - answered["not_checked"]
+    if not stored or not bins:
+        return []
+    today = {
+        "count": ledgers.label_shares(ledger),
+        **{
+            measure: ledgers.shares(ledger, measure, stored[measure]["edges"])
+            for measure in ("confidence", "brightness")
+        },
+    }
+    return drift(stored, bins, today)

@@ -1,0 +1,72 @@
+"""What is in service now: on a cluster what the InferenceService says, on one machine what the registry says."""
+
+import os
+from dataclasses import dataclass
+
+from kubernetes.client import ApiClient
+
+from components.cluster import inference_service as services
+from components.cluster import kube
+from components.cluster.kube import Resource, patiently
+from components.common.errors import InventoryError
+from components.common.store import Store
+from components.registry.entry import Entry, Index
+from components.settings.serving import ServingSettings
+
+WHERE_VARIABLE = "INVENTORY_DEPLOY_ON"
+"""``cluster`` or ``local``; unset, a pod with a service account means cluster."""
+
+
+@dataclass(frozen=True)
+class InService:
+    """The model in service."""
+
+    bundle_key: str
+    """Folder of its bundle in the store; the whole address when it lies elsewhere."""
+    entry: Entry | None
+    """What the registry knows about it."""
+
+
+def serves_on_cluster() -> bool:
+    """Whether models are served as an InferenceService.
+
+    Raises:
+        InventoryError: if the environment asks for something else than a cluster or this machine.
+    """
+    where = os.environ.get(WHERE_VARIABLE)
+    if where not in (None, "cluster", "local"):
+        raise InventoryError(f"{WHERE_VARIABLE} is '{where}'; set it to cluster or local")
+    return where == "cluster" or (where is None and kube.in_cluster())
+
+
+def find_in_service(store: Store, registered: Index, settings: ServingSettings) -> InService | None:
+    """The model in service; None when nothing is.
+
+    On a cluster the InferenceService is the truth, since it can be changed by others than this workflow; when there is
+    none, nothing is in service, whatever was before.
+
+    Args:
+        store: holds the bundles.
+        registered: the registered models.
+        settings: name the service.
+
+    Raises:
+        InventoryError: if the cluster cannot be asked.
+    """
+    if serves_on_cluster():
+        return on_cluster(store, registered, settings, kube.connect(), kube.namespace())
+    entry = registered.in_service
+    return InService(entry.bundle_key, entry) if entry else None
+
+
+def on_cluster(
+    store: Store, registered: Index, settings: ServingSettings, api: ApiClient, namespace: str
+) -> InService | None:
+    """The model that an InferenceService serves; None when there is no such service, or it is stopped."""
+    resource = Resource(api, services.GROUP, services.VERSION, services.PLURAL, namespace)
+    service = patiently(lambda: resource.get(settings.name))
+    uri = services.settled_uri(service) if service else ""
+    if not uri:
+        return None
+    key = store.key(uri) if uri.startswith(store.uri("")) else uri
+    return InService(key, next((entry for entry in registered.entries.values() if entry.uri == uri), None))

@@ -1,0 +1,63 @@
+"""The debugger rules of a training, by name, and the check of the option that sets them."""
+
+import difflib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from components.common.checked import checked
+from components.common.errors import InventoryError
+from components.rules.loss import LossNotDecreasing, Overfit, Overtraining
+from components.rules.machine import DataWait, LowGpuUtilisation
+from components.rules.tensor import (
+    DeadRelu,
+    ExplodingTensor,
+    PoorWeightInitialization,
+    VanishingGradient,
+)
+
+
+class Rules(BaseModel):
+    """Every rule with its thresholds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    loss_not_decreasing: LossNotDecreasing = LossNotDecreasing()
+    vanishing_gradient: VanishingGradient = VanishingGradient()
+    exploding_tensor: ExplodingTensor = ExplodingTensor()
+    overfit: Overfit = Overfit()
+    overtraining: Overtraining = Overtraining()
+    poor_weight_initialization: PoorWeightInitialization = PoorWeightInitialization()
+    dead_relu: DeadRelu = DeadRelu()
+    low_gpu_utilisation: LowGpuUtilisation = LowGpuUtilisation()
+    data_wait: DataWait = DataWait()
+
+
+def check_rules(value: Any) -> dict[str, Any]:
+    """Checks what a user gave for the rules.
+
+    Args:
+        value: rule -> threshold -> value; or the same as JSON.
+
+    Returns:
+        The same, typed; what was not given is not there and has its default.
+
+    Raises:
+        InventoryError: naming the rule or the field that is refused.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise InventoryError(
+                f'training option rules is no JSON ({error}); write for example {{"overfit": {{"action": "stop"}}}}'
+            ) from error
+    if not isinstance(value, dict):
+        raise InventoryError(f"training option rules must map names of rules to thresholds (given: {value!r})")
+    for name in value:
+        if name not in Rules.model_fields:
+            close = difflib.get_close_matches(str(name), Rules.model_fields, 1)
+            hint = f"did you mean {close[0]}?" if close else f"the rules are {', '.join(Rules.model_fields)}"
+            raise InventoryError(f"there is no rule '{name}'; {hint}")
+    return checked(Rules, "rules", value).model_dump(exclude_unset=True)

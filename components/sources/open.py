@@ -1,0 +1,45 @@
+"""Which source a text names."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from components.common.errors import InventoryError
+from components.sources.folder import FolderSource, layout_folder
+from components.sources.own_photos import open_csv, open_folders_by_count
+from components.sources.rendered.source import parse_rendered
+from components.sources.s3 import find_bucket
+from components.sources.source import KINDS, Source
+from components.sources.tar import open_tar
+
+
+def open_source(text: str, endpoint: str = "", environment: Mapping[str, str] = os.environ) -> Source:
+    """Finds out what a source's name means and opens it.
+
+    Args:
+        text: ``rendered``, ``rendered:N``, ``rendered:N:SEED``, ``s3://bucket/prefix``, or the path of a directory, a
+            ``.tar`` or a ``.csv``.
+        endpoint: of an ``s3://`` source; empty takes the object store's if it has the bucket, else AWS.
+        environment: names the object store and its credentials (``components.common.store``), and optionally
+            ``SOURCE_AWS_ACCESS_KEY_ID`` and ``SOURCE_AWS_SECRET_ACCESS_KEY`` for the source.
+
+    Raises:
+        InventoryError: if the text names no source, or the source cannot be opened.
+    """
+    if text == "rendered" or text.startswith("rendered:"):
+        return parse_rendered(text)
+    if text.startswith("s3://"):
+        return find_bucket(text, endpoint, environment)
+    if endpoint:
+        raise InventoryError(f"source_endpoint is only for s3:// sources, and the source is '{text}'; leave it empty")
+    path = Path(text).expanduser()
+    if not text or "://" in text:
+        raise InventoryError(f"unknown source '{text}'; give {KINDS}")
+    if not path.exists():
+        raise InventoryError(f"the source '{text}' does not exist; give {KINDS}")
+    if path.is_dir():
+        layout = layout_folder(path)
+        return FolderSource(layout) if layout else open_folders_by_count(path)
+    if path.suffix.lower() == ".csv":
+        return open_csv(path)
+    return open_tar(path)

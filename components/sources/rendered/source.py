@@ -1,0 +1,65 @@
+"""Rendered bins as a source: drawn on demand, so that everything runs with no network and no data."""
+
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.common.errors import InventoryError
+from components.common.files import sha256_bytes
+from components.sources.rendered.bins import metadata, rendered_bin
+from components.sources.source import Entry
+
+DEFAULT_BINS = 4000
+MAX_BINS = 1_000_000
+
+
+@dataclass(frozen=True)
+class RenderedSource:
+    """The bins 0 to ``bins - 1`` of one seed."""
+
+    bins: int
+    seed: int
+
+    keeps_busy = True
+
+    @property
+    def uri(self) -> str:  # noqa: D102
+        return f"rendered:{self.bins}:{self.seed}"
+
+    def entries(self, wanted: Collection[str] | None = None) -> list[Entry]:  # noqa: ARG002, D102, RUF100
+        version = _drawing_version()
+        # other seeds draw other bins, so they have other ids
+        begin = f"{self.seed}-" if self.seed else ""
+        return sorted(Entry(f"{begin}{index:05d}", version, 0) for index in range(self.bins))
+
+    def metadata(self, id_: str) -> bytes:  # noqa: D102
+        return json.dumps(metadata(_index(id_), self.seed)).encode()
+
+    def image(self, id_: str) -> bytes:  # noqa: D102
+        return rendered_bin(_index(id_), self.seed).image
+
+
+def _index(id_: str) -> int:
+    return int(id_.rpartition("-")[2])  # our own ids: all of them end in a number
+
+
+def _drawing_version() -> str:
+    """Changes with the code that draws, so that no block of an older drawing is taken for the new one."""
+    return sha256_bytes(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))[:16]
+
+
+def parse_rendered(text: str) -> RenderedSource:
+    """Reads ``rendered``, ``rendered:N`` or ``rendered:N:SEED``.
+
+    Raises:
+        InventoryError: if N or SEED is not a number, or N is out of range.
+    """
+    numbers = text.split(":")[1:]
+    if len(numbers) > 2 or not all(re.fullmatch(r"[0-9]{1,9}", number) for number in numbers):
+        raise InventoryError(f"unknown source '{text}'; write rendered, rendered:N or rendered:N:SEED")
+    bins, seed = [*map(int, numbers), *(DEFAULT_BINS, 0)[len(numbers) :]]
+    if not 1 <= bins <= MAX_BINS:
+        raise InventoryError(f"the source '{text}' asks for {bins:,} bins; give 1 to {MAX_BINS:,}")
+    return RenderedSource(bins, seed)

@@ -1,0 +1,169 @@
+"""Batches of bins, decoded ahead of the training in threads of the same process.
+
+Decoding and resizing run in C with the GIL released, straight from the shard, so threads keep up
+without the copies and the start-up of worker processes.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from components.counter.bundle import InputTransform
+from components.counter.photo import preprocess
+from components.settings.training import TrainSettings
+from components.train.data.feed import Batch
+from components.train.data.sampler import EpochPlan, Rows
+from components.train.data.shards import ShardedBins
+from components.train.data.transforms import augment, epoch_draws, epoch_size, read_training_image
+from components.train.engine.workers import Workers
+from components.train.model.losses import OBJECTIVES
+from components.train.model.network import CountingNetwork, ServedCounter
+
+BATCHES_AHEAD = 2
+IMAGES_PER_TASK = 8
+
+
+def decode_threads(settings: TrainSettings, workers: Workers) -> int:
+    """How many threads decode: one beside a CPU training, which needs the cores itself; all beside a GPU."""
+    if settings.decode_threads:
+        return settings.decode_threads
+    cores = len(os.sched_getaffinity(0)) // workers.local_world
+    return max(1, min(cores, 16)) if workers.device.type == "cuda" else 1
+
+
+class ImageFeed:
+    """Training and validation batches of images.
+
+    Args:
+        train: the training split.
+        validation: the validation split.
+        settings: augmentation, image size, batch size.
+        workers: whose part of each batch and of the validation split to read.
+        logits_of: class logits of the network's outputs; None takes those of the loss.
+    """
+
+    def __init__(
+        self,
+        train: ShardedBins,
+        validation: ShardedBins,
+        settings: TrainSettings,
+        workers: Workers,
+        logits_of: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.train, self.validation, self.settings, self.workers = train, validation, settings, workers
+        self.logits_of = logits_of or OBJECTIVES[settings.loss].class_logits
+        self.threads = decode_threads(settings, workers)
+
+    def __len__(self) -> int:
+        return len(self.train)
+
+    def all_labels(self) -> Rows:
+        """Class of every training bin; reads all shards."""
+        rows = np.arange(len(self.train))
+        self.train.need(rows)
+        return self.train.labels(rows)
+
+    def learner(self, network: CountingNetwork) -> nn.Module:
+        """What is trained on a batch's inputs."""
+        return network
+
+    def training_batches(self, plan: EpochPlan, epoch: int) -> Iterator[Batch]:
+        """Yields this worker's part of every step of a plan, cropped and resized."""
+        settings, size = self.settings, epoch_size(self.settings, epoch)
+        draws = epoch_draws(settings.seed, epoch, len(plan.rows))
+        if plan.parts:
+            self.train.need(plan.rows[np.concatenate(plan.parts)])
+
+        def read(place: int) -> Tensor:
+            return read_training_image(self.train.image(int(plan.rows[place])), draws[place], settings, size)
+
+        def begin(places: Rows) -> Batch:
+            labels = torch.from_numpy(self.train.labels(plan.rows[places]))
+            return Batch(
+                room(len(places), size, settings, self.workers.device), labels, torch.from_numpy(draws[places])
+            )
+
+        return stream(plan.parts, begin, read, self.threads)
+
+    def augment(self, batch: Batch) -> Tensor:
+        """What is done to a batch's inputs on the training's device."""
+        return augment(batch.inputs, batch.draws, self.settings)
+
+    def validation_batches(self) -> Iterator[Batch]:
+        """Yields this worker's part of the validation split, as the served model will see it."""
+        rows = np.array(self.workers.part(len(self.validation)), dtype=np.int64)
+        self.validation.need(rows)
+        size = max(1, self.settings.batch_size // self.workers.world)
+        steps = [rows[start : start + size] for start in range(0, len(rows), size)]
+        transform = InputTransform(size=self.settings.image_size)
+
+        def read(row: int) -> Tensor:
+            return torch.tensor(preprocess(self.validation.image(row), transform)).permute(2, 0, 1)
+
+        def begin(chosen: Rows) -> Batch:
+            labels = torch.from_numpy(self.validation.labels(chosen))
+            return Batch(
+                room(len(chosen), transform.size, self.settings, self.workers.device),
+                labels,
+                torch.empty(len(chosen), 0),
+            )
+
+        return stream(steps, begin, read, self.threads)
+
+    def class_logits(self, network: CountingNetwork, inputs: Tensor) -> Tensor:
+        """Class logits [N, K] of a validation batch's inputs, as served."""
+        logits: Tensor = ServedCounter(network, self.logits_of, self.settings.flip_tta)(inputs)
+        return logits
+
+
+def room(images: int, size: int, settings: TrainSettings, device: torch.device) -> Tensor:
+    """An empty batch uint8 [images, 3, size, size] in the memory order of the training, quick to move to its device."""
+    order = torch.channels_last if settings.channels_last else torch.contiguous_format
+    pinned = device.type == "cuda"
+    return torch.empty((images, 3, size, size), dtype=torch.uint8, memory_format=order, pin_memory=pinned)
+
+
+def stream(
+    steps: Iterable[Rows], begin: Callable[[Rows], Batch], read: Callable[[int], Tensor], threads: int
+) -> Iterator[Batch]:
+    """Reads ``BATCHES_AHEAD`` steps before they are asked for.
+
+    Args:
+        steps: the numbers of the images that come together.
+        begin: makes a batch whose inputs are still to be filled.
+        read: one image, by its number.
+        threads: how many read.
+    """
+
+    def fill(images: Tensor, numbers: Rows, start: int) -> None:
+        for slot in range(start, min(start + IMAGES_PER_TASK, len(numbers))):
+            images[slot] = read(int(numbers[slot]))
+
+    def submit(numbers: Rows) -> tuple[Batch, list[Future[None]]]:
+        batch = begin(numbers)
+        starts = range(0, len(numbers), IMAGES_PER_TASK)
+        return batch, [pool.submit(fill, batch.inputs, numbers, start) for start in starts]
+
+    # a decoding thread must not open a second team of compute threads beside the training's
+    with ThreadPoolExecutor(threads, "decode", initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        ahead: deque[tuple[Batch, list[Future[None]]]] = deque()
+        try:
+            for numbers in steps:
+                ahead.append(submit(numbers))
+                if len(ahead) > BATCHES_AHEAD:
+                    yield _finish(*ahead.popleft())
+            while ahead:
+                yield _finish(*ahead.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _finish(batch: Batch, tasks: list[Future[None]]) -> Batch:
+    for task in tasks:
+        task.result()
+    return batch

@@ -1,0 +1,95 @@
+"""When a training ran: start and end of each of its runs, kept in the store beside the checkpoints.
+
+The leading worker writes the end of its run every few seconds, so that a run that is killed, which can say nothing any
+more, still counts up to its last beat: at most ``BEAT_SECONDS`` of it are missing. A run begins when its workers have
+found each other (the image's pull and the pod's start are not in it) and ends when the bundle is in the store.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import BaseModel, TypeAdapter
+
+from components.common.errors import InventoryError
+from components.common.progress import note
+from components.common.store import Store
+from components.train.engine.workers import Workers
+
+BEAT_SECONDS = 10.0
+WAIT_SECONDS = 5.0
+"""How long the end of a run waits for a write that is on its way."""
+
+
+class Run(BaseModel):
+    """One attempt at a training."""
+
+    start: float
+    """Unix time."""
+    end: float
+    hosts: int
+    """How many machines ran it."""
+    training: str = ""
+    """Which training it was, since another one may have had the same name."""
+
+
+RUNS = TypeAdapter(list[Run])
+
+
+class RunTimes:
+    """The runs of a training so far, this one included; all workers make one together.
+
+    Args:
+        store: holds the earlier runs and gets this one.
+        key: where they lie.
+        workers: of this run; the leading one writes.
+        training: says which training it is; runs of others do not count.
+    """
+
+    def __init__(self, store: Store, key: str, workers: Workers, training: str = "") -> None:
+        self.store, self.key, self.workers = store, key, workers
+        data = store.get_bytes_or_none(key)
+        self._training = training
+        self._earlier = [run for run in RUNS.validate_json(data) if run.training == training] if data else []
+        self._start = time.time()
+        workers.wait()  # everybody has read before anybody writes
+
+    @property
+    def runs(self) -> list[Run]:
+        """Every run; the last one ends now."""
+        now = Run(start=self._start, end=time.time(), hosts=self.workers.hosts, training=self._training)
+        return [*self._earlier, now]
+
+    @contextmanager
+    def recording(self, beat_seconds: float = BEAT_SECONDS) -> Iterator[None]:
+        """Keeps the store up to date while the block runs; beside the training, so that a slow store does not slow it.
+
+        Args:
+            beat_seconds: between two writes.
+        """
+        if not self.workers.leads:
+            yield
+            return
+        over = threading.Event()
+
+        def beat() -> None:
+            self._write()
+            while not over.wait(beat_seconds):
+                self._write()
+
+        thread = threading.Thread(target=beat, name="run times", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join(WAIT_SECONDS)
+            self._write()
+
+    def _write(self) -> None:
+        try:
+            self.store.put_bytes(self.key, json.dumps([run.model_dump() for run in self.runs]).encode())
+        except InventoryError as error:
+            note(f"the time of this run was not stored, the next write has it too: {error}")

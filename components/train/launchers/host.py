@@ -1,0 +1,39 @@
+"""One host of a training on several: starts its workers, and ends with an exit code that operators understand.
+
+``python -m components.train.launchers.host --nnodes=2 --nproc-per-node=4 --module components.train --job URI`` takes
+the options and the environment (``PET_…``) of ``torchrun``. ``torchrun`` itself ends with 1 whatever happened; a
+PyTorchJob with restart policy ``ExitCode`` would take a preempted host for a failed one and give up.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import elastic_launch
+from torch.distributed.run import config_from_args, parse_args
+
+from components.train.launchers.local import SIGNAL_BASE, first_cause
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs this host's workers to their end.
+
+    Returns:
+        0; the exit code of the first worker that failed, 128 + N when signal N ended it; 128 + N when this
+        process was asked to end by signal N, after the workers got the same signal and time to checkpoint.
+    """
+    config, command, command_arguments = config_from_args(parse_args(list(arguments)))
+    try:
+        elastic_launch(config, command)(*command_arguments)
+    except ChildFailedError as failed:
+        rank, code = first_cause({rank: int(failure.exitcode) for rank, failure in failed.failures.items()})
+        print(f"worker {rank} ended with exit code {code}", file=sys.stderr, flush=True)
+        return SIGNAL_BASE - code if code < 0 else code
+    except SignalException as ended:
+        return SIGNAL_BASE + int(ended.sigval)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,68 @@
+"""The pods behind an Experiment: whether any trial runs, why none does, why one failed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kubernetes.client import ApiClient
+
+from components.cluster.claim import Claim
+from components.cluster.jobs.katib import EXPERIMENT_LABEL
+from components.cluster.jobs.pods import Pods
+from components.cluster.jobs.pytorchjob import PYTORCHJOB
+
+NO_TRIAL = "Katib has started no trial; is its controller running?"
+MOST_TRIALS = 3
+"""Named in one message."""
+
+
+@dataclass
+class TrialPods:
+    """The pods of all trials that go on, and those of Katib's own for this Experiment.
+
+    Attributes:
+        api: the cluster.
+        experiment: the Experiment.
+        needed: running pods of a trial that make it a running one.
+    """
+
+    api: ApiClient
+    experiment: Claim
+    needed: int
+    _of: dict[str, Pods] = field(default_factory=dict)
+
+    def some_trial_runs(self, active: Sequence[str]) -> bool:
+        """Whether all pods of one of these trials have started; reports the events of those that wait.
+
+        Katib calls a trial running as soon as its job exists, so only its pods can tell.
+        """
+        running = False
+        for name in active or [self.experiment.name]:
+            pods = self._pods(name)
+            started = sum(pod.started for pod in self.experiment.patiently(pods.look))
+            if active and started >= self.needed:
+                running = True
+            else:
+                self.experiment.patiently(pods.show_events)
+        return running
+
+    def why_pending(self, active: Sequence[str]) -> str:
+        """Why none of these trials runs; without any, why Katib makes none."""
+        if not active:
+            return self._pods(self.experiment.name).why_pending(NO_TRIAL)
+        return "; ".join(f"{name}: {self._pods(name).why_pending()}" for name in active[:MOST_TRIALS])
+
+    def why_failed(self, trial: str) -> str:
+        """How a failed trial's pods ended; empty when none is known to have failed."""
+        pods = self._pods(trial)
+        self.experiment.patiently(pods.look)
+        return pods.why_failed()
+
+    def forget(self, trial: str) -> None:
+        """Lets go of the pods of a trial that has ended."""
+        self._of.pop(trial, None)
+
+    def _pods(self, name: str) -> Pods:
+        if name not in self._of:
+            labels = f"{EXPERIMENT_LABEL}={name}" if name == self.experiment.name else PYTORCHJOB.pods.format(name=name)
+            self._of[name] = Pods(self.api, self.experiment.namespace, name, labels, "tuning")
+        return self._of[name]

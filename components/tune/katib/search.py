@@ -1,0 +1,122 @@
+"""Runs a search under Katib. Never two, never a stray one.
+
+The trial ``default`` is a PyTorchJob of its own and comes first, since Katib cannot be told what to try: an image, a
+secret or a dataset that is wrong shows there, in a log that a person can read, and what it leaves in the store (the
+features of a frozen backbone) serves every other trial. Nothing is deleted on SIGTERM: a step that was evicted comes
+back and adopts job and Experiment; after one that was terminated the lease runs out, and the trials end by themselves.
+"""
+
+import json
+
+from kubernetes.client import ApiClient
+
+from components.cluster import kube
+from components.cluster.claim import Claim, Patience
+from components.cluster.jobs.choose import runs_on_cluster
+from components.cluster.jobs.experiment import experiment
+from components.cluster.jobs.job import run_training
+from components.cluster.jobs.katib import EXPERIMENTS, GROUP, VERSION, check_cluster
+from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
+from components.cluster.kube import Object, Resource, dns_name, owner_references, patiently
+from components.common import lease
+from components.common.errors import InventoryError
+from components.common.progress import note
+from components.common.store import Store
+from components.documents.search_plan import Search, SearchPlan
+from components.documents.search_result import DEFAULT_TRIAL, SearchResult, Trial
+from components.settings.cluster import ClusterSettings
+from components.settings.space import describe
+from components.tune.katib.attempt import Attempt, in_words
+from components.tune.katib.trials import measured
+
+
+def cluster_search(settings: ClusterSettings) -> Search | None:
+    """The search for where this process runs; None on one machine.
+
+    Raises:
+        InventoryError: if there is a cluster to run on, and it cannot be reached.
+    """
+    return KatibSearch(kube.connect(), kube.namespace(), settings) if runs_on_cluster() else None
+
+
+class KatibSearch:
+    """Runs the trials of a plan as PyTorchJobs; Katib chooses all but the first."""
+
+    def __init__(
+        self, api: ApiClient, namespace: str, cluster: ClusterSettings, patience: Patience | None = None
+    ) -> None:
+        self._api, self._namespace, self._cluster = api, namespace, cluster
+        self._patience = patience or Patience()
+
+    def __call__(self, plan: SearchPlan, store: Store) -> SearchResult:
+        """See ``components.documents.search_plan.Search``.
+
+        Raises:
+            InventoryError: also if the cluster has no Katib, or no trial starts in time or reports a metric.
+        """
+        waits = self._patience.away, self._patience.poll
+        patiently(lambda: check_cluster(self._api, self._namespace), *waits)
+        owners = patiently(lambda: owner_references(self._api, self._namespace), *waits)
+        job = plan.job(DEFAULT_TRIAL, {})
+        body = experiment(plan, self._cluster, self._namespace, store.uri(job.job_key), owners)
+        abandoned = lease.is_stale(store, plan.run_id)
+        with lease.held(store, plan.run_id, self._patience.renew):
+            trials = [self._default(plan, store, owners)]
+            if plan.tuning.max_trials > 1:
+                trials += self._others(plan, store, body, trials[0], abandoned)
+        return SearchResult(
+            backend="katib",
+            name=body["metadata"]["name"],
+            objective=plan.tuning.objective,
+            algorithm=plan.tuning.algorithm,
+            space={name: describe(parameter) for name, parameter in plan.space.items()},
+            trials=trials,
+        )
+
+    def _default(self, plan: SearchPlan, store: Store, owners: list[Object]) -> Trial:
+        """Trains with the given hyperparameters, exactly as the train step does."""
+        job = plan.job(DEFAULT_TRIAL, {})
+        store.put_bytes(job.job_key, job.model_dump_json().encode())
+        name, arguments = dns_name(f"tune-{plan.run_id}-{DEFAULT_TRIAL}"), ["--job", store.uri(job.job_key)]
+        body = pytorchjob(name, self._namespace, plan.run_id, arguments, self._cluster, owners)
+        note(f"tuning: trial {DEFAULT_TRIAL}, the given hyperparameters: {in_words(plan.default)}")
+        run_training(self._api, PYTORCHJOB, body, self._cluster, job, store, self._patience)
+        outcome = json.loads(store.get_bytes(job.outcome_key))
+        objective, epochs = measured(outcome, plan.tuning.objective)
+        note(f"tuning: trial {DEFAULT_TRIAL} succeeded: {plan.tuning.objective} {objective:.4f}")
+        intervals = outcome["intervals"]
+        return plan.trial(
+            DEFAULT_TRIAL,
+            {},
+            status="succeeded",
+            objective=objective,
+            epochs=epochs,
+            start=intervals[0][0],
+            end=intervals[-1][1],
+        )
+
+    def _others(self, plan: SearchPlan, store: Store, body: Object, default: Trial, abandoned: bool) -> list[Trial]:
+        """Runs all trials that Katib chooses.
+
+        Args:
+            plan: what is searched.
+            store: holds the outcomes.
+            body: the Experiment.
+            default: the trial that Katib knows nothing of.
+            abandoned: the lease had run out, so that trials may have ended for no other reason.
+        """
+        experiments = Resource(self._api, GROUP, VERSION, EXPERIMENTS, self._namespace)
+        claim = Claim(experiments, body, "tuning", self._patience)
+
+        def attempt() -> Attempt:
+            return Attempt(self._api, claim, plan, store, self._cluster, best=default.objective or 0.0)
+
+        made = attempt()
+        failure = made.run()
+        if made.ended_badly and abandoned:
+            note("tuning: trials had given up before this step came back; searching anew")
+            made = attempt()
+            failure = made.run(anew=True)
+        if failure:
+            raise InventoryError(failure)
+        return made.records()

@@ -1,0 +1,93 @@
+"""Katib's Trial objects, read into the form that all searches share."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from components.cluster.claim import condition_message, has_condition
+from components.common.store import Store
+from components.counter.training_log import DIRECTIONS, LINES, Metric
+from components.documents.search_plan import SearchPlan
+from components.documents.search_result import Status, Trial
+
+Object = dict[str, Any]
+
+ENDS: dict[str, Status] = {
+    "Killed": "killed",
+    "Failed": "failed",
+    "Succeeded": "succeeded",
+    "EarlyStopped": "early stopped",
+    "MetricsUnavailable": "metrics unavailable",
+}
+"""A trial's last condition and what we call it, in the order in which Katib asks for them (its status_util.go)."""
+
+
+def end_of(trial: Object) -> str | None:
+    """The condition in which a trial has ended; None while it goes on."""
+    return next((condition for condition in ENDS if has_condition(trial, condition)), None)
+
+
+def reported(trial: Object, metric: Metric) -> float | None:
+    """A metric's best value, as Katib has read it from the trial's log; None when there is none."""
+    best = "max" if DIRECTIONS[metric] == "maximize" else "min"
+    for found in (trial.get("status", {}).get("observation") or {}).get("metrics") or []:
+        if found["name"] == LINES[metric]:
+            try:
+                return float(found[best])
+            except ValueError:  # Katib's word for no value is "unavailable"
+                return None
+    return None
+
+
+def record(trial: Object, plan: SearchPlan, store: Store, reason: str = "") -> Trial:
+    """One trial as a record.
+
+    Args:
+        trial: Katib's object.
+        plan: what is searched.
+        store: holds the outcome of a trial that succeeded, which knows its metrics to the last digit.
+        reason: what the trial's pods say of its end, if known.
+
+    Returns:
+        The record. A trial that Katib calls succeeded and that has no outcome in the store has failed.
+    """
+    status, end = trial.get("status", {}), end_of(trial)
+    state: Status = ENDS[end] if end else "running"
+    parameters = {given["name"]: given["value"] for given in trial["spec"].get("parameterAssignments") or []}
+    name, metric = trial["metadata"]["name"], plan.tuning.objective
+    objective: float | None = reported(trial, metric)
+    epochs: list[float] = []
+    if end and state not in ("succeeded", "early stopped"):
+        reason = reason or condition_message(trial, end)
+    if state == "succeeded":
+        outcome = store.get_bytes_or_none(plan.trial(name, parameters, status=state).outcome_key)
+        if outcome is None:
+            state, reason = "failed", "Katib calls it succeeded, but its outcome is not in the object store"
+        else:
+            objective, epochs = measured(json.loads(outcome), metric)
+    return plan.trial(
+        name,
+        parameters,
+        status=state,
+        objective=objective,
+        epochs=epochs,
+        start=_unix(status.get("startTime")),
+        end=_unix(status.get("completionTime") or (_changed(trial, end) if end else None)),
+        reason=reason,
+    )
+
+
+def measured(outcome: Object, metric: Metric) -> tuple[float, list[float]]:
+    """The objective of a finished training: of the epoch that is kept, and of every epoch."""
+    return outcome["validation"][metric], [epoch[f"validation_{metric}"] for epoch in outcome["history"]]
+
+
+def _changed(trial: Object, condition: str) -> str | None:
+    """When a condition came to hold; a trial that was ended early has no other time of its end."""
+    found = next(each for each in trial["status"]["conditions"] if each["type"] == condition)
+    changed: str | None = found.get("lastTransitionTime")
+    return changed
+
+
+def _unix(stamp: str | None) -> float | None:
+    return datetime.fromisoformat(stamp).timestamp() if stamp else None

@@ -1,0 +1,190 @@
+"""The commands of ``inventory`` that speak with a cluster: preflight, upload, submit and runs."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from components.common.errors import InventoryError
+
+PACKAGE = Path("inventory.yaml")
+
+
+def add_cluster_commands(commands: Any) -> None:
+    """Adds the cluster's commands to the command line."""
+    _add_preflight(commands)
+    _add_upload(commands)
+    _add_submit(commands)
+    _add_runs(commands)
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host", metavar="URL", help="Kubeflow Pipelines API or dashboard/pipeline [$KF_PIPELINES_ENDPOINT]"
+    )
+    parser.add_argument("--namespace", metavar="NAME", help="your profile, when Kubeflow has several users")
+
+
+def _add_package(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--package", type=Path, default=PACKAGE, metavar="FILE", help=f"what `inventory compile` wrote [{PACKAGE}]"
+    )
+
+
+def _client(options: argparse.Namespace) -> tuple[Any, Any]:
+    from pipelines.kubeflow.api import find_access, open_client
+
+    access = find_access(options.host, options.namespace)
+    return open_client(access), access
+
+
+def _add_preflight(commands: Any) -> None:
+    parser = commands.add_parser(
+        "preflight",
+        help="look whether a cluster has what a run needs",
+        description="One line for each thing that a run needs, with what to do where it lacks. "
+        "Exit code 1 if anything is a problem.",
+    )
+    parser.add_argument("--namespace", required=True, metavar="NAME", help="where runs are to go")
+    parser.add_argument("--host", metavar="URL", help="also ask this Kubeflow Pipelines API")
+    parser.add_argument("--context", metavar="NAME", help="of the kubeconfig [the current one]")
+    parser.add_argument("--service-account", metavar="NAME", help="ask for its rights instead of your own")
+    parser.add_argument("--package", type=Path, metavar="FILE", help="also look for the images of this pipeline")
+    parser.add_argument("--cluster", default="{}", metavar="JSON", help="the run's cluster parameter")
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    parser.set_defaults(command=_preflight)
+
+
+def _preflight(options: argparse.Namespace) -> int:
+    from components.settings.cluster import cluster_settings
+    from pipelines.kubeflow.api import find_access
+    from pipelines.preflight.check import Question
+    from pipelines.preflight.preflight import exit_code, preflight, report
+
+    checks = preflight(
+        Question(
+            options.namespace,
+            cluster_settings(_json(options.cluster, "--cluster")),
+            _images(options.package) if options.package else (),
+            options.service_account,
+            find_access(options.host, options.namespace) if options.host else None,
+        ),
+        options.context,
+    )
+    print(report(checks, as_json=options.json))
+    return exit_code(checks)
+
+
+def _images(package: Path) -> tuple[str, ...]:
+    from pipelines.compiler import images
+    from pipelines.kubeflow.api import read_package
+
+    read_package(package)  # a file that is no compiled pipeline is refused in one line
+    return tuple(images(package.read_text()))
+
+
+def _add_upload(commands: Any) -> None:
+    parser = commands.add_parser(
+        "upload",
+        help="put the compiled pipeline on a cluster",
+        description="Creates the pipeline in Kubeflow, or adds a version to it; a version that is there is left alone.",
+    )
+    _add_package(parser)
+    _add_access(parser)
+    parser.add_argument("--version", metavar="NAME", help="[the images' tag and a hash of the file]")
+    parser.set_defaults(command=_upload)
+
+
+def _upload(options: argparse.Namespace) -> None:
+    from pipelines.kubeflow.api import upload
+
+    uploaded = upload(*_client(options), options.package, options.version)
+    print(f"{uploaded.name} {uploaded.version}: {'uploaded' if uploaded.created else 'was there already'}")
+    print(uploaded.link)
+
+
+def _add_submit(commands: Any) -> None:
+    parser = commands.add_parser(
+        "submit",
+        help="start a run on a cluster and follow it",
+        description="Uploads the compiled pipeline when needed, starts a run and shows its steps until it ends.",
+    )
+    _add_package(parser)
+    _add_access(parser)
+    parser.add_argument("--name", help="of the run")
+    parser.add_argument("--service-account", metavar="NAME", help="that the steps run as")
+    parser.add_argument("--cron", metavar="…", help="start it again and again: six fields, seconds first")
+    parser.add_argument("--no-follow", action="store_true", help="do not wait for the end")
+    parser.add_argument(
+        "arguments", nargs="*", metavar="PARAMETER=VALUE", help="the pipeline's parameters; dictionaries as JSON"
+    )
+    parser.set_defaults(command=_submit)
+
+
+def _submit(options: argparse.Namespace) -> None:
+    from pipelines.kubeflow.api import follow, submit
+
+    client, access = _client(options)
+    run_id, link = submit(
+        client,
+        access,
+        options.package,
+        dict(_argument(text) for text in options.arguments),
+        name=options.name,
+        service_account=options.service_account,
+        cron=options.cron,
+    )
+    print(f"{run_id}\n{link}", flush=True)
+    if not options.no_follow and options.cron is None:
+        follow(client, run_id)
+
+
+def _argument(text: str) -> tuple[str, Any]:
+    """A parameter of a run; what is valid JSON is passed as that (numbers, true, dictionaries), else as text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InventoryError(f"'{text}' is not PARAMETER=VALUE, such as epochs=10")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _json(text: str, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InventoryError(f"{where} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InventoryError(f'{where} is not a JSON object, such as {{"workers": 2}}')
+    return value
+
+
+def _add_runs(commands: Any) -> None:
+    parser = commands.add_parser(
+        "runs", help="list the runs on a cluster", description="The newest runs, newest first."
+    )
+    _add_access(parser)
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many [20]")
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    parser.set_defaults(command=_runs)
+
+
+def _runs(options: argparse.Namespace) -> None:
+    from pipelines.kubeflow.api import runs
+
+    found = runs(*_client(options), limit=options.limit)
+    if options.json:
+        print(json.dumps([run.as_json() for run in found], indent=1))
+        return
+    table = Table()
+    for column in ("run", "name", "state", "created", "minutes"):
+        table.add_column(column, overflow="fold")
+    for run in found:
+        minutes = "" if run.seconds is None else f"{run.seconds / 60:.1f}"
+        table.add_row(run.run_id, run.name, run.state, run.created, minutes)
+    Console(file=sys.stdout).print(table)

@@ -1,0 +1,145 @@
+"""The command line ``inventory``."""
+
+import argparse
+import os
+import signal
+import sys
+import types
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from components.common.errors import InventoryError
+from pipelines.cli.cluster import add_cluster_commands
+from pipelines.cli.models import add_model_commands
+from pipelines.cli.serving import add_serving_commands
+
+EPILOG = """\
+first steps:
+  inventory run                              the whole workflow on this machine, on rendered bins
+  inventory run --source DIR_OR_TAR_OR_S3    the same on real photos
+  inventory serve runs/<id>/model            serve a finished run's model
+  inventory query photo.jpg                  ask it how many items a photo shows
+  inventory reconcile --photos DIR --records stock.csv    which bins to recount first
+what was trained:
+  inventory models                           list, show and compare models
+  inventory promote|rollback                 put one into service, or go back
+  inventory reproduce MODEL                  confirm its numbers from the object store alone
+  inventory prune --dry-run                  what may be removed
+on a cluster:
+  inventory preflight --namespace NAME       what it lacks, and how to mend it
+  inventory compile --tag 0.1.0              the pipeline as YAML
+  inventory submit epochs=10                 upload it, start a run and follow it
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns the exit code; a user's mistake is one line on standard error."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(for_run=arguments[:1] == ["run"]).parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except InventoryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _interrupt(_signal: int, _frame: types.FrameType | None) -> NoReturn:
+    """SIGTERM ends a run as Ctrl-C does: everything that it started is stopped."""
+    raise KeyboardInterrupt
+
+
+def _parser(for_run: bool) -> argparse.ArgumentParser:
+    """The command line; the options of `run` come from the pipeline, whose import fixes the images for `compile`."""
+    parser = argparse.ArgumentParser(
+        prog="inventory",
+        description="Learns to count the items in warehouse bins from photos, and serves the counter.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_run(commands, for_run)
+    for add in (_add_serve, add_serving_commands, _add_compile, add_model_commands, add_cluster_commands):
+        add(commands)
+    return parser
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", with_options: bool) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="run the whole workflow on this machine",
+        usage="inventory run [options]",
+        description="Runs download, split, explore, train, evaluate and deploy on this machine, then asks the served "
+        "model about a test photo. A run that was interrupted goes on when it is started again with its --run-id.",
+    )
+    parser.add_argument("--run-id", metavar="NAME", help="name of a new run, or of one to continue [a time stamp]")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs [runs]")
+    parser.add_argument("--keep-serving", action="store_true", help="serve the model until Ctrl-C at the end")
+    parser.set_defaults(command=_run)
+    if with_options:
+        from pipelines.cli.options import add_pipeline_options
+        from pipelines.inventory import inventory
+
+        add_pipeline_options(parser, inventory.pipeline_func)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from pipelines.cli.options import pipeline_arguments
+    from pipelines.inventory import inventory
+    from pipelines.local.run import run
+
+    arguments = pipeline_arguments(options, inventory.pipeline_func)
+    console = Console(file=sys.stdout)  # this stream, whatever the steps' output is redirected to
+    run(arguments, options.run_id, options.runs, console, options.keep_serving)
+
+
+def _add_compile(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from pipelines.compiler import PIPELINES
+
+    parser = commands.add_parser(
+        "compile",
+        help="write the pipeline as YAML for a Kubeflow cluster",
+        description="Compiles the pipeline that `inventory run` executes, or that of stock reconciliation, to the YAML "
+        "that Kubeflow Pipelines takes.",
+    )
+    parser.add_argument("--pipeline", choices=PIPELINES, default="inventory", help="which one [inventory]")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="[inventory.yaml, or reconciliation.yaml]")
+    parser.add_argument("--registry", metavar="HOST/PATH", help="where the images are [ghcr.io/bin-inventory]")
+    parser.add_argument("--tag", metavar="TAG", help="the images' tag or @sha256:… digest, never latest [0.1.0]")
+    parser.set_defaults(command=_compile)
+
+
+def _compile(options: argparse.Namespace) -> None:
+    if options.registry:
+        os.environ["INVENTORY_REGISTRY"] = options.registry
+    if options.tag:
+        os.environ["INVENTORY_TAG"] = options.tag
+    from pipelines.compiler import compile_pipeline
+
+    print(compile_pipeline(options.output or Path(f"{options.pipeline}.yaml"), options.pipeline))
+
+
+def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "serve",
+        help="serve a model bundle over HTTP",
+        description="Serves the model bundle of a finished run, such as runs/<id>/model, until Ctrl-C.",
+    )
+    parser.add_argument("bundle", help="folder of a model bundle")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
+    parser.add_argument("--port", type=int, default=8080, help="[8080]")
+    parser.set_defaults(command=_serve)
+
+
+def _serve(options: argparse.Namespace) -> NoReturn:
+    command = [sys.executable, "-m", "components.serve", "--bundle", options.bundle]
+    os.execv(sys.executable, [*command, "--host", options.host, "--port", str(options.port)])  # noqa: S606
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,249 @@
+"""The commands of ``inventory`` for what was trained: models, promote, rollback, prune and reproduce."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from components.common.errors import InventoryError
+
+if TYPE_CHECKING:
+    from components.common.store import Store
+    from components.deploy.promote import Change, Cluster
+    from components.registry.registry import Registry
+
+FEWEST_KEPT, DAYS = 5, 30.0
+
+
+def add_model_commands(commands: Any) -> None:
+    """Adds the models' commands to the command line."""
+    _add_models(commands)
+    _add_promote(commands)
+    _add_rollback(commands)
+    _add_prune(commands)
+    _add_reproduce(commands)
+
+
+def _add(commands: Any, name: str, help_text: str, description: str, command: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help_text,
+        description=f"{description} The object store is the one that S3_ENDPOINT_URL names, or the embedded one of "
+        "--runs; models are registered in it, or in the Model Registry at MODEL_REGISTRY_URL.",
+    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs [runs]")
+    parser.add_argument("--name", default="bin-counter", help="name of the service [bin-counter]")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--namespace", metavar="NAME", help="of the InferenceService; without it, this machine")
+    parser.add_argument("--context", metavar="NAME", help="of the kubeconfig [the current one]")
+
+
+@contextmanager
+def _registry(options: argparse.Namespace) -> Iterator[tuple["Store", "Registry", dict[str, str]]]:
+    from components.registry.registry import open_registry
+    from pipelines.local.object_store import existing_store
+
+    with existing_store(options.runs) as (store, environment):
+        yield store, open_registry(store, environment), environment
+
+
+def _cluster(options: argparse.Namespace) -> "Cluster | None":
+    from components.cluster import kube
+    from components.deploy.promote import Cluster
+
+    if options.namespace is None:
+        if options.context is not None:
+            raise InventoryError("--context needs --namespace, that of the InferenceService")
+        return None
+    return Cluster(kube.connect(options.context), options.namespace)
+
+
+def _print(*things: Any) -> None:
+    console = Console(file=sys.stdout)
+    for thing in things:
+        console.print(thing, highlight=False, soft_wrap=isinstance(thing, str))
+
+
+def _add_models(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "models",
+        "list, show or compare the registered models",
+        "Without a MODEL it lists all, with one it shows it, with several it compares them.",
+        _models,
+    )
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="versions")
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+
+
+def _models(options: argparse.Namespace) -> None:
+    from components.registry.registry import read_index
+    from pipelines.cli import models_view as view
+
+    with _registry(options) as (_, registry, _):
+        found = read_index(registry, options.name)
+    entries = [found.get(version) for version in options.models]
+    if options.json:
+        chosen = entries or list(found.entries.values())[::-1]
+        print(json.dumps([view.as_json(entry, found) for entry in chosen], indent=1))
+    elif not found.entries:
+        print(f"no model is registered as {options.name}; a run registers what it trains")
+    elif not entries:
+        _print(view.list_table(found))
+    elif len(entries) == 1:
+        _print(view.show_table(entries[0], found))
+    else:
+        _print(view.compare_table(entries, found), *filter(None, [view.comparable(entries)]))
+
+
+def _add_promote(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "promote",
+        "put a registered model into service without asking the gate",
+        "Puts a registered model into service after it has answered labelled bins as it should. The gate is not asked.",
+        _promote,
+    )
+    parser.add_argument("model", metavar="MODEL", help="version")
+    _add_cluster(parser)
+
+
+def _promote(options: argparse.Namespace) -> None:
+    from components.deploy.promote import promote
+
+    with _registry(options) as (store, registry, _):
+        change = promote(store, registry, options.name, options.model, _cluster(options))
+        print(f"{options.name}: {change.entry.version} is in service now{_instead(change)}; the gate was not asked")
+        _say_how_to_serve(store, options, change)
+
+
+def _add_rollback(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "rollback",
+        "go back to the model that was in service before",
+        "Puts the model that was in service before the present one into service again, after the same smoke test as a "
+        "promotion.",
+        _rollback,
+    )
+    _add_cluster(parser)
+
+
+def _rollback(options: argparse.Namespace) -> None:
+    from components.deploy.promote import roll_back
+
+    with _registry(options) as (store, registry, _):
+        change = roll_back(store, registry, options.name, _cluster(options))
+        print(f"{options.name}: {change.entry.version} is in service again{_instead(change)}")
+        _say_how_to_serve(store, options, change)
+
+
+def _instead(change: "Change") -> str:
+    return f" instead of {change.before.version}" if change.before else ""
+
+
+def _say_how_to_serve(store: "Store", options: argparse.Namespace, change: "Change") -> None:
+    """On one machine nothing serves between runs: puts the bundle where `inventory serve` takes it."""
+    from components.counter import bundle as bundles
+
+    smoke = change.smoke
+    print(
+        f"smoke test: {smoke['bins']} labelled bins answered as the model does, {smoke['correct']} with the right count"
+    )
+    if change.url:
+        print(f"it answers at {change.url}")
+        return
+    folder = options.runs / change.entry.version / "model"
+    if not (folder / bundles.BUNDLE_FILE).is_file():
+        bundles.fetch(store, change.entry.bundle_key, folder)
+    print(f"serve it: inventory serve {os.path.relpath(folder)}")
+
+
+def _add_prune(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "prune",
+        "remove old models and what only they need",
+        "Removes models that are neither among the newest nor younger than so many days. What is in service, the one "
+        "before it, and what others share stays.",
+        _prune,
+    )
+    parser.add_argument("--keep", type=int, default=FEWEST_KEPT, metavar="N", help=f"newest that stay [{FEWEST_KEPT}]")
+    parser.add_argument("--older-than", type=float, default=DAYS, metavar="DAYS", help=f"younger ones stay [{DAYS:g}]")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    _add_cluster(parser)
+
+
+def _prune(options: argparse.Namespace) -> None:
+    from components.registry.in_service import on_cluster
+    from components.registry.registry import read_index
+    from components.registry.retention import carry_out, plan
+    from components.settings.serving import serving_settings
+    from pipelines.cli.models_view import megabytes, prune_table
+
+    if options.keep < 0 or options.older_than < 0:
+        raise InventoryError("--keep and --older-than take numbers from 0")
+    with _registry(options) as (store, registry, _):
+        found = read_index(registry, options.name)
+        serving = []
+        if cluster := _cluster(options):
+            settings = serving_settings({"name": options.name})
+            if served := on_cluster(store, found, settings, cluster.api, cluster.namespace):
+                serving.append(served.bundle_key)
+        chosen = plan(store, found, options.keep, options.older_than, serving)
+        if not chosen.models:
+            print(f"nothing to remove: {len(found.entries)} models, all in service, too new or among those to keep")
+            return
+        _print(prune_table(chosen))
+        if options.dry_run:
+            print(f"would free {megabytes(chosen.size)} MB; without --dry-run it is done")
+            return
+        removed = list(carry_out(store, registry, options.name, chosen))
+        print(f"removed {len(removed)} models, {megabytes(chosen.size)} MB")
+
+
+def _add_reproduce(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "reproduce",
+        "evaluate a model again from the object store alone and compare",
+        "Evaluates a model in a new process that has an empty home and cache, and compares with the recorded numbers. "
+        "Exit code 1 if they are not confirmed.",
+        _reproduce,
+    )
+    parser.add_argument("model", metavar="MODEL", help="version, or the bundle's folder or s3:// address in the store")
+    parser.add_argument("--fresh-environment", action="store_true", help="also install the pinned requirements anew")
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from components.registry.registry import read_index
+    from pipelines.local.fresh_environment import reproduce_afresh
+
+    with _registry(options) as (store, registry, environment):
+        if options.model.startswith("s3://"):
+            key = store.key(options.model)
+        elif "/" in options.model:
+            key = options.model
+        else:
+            key = read_index(registry, options.name).get(options.model).bundle_key
+        found = reproduce_afresh(key, environment, options.fresh_environment)
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return int(not found["confirmed"])
+    for name, pair in found["metrics"].items():
+        print(f"{name}: recorded {pair['recorded']:.6g}, found {pair['found']:.6g}")
+    for name, pair in found["versions"].items():
+        print(f"mind: {name} {pair['recorded']} then, {pair['found']} now")
+    print(f"{options.model}: the numbers are {'confirmed' if found['confirmed'] else 'NOT confirmed'}")
+    return int(not found["confirmed"])

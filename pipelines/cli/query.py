@@ -1,0 +1,139 @@
+"""``inventory query``: photos in, a table or JSON lines out."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from components.client.endpoint import Endpoint, open_client
+from components.client.query import PhotoError, ask_many
+from components.common.errors import InventoryError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+MAX_PHOTO_BYTES = 20_000_000
+FETCH_SECONDS = 30.0
+
+Answer = dict[str, Any] | PhotoError
+
+
+def print_answers(
+    photos: list[str],
+    endpoint: Endpoint,
+    expected_quantity: int | None = None,
+    *,
+    concurrency: int,
+    attempts: int,
+    as_json: bool,
+) -> int:
+    """Asks the model about every photo and prints the answers in the order of the photos.
+
+    Args:
+        photos: files, folders (every photo in them, by name) or ``http(s)://`` addresses.
+        endpoint: where the model is served.
+        expected_quantity: the count that the stock system says, for a verdict; None asks only for the count.
+        concurrency: photos in flight.
+        attempts: tries for each photo while the server is busy or away.
+        as_json: one JSON object a line, as the answers come, instead of a table at the end.
+
+    Returns:
+        0 when every photo was answered, 1 when one could not be read or was refused (its line says why).
+
+    Raises:
+        InventoryError: if a folder holds no photo, or for what concerns the server and not one photo.
+    """
+    answers = _answers(photos, endpoint, expected_quantity, concurrency, attempts)
+    if as_json:
+        refused = [_print_json(name, answer) for name, answer in answers]
+    else:
+        table = _table(with_verdict=expected_quantity is not None)
+        refused = [_add_row(table, name, answer) for name, answer in answers]
+        Console().print(table)
+    return int(any(refused))
+
+
+def _answers(
+    photos: list[str], endpoint: Endpoint, expected_quantity: int | None, concurrency: int, attempts: int
+) -> Iterator[tuple[str, Answer]]:
+    questions = ((name, partial(_read, name), expected_quantity) for name in _expand(photos))
+    with open_client(endpoint, concurrency) as client:
+        yield from ask_many(client, endpoint, questions, concurrency, attempts)
+
+
+def _expand(photos: list[str]) -> Iterator[str]:
+    for name in photos:
+        path = Path(name)
+        if path.is_dir():
+            found = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            if not found:
+                raise InventoryError(f"the folder {name} holds no photo ({', '.join(SUFFIXES)})")
+            yield from found
+        else:
+            yield name
+
+
+def _read(name: str) -> bytes:
+    """The bytes of a photo; raises ``PhotoError``."""
+    if name.startswith(("http://", "https://")):
+        return _fetch(name)
+    try:
+        with Path(name).open("rb") as file:
+            return _within(file.read(MAX_PHOTO_BYTES + 1), name)
+    except OSError as error:
+        raise PhotoError(f"cannot read {name}: {error.strerror}") from error
+
+
+def _fetch(url: str) -> bytes:
+    pieces, size = [], 0
+    try:
+        with httpx.stream("GET", url, timeout=FETCH_SECONDS, follow_redirects=True) as response:
+            response.raise_for_status()
+            for piece in response.iter_bytes():
+                pieces.append(piece)
+                size += len(piece)
+                if size > MAX_PHOTO_BYTES:
+                    break
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise PhotoError(f"cannot fetch {url}: {' '.join(str(error).split())}") from error
+    return _within(b"".join(pieces), url)
+
+
+def _within(data: bytes, name: str) -> bytes:
+    if len(data) > MAX_PHOTO_BYTES:
+        raise PhotoError(f"{name} is larger than {MAX_PHOTO_BYTES // 1_000_000} MB: not a bin photo")
+    return data
+
+
+def _print_json(name: str, answer: Answer) -> bool:
+    """Prints one line; returns whether the photo was refused."""
+    if isinstance(answer, PhotoError):
+        print(json.dumps({"photo": name, "error": str(answer)}), flush=True)
+        return True
+    print(json.dumps({"photo": name, **answer}), flush=True)
+    return False
+
+
+def _table(*, with_verdict: bool) -> Table:
+    table = Table()
+    table.add_column("photo", overflow="fold")
+    table.add_column("count", justify="right")
+    table.add_column("sure", justify="right")
+    if with_verdict:
+        table.add_column("verdict")
+    table.add_column("probabilities")
+    return table
+
+
+def _add_row(table: Table, name: str, answer: Answer) -> bool:
+    """Adds one row; returns whether the photo was refused."""
+    if isinstance(answer, PhotoError):
+        table.add_row(name, *["-"] * (len(table.columns) - 2), f"error: {answer}")
+        return True
+    chances = "  ".join(f"{label}: {chance:.0%}" for label, chance in answer["probabilities"].items())
+    verdict = [answer["verdict"]] if "verdict" in answer else []
+    table.add_row(name, answer["label"], f"{answer['confidence']:.0%}", *verdict, chances)
+    return False

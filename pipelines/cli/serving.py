@@ -1,0 +1,68 @@
+"""The commands of ``inventory`` for people who use a served model: query, reconcile and feedback."""
+
+import argparse
+from typing import Any
+
+from components.client.options import add_endpoint_options, chosen_endpoint
+from components.client.query import ATTEMPTS
+from components.common.errors import InventoryError
+from components.reconcile.command import (
+    add_feedback_arguments,
+    add_reconcile_arguments,
+    run_feedback,
+    run_reconcile,
+)
+
+CONCURRENCY = 8
+
+
+def add_serving_commands(commands: Any) -> None:
+    """Adds the commands to the command line."""
+    _add_query(commands)
+    parser = commands.add_parser(
+        "reconcile",
+        help="rank bins by how likely their stock record is wrong",
+        description="Asks a served model about every photo and ranks the records that a person should recount first.",
+    )
+    add_reconcile_arguments(parser)
+    parser.set_defaults(command=run_reconcile)
+    parser = commands.add_parser(
+        "feedback",
+        help="turn recounted bins into labelled photos",
+        description="Turns the recount list, filled in by the person who counted, into a source for the next training.",
+    )
+    add_feedback_arguments(parser)
+    parser.set_defaults(command=run_feedback)
+
+
+def _add_query(commands: Any) -> None:
+    parser = commands.add_parser(
+        "query",
+        help="ask a served model how many items photos show",
+        description="Sends photos to a served model and prints count, confidence and probabilities. "
+        "Exit code 1 if a photo could not be read or was refused.",
+    )
+    parser.add_argument("photos", nargs="+", help="photo files, folders of photos, or URLs of photos")
+    parser.add_argument("--expected", type=int, metavar="N", help="the count that the stock system says")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
+    parser.add_argument("--concurrency", type=int, default=CONCURRENCY, metavar="N", help=f"at a time [{CONCURRENCY}]")
+    parser.add_argument(
+        "--attempts", type=int, default=ATTEMPTS, metavar="N", help=f"tries while the server is busy [{ATTEMPTS}]"
+    )
+    add_endpoint_options(parser)
+    parser.set_defaults(command=_query)
+
+
+def _query(options: argparse.Namespace) -> int:
+    from pipelines.cli.query import print_answers
+
+    if options.concurrency < 1 or options.attempts < 1:
+        raise InventoryError("--concurrency and --attempts must be at least 1")
+    return print_answers(
+        options.photos,
+        chosen_endpoint(options),
+        options.expected,
+        concurrency=options.concurrency,
+        attempts=options.attempts,
+        as_json=options.json,
+    )

@@ -1,0 +1,412 @@
+"""A Kubeflow Pipelines API: upload the compiled pipeline, start runs, follow and list them."""
+
+import contextlib
+import io
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import kfp_server_api
+import urllib3
+import yaml
+from kfp import Client
+from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
+
+from components.cluster import kube
+from components.common.errors import InventoryError
+from components.common.files import sha256_bytes
+from components.common.progress import note
+from pipelines.compiler import images
+
+HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
+TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105 - a variable's name
+COOKIE_VARIABLE = "KF_PIPELINES_COOKIE"
+TOKEN_FILE_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - set by Kubeflow in notebooks
+TOKEN_FILE = Path("/var/run/secrets/kubeflow/pipelines/token")
+IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
+EXPERIMENT = "bin-inventory"
+FINAL = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
+POLL_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach a Kubeflow Pipelines API; credentials come from the environment or files, never from arguments."""
+
+    host: str
+    namespace: str | None = None
+    """The user's profile in a multi-user Kubeflow; None on a single-user one."""
+    token: str | None = None
+    cookie: str | None = None
+    ca_file: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Access({self.host})"  # no credential in a log
+
+
+def find_access(
+    host: str | None = None, namespace: str | None = None, environment: Mapping[str, str] = os.environ
+) -> Access:
+    """Puts together where the API is and who we are.
+
+    Args:
+        host: URL of the API or of the Kubeflow dashboard's ``/pipeline``; default ``KF_PIPELINES_ENDPOINT``, and in a
+            pod the API's service in the namespace kubeflow.
+        namespace: the user's profile, when Kubeflow has several users.
+        environment: ``KF_PIPELINES_TOKEN`` (a bearer token), ``KF_PIPELINES_COOKIE`` (such as
+            ``oauth2_proxy_kubeflow=…``), ``KF_PIPELINES_SA_TOKEN_PATH`` (a pod's projected token),
+            ``SSL_CERT_FILE`` (certificates to trust).
+
+    Raises:
+        InventoryError: if there is no host.
+    """
+    host = host or environment.get(HOST_VARIABLE) or (IN_CLUSTER_HOST if kube.in_cluster() else None)
+    if not host:
+        raise InventoryError(
+            f"no Kubeflow Pipelines API: give --host or set {HOST_VARIABLE}, such as http://…/pipeline"
+        )
+    token = environment.get(TOKEN_VARIABLE)
+    token_file = Path(environment.get(TOKEN_FILE_VARIABLE, TOKEN_FILE))
+    if token is None and token_file.is_file():
+        token = token_file.read_text().strip()
+    host = (host if "://" in host else f"https://{host}").rstrip("/")
+    return Access(host, namespace, token, environment.get(COOKIE_VARIABLE), environment.get("SSL_CERT_FILE"))
+
+
+def check_access(access: Access) -> str:
+    """Asks the API for its health, as JSON.
+
+    Returns:
+        ``multi-user`` or ``single-user``.
+
+    Raises:
+        InventoryError: if nobody answers, the credentials are refused, or a sign-in page or something else answers.
+    """
+    headers = {"Accept": "application/json"}
+    if access.token:
+        headers["Authorization"] = f"Bearer {access.token}"
+    if access.cookie:
+        headers["Cookie"] = access.cookie
+    url = f"{access.host}/apis/v2beta1/healthz"
+    pool = urllib3.PoolManager(
+        ca_certs=access.ca_file, retries=urllib3.Retry(1, redirect=False, raise_on_redirect=False)
+    )
+    try:
+        response = pool.request("GET", url, headers=headers, timeout=urllib3.Timeout(connect=5, read=15))
+    except (urllib3.exceptions.HTTPError, ValueError) as error:
+        raise InventoryError(
+            f"the Kubeflow Pipelines API at {access.host} cannot be reached ({type(error).__name__}); "
+            f"check --host and the network, or `kubectl -n kubeflow port-forward svc/ml-pipeline 8888`"
+        ) from error
+    page = response.headers.get("Content-Type", "").startswith("text/html") or 300 <= response.status < 400
+    if response.status in (401, 403):
+        raise InventoryError(
+            f"{access.host} refused the credentials ({response.status}); renew {TOKEN_VARIABLE} or {COOKIE_VARIABLE}"
+        )
+    if page:
+        raise InventoryError(
+            f"{access.host} answered with a sign-in page instead of JSON; the token or cookie has expired or is "
+            f"missing: set {TOKEN_VARIABLE}, or {COOKIE_VARIABLE} from a browser that is signed in"
+        )
+    try:
+        health = json.loads(response.data)
+        if response.status != 200 or not isinstance(health, dict):
+            raise ValueError
+    except ValueError as error:
+        raise InventoryError(
+            f"{url} answered {response.status} and not as Kubeflow Pipelines does; is it the right --host "
+            "(the API itself, or the dashboard's address with /pipeline)?"
+        ) from error
+    return "multi-user" if health.get("multi_user") else "single-user"
+
+
+def open_client(access: Access) -> Client:
+    """Opens the official client after ``check_access``.
+
+    Raises:
+        InventoryError: as ``check_access``, and for a missing namespace on a multi-user Kubeflow.
+    """
+    if check_access(access) == "multi-user" and not access.namespace:
+        raise InventoryError(f"{access.host} serves several users; give --namespace, the name of your profile")
+    projected = Path(os.environ.get(TOKEN_FILE_VARIABLE, TOKEN_FILE))
+    credentials = ServiceAccountTokenVolumeCredentials(path=str(projected)) if projected.is_file() else None
+    with warnings.catch_warnings(), _quiet():
+        warnings.simplefilter("ignore")
+        return Client(
+            host=access.host,
+            namespace=access.namespace or "kubeflow",
+            existing_token=None if credentials else access.token,
+            credentials=credentials,  # a projected token changes while a run is followed
+            cookies=access.cookie,
+            ssl_ca_cert=access.ca_file,
+        )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The official client prints links; the caller has its own words for them."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+@contextlib.contextmanager
+def plain_errors(doing: str) -> Iterator[None]:
+    """Turns what the client raises into one line."""
+    try:
+        with _quiet():
+            yield
+    except kfp_server_api.ApiException as error:
+        body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
+        try:
+            message = str(json.loads(body).get("message") or json.loads(body).get("error_message"))
+        except ValueError:
+            message = str(error.reason)
+        hint = "; is the namespace yours?" if error.status in (401, 403) else ""
+        later = error.status == 429 or error.status >= 500
+        raise (kube.ClusterAwayError if later else InventoryError)(
+            f"cannot {doing}: Kubeflow Pipelines answered {error.status}: {message[:300]}{hint}"
+        ) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise kube.ClusterAwayError(f"cannot {doing}: Kubeflow Pipelines broke off ({type(error).__name__})") from error
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A pipeline and one version of it."""
+
+    name: str
+    version: str
+    pipeline_id: str
+    version_id: str
+    link: str
+    created: bool
+    """False when that very version was there already."""
+
+
+def upload(client: Client, access: Access, package: Path, version: str | None = None) -> Uploaded:
+    """Creates the pipeline, or adds a version to it; what is there already is left alone.
+
+    Args:
+        client: of ``open_client``.
+        access: what the client was opened with.
+        package: the YAML that ``inventory compile`` wrote.
+        version: default the images' tag and a hash of the file.
+
+    Raises:
+        InventoryError: if the file is no compiled pipeline, or the API refuses.
+    """
+    ir = read_package(package)
+    name = ir["pipelineInfo"]["name"]
+    version = version or default_version(package)
+    pipeline = _find(
+        lambda token: client.list_pipelines(page_token=token, page_size=100, namespace=access.namespace),
+        "pipelines",
+        lambda item: item.display_name == name,
+        "list the pipelines",
+    )
+    if pipeline is None:
+        with plain_errors(f"create the pipeline {name}"):
+            pipeline = client.upload_pipeline(str(package), name, namespace=access.namespace)
+    key = pipeline.pipeline_id
+    found = _find(
+        lambda token: client.list_pipeline_versions(key, page_token=token, page_size=100),
+        "pipeline_versions",
+        lambda item: item.display_name == version,
+        f"list the versions of {name}",
+    )
+    created = found is None
+    if found is None:
+        with plain_errors(f"add version {version} to the pipeline {name}"):
+            found = client.upload_pipeline_version(str(package), version, pipeline_id=key)
+    link = f"{access.host}/#/pipelines/details/{key}/version/{found.pipeline_version_id}"
+    return Uploaded(name, version, key, found.pipeline_version_id, link, created)
+
+
+def _find(ask: Callable[[str], Any], field: str, wanted: Callable[[Any], bool], doing: str) -> Any:
+    """The first item over all pages that is wanted; None when there is none."""
+    token = ""
+    while True:
+        with plain_errors(doing):
+            page = ask(token)
+        for item in getattr(page, field) or []:
+            if wanted(item):
+                return item
+        token = page.next_page_token or ""
+        if not token:
+            return None
+
+
+def read_package(package: Path) -> dict[str, Any]:
+    """The IR document of a compiled pipeline.
+
+    Raises:
+        InventoryError: if the file cannot be read or is no compiled pipeline.
+    """
+    try:
+        text = package.read_text()
+        ir = next(yaml.safe_load_all(text))
+        if not (ir["root"] and ir["pipelineInfo"]["name"] and images(text)):
+            raise ValueError
+    except OSError as error:
+        raise InventoryError(f"cannot read {package}: {error.strerror}; make it with `inventory compile`") from error
+    except (LookupError, AttributeError, ValueError, TypeError, StopIteration, yaml.YAMLError) as error:
+        raise InventoryError(f"{package} is no compiled pipeline; make it with `inventory compile`") from error
+    return dict(ir)
+
+
+def default_version(package: Path) -> str:
+    """The images' tag and the first digits of the file's hash: the same file, the same version."""
+    tag = images(package.read_text())[0].rpartition(":")[2][:20]
+    return f"{tag}-{sha256_bytes(package.read_bytes())[:8]}"
+
+
+def check_parameters(ir: dict[str, Any], arguments: Mapping[str, Any]) -> None:
+    """Refuses an argument that the compiled pipeline does not have."""
+    known = ir["root"].get("inputDefinitions", {}).get("parameters", {})
+    for name in arguments:
+        if name not in known:
+            raise InventoryError(f"the pipeline has no parameter '{name}'; it has {', '.join(sorted(known))}")
+
+
+def submit(
+    client: Client,
+    access: Access,
+    package: Path,
+    arguments: Mapping[str, Any],
+    name: str | None = None,
+    experiment: str = EXPERIMENT,
+    service_account: str | None = None,
+    cron: str | None = None,
+) -> tuple[str, str]:
+    """Uploads the package as a version and starts a run of it, or a recurring run.
+
+    Args:
+        client: of ``open_client``.
+        access: what the client was opened with.
+        package: the YAML that ``inventory compile`` wrote.
+        arguments: the pipeline's parameters; those not given keep their defaults.
+        name: of the run; default the pipeline's and the time.
+        experiment: groups runs; made when missing.
+        service_account: that the steps run as; default Kubeflow's.
+        cron: six fields, seconds first, such as ``0 0 3 * * *``: a recurring run instead of one now.
+
+    Returns:
+        The run's (or recurring run's) id, and its address in the UI.
+
+    Raises:
+        InventoryError: for an unknown parameter, and whatever the API refuses.
+    """
+    check_parameters(read_package(package), arguments)
+    version = upload(client, access, package)
+    with plain_errors(f"open the experiment {experiment}"):
+        group = client.create_experiment(experiment, namespace=access.namespace).experiment_id
+    name = name or f"{version.name} {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    with plain_errors("start the run"):
+        if cron is None:
+            run = client.run_pipeline(
+                group,
+                name,
+                params=dict(arguments),
+                pipeline_id=version.pipeline_id,
+                version_id=version.version_id,
+                service_account=service_account,
+            )
+            return run.run_id, f"{access.host}/#/runs/details/{run.run_id}"
+        recurring = client.create_recurring_run(
+            group,
+            name,
+            cron_expression=cron,
+            max_concurrency=1,
+            no_catchup=True,
+            params=dict(arguments),
+            pipeline_id=version.pipeline_id,
+            version_id=version.version_id,
+            service_account=service_account,
+        )
+    return recurring.recurring_run_id, f"{access.host}/#/recurringrun/details/{recurring.recurring_run_id}"
+
+
+def follow(client: Client, run_id: str, poll_seconds: float = POLL_SECONDS, away_seconds: float = 600.0) -> None:
+    """Reports each step's state as it changes, until the run ends.
+
+    Args:
+        client: of ``open_client``.
+        run_id: of ``submit``.
+        poll_seconds: between two looks.
+        away_seconds: how long the API may not answer.
+
+    Raises:
+        InventoryError: if the run fails or is cancelled, naming the steps that failed, or the API stays away.
+    """
+    states: dict[str, str] = {}
+
+    def look() -> Any:
+        with plain_errors(f"read the run {run_id}"):
+            return client.get_run(run_id)
+
+    while True:
+        run = kube.patiently(look, away_seconds, poll_seconds)
+        details = run.run_details.task_details if run.run_details else None
+        for task in details or []:
+            step = str(task.display_name)
+            if step == "root" or step.endswith("-driver"):  # KFP's own, which mean nothing to a user
+                continue
+            if states.get(step) != str(task.state):
+                note(f"{step}: {str(task.state).lower()}")
+            states[step] = str(task.state)
+        if run.state in FINAL:
+            break
+        time.sleep(poll_seconds)
+    if run.state not in ("SUCCEEDED", "SKIPPED"):
+        failed = sorted(step for step, state in states.items() if state == "FAILED")
+        where = f" in {', '.join(failed)}; its log says why" if failed else ""
+        reason = f": {run.error.message}" if run.error and run.error.message else ""
+        raise InventoryError(f"the run {run_id} {str(run.state).lower()}{where}{reason}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One line of ``inventory runs``."""
+
+    run_id: str
+    name: str
+    state: str
+    created: str
+    seconds: float | None
+    """From creation to the end; None while it runs."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as a dictionary."""
+        return asdict(self)
+
+
+def runs(client: Client, access: Access, experiment: str = EXPERIMENT, limit: int = 20) -> list[Run]:
+    """The newest runs of an experiment; empty when there is none.
+
+    Raises:
+        InventoryError: if the API refuses.
+    """
+    with plain_errors("list the runs"):
+        try:
+            group = client.get_experiment(experiment_name=experiment, namespace=access.namespace).experiment_id
+        except ValueError:  # no such experiment yet
+            return []
+        page = client.list_runs(page_size=limit, sort_by="created_at desc", experiment_id=group)
+    return [
+        Run(
+            run_id=run.run_id,
+            name=run.display_name,
+            state=str(run.state or "PENDING").lower(),
+            created=run.created_at.isoformat(timespec="seconds"),
+            # an unfinished run has the epoch as its end
+            seconds=(run.finished_at - run.created_at).total_seconds()
+            if run.finished_at and run.finished_at > run.created_at
+            else None,
+        )
+        for run in page.runs or []
+    ]

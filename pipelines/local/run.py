@@ -1,0 +1,280 @@
+"""Executes the pipeline on this machine and gathers what it made into one folder."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import platform
+import re
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from components.client.query import query
+from components.common.errors import InventoryError
+from components.common.files import read_json, write_atomic, write_json
+from components.common.parent_process import LOCK_FILE, RUN_FOLDER_VARIABLE
+from components.common.progress import PROGRESS_VARIABLE
+from components.common.run_step import RUN_ID_VARIABLE
+from components.common.store import Store, open_store
+from components.counter import bundle as bundles
+from components.counter.dataset import DatasetManifest, open_split
+from components.deploy.deployer import Candidate
+from components.deploy.local import LocalDeployer
+from pipelines.cli.options import TRAINING
+from pipelines.local.arguments import check_arguments
+from pipelines.local.object_store import store_environment
+from pipelines.local.progress_view import View
+
+VERSIONS = ("kfp", "kserve", "minio", "numpy", "onnxruntime", "pyarrow", "timm", "torch", "torchvision")
+
+
+def new_run_id() -> str:
+    """A run id that sorts by time and that two runs do not share."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Console, keep_serving: bool) -> Path:
+    """Runs the pipeline here, shows its progress and writes ``result.json``, ``report.html`` and the model bundle.
+
+    Args:
+        arguments: the pipeline's arguments; those not given take the pipeline's defaults. A run that is continued
+            takes over the arguments it was started with.
+        run_id: names a new run or one to continue; None makes a new name.
+        runs: the folder of all runs; the embedded object store lives in it as well.
+        console: where progress and results are shown.
+        keep_serving: serve the model until Ctrl-C instead of ending after the first query.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        InventoryError: if an argument is refused, ``runs`` cannot be written to, or a step fails; then the message is
+            the step's own line.
+    """
+    run_id = run_id or new_run_id()
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", run_id):
+        raise InventoryError(f"'{run_id}' is not a run id: use at most 63 lower-case letters, digits and hyphens")
+    folder = (runs / run_id).resolve()
+    with _opened(folder, runs) as store_variables:
+        remembered = folder / "arguments.json"
+        arguments = _continued(remembered, arguments)
+        console.print(f"run [bold]{run_id}[/bold] in {_short(folder)}", highlight=False)
+        os.environ.update(
+            {
+                **store_variables,
+                RUN_FOLDER_VARIABLE: str(folder),
+                RUN_ID_VARIABLE: run_id,
+                PROGRESS_VARIABLE: str(folder / "progress.jsonl"),
+            }
+        )
+        check_arguments(arguments, open_store())
+        write_json(remembered, arguments)  # not before: what is refused must not come back with the next attempt
+        started = time.time()
+        view = View(console)
+        with view.following(folder / "progress.jsonl"):
+            _execute(arguments, folder, view)
+        store = open_store()
+        _gather(store, view, folder, arguments, time.time() - started)
+        _show(view, folder, console)
+        url = _service(store, view.outcomes, folder, console)
+        if url:
+            answer = _ask(store, view.outcomes, url, folder, console)
+            write_json(folder / "result.json", {**read_json(folder / "result.json"), "query": answer})
+        if keep_serving and url:
+            console.print(f"serving at {url} until Ctrl-C", highlight=False)
+            with contextlib.suppress(KeyboardInterrupt):
+                while True:
+                    time.sleep(3600)
+    return folder
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, runs: Path) -> Iterator[dict[str, str]]:
+    """Makes and locks the run's folder and keeps the store running; yields the variables that name the store."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_run_lock(folder))
+            variables = stack.enter_context(store_environment(runs))
+        except OSError as error:
+            raise InventoryError(
+                f"cannot write to {error.filename or runs}: {error.strerror}; choose another folder with --runs"
+            ) from error
+        yield variables
+
+
+@contextlib.contextmanager
+def _run_lock(folder: Path) -> Iterator[None]:
+    """One process works on a run at a time; everything that the run starts ends when the lock is released."""
+    with (folder / LOCK_FILE).open("w") as lock:
+        deadline = time.monotonic() + 5  # what an earlier, killed attempt left behind is just ending
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise InventoryError(
+                        f"run {folder.name} is in progress in another process; wait for it or choose another --run-id"
+                    ) from None
+                time.sleep(0.1)
+        yield
+
+
+def _continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """A continued run keeps the arguments and training options it was started with, apart from those given anew."""
+    before = read_json(path) if path.exists() else {}
+    training = {**before.get(TRAINING, {}), **arguments.get(TRAINING, {})}
+    return {**before, **arguments, **({TRAINING: training} if training else {})}
+
+
+def _execute(arguments: dict[str, Any], folder: Path, view: View) -> None:
+    """Runs the pipeline object with ``kfp.local``; what the steps print goes to ``run.log``."""
+    from kfp import local
+
+    from pipelines.inventory import inventory
+
+    logging.getLogger("kfp").setLevel(logging.WARNING)
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"))
+    failure: RuntimeError | None = None
+    with (
+        (folder / "run.log").open("a", buffering=1) as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
+        try:
+            inventory(**arguments)
+        except RuntimeError as error:
+            failure = error
+        finally:
+            _end_children()
+    if failure:
+        time.sleep(0.3)  # the last record may still be on its way to the view
+        raise InventoryError(view.error.removeprefix("error: ") if view.error else _defect(folder)) from failure
+
+
+def _defect(folder: Path) -> str:
+    return f"a step failed in a way it did not foresee; its output ends {_short(folder / 'run.log')}"
+
+
+def _end_children() -> None:
+    """Ends a step that is still running because the run was interrupted."""
+    children = psutil.Process().children(recursive=True)
+    mine = [child for child in children if "executor_main" in " ".join(_command(child))]
+    for child in mine:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.terminate()
+    _, alive = psutil.wait_procs(mine, timeout=5)
+    for child in alive:
+        child.kill()
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], seconds: float) -> None:
+    """Copies the report and the bundle out of the store and writes ``result.json``."""
+    outcomes = view.outcomes
+    evaluated = outcomes["evaluate"]
+    bundles.fetch(store, evaluated["bundle_key"], folder / "model")
+    write_atomic(folder / "report.html", store.get_bytes(evaluated["report_key"]))
+    pages = {
+        "explore.html": outcomes["explore"]["page_key"],
+        "tune.html": outcomes["tune"]["report_key"],
+        "gate.html": outcomes["gate"]["page_key"],
+        "profile.html": evaluated.get("profile", {}).get("page_key"),
+    }
+    for name, key in pages.items():
+        if key:
+            write_atomic(folder / name, store.get_bytes(key))
+    write_json(
+        folder / "result.json",
+        {
+            "run_id": folder.name,
+            "arguments": arguments,
+            "test": evaluated["evaluation"],
+            "validation": evaluated["validation"],
+            "model_uri": evaluated["uri"],
+            "dataset_id": evaluated["dataset_id"],
+            "rules": evaluated.get("rules", []),
+            "cost": evaluated.get("cost"),
+            "gate": outcomes["gate"],
+            "service": outcomes.get("deploy"),
+            "seconds": {**view.seconds, "total": round(seconds, 1)},
+            "versions": {"python": platform.python_version(), **_versions()},
+            "git_commit": git_commit(),
+        },
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in VERSIONS}
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that runs, None outside a checkout."""
+    result = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return result.stdout.strip() or None
+
+
+def _show(view: View, folder: Path, console: Console) -> None:
+    test = view.outcomes["evaluate"]["evaluation"]
+    table = Table(title=f"Accuracy on {test['n']} test bins", title_justify="left")
+    for column in ("exact", "within one", "MAE", "RMSE"):
+        table.add_column(column, justify="right")
+    table.add_row(f"{test['accuracy']:.1%}", f"{test['within_one']:.1%}", f"{test['mae']:.3f}", f"{test['rmse']:.3f}")
+    console.print(table)
+    console.print(f"report: {_short(folder / 'report.html')}\nmodel:  {_short(folder / 'model')}", highlight=False)
+
+
+def _service(store: Store, outcomes: dict[str, Any], folder: Path, console: Console) -> str | None:
+    """The address of the model in service: the new one, or, when the gate refused it, the one before it."""
+    if "deploy" in outcomes:
+        return str(outcomes["deploy"]["url"])
+    gated = outcomes["gate"]
+    console.print(f"not deployed: {gated['decision']['summary']}; see {_short(folder / 'gate.html')}", highlight=False)
+    before = gated["in_service"]
+    if before is None or not store.exists(f"{before}/{bundles.BUNDLE_FILE}"):
+        console.print(f"to serve it anyway: inventory serve {_short(folder / 'model')}", highlight=False)
+        return None
+    bundle = bundles.fetch(store, before, folder / "in-service")
+    console.print(f"model {bundle.version} stays in service", highlight=False)
+    deployer = LocalDeployer(folder)
+    return deployer.promote(deployer.start(Candidate(bundle, folder / "in-service", store.uri(before))))
+
+
+def _ask(store: Store, outcomes: dict[str, Any], url: str, folder: Path, console: Console) -> dict[str, Any]:
+    """Sends one test photo to the service over HTTP, as ``inventory query`` does."""
+    manifest = DatasetManifest.model_validate(outcomes["split"])
+    bins = open_split(store, manifest, "test")
+    photo = folder / "sample.jpg"
+    photo.write_bytes(bins.image(0))
+    expected = bins.table.column("expected_quantity")[0].as_py()
+    answer = query(url, photo.read_bytes(), expected_quantity=expected)
+    console.print(
+        f"query:  bin {bins.ids[0]} holds {expected}; {url} answers {answer['label']} "
+        f"({answer['confidence']:.0%} sure): {answer['verdict']}",
+        highlight=False,
+    )
+    return {"bin": bins.ids[0], "url": url, "answer": answer}
+
+
+def _short(path: Path) -> str:
+    """The path as a person would type it from here."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

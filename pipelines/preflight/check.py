@@ -1,0 +1,67 @@
+"""What a check is, and how a refusal of the cluster becomes one."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kubernetes.client import ApiException
+
+from components.cluster import kube
+from components.common.errors import InventoryError
+from components.settings.cluster import ClusterSettings, cluster_settings
+from pipelines.kubeflow.api import Access
+
+State = Literal["ok", "problem", "unknown"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what was looked at, how it is, and what to do about it."""
+
+    name: str
+    state: State
+    message: str
+    fix: str = ""
+
+    def line(self) -> str:
+        """The line that a person reads."""
+        fix = f"; fix: {self.fix}" if self.fix else ""
+        return f"{self.state:<8} {self.name}: {self.message}{fix}"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a run is going to need.
+
+    Attributes:
+        namespace: where runs are to go.
+        settings: what the training is going to ask for.
+        images: of the compiled pipeline, and the predictor's.
+        service_account: that steps run as: its rights are asked for, which needs the right to impersonate it; None
+            asks for one's own.
+        pipelines: the Kubeflow Pipelines API, when runs are to be submitted from here.
+    """
+
+    namespace: str
+    settings: ClusterSettings = field(default_factory=lambda: cluster_settings({}))
+    images: tuple[str, ...] = ()
+    service_account: str | None = None
+    pipelines: Access | None = None
+
+
+class NoSuchError(Exception):
+    """The object asked for does not exist."""
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Tells "there is none" from every other refusal."""
+    try:
+        with kube.plain_errors("ask the cluster"):
+            yield
+    except InventoryError as error:
+        cause = error.__cause__
+        if isinstance(cause, ApiException) and cause.status == 404:
+            raise NoSuchError from error
+        raise

@@ -1,0 +1,227 @@
+"""The cluster itself: its version, the namespace, the kinds of objects, the rights, KServe's mode."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import kubernetes
+import yaml
+from kubernetes.client import ApiClient
+
+from components.cluster import kube
+from components.cluster.jobs.katib import INJECTION_LABEL
+from components.common.errors import InventoryError
+from components.settings.cluster import ClusterSettings
+from pipelines.preflight.check import Check, NoSuchError, Question, refusals
+
+ROLE = Path(__file__).parents[2] / "manifests" / "base" / "role.yaml"
+POD_SECURITY_LABEL = "pod-security.kubernetes.io/enforce"
+KSERVE_NAMESPACES = ("kserve", "kubeflow", "opendatahub")
+KINDS = (
+    # group, version, plural, who needs it, how to get it
+    ("kubeflow.org", "v1", "pytorchjobs", "train", "install the Kubeflow training operator 1.8 or newer"),
+    ("trainer.kubeflow.org", "v1alpha1", "trainjobs", "train", "install Kubeflow Trainer 2"),
+    ("kubeflow.org", "v1beta1", "experiments", "tune", "install Katib"),
+    ("serving.kserve.io", "v1beta1", "inferenceservices", "deploy", "install KServe 0.13 or newer"),
+    ("serving.kserve.io", "v1alpha1", "servingruntimes", "deploy", "install KServe 0.13 or newer"),
+)
+EITHER = ("pytorchjobs", "trainjobs")
+"""One of these is enough."""
+
+
+def cluster_version(api: ApiClient) -> str:
+    """The cluster's version, read as JSON, so that a sign-in page is told from an API."""
+    wrong = f"{api.configuration.host} answers, but not as a Kubernetes API; check the server in the kubeconfig"
+    try:
+        with refusals():
+            response = api.call_api(
+                "/version",
+                "GET",
+                auth_settings=["BearerToken"],
+                header_params={"Accept": "application/json"},
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=kube.TIMEOUT_SECONDS,
+            )
+    except NoSuchError as error:
+        raise InventoryError(wrong) from error
+    if "html" in response.headers.get("Content-Type", ""):
+        raise InventoryError(
+            f"{api.configuration.host} answered with a sign-in page instead of JSON; sign in again, or use the "
+            "kubeconfig of the cluster and not the address of its dashboard"
+        )
+    try:
+        return str(json.loads(response.data)["gitVersion"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InventoryError(wrong) from error
+
+
+def namespace(api: ApiClient, question: Question) -> list[Check]:
+    """Looks at the namespace: whether it is there, and the labels that Katib, Istio and Pod Security go by."""
+    core = kubernetes.client.CoreV1Api(api)
+    name = question.namespace
+    what = f"namespace {name}"
+    try:
+        with refusals():
+            labels = core.read_namespace(name, _request_timeout=kube.TIMEOUT_SECONDS).metadata.labels or {}
+    except NoSuchError:
+        return [Check(what, "problem", "there is none", f"kubectl create namespace {name}, or make a profile")]
+    except InventoryError as error:
+        return [Check(what, "unknown", f"its labels cannot be read: {error}")]
+    checks = [Check(what, "ok", "there")]
+    if labels.get(INJECTION_LABEL) == "enabled":
+        checks.append(Check("katib label", "ok", f"{INJECTION_LABEL}=enabled"))
+    else:
+        checks.append(
+            Check(
+                "katib label",
+                "problem",
+                f"{what} lacks {INJECTION_LABEL}=enabled, so trials would report no metric",
+                f"kubectl label namespace {name} {INJECTION_LABEL}=enabled --overwrite",
+            )
+        )
+    injected = labels.get("istio-injection") == "enabled" or "istio.io/rev" in labels
+    how = "on; the pods that we make opt out" if injected else "off"
+    checks.append(Check("istio injection", "ok", how))
+    level = labels.get(POD_SECURITY_LABEL, "privileged")
+    return [*checks, _pod_security(level, question.settings), _trials_security(level)]
+
+
+def _pod_security(level: str, settings: ClusterSettings) -> Check:
+    """Our pods satisfy ``restricted``; the init container that the operator adds to workers of a master does not."""
+    if level != "restricted" or settings.workers == 1 or settings.elastic or settings.launcher == "trainjob":
+        return Check("pod security", "ok", level)
+    return Check(
+        "pod security",
+        "unknown",
+        "restricted refuses the init container that the training operator adds to workers by default",
+        "make the training elastic (cluster.min_workers), or give the operator another template "
+        "(--pytorch-init-container-template-file)",
+    )
+
+
+def _trials_security(level: str) -> Check:
+    """Katib's own containers have no security context, unless its configuration gives them one."""
+    if level != "restricted":
+        return Check("pod security of trials", "ok", level)
+    return Check(
+        "pod security of trials",
+        "unknown",
+        "restricted refuses the pods of Katib's algorithms, and trials' pods with its metrics collector, unless the "
+        "ConfigMap katib-config gives them a security context",
+        "set init.controller.injectSecurityContext, a securityContext for each of runtime.suggestions, and "
+        "tuning.early_stopping to none; or do not tune",
+    )
+
+
+def kinds(api: ApiClient, question: Question) -> list[Check]:
+    """Looks for the kinds of objects that steps create, in the versions that they create."""
+    served = _served_versions(api)
+    checks = []
+    for group, version, plural, needed_by, fix in KINDS:
+        name = f"{plural}.{group}"
+        if kube.serves(api, group, version, plural):
+            checks.append(Check(name, "ok", f"{version}, for {needed_by}"))
+        elif group in served and version not in served[group]:
+            message = f"{needed_by} wants {version}, the cluster serves {group} as {', '.join(served[group])}"
+            checks.append(Check(name, "problem", message, fix))
+        else:
+            checks.append(Check(name, "problem", f"unknown to the cluster; {needed_by} wants {version}", fix))
+    return _one_kind_of_job(checks, question.settings.launcher)
+
+
+def _one_kind_of_job(checks: list[Check], launcher: str) -> list[Check]:
+    """A training needs one kind of job: the one asked for, or either of them."""
+    wanted = {"pytorchjob": ("pytorchjobs",), "trainjob": ("trainjobs",)}.get(launcher, EITHER)
+    found = any(check.state == "ok" for check in checks if check.name.startswith(wanted))
+    made = []
+    for check in checks:
+        spare = check.name.startswith(EITHER) and (not check.name.startswith(wanted) or found)
+        if spare and check.state == "problem":
+            but = ", except for tuning" if check.name.startswith("pytorchjobs") else ""
+            check = Check(check.name, "ok", f"not there, and not needed{but}")
+        made.append(check)
+    return made
+
+
+def _served_versions(api: ApiClient) -> dict[str, list[str]]:
+    with kube.plain_errors("list the kinds of objects that the cluster knows"):
+        groups = kubernetes.client.ApisApi(api).get_api_versions(_request_timeout=kube.TIMEOUT_SECONDS).groups
+    return {group.name: [version.version for version in group.versions] for group in groups}
+
+
+def rights(role: Path = ROLE) -> list[tuple[str, str, str]]:
+    """Every (verb, API group, resource) of the shipped Role.
+
+    Raises:
+        InventoryError: if the Role does not lie beside the code.
+    """
+    try:
+        rules = yaml.safe_load(role.read_text())["rules"]
+    except OSError as error:
+        raise InventoryError(f"cannot read {role}: {error.strerror}; run it from a checkout of the project") from error
+    return [
+        (verb, group, resource)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+
+
+def granted_rights(api: ApiClient, question: Question) -> list[Check]:
+    """Asks the cluster for each right of the shipped Role (SelfSubjectAccessReview), one line for each kind."""
+    client = ApiClient(api.configuration)
+    who = "these credentials"
+    if question.service_account:
+        who = f"service account {question.service_account}"
+        account = f"system:serviceaccount:{question.namespace}:{question.service_account}"
+        client.set_default_header("Impersonate-User", account)
+    reviews = kubernetes.client.AuthorizationV1Api(client)
+    refused: dict[str, list[str]] = {}
+    asked = rights()
+    for verb, group, resource in asked:
+        plural, _, subresource = resource.partition("/")
+        attributes = {"namespace": question.namespace, "verb": verb, "group": group, "resource": plural}
+        if subresource:
+            attributes["subresource"] = subresource
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        with kube.plain_errors(f"ask what {who} may do"):
+            review = reviews.create_self_subject_access_review(
+                {**body, "spec": {"resourceAttributes": attributes}}, _request_timeout=kube.TIMEOUT_SECONDS
+            )
+        if not review.status.allowed:
+            refused.setdefault(f"{resource}.{group}" if group else resource, []).append(verb)
+    if not refused:
+        return [Check("rights", "ok", f"{who} may do all {len(asked)} things that steps do")]
+    fix = "kubectl apply -k manifests/overlays/… as an administrator of the namespace"
+    return [
+        Check(f"right {resource}", "problem", f"{who} may not {', '.join(verbs)}", fix)
+        for resource, verbs in refused.items()
+    ]
+
+
+def kserve(api: ApiClient, _: Question) -> list[Check]:
+    """Says whether KServe deploys in Standard or Knative mode, and whether it can."""
+    if not kube.serves(api, "serving.kserve.io", "v1beta1", "inferenceservices"):
+        return []
+    config = None
+    for namespace in KSERVE_NAMESPACES:
+        with contextlib.suppress(NoSuchError, InventoryError), refusals():
+            config = kubernetes.client.CoreV1Api(api).read_namespaced_config_map(
+                "inferenceservice-config", namespace, _request_timeout=kube.TIMEOUT_SECONDS
+            )
+            break
+    if config is None:
+        places = ", ".join(KSERVE_NAMESPACES)
+        return [Check("kserve mode", "unknown", f"inferenceservice-config cannot be read in {places}")]
+    try:
+        mode = json.loads(config.data["deploy"])["defaultDeploymentMode"]
+    except (KeyError, TypeError, ValueError):
+        return [Check("kserve mode", "unknown", "inferenceservice-config does not say")]
+    if mode in ("Standard", "RawDeployment"):
+        return [Check("kserve mode", "ok", "Standard")]
+    if "serving.knative.dev" not in _served_versions(api):
+        message = f"{mode}, but the cluster has no Knative Serving"
+        return [Check("kserve mode", "problem", message, "install Knative, or set defaultDeploymentMode to Standard")]
+    return [Check("kserve mode", "ok", "Knative")]

@@ -1,0 +1,81 @@
+"""Looks at a cluster before a run does: one line for each thing that a run needs, and what to do where it lacks.
+
+Every check asks the live system; the rights to ask for are read from the Role that we ship.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from kubernetes.client import ApiClient
+
+from components.cluster import kube
+from components.common.errors import InventoryError
+from pipelines.kubeflow.api import Access, check_access
+from pipelines.kubeflow.image_registry import resolve_image
+from pipelines.preflight.check import Check, Question
+from pipelines.preflight.cluster import cluster_version, granted_rights, kinds, kserve, namespace
+from pipelines.preflight.gpus import gpus
+from pipelines.preflight.store import secrets_and_store
+
+
+def preflight(question: Question, context: str | None = None) -> list[Check]:
+    """Makes every check.
+
+    Args:
+        question: what the run is going to need.
+        context: of the kubeconfig; None takes the pod's service account, or else the current context.
+
+    Returns:
+        The checks in the order of a run. When the API cannot be reached, that one alone (and Kubeflow Pipelines).
+    """
+    checks = [_pipelines(question.pipelines)] if question.pipelines else []
+    try:
+        api = kube.connect(context)
+        version = cluster_version(api)
+    except InventoryError as error:
+        message, _, fix = str(error).partition("; ")
+        return [Check("kubernetes", "problem", message, fix), *checks]
+    checks = [Check("kubernetes", "ok", f"version {version} at {api.configuration.host}"), *checks]
+    place = namespace(api, question)
+    checks += place
+    if place[0].state == "problem":
+        return checks
+    for look in (kinds, granted_rights, secrets_and_store, images, gpus, kserve):
+        try:
+            checks += look(api, question)
+        except InventoryError as error:  # one question that cannot be asked must not hide the others
+            checks.append(Check(look.__name__.replace("_", " "), "unknown", str(error)))
+    return checks
+
+
+def report(checks: Sequence[Check], *, as_json: bool = False) -> str:
+    """The checks as lines, or as a JSON list."""
+    if as_json:
+        return json.dumps([asdict(check) for check in checks], indent=1)
+    return "\n".join(check.line() for check in checks)
+
+
+def exit_code(checks: Sequence[Check]) -> int:
+    """1 if anything is a problem, otherwise 0."""
+    return int(any(check.state == "problem" for check in checks))
+
+
+def _pipelines(access: Access) -> Check:
+    try:
+        mode = check_access(access)
+    except InventoryError as error:
+        message, _, fix = str(error).partition("; ")
+        return Check("kubeflow pipelines", "problem", message, fix)
+    if mode == "multi-user" and not access.namespace:
+        return Check("kubeflow pipelines", "problem", f"{access.host} serves several users", "give --namespace")
+    return Check("kubeflow pipelines", "ok", f"{mode} at {access.host}")
+
+
+def images(_: ApiClient, question: Question) -> list[Check]:
+    """Asks each image's registry for it."""
+    checks = []
+    for image in question.images:
+        state, message, fix = resolve_image(image)
+        checks.append(Check(f"image {image}", state, message, fix))
+    return checks
