@@ -45,6 +45,7 @@ check: setup
 	$(BIN)/ruff check $(DIRS)
 	$(BIN)/ruff format --check $(DIRS)
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/*/Dockerfile
 	@mkdir -p build && $(BIN)/inventory compile --output build/inventory.yaml
 

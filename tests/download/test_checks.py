@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.download.checks import BadBinError, check_jpeg, read_metadata
-from tests.download.bins_on_disk import metadata, photo
+from tests.sources.bins_on_disk import metadata, photo
 
 GOOD = photo()
 

@@ -20,7 +20,7 @@ from components.download.step import download_bins, download_to
 from components.sources.folder import FolderSource
 from components.sources.open import open_source
 from components.sources.source import NoAccessError, TransientError, UnreadableError
-from tests.download.bins_on_disk import good_bins, listed, metadata, photo, put_all, rows, write_folder, write_tar
+from tests.sources.bins_on_disk import good_bins, listed, metadata, photo, put_all, rows, write_folder, write_tar
 
 PHOTO = photo(seed=1)
 

@@ -10,7 +10,7 @@ from components.common.errors import InventoryError
 from components.common.local_store.server import local_store
 from components.common.store import open_store
 from components.download.step import download_bins
-from tests.download.bins_on_disk import metadata, photo, write_folder
+from tests.sources.bins_on_disk import metadata, photo, write_folder
 
 
 @pytest.fixture

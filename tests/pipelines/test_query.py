@@ -10,8 +10,8 @@ import pytest
 from components.client import query as clients
 from components.client.address import GROUP, PLURAL, VERSION
 from pipelines.cli import main
+from tests.client.gateway import HOST, certificate, gateway
 from tests.cluster.api import Cluster, running
-from tests.serve.gateway import HOST, certificate, gateway
 from tests.tiny_model import Served, photo, serving, write_bundle
 
 TOKEN = "ey.stock.controller"

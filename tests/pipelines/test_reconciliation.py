@@ -19,8 +19,8 @@ from components.reconcile import run as runs
 from components.reconcile.step import Settings
 from pipelines.cli import main
 from pipelines.kubeflow.api import find_access, open_client, submit, upload
+from tests.client.gateway import HOST, gateway
 from tests.pipelines.kfp_api import KfpApi, serving
-from tests.serve.gateway import HOST, gateway
 from tests.tiny_model import Served, photo, write_bundle
 from tests.tiny_model import serving as serving_model
 

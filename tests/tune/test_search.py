@@ -11,7 +11,7 @@ from components.counter.dataset import DatasetManifest
 from components.documents.search_result import DEFAULT_TRIAL
 from components.documents.training_spec import TrainingSpec
 from tests.train.fitting import fast
-from tests.tune.scripted_pool import Curve, ScriptedPool, search
+from tests.tune.optuna.scripted_pool import Curve, ScriptedPool, search
 from tests.tune.searching import HEAD, plan_search
 
 

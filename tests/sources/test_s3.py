@@ -17,8 +17,8 @@ from components.download.step import download_bins
 from components.sources import s3 as s3_source
 from components.sources.open import open_source
 from components.sources.source import Entry, NoAccessError, TransientError, UnreadableError
-from tests.download.bins_on_disk import good_bins, listed, put_all, rows
-from tests.download.faulty_proxy import faulty_proxy
+from tests.sources.bins_on_disk import good_bins, listed, put_all, rows
+from tests.sources.faulty_proxy import faulty_proxy
 
 BUCKET = "public-bins"
 BINS = 60

@@ -1,4 +1,4 @@
-"""A search under Katib in a process of its own, so that a test can kill it: ``python -m tests.tune.katib_step RUN``."""
+"""A search under Katib in a process of its own, so that a test can kill it: ``python -m tests.tune.katib.step RUN``."""
 
 import sys
 from typing import Any

@@ -10,7 +10,7 @@ from components.rules.machine import LowGpuUtilisation, low_gpu_utilisation
 from components.rules.rules import Rules
 from components.settings.presets import resolve
 
-README = Path(__file__).resolve().parents[2] / "components" / "train" / "README.md"
+README = Path(__file__).resolve().parents[3] / "components" / "train" / "README.md"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from components.common.errors import InventoryError
 from components.sources.open import open_source
 from components.sources.rendered.bins import rendered_bin
 from components.sources.source import TransientError, UnreadableError
-from tests.download.bins_on_disk import good_bins, metadata, photo, write_folder, write_tar
+from tests.sources.bins_on_disk import good_bins, metadata, photo, write_folder, write_tar
 
 NO_STORE: dict[str, str] = {}
 TWO = {

@@ -10,8 +10,8 @@ from components.settings.presets import resolve
 from components.train.engine.stopping import Interrupted
 from components.train.watch import saved_tensors
 from components.train.watch.saved_tensors import TensorSaver, list_saved, read_history, read_saved
+from tests.train.engine.test_resume import interrupt_at, same
 from tests.train.fitting import Recorder, fast, train_here
-from tests.train.test_resume import interrupt_at, same
 
 CHOSEN = {"save_train_steps": 4, "save_validations": 1, "save_tensors": r"head|conv1\.0\.weight"}
 

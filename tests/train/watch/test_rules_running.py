@@ -14,10 +14,10 @@ from components.rules.rules import Rules
 from components.train.data import batches as data
 from components.train.engine.stopping import Interrupted
 from components.train.worker import run_job
+from tests.rules.test_rules import statuses, watched
+from tests.train.engine.test_resume import EVERYTHING, interrupt_at, same, without_seconds
 from tests.train.fitting import fast, train_here
 from tests.train.processes import finish, start_workers
-from tests.train.test_resume import EVERYTHING, interrupt_at, same, without_seconds
-from tests.train.test_rules import statuses, watched
 
 
 def test_rules_change_no_number_of_a_training(store: Store, drawn: DatasetManifest) -> None:

@@ -8,9 +8,9 @@ import torch
 
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
+from tests.train.engine.test_resume import same, without_seconds
 from tests.train.fitting import fast, train_here
 from tests.train.processes import finish, start_workers
-from tests.train.test_resume import same, without_seconds
 
 
 @pytest.fixture

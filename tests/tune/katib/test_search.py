@@ -26,8 +26,8 @@ from components.settings.training import TrainSettings
 from components.tune.katib.search import KatibSearch
 from tests.cluster.api import Cluster, Refused, running
 from tests.cluster.training_operator import GROUP, JOBS, wait_until
-from tests.tune.katib_controller import Katib, add_condition, ended
-from tests.tune.katib_step import QUICK, plan, verdict
+from tests.tune.katib.controller import Katib, add_condition, ended
+from tests.tune.katib.step import QUICK, plan, verdict
 
 RUN = "0b1e6a3c-run"
 DEFAULT = dns_name(f"tune-{RUN}-default")
@@ -107,7 +107,7 @@ class Process(Attempt):
     def __init__(self, scene: Scene) -> None:
         self.log = scene.folder / f"step-{len(scene.attempts)}.log"
         with self.log.open("wb") as log:
-            command = [sys.executable, "-m", "tests.tune.katib_step", RUN]
+            command = [sys.executable, "-m", "tests.tune.katib.step", RUN]
             self.popen = subprocess.Popen(command, stdout=log, stderr=log, env=scene.environment)
 
     def verdict(self) -> str:

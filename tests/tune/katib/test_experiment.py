@@ -30,7 +30,7 @@ from tests.cluster.pod_security import violations
 from tests.cluster.training_operator import environment
 from tests.train.conftest import make_dataset
 from tests.train.fitting import fast, train_here
-from tests.tune.katib_controller import Object, observed, refused, substituted, told, wrapped
+from tests.tune.katib.controller import Object, observed, refused, substituted, told, wrapped
 
 RUN = "0b1e6a3c-9d1f-4c51-8a5e-0f6a3b1c2d3e"
 JOB = f"s3://inventory/runs/{RUN}/trials/default/train/job.json"
