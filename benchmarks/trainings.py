@@ -130,7 +130,7 @@ def train(place: Bench, run_id: str, threads: int = 2, processes: int = 1, **opt
         run_id: a new one.
         threads: compute threads of each process.
         processes: workers, started by torchrun.
-        options: of ``TrainSettings``.
+        options: of ``TrainingSettings``.
     """
     job = describe(place, run_id, {"threads": threads, "processes": processes, **options})
     environment = {**os.environ, **place.environment, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(threads)}

@@ -1,19 +1,19 @@
 """The pipeline's ``tuning`` parameter: what a hyperparameter search tries and when it ends, typed, with defaults."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from components.common.checked import checked
 from components.common.errors import InventoryError
 from components.counter.training_log import Metric
+from components.settings.section import Section
 from components.settings.space import DEFAULT_SPACE, Choice, Space, hyperband_parallel, read_space
 
 
-class TuningSettings(BaseModel):
+class TuningSettings(Section):
     """Every option of a hyperparameter search."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    called: ClassVar[str] = "tuning"
 
     space: dict[str, dict[str, Any]] = Field(
         DEFAULT_SPACE, description='training option -> {"min", "max", "log", "step"} or {"values": […]}'
@@ -67,12 +67,3 @@ class TuningSettings(BaseModel):
     def parameters(self) -> Space:
         """The search space, typed."""
         return read_space(self.space)
-
-
-def tuning_settings(values: dict[str, Any]) -> TuningSettings:
-    """Checks the ``tuning`` parameter.
-
-    Raises:
-        InventoryError: naming the first field that is refused, such as ``tuning.space.learning_rate.min``.
-    """
-    return checked(TuningSettings, "tuning", values)

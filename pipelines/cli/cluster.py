@@ -60,7 +60,7 @@ def _add_preflight(commands: Any) -> None:
 
 
 def _preflight(options: argparse.Namespace) -> int:
-    from components.settings.cluster import cluster_settings
+    from components.settings.cluster import ClusterSettings
     from pipelines.kubeflow.api import find_access
     from pipelines.preflight.check import Question
     from pipelines.preflight.preflight import exit_code, preflight, report
@@ -68,7 +68,7 @@ def _preflight(options: argparse.Namespace) -> int:
     checks = preflight(
         Question(
             options.namespace,
-            cluster_settings(_json(options.cluster, "--cluster")),
+            ClusterSettings.read(_json(options.cluster, "--cluster")),
             _images(options.package) if options.package else (),
             options.service_account,
             find_access(options.host, options.namespace) if options.host else None,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 
 TRAINING = "training"
 """The pipeline parameter that carries every training option without a parameter of its own."""
@@ -30,7 +30,7 @@ def add_pipeline_options(parser: argparse.ArgumentParser, pipeline: Callable[...
     training = parser.add_argument_group(
         "training (each replaces what the preset says; in brackets, what the preset `default` says)"
     )
-    for name, field in TrainSettings.model_fields.items():
+    for name, field in TrainingSettings.model_fields.items():
         if name not in inspect.signature(pipeline).parameters:
             _add(training, name, field.description or "", field.default, str)
 
@@ -40,7 +40,7 @@ def pipeline_arguments(options: argparse.Namespace, pipeline: Callable[..., Any]
     parameters = inspect.signature(pipeline).parameters
     given = vars(options)
     arguments = {name: given[name] for name in parameters if name in given}
-    training = {name: given[name] for name in TrainSettings.model_fields if name in given and name not in parameters}
+    training = {name: given[name] for name in TrainingSettings.model_fields if name in given and name not in parameters}
     if training:
         arguments[TRAINING] = training
     return arguments

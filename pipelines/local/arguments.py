@@ -9,7 +9,7 @@ from components.common.store import Store
 from components.counter.assignment import check_method
 from components.download.selection import parse_counts
 from components.settings.split import parse_ratios
-from components.settings.training import TrainSettings, make_settings
+from components.settings.training import TrainingSettings
 from components.sources.open import open_source
 from pipelines.inventory import inventory
 
@@ -37,13 +37,13 @@ def check_arguments(arguments: dict[str, Any], store: Store) -> None:
     named = {name: values[name] for name in ("backbone", "weights", "epochs") if values[name]}
     sections = {name: values[name] for name in SECTIONS}
     completed = complete(values["source"], values["preset"], {**values["training"], **named}, sections, values["tune"])
-    settings = make_settings(completed["training"])
+    settings = TrainingSettings.read(completed["training"])
     open_source(values["source"], values["source_endpoint"])
     if settings.backbone not in QUICKLY_KNOWN or settings.weights != "none":
         _check_network(settings, store)
 
 
-def _check_network(settings: TrainSettings, store: Store) -> None:
+def _check_network(settings: TrainingSettings, store: Store) -> None:
     # imported here: torch takes seconds, and the usual first run does not need it yet
     from components.train.model.network import make_backbone
     from components.train.model.weights import find_weights

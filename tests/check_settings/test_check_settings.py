@@ -8,14 +8,14 @@ from components.check_settings.component import settings as settings_component
 from components.check_settings.step import SECTIONS, complete
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from pipelines.inventory import inventory
 
 
 def test_settings_are_complete_and_say_what_the_user_chose() -> None:
     made = complete("rendered:100", "auto", {"epochs": 3.0, "momentum": "0.5"}, {"cluster": {"workers": 2.0}})
 
-    assert made["training"].keys() == TrainSettings.model_fields.keys()
+    assert made["training"].keys() == TrainingSettings.model_fields.keys()
     assert (made["training"]["epochs"], made["training"]["momentum"]) == (3, 0.5)
     assert made["training"]["weights"] == "none", "the preset for rendered bins trains from scratch"
     assert made["explicit"] == ["epochs", "momentum"]

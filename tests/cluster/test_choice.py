@@ -13,7 +13,7 @@ from components.cluster.jobs.trainjob import TrainJobLauncher
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
-from components.settings.cluster import cluster_settings
+from components.settings.cluster import ClusterSettings
 from components.settings.presets import resolve
 from tests.cluster.api import Cluster
 from tests.cluster.training_operator import wait_until
@@ -34,13 +34,13 @@ def test_the_launcher_is_the_one_asked_for_or_what_the_cluster_has(
     cluster: Cluster, api: ApiClient, asked: str, missing: tuple[str, ...], chosen: type
 ) -> None:
     cluster.missing_kinds |= set(missing)
-    assert choose(api, cluster_settings({"launcher": asked})) is chosen
+    assert choose(api, ClusterSettings.read({"launcher": asked})) is chosen
 
 
 def test_a_cluster_without_either_kind_of_job_is_one_line(cluster: Cluster, api: ApiClient) -> None:
     cluster.missing_kinds |= {"pytorchjobs.kubeflow.org", f"trainjobs.{GROUP}"}
     with pytest.raises(InventoryError, match=r"neither PyTorchJob .* nor TrainJob"):
-        choose(api, cluster_settings({}))
+        choose(api, ClusterSettings())
 
 
 def test_one_machine_launches_nothing_but_checks_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

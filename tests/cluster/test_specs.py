@@ -11,7 +11,7 @@ from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.trainjob import trainjob
 from components.cluster.kube import dns_name
 from components.common.errors import InventoryError
-from components.settings.cluster import ClusterSettings, cluster_settings
+from components.settings.cluster import ClusterSettings
 from tests.cluster.api import CRDS, load_schemas
 from tests.cluster.pod_security import violations
 
@@ -40,7 +40,7 @@ ELASTIC = {"workers": 2, "min_workers": 1, "max_workers": 4, "max_restarts": 5}
 
 
 def spec(values: dict[str, Any]) -> dict[str, Any]:
-    return pytorchjob("train-x", "team", "x", ["--job", "s3://b/k"], cluster_settings(values), [OWNER])
+    return pytorchjob("train-x", "team", "x", ["--job", "s3://b/k"], ClusterSettings.read(values), [OWNER])
 
 
 def validate_custom(body: dict[str, Any], plural: str) -> None:
@@ -64,9 +64,9 @@ def test_a_pytorchjob_is_right_by_its_schema_and_its_pods_by_kubernetes(values: 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
 def test_a_trainjob_is_right_by_its_schema(values: dict[str, Any]) -> None:
-    body = trainjob("train-x", "team", "x", ["--job", "s3://b/k"], cluster_settings(values), [OWNER])
+    body = trainjob("train-x", "team", "x", ["--job", "s3://b/k"], ClusterSettings.read(values), [OWNER])
     validate_custom(body, "trainjobs")
-    settings = cluster_settings(values)
+    settings = ClusterSettings.read(values)
     assert body["spec"]["trainer"]["numNodes"] == settings.workers
     assert body["spec"]["trainer"]["numProcPerNode"] == settings.processes_per_worker
     assert body["spec"]["activeDeadlineSeconds"] == settings.deadline_seconds
@@ -74,7 +74,7 @@ def test_a_trainjob_is_right_by_its_schema(values: dict[str, Any]) -> None:
 
 def test_a_trainjob_cannot_be_elastic() -> None:
     with pytest.raises(InventoryError, match="use launcher pytorchjob"):
-        trainjob("a", "b", "c", [], cluster_settings(ELASTIC))
+        trainjob("a", "b", "c", [], ClusterSettings.read(ELASTIC))
 
 
 def test_every_setting_reaches_the_pytorchjob() -> None:
@@ -138,7 +138,7 @@ def test_istio_stays_off_and_secrets_come_by_reference(describe: Any) -> None:
 )
 def test_a_refused_setting_is_named(values: dict[str, Any], problem: str) -> None:
     with pytest.raises(InventoryError) as refused:
-        cluster_settings(values)
+        ClusterSettings.read(values)
     assert problem in str(refused.value)
     assert "\n" not in str(refused.value)
 

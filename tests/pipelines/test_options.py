@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from pipelines.cli.options import CLUSTER_ONLY, add_pipeline_options, pipeline_arguments
 from pipelines.inventory import inventory
 
@@ -40,7 +40,7 @@ def test_only_what_is_given_becomes_an_argument(words: list[str], arguments: dic
 
 def test_every_pipeline_parameter_and_training_option_has_an_option_with_help() -> None:
     made = {action.dest: action for action in parser()._actions}
-    expected = (set(inspect.signature(PIPELINE).parameters) | set(TrainSettings.model_fields)) - {
+    expected = (set(inspect.signature(PIPELINE).parameters) | set(TrainingSettings.model_fields)) - {
         "training",
         *CLUSTER_ONLY,
     }

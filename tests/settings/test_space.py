@@ -19,11 +19,11 @@ from components.settings.space import (
     hyperband_parallel,
     read_space,
 )
-from components.settings.tuning import tuning_settings
+from components.settings.tuning import TuningSettings
 
 
 def test_the_default_is_what_the_replaced_workflow_searched() -> None:
-    assert tuning_settings({}).parameters == {
+    assert TuningSettings().parameters == {
         "learning_rate": Continuous(1e-5, 1e-2, log=True),
         "batch_size": Choice((32, 64, 128, 256)),
         "epochs": Integer(10, 20),
@@ -88,7 +88,7 @@ def test_whole_numbers_may_come_as_floats_and_keep_their_type() -> None:
 )
 def test_a_space_that_cannot_be_is_refused_with_the_name_of_the_field(space: dict, message: str) -> None:
     with pytest.raises(InventoryError) as refused:
-        tuning_settings({"space": space})
+        TuningSettings.read({"space": space})
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -109,7 +109,7 @@ def test_a_space_that_cannot_be_is_refused_with_the_name_of_the_field(space: dic
 )
 def test_other_options_are_checked_as_well(asked: dict, message: str) -> None:
     with pytest.raises(InventoryError, match=message):
-        tuning_settings(asked)
+        TuningSettings.read(asked)
 
 
 @pytest.mark.parametrize(("epochs", "needed"), [(3, 3), (8, 3), (9, 9), (20, 9), (27, 27)])
@@ -119,7 +119,7 @@ def test_hyperband_needs_room_for_its_widest_bracket(epochs: int, needed: int) -
 
 def test_what_the_user_gave_is_not_tuned() -> None:
     plan = make_search_plan(
-        "r", "key", resolve("default", {"batch_size": 48, "epochs": 7}), ["batch_size"], tuning_settings({})
+        "r", "key", resolve("default", {"batch_size": 48, "epochs": 7}), ["batch_size"], TuningSettings()
     )
     assert set(plan.space) == {"learning_rate", "epochs"}
     assert plan.default == {"learning_rate": plan.training.learning_rate, "epochs": 7}
@@ -141,7 +141,7 @@ def test_a_search_that_contradicts_the_run_is_refused(
 ) -> None:
     settings = resolve("default", {"batch_size": 64, **training})
     with pytest.raises(InventoryError, match=message):
-        make_search_plan("r", "key", settings, explicit, tuning_settings(tuning))
+        make_search_plan("r", "key", settings, explicit, TuningSettings.read(tuning))
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 9), st.integers(-5, 120))

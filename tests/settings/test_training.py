@@ -4,7 +4,7 @@ import pytest
 
 from components.common.errors import InventoryError
 from components.settings.presets import PRESETS, choose, resolve
-from components.settings.training import MACHINE_OPTIONS, TrainSettings, allowed
+from components.settings.training import MACHINE_OPTIONS, TrainingSettings, allowed
 
 README = Path(__file__).resolve().parents[2] / "components" / "train" / "README.md"
 
@@ -65,9 +65,9 @@ def test_auto_is_the_recipe_for_the_kind_of_bins() -> None:
 
 
 def test_every_option_is_described_and_the_readme_lists_it_as_it_is() -> None:
-    assert set(TrainSettings.model_fields) > MACHINE_OPTIONS
+    assert set(TrainingSettings.model_fields) > MACHINE_OPTIONS
     text = README.read_text()
-    for name, field in TrainSettings.model_fields.items():
+    for name, field in TrainingSettings.model_fields.items():
         assert field.description
         default = str(field.default).lower() if isinstance(field.default, bool) else field.default
         row = f"| `{name}` | {default} | {allowed(field)} | {field.description} |"
