@@ -41,7 +41,11 @@ def samples() -> dict[str, str]:
     fixed, elastic = ClusterSettings.read(GPUS), ClusterSettings.read({**GPUS, "min_workers": 1, "max_workers": 4})
     tuning = TuningSettings()
     plan = SearchPlan(
-        RUN, f"runs/{RUN}/tune/dataset.json", TrainingSettings.read({"select_by": tuning.objective}), tuning.parameters, tuning
+        RUN,
+        f"runs/{RUN}/tune/dataset.json",
+        TrainingSettings.read({"select_by": tuning.objective}),
+        tuning.parameters,
+        tuning,
     )
     base = f"s3://inventory/{plan.job(DEFAULT_TRIAL, {}).job_key}"
     objects = {

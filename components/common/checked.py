@@ -37,7 +37,7 @@ def allowed(field: FieldInfo) -> str:
     """Says in words which values a field takes, such as ``0 < number <= 100`` or ``sgd, sgdr, adam, adamw``."""
     if isinstance(field.json_schema_extra, dict) and "allowed" in field.json_schema_extra:
         return str(field.json_schema_extra["allowed"])
-    kind = _without_none(field.annotation)
+    kind = without_none(field.annotation)
     if get_origin(kind) is Literal:
         return ", ".join(map(str, get_args(kind)))
     if kind is bool:
@@ -95,7 +95,7 @@ def _line(model: type[BaseModel], where: str, error: ValidationError) -> str:
     field = _field_at(model, path)
     if field is None or first["type"] == "value_error":
         return f"{name or 'the run'} = {shown} is refused: {message}"
-    choices = get_args(_without_none(field.annotation)) if first["type"] == "literal_error" else ()
+    choices = get_args(without_none(field.annotation)) if first["type"] == "literal_error" else ()
     hint = did_you_mean(given, map(str, choices))
     return f"{name} = {shown} is refused; allowed: {allowed(field)}{f'; {hint}' if hint else ''}"
 
@@ -128,7 +128,8 @@ def _model_in(kind: Any) -> type[BaseModel] | None:
     return next((model for part in get_args(kind) if (model := _model_in(part))), None)
 
 
-def _without_none(kind: Any) -> Any:
+def without_none(kind: Any) -> Any:
+    """The type that an annotation such as ``int | None`` allows beside None."""
     if get_origin(kind) in (Union, types.UnionType):
         return next(part for part in get_args(kind) if part is not type(None))
     return kind

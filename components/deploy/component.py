@@ -32,7 +32,8 @@ def deploy(
     from components.settings.run import RunSettings
 
     manifest, model = DatasetManifest.load(dataset.path), read_json(Path(evaluated.path))
-    serving = RunSettings.load(settings.path).serving
-    outcome = main_step(lambda: deploy_model(open_store(), manifest, model, run_name(run_id), serving))
+    outcome = main_step(
+        lambda: deploy_model(open_store(), manifest, model, run_name(run_id), RunSettings.load(settings.path).serving)
+    )
     write_json(Path(service.path), outcome)
     service.metadata.update({key: outcome[key] for key in ("url", "model_name", "version")})

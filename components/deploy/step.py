@@ -23,6 +23,7 @@ from components.settings.gate import decision_key
 from components.settings.serving import ServingSettings
 
 BUNDLE_FOLDER = "model"
+DEFAULTS = ServingSettings()
 
 
 def deploy(
@@ -30,7 +31,7 @@ def deploy(
     manifest: DatasetManifest,
     evaluated: dict[str, Any],
     run_id: str,
-    serving: ServingSettings = ServingSettings(),
+    serving: ServingSettings = DEFAULTS,
 ) -> dict[str, Any]:
     """Puts the evaluated model into service; done anew on every run, since it looks at the world.
 

@@ -18,14 +18,16 @@ from components.registry.registry import facts_of, open_registry, read_index, re
 from components.settings.gate import GatePolicy, decision_key
 from components.settings.serving import ServingSettings
 
+DEFAULT_POLICY, DEFAULT_SERVICE = GatePolicy(), ServingSettings()
+
 
 def gate(
     store: Store,
     dataset: DatasetManifest,
     evaluated: dict[str, Any],
     run_id: str,
-    policy: GatePolicy = GatePolicy(),
-    serving: ServingSettings = ServingSettings(),
+    policy: GatePolicy = DEFAULT_POLICY,
+    serving: ServingSettings = DEFAULT_SERVICE,
 ) -> dict[str, Any]:
     """Decides whether an evaluated model goes into service; done anew on every run, since it looks at the world.
 

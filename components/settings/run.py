@@ -6,14 +6,13 @@ derived from ``PARAMETERS``, which is derived from ``RunSettings``.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args, get_origin
 
 from pydantic import Field, TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
 
-from components.common.checked import allowed, checked, did_you_mean
+from components.common.checked import allowed, checked, did_you_mean, without_none
 from components.common.errors import InventoryError
 from components.settings.cluster import DEFAULT_STORE_SECRET, ClusterSettings, Name
 from components.settings.data import DataSettings
@@ -22,10 +21,10 @@ from components.settings.presets import Preset, choose, resolve
 from components.settings.section import Section
 from components.settings.serving import ServingSettings
 from components.settings.split import SplitSettings
-from components.settings.training import TrainingSettings
+from components.settings.training import GROUPS, TrainingSettings
 from components.settings.tuning import TuningSettings
 
-FORMAT = 2
+FORMAT: Literal[2] = 2
 """Of the settings artifact; 1 had neither ``data`` nor ``split``."""
 
 
@@ -85,16 +84,17 @@ class RunSettings(Section):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of the pipeline, as every place where a user meets it needs it."""
+    """One parameter of the pipeline, or one training option, as every place where a user meets it needs it."""
 
     name: str
     kind: type
-    """``str``, ``int``, ``bool`` or ``dict``: what KFP knows."""
+    """``str``, ``int``, ``float``, ``bool`` or ``dict``."""
     default: Any
     description: str
     allowed: str
     group: str
     """Under which heading it is listed."""
+    choices: tuple[str, ...] = ()
     section: type[Section] | None = None
     """What a ``dict`` may hold."""
 
@@ -105,32 +105,42 @@ RESULTS = ("format", "explicit", "trained")
 """What nobody asks for: the checks or the search put it there."""
 
 
+def describe(model: type[Section], group: str = "") -> Iterator[Parameter]:
+    """A section's options, by the names that users know."""
+    for name, field in model.model_fields.items():
+        kind = without_none(field.annotation)
+        text = str(field.description)
+        section = kind if isinstance(kind, type) and issubclass(kind, Section) else None
+        choices = tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
+        plain = kind if kind in (str, int, float, bool) else str if choices else dict
+        default = {} if section else field.default
+        yield Parameter(field.alias or name, plain, default, text, allowed(field), group, choices, section)
+
+
 def _parameters() -> Iterator[Parameter]:
-    for name, field in RunSettings.model_fields.items():
-        model = field.annotation
-        if name in RESULTS:
-            continue
-        if model in (DataSettings, SplitSettings):
-            for option, part in model.model_fields.items():
-                yield _plain(part.alias or option, part, str(field.description))
-        elif isinstance(model, type) and issubclass(model, Section):
-            yield Parameter(name, dict, {}, str(field.description), "JSON", "sections of options", model)
-        else:
-            yield _plain(name, field, "the run")
-        if name == "preset":
-            for option in BY_NAME:
-                part = TrainingSettings.model_fields[option]
-                plain, nothing = _plain(option, part, "the run"), "0" if part.annotation is int else "empty"
-                text = f"{str(part.description)[0].upper()}{str(part.description)[1:]}; {nothing} takes the preset's."
-                yield Parameter(option, plain.kind, plain.kind(), text, f"{plain.allowed}; or {nothing}", "the run")
-
-
-def _plain(name: str, field: FieldInfo, group: str) -> Parameter:
-    return Parameter(name, type(field.default), field.default, str(field.description), allowed(field), group)
+    """Sections ``data`` and ``split`` option by option, each other section as one dictionary."""
+    named = {option.name: option for option in describe(TrainingSettings, "the run")}
+    for parameter in describe(RunSettings, "the run"):
+        if parameter.section in (DataSettings, SplitSettings):
+            yield from describe(parameter.section, parameter.description)
+        elif parameter.name not in RESULTS:
+            yield replace(parameter, group="sections of options") if parameter.section else parameter
+        if parameter.name == "preset":
+            for option in map(named.__getitem__, BY_NAME):
+                nothing = option.kind()
+                start = f"{option.description[0].upper()}{option.description[1:]}"
+                text = f"{start}; {'empty' if nothing == '' else nothing} takes the preset's."
+                allowed_too = f"{option.allowed}, or {'empty' if nothing == '' else nothing}"
+                yield replace(option, default=nothing, description=text, allowed=allowed_too)
 
 
 PARAMETERS: dict[str, Parameter] = {parameter.name: parameter for parameter in _parameters()}
 """Every parameter of the pipeline, in the order in which the Kubeflow UI shows them."""
+
+TRAINING_OPTIONS: dict[str, Parameter] = {
+    option.name: option for group in GROUPS for option in describe(group, (group.__doc__ or "").rstrip("."))
+}
+"""Every training option, in groups."""
 
 
 def parameter_from_text(name: str, text: str) -> Any:
@@ -165,9 +175,7 @@ def read_parameters(given: Mapping[str, Any]) -> RunSettings:
                 f'{name} = {values[name]!r} is refused; allowed: a JSON object such as {{"option": 1}}'
             )
     data = DataSettings.read({name: values[name] for name in DataSettings.model_fields})
-    split = SplitSettings.read(
-        {str(part.alias): values[str(part.alias)] for part in SplitSettings.model_fields.values()}
-    )
+    split = SplitSettings.read({name: values[name] for name in ("split", "split_method", "split_seed")})
     rest = {name: values[name] for name in ("preset", "tune", "store_secret")}
     preset = checked(RunSettings, "", rest).preset
     training = {**values["training"], **{name: values[name] for name in BY_NAME if values[name]}}

@@ -34,7 +34,8 @@ def tune(
 
     Returns:
         ``settings`` for the training: with the best ``training`` options, and with ``trained`` when the best trial's
-        model may be taken as it is; ``report_key``; and, when there was a search, ``result_key``, ``best`` and ``verdict``.
+        model may be taken as it is; ``report_key``; and, when there was a search, ``result_key``, ``best`` and
+        ``verdict``.
 
     Raises:
         InventoryError: for refused settings, an empty split, too many failed trials, or none that succeeded.

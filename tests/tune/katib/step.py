@@ -21,7 +21,11 @@ def plan(run_id: str, **tuning: Any) -> SearchPlan:
     """Four trials, the default and three of Katib, two of them at a time."""
     settings = TuningSettings.read({"max_trials": 4, "max_failed_trials": 1, **tuning})
     return SearchPlan(
-        run_id, f"runs/{run_id}/tune/dataset.json", TrainingSettings(select_by="accuracy"), settings.parameters, settings
+        run_id,
+        f"runs/{run_id}/tune/dataset.json",
+        TrainingSettings(select_by="accuracy"),
+        settings.parameters,
+        settings,
     )
 
 

@@ -302,7 +302,9 @@ def test_a_trials_very_command_trains_as_katib_starts_it_and_its_metric_is_found
 ) -> None:
     """The command as the webhook wraps it, in a real shell."""
     dataset = make_dataset(store, tmp_path / "dataset", {"train": 12, "validation": 6})
-    tuning = TuningSettings.read({"space": {"learning_rate": {"min": 1e-5, "max": 1e-2}, "epochs": {"min": 1, "max": 3}}})
+    tuning = TuningSettings.read(
+        {"space": {"learning_rate": {"min": 1e-5, "max": 1e-2}, "epochs": {"min": 1, "max": 3}}}
+    )
     search = SearchPlan("real", "runs/real/dataset.json", fast(select_by="accuracy"), tuning.parameters, tuning)
     base = search.job("default", {})
     store.put_bytes(base.dataset_key, dataset.model_dump_json().encode())
