@@ -24,7 +24,7 @@ class GatePolicy(Section):
     called: ClassVar[str] = "gate"
     enforce: bool = Field(default=True, description="false deploys whatever is decided; the decision is on record")
     metric: Literal["accuracy", "within_one", "mae"] = Field(default="accuracy", description="what must get better")
-    minimum_effect: float = Field(default=0.01, ge=0, description="smallest improvement worth a change")
+    minimum_effect: float = Field(default=0.01, ge=0, description="smallest improvement worth a change; items for mae")
     confidence: float = Field(
         default=0.96, gt=0.5, lt=1, description="how sure it must be that there is any improvement"
     )

@@ -16,7 +16,7 @@ class ServingSettings(Section):
     name: str = Field(
         "bin-counter",
         pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$",
-        description="InferenceService",
+        description="the InferenceService, and the model's name in URLs",
         json_schema_extra={"allowed": "at most 40 lower-case letters, digits and hyphens, a letter first"},
     )
     canary_percent: int = Field(10, ge=0, le=100, description="share of requests for a new model until it is promoted")

@@ -18,7 +18,10 @@ class TuningSettings(Section):
     space: dict[str, dict[str, Any]] = Field(
         DEFAULT_SPACE, description='training option -> {"min", "max", "log", "step"} or {"values": […]}'
     )
-    objective: Metric = Field("accuracy", description="validation metric to improve; loss is the log-likelihood loss")
+    objective: Metric = Field(
+        "accuracy",
+        description="validation metric to improve, in each trial's best epoch; loss is the log-likelihood loss",
+    )
     algorithm: Literal["random", "tpe", "bayesianoptimization", "hyperband", "cmaes"] = Field(
         "tpe", description="how the next trial is chosen"
     )

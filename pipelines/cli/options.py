@@ -34,14 +34,10 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
     Options that are not given stay out of the namespace, so that defaults live in one place, the settings.
     """
-    groups: dict[str, Any] = {}
-    titles = {
-        option.name: f"training: {option.group[0].lower()}{option.group[1:]}" for option in TRAINING_OPTIONS.values()
-    }
-    for option in (PARAMETERS | _others()).values():
-        title = option.group if option.name in PARAMETERS else titles[option.name]
-        if title not in groups:
-            groups[title] = parser.add_argument_group(title)
+    titled = [(option.group, option) for option in PARAMETERS.values()]
+    titled += [(f"training, {option.group.lower()}", option) for option in _others().values()]
+    groups = {title: parser.add_argument_group(title) for title, _ in titled}
+    for title, option in titled:
         _add(groups[title], option)
 
 

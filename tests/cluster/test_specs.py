@@ -125,12 +125,20 @@ def test_istio_stays_off_and_secrets_come_by_reference(describe: Any) -> None:
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ({"workers": "many"}, "cluster.workers: Input should be a valid integer"),
-        ({"workers": 1.5}, "cluster.workers: Input should be a valid integer"),
-        ({"workres": 2}, "cluster.workres: Extra inputs are not permitted"),
-        ({"memory": "8 GB"}, "cluster.memory: String should match pattern"),
-        ({"tolerations": [{"effect": "Never"}]}, "cluster.tolerations.0.effect: Input should be"),
-        ({"gpu_resource": "gpu"}, "cluster.gpu_resource: String should match pattern"),
+        ({"workers": "many"}, "cluster.workers = 'many' is refused; allowed: 1 <= integer <= 1000"),
+        ({"workers": 1.5}, "cluster.workers = 1.5 is refused; allowed: 1 <= integer <= 1000"),
+        ({"workres": 2}, "cluster has no option 'workres'; did you mean workers?"),
+        ({"memory": "8 GB"}, "cluster.memory = '8 GB' is refused; allowed: a quantity such as 4, 500m or 8Gi"),
+        (
+            {"tolerations": [{"effect": "Never"}]},
+            "cluster.tolerations.0.effect = 'Never' is refused; allowed: NoSchedule, PreferNoSchedule, NoExecute",
+        ),
+        (
+            {"gpu_resource": "gpu"},
+            "cluster.gpu_resource = 'gpu' is refused; allowed: a resource such as nvidia.com/gpu",
+        ),
+        ({"workers": 5000}, "cluster.workers = 5000 is refused; allowed: 1 <= integer <= 1000"),
+        ({"gpus_per_worker": 65}, "cluster.gpus_per_worker = 65 is refused; allowed: 0 <= integer <= 64"),
         ({"min_workers": 1}, "cluster: min_workers and max_workers belong together"),
         ({"min_workers": 3, "max_workers": 4}, "cluster: min_workers <= workers <= max_workers does not hold"),
         ({"gpus_per_worker": 1, "processes_per_worker": 2}, "processes_per_worker 2 is more than gpus_per_worker 1"),

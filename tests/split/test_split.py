@@ -12,8 +12,8 @@ from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter.dataset import SPLITS, Bins, DatasetManifest, cache_folder, fetch_shard, open_split
 from components.split import shards
-from components.split.step import split_bins
 from tests.packed_bins import RawBin, pack, photo, tar_rows
+from tests.steps import split_bins
 
 
 def warehouse(number: int = 120, products: int = 150, seed: int = 0, side: int = 0) -> list[RawBin]:
@@ -256,7 +256,7 @@ def one_product(number: int) -> list[RawBin]:
     ("raw", "options", "message"),
     [
         (warehouse(), {"ratios": "90/5/6"}, "not train/validation/test in percent"),
-        (warehouse(), {"method": "asin"}, "no split method 'asin'"),
+        (warehouse(), {"method": "asin"}, "split_method = 'asin' is refused; allowed: products, blocks, random"),
         (warehouse(), {"short_side": 8}, "short_side is 8 pixels; give at least 32"),
         ([], {}, "no bin was selected from a test"),
         (warehouse(2), {}, "too few for the 3 splits"),
