@@ -29,7 +29,8 @@ STEPS = {
     "from components.documents.downloaded import BinsManifest;"
     "from components.settings.split import SplitSettings;"
     "from pathlib import Path;"
-    "Path('dataset.json').write_text(s(open_store(), BinsManifest.load('bins.json'), SplitSettings()).model_dump_json())",
+    "made = s(open_store(), BinsManifest.load('bins.json'), SplitSettings());"
+    "Path('dataset.json').write_text(made.model_dump_json())",
     "train": "from components.train.step import train as t;"
     "t('dataset.json', 'model.json', 'scale', open_store(), 'rendered', {training})",
 }

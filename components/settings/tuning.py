@@ -20,7 +20,7 @@ class TuningSettings(Section):
     )
     objective: Metric = Field(
         "accuracy",
-        description="validation metric to improve, in each trial's best epoch; loss is the log-likelihood loss",
+        description="validation metric to improve, of each trial's best epoch; loss is the log-likelihood",
     )
     algorithm: Literal["random", "tpe", "bayesianoptimization", "hyperband", "cmaes"] = Field(
         "tpe", description="how the next trial is chosen"

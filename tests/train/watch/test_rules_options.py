@@ -34,7 +34,7 @@ def test_what_a_user_sets_is_checked_and_the_rest_has_its_default(given: object)
         ({"overfitting": {}}, "training.rules: there is no rule 'overfitting'; did you mean overfit?"),
         (
             {"nan": {}},
-            "training.rules: there is no rule 'nan'; the rules are loss_not_decreasing, vanishing_gradient, ",
+            "training.rules: there is no rule 'nan'; the rules are loss_not_decreasing, vanishing_",
         ),
         ({"overfit": {"ratio": -1}}, "training.rules.overfit.ratio = -1 is refused; allowed: 0 < number <= 100"),
         ({"overfit": {"rate": 1}}, "training.rules.overfit has no option 'rate'; did you mean ratio?"),
