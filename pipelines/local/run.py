@@ -170,9 +170,13 @@ def _run_lock(folder: Path) -> Iterator[None]:
 
 def _continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """A continued run keeps the arguments and training options it was started with, apart from those given anew."""
-    before = read_json(path) if path.exists() else {}
-    training = {**before.get(TRAINING, {}), **arguments.get(TRAINING, {})}
-    return {**before, **arguments, **({TRAINING: training} if training else {})}
+    before: dict[str, Any] = {}
+    with contextlib.suppress(OSError):  # a new run, or a folder that cannot be opened, as is said when it is
+        before = read_json(path)
+    together = {**before, **arguments}
+    if isinstance(together.get(TRAINING), dict):
+        together[TRAINING] = {**before.get(TRAINING, {}), **together[TRAINING]}
+    return together
 
 
 def _execute(arguments: dict[str, Any], folder: Path, view: View) -> None:

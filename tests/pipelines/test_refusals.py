@@ -113,14 +113,14 @@ def test_the_first_step_refuses_it(
     value: Any,
     field: str,
     allowed: str,
-    shared_store: Store,
+    store: Store,
     store_environment: dict[str, str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked = {other: parameter.default for other, parameter in PARAMETERS.items()} | {name: value}
     with (
-        patch.dict(os.environ, {**store_environment, "INVENTORY_BUCKET": shared_store.bucket}),
+        patch.dict(os.environ, {**store_environment, "INVENTORY_BUCKET": store.bucket}),
         pytest.raises(SystemExit) as ended,
     ):
         settings_step.python_func(Artifact(uri=str(tmp_path / "settings.json")), **asked)
