@@ -79,7 +79,11 @@ class RunSettings(Section):
         Raises:
             InventoryError: if another version wrote it.
         """
-        return checked(cls, "settings", json.loads(Path(path).read_text()))
+        values = json.loads(Path(path).read_text())
+        if values.get("format") != FORMAT:
+            found = values.get("format", 1)
+            raise InventoryError(f"settings of format {found} cannot be read, only {FORMAT}; start the run anew")
+        return checked(cls, "settings", values)
 
 
 @dataclass(frozen=True)
