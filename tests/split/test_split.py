@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter.dataset import SPLITS, Bins, DatasetManifest, cache_folder, fetch_shard, open_split
+from components.settings.run import read_parameters
 from components.split import shards
 from tests.packed_bins import RawBin, pack, photo, tar_rows
 from tests.steps import split_bins
@@ -310,8 +311,11 @@ def test_the_component_writes_the_manifest_artifact(store_environment, store, tm
     bins = dsl.Dataset(uri=str(tmp_path / "bins.json"))
     dataset = dsl.Dataset(uri=str(tmp_path / "dataset.json"))
     Path(bins.path).write_text(pack(store, warehouse()).model_dump_json())
-    split.python_func(bins=bins, dataset=dataset, ratios="70/10/20")
+    settings = dsl.Artifact(uri=str(tmp_path / "settings.json"))
+    Path(settings.path).write_text(read_parameters({"split": "70/10/20"}).model_dump_json())
+    split.python_func(bins=bins, settings=settings, dataset=dataset)
     manifest = DatasetManifest.load(dataset.path)
+    assert manifest.ratios == [0.7, 0.1, 0.2]
     assert dataset.metadata["dataset_id"] == manifest.dataset_id
     assert sum(part.bins for part in manifest.splits.values()) == 120
 
