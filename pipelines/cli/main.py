@@ -13,7 +13,7 @@ from rich.console import Console
 from components.common.errors import InventoryError
 from pipelines.cli.cluster import add_cluster_commands
 from pipelines.cli.models import add_model_commands
-from pipelines.cli.options import Parser, add_run_options, pipeline_arguments, yes_or_no
+from pipelines.cli.parser import Parser, yes_or_no
 from pipelines.cli.serving import add_serving_commands
 
 EPILOG = """\
@@ -91,10 +91,13 @@ def _add_run(commands: Any, with_options: bool) -> None:
     )
     parser.set_defaults(command=_run)
     if with_options:
+        from pipelines.cli.options import add_run_options
+
         add_run_options(parser)
 
 
 def _run(options: argparse.Namespace) -> None:
+    from pipelines.cli.options import pipeline_arguments
     from pipelines.local.run import run
 
     console = Console(file=sys.stdout)  # this stream, whatever the steps' output is redirected to

@@ -1,32 +1,12 @@
 """Command-line options derived from the run's settings, never typed twice."""
 
 import argparse
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
-from components.common.checked import did_you_mean
 from components.settings.run import PARAMETERS, TRAINING_OPTIONS, Parameter, parameter_from_text
 
 TRAINING = "training"
 """The pipeline parameter that carries every training option without a parameter of its own."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Asks what was meant by an option that there is not."""
-
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """As in argparse, but nothing is left over."""
-        found, extra = super().parse_known_args(args, namespace)
-        if extra:
-            self._refuse(extra[0].partition("=")[0])
-        return found, extra
-
-    def _refuse(self, word: str) -> NoReturn:
-        known = [flag for flag in self._option_string_actions if flag.startswith("--")]
-        hint = did_you_mean(word, known) or f"`{self.prog} --help` lists what there is"
-        self.error(f"there is no option {word}; {hint}")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -49,13 +29,6 @@ def pipeline_arguments(options: argparse.Namespace) -> dict[str, Any]:
     if training and isinstance(arguments.get(TRAINING, {}), dict):
         arguments[TRAINING] = {**arguments.get(TRAINING, {}), **training}
     return arguments
-
-
-def yes_or_no(text: str) -> bool:
-    """The value of a switch that is no parameter of the pipeline."""
-    if text.lower() not in ("yes", "no"):
-        raise argparse.ArgumentTypeError(f"'{text}' is neither yes nor no")
-    return text.lower() == "yes"
 
 
 def _others() -> dict[str, Parameter]:

@@ -8,7 +8,8 @@ import pytest
 from components.settings.run import PARAMETERS, TRAINING_OPTIONS
 from pipelines.cli.main import main
 from pipelines.cli.make_run import options_of
-from pipelines.cli.options import Parser, add_run_options, pipeline_arguments
+from pipelines.cli.options import add_run_options, pipeline_arguments
+from pipelines.cli.parser import Parser
 
 
 def parser() -> argparse.ArgumentParser:
