@@ -12,7 +12,7 @@ from components.download.component import download as download_step
 from components.evaluate.component import evaluate as evaluate_step
 from components.explore.component import explore as explore_step
 from components.gate.component import gate as gate_step
-from components.settings.run import PARAMETERS
+from components.settings.parameters import PARAMETERS
 from components.split.component import split as split_step
 from components.train.component import train as train_step
 from components.tune.component import tune as tune_step

@@ -12,7 +12,7 @@ from typing import Any
 from components.settings.cluster import ClusterSettings
 from components.settings.data import DataSettings
 from components.settings.gate import GatePolicy
-from components.settings.run import PARAMETERS, TRAINING_OPTIONS, Parameter, describe
+from components.settings.parameters import PARAMETERS, TRAINING_OPTIONS, Parameter, describe
 from components.settings.serving import ServingSettings
 from components.settings.split import SplitSettings
 from components.settings.tuning import TuningSettings

@@ -33,7 +33,7 @@ def settings(
     """Checks every parameter of the run before anything else happens, and completes them into one JSON file.
 
     KFP ships this function's source, so that it has to name the parameters; a test holds them equal to
-    ``components.settings.run.PARAMETERS``, where their defaults and descriptions are.
+    ``components.settings.parameters.PARAMETERS``, where their defaults and descriptions are.
     """
     parameters = {name: value for name, value in locals().items() if name != "settings"}
 

@@ -9,7 +9,8 @@ from typing import Any
 from components.common.run_step import run_step
 from components.common.store import Store
 from components.documents.search_plan import make_search_plan
-from components.settings.run import FORMAT, RunSettings, read_parameters
+from components.settings.parameters import read_parameters
+from components.settings.run import FORMAT, RunSettings
 
 
 def settle(store: Store, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from components.settings.run import PARAMETERS, TRAINING_OPTIONS, Parameter, parameter_from_text
+from components.settings.parameters import PARAMETERS, TRAINING_OPTIONS, Parameter, parameter_from_text
 
 TRAINING = "training"
 """The pipeline parameter that carries every training option without a parameter of its own."""

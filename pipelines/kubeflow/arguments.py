@@ -7,7 +7,7 @@ from typing import Any
 from components.check_settings.step import check
 from components.common.checked import did_you_mean
 from components.common.errors import InventoryError
-from components.settings.run import PARAMETERS
+from components.settings.parameters import PARAMETERS
 
 CHECKED = "bin-inventory"
 """The pipeline whose parameters are those of ``RunSettings``."""

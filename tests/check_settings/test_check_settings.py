@@ -9,7 +9,8 @@ from components.check_settings.component import settings as settings_component
 from components.check_settings.step import check
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.settings.run import PARAMETERS, RunSettings
+from components.settings.parameters import PARAMETERS
+from components.settings.run import RunSettings
 from pipelines.inventory import inventory
 
 DEFAULTS = {name: parameter.default for name, parameter in PARAMETERS.items()}

@@ -17,7 +17,7 @@ from components.counter import bundle as bundles
 from components.download.component import download
 from components.evaluate.component import evaluate
 from components.explore.component import explore
-from components.settings.run import PARAMETERS
+from components.settings.parameters import PARAMETERS
 from components.split.component import split
 from components.train.component import train
 from tests.cluster.training_operator import wait_until

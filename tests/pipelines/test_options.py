@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.settings.run import PARAMETERS, TRAINING_OPTIONS
+from components.settings.parameters import PARAMETERS, TRAINING_OPTIONS
 from pipelines.cli.main import main
 from pipelines.cli.make_run import options_of
 from pipelines.cli.options import add_run_options, pipeline_arguments

@@ -13,7 +13,7 @@ from kfp.dsl import Artifact
 
 from components.check_settings.component import settings as settings_step
 from components.common.store import Store
-from components.settings.run import PARAMETERS
+from components.settings.parameters import PARAMETERS
 from pipelines.cli.main import main
 from pipelines.compiler import compile_pipeline
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter.dataset import SPLITS, Bins, DatasetManifest, cache_folder, fetch_shard, open_split
-from components.settings.run import read_parameters
+from components.settings.parameters import read_parameters
 from components.split import shards
 from tests.packed_bins import RawBin, pack, photo, tar_rows
 from tests.steps import split_bins
