@@ -32,7 +32,7 @@ from components.counter.dataset import DatasetManifest, open_split
 from components.deploy.deployer import Candidate
 from components.deploy.local import LocalDeployer
 from components.settings.run import RunSettings
-from components.settings.training import TrainingSettings
+from components.settings.source import S3
 from components.sources.open import open_source
 from pipelines.cli.options import TRAINING
 from pipelines.local.object_store import store_environment
@@ -81,7 +81,7 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
                 PROGRESS_VARIABLE: str(folder / "progress.jsonl"),
             }
         )
-        _check_weights(chosen.training, open_store())
+        _check_with_store(chosen, open_store())
         write_json(remembered, arguments)  # not before: what is refused must not come back with the next attempt
         started = time.time()
         view = View(console)
@@ -106,7 +106,7 @@ QUICKLY_KNOWN = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 
 
 def check_here(arguments: dict[str, Any]) -> RunSettings:
-    """Checks a run before it leaves anything behind, and what only this machine can know: its source and backbone.
+    """Checks a run before it leaves anything behind, its files and backbone on this machine included.
 
     Args:
         arguments: the pipeline's arguments; those not given have their defaults.
@@ -118,7 +118,8 @@ def check_here(arguments: dict[str, Any]) -> RunSettings:
         InventoryError: naming the first argument that is refused and what is allowed.
     """
     chosen = check(arguments)
-    open_source(chosen.data.source, chosen.data.source_endpoint)
+    if not chosen.data.source.startswith(S3):
+        open_source(chosen.data.source)
     if chosen.training.backbone not in QUICKLY_KNOWN:
         # imported here: torch takes seconds, and the usual first run does not need it yet
         from components.train.model.network import make_backbone
@@ -127,12 +128,14 @@ def check_here(arguments: dict[str, Any]) -> RunSettings:
     return chosen
 
 
-def _check_weights(training: TrainingSettings, store: Store) -> None:
-    """Finds the weights, for which the store may have to be asked."""
-    if training.weights != "none":
+def _check_with_store(chosen: RunSettings, store: Store) -> None:
+    """Finds what may lie in the store: the source, and the weights."""
+    if chosen.data.source.startswith(S3):
+        open_source(chosen.data.source, chosen.data.source_endpoint)
+    if chosen.training.weights != "none":
         from components.train.model.weights import find_weights
 
-        find_weights(training.weights, training.backbone, store)
+        find_weights(chosen.training.weights, chosen.training.backbone, store)
 
 
 @contextlib.contextmanager
