@@ -18,7 +18,6 @@ from components.deploy import cluster as deployment
 from components.deploy import smoke
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import Candidate, put_into_service
-from components.deploy.sample import FILE, sample
 from components.deploy.smoke import LabelledBin
 from components.settings.serving import ServingSettings, serving_settings
 from tests.cluster.api import CRDS, Cluster, merge, running, strict
@@ -292,10 +291,6 @@ def test_every_object_satisfies_kserves_schema(mode):
         current = merge(current, step(current))
         validator.validate(current)
     assert services.served_uri(current) == uri("3")
-
-
-def test_the_sample_in_manifests_is_what_the_step_creates():
-    assert FILE.read_text() == sample()
 
 
 @pytest.mark.parametrize(

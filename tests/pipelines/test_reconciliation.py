@@ -70,11 +70,6 @@ def stock(store: Store, store_environment: dict[str, str], monkeypatch: pytest.M
     return store
 
 
-def test_the_yaml_is_the_golden_file_to_the_byte(package: Path) -> None:
-    golden = Path(__file__).with_name("reconciliation.golden.yaml")
-    assert package.read_text() == golden.read_text(), f"if that is what you want: cp {package} {golden}"
-
-
 def test_the_step_gets_store_and_token_by_reference(package: Path) -> None:
     _, platform = yaml.safe_load_all(package.read_text())
     step = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-reconcile"]
