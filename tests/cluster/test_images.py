@@ -82,7 +82,7 @@ def test_the_predictors_image_has_no_torch_and_the_control_image_neither() -> No
 
 
 def stages() -> dict[str, str]:
-    """The stages of the Dockerfile by name, each from its base image on; under the empty name what comes before them."""
+    """The Dockerfile's stages by name, each from its base image on; what comes before them has the empty name."""
     before, *found = re.split(r"^FROM ", (ROOT / "docker" / "Dockerfile").read_text(), flags=re.MULTILINE)
     return {"": before, **{stage.splitlines()[0].partition(" AS ")[2]: stage for stage in found}}
 
