@@ -19,7 +19,7 @@ from components.evaluate.component import evaluate
 from components.explore.component import explore
 from components.split.component import split
 from components.train.component import train
-from tests.cluster.training_operator import wait_until
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "fresh"
