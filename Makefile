@@ -36,7 +36,9 @@ run: setup
 	@$(BIN)/inventory run $(OPTIONS)
 
 test: setup
-	$(BIN)/pytest -q -m "not slow"
+	@mkdir -p build
+	$(BIN)/python -m slipcover --source components,pipelines --json --out build/coverage.json -m pytest -q -m "not slow"
+	@$(BIN)/python -m tests.coverage_table build/coverage.json
 
 test-full: setup
 	$(BIN)/pytest -q -m slow
