@@ -8,6 +8,8 @@ import pytest
 
 from components.common.local_store.server import local_store
 from components.common.store import Store, open_store
+from components.counter.dataset import DatasetManifest
+from tests.drawn_bins import make_dataset
 
 # Started in the background of a shell, the tests would hand an ignored Ctrl-C down to what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -44,6 +46,12 @@ def other_store(store_environment: dict[str, str], request: pytest.FixtureReques
     """Another bucket of the same object store."""
     with temporary_bucket(store_environment, f"other-{abs(hash(request.node.nodeid)):x}-{os.getpid()}") as opened:
         yield opened
+
+
+@pytest.fixture
+def drawn(store: Store, tmp_path: Path) -> DatasetManifest:
+    """96 training and 24 validation bins with 1 to 3 squares."""
+    return make_dataset(store, tmp_path / "drawn", {"train": 96, "validation": 24, "test": 6})
 
 
 @pytest.fixture(scope="session")

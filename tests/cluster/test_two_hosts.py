@@ -22,7 +22,7 @@ from components.settings.cluster import cluster_settings
 from components.settings.presets import resolve
 from tests.cluster.training_operator import environment
 from tests.cluster.two_hosts import Host, forwarded, network, possible
-from tests.train.conftest import make_dataset
+from tests.drawn_bins import make_dataset
 from tests.waiting import wait_until
 
 SECONDS = 240
