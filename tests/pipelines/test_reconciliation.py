@@ -5,7 +5,6 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,19 +20,10 @@ from pipelines.cli.main import main
 from pipelines.kubeflow.api import find_access, open_client, submit, upload
 from tests.client.gateway import HOST, gateway
 from tests.pipelines.kfp_api import KfpApi, serving
-from tests.tiny_model import Served, photo, write_bundle
-from tests.tiny_model import serving as serving_model
+from tests.tiny_model import photo
 
 BINS = 30
 WRONG = {"00004": 1, "00011": 5}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("bundle")
-    write_bundle(folder)
-    with serving_model(folder) as served:
-        yield served
 
 
 @pytest.fixture
