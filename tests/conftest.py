@@ -13,6 +13,8 @@ from components.counter.dataset import DatasetManifest
 from tests.drawn_bins import make_dataset
 from tests.tiny_model import Served, serving, write_bundle
 
+# Before torch is imported: threads that compute on networks as small as these mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Started in the background of a shell, the tests would hand an ignored Ctrl-C down to what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
