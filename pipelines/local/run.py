@@ -85,8 +85,11 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
         write_json(remembered, arguments)  # not before: what is refused must not come back with the next attempt
         started = time.time()
         view = View(console)
-        with view.following(folder / "progress.jsonl"):
-            _execute(arguments, folder, view)
+        try:
+            with view.following(folder / "progress.jsonl"):
+                _execute(arguments, folder)
+        except RuntimeError as error:
+            raise InventoryError(view.error.removeprefix("error: ") if view.error else _defect(folder)) from error
         store = open_store()
         _gather(store, view, folder, arguments, time.time() - started)
         _show(view, folder, console)
@@ -182,15 +185,18 @@ def _continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     return together
 
 
-def _execute(arguments: dict[str, Any], folder: Path, view: View) -> None:
-    """Runs the pipeline object with ``kfp.local``; what the steps print goes to ``run.log``."""
+def _execute(arguments: dict[str, Any], folder: Path) -> None:
+    """Runs the pipeline object with ``kfp.local``; what the steps print goes to ``run.log``.
+
+    Raises:
+        RuntimeError: if a step failed.
+    """
     from kfp import local
 
     from pipelines.inventory import inventory
 
     logging.getLogger("kfp").setLevel(logging.WARNING)
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"))
-    failure: RuntimeError | None = None
     with (
         (folder / "run.log").open("a", buffering=1) as log,
         contextlib.redirect_stdout(log),
@@ -198,13 +204,8 @@ def _execute(arguments: dict[str, Any], folder: Path, view: View) -> None:
     ):
         try:
             inventory(**arguments)
-        except RuntimeError as error:
-            failure = error
         finally:
             _end_children()
-    if failure:
-        time.sleep(0.3)  # the last record may still be on its way to the view
-        raise InventoryError(view.error.removeprefix("error: ") if view.error else _defect(folder)) from failure
 
 
 def _defect(folder: Path) -> str:

@@ -19,7 +19,8 @@ from components.counter.training_log import lines
 from components.documents.training_spec import TrainingSpec
 from components.settings.training import TrainingSettings
 from tests.cluster.api import Cluster, Key, Object, Refused, now
-from tests.cluster.training_operator import GROUP, JOBS, container, make_pods, wait_until
+from tests.cluster.training_operator import GROUP, JOBS, container, make_pods
+from tests.waiting import wait_until
 
 EXPERIMENT_LABEL = "katib.kubeflow.org/experiment"
 COLLECTOR = "metrics-logger-and-collector"

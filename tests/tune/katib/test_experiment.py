@@ -28,7 +28,7 @@ from components.settings.tuning import TuningSettings
 from tests.cluster.api import CRDS, load_schemas
 from tests.cluster.pod_security import violations
 from tests.cluster.training_operator import environment
-from tests.train.conftest import make_dataset
+from tests.drawn_bins import make_dataset
 from tests.train.fitting import fast, train_here
 from tests.tune.katib.controller import Object, observed, refused, substituted, told, wrapped
 
