@@ -7,6 +7,7 @@ from typing import Any
 from components.counter.dataset import SPLITS, Bins, DatasetManifest
 from components.explore.samples import lists_products, samples, shared_pairs
 from components.pages.page import render_page
+from components.pages.text import of_items
 
 EXAMPLES_PER_REASON = 3
 PAIRS = 3
@@ -62,7 +63,7 @@ def count_range(dataset: DatasetManifest) -> str:
     names = labels(dataset)
     contiguous = dataset.counts == list(range(dataset.counts[0], dataset.counts[-1] + 1))
     text = f"{names[0]} to {names[-1]}" if contiguous and len(names) > 1 else ", ".join(names)
-    return f"{text} {'item' if names == ['1'] else 'items'}"
+    return of_items(text)
 
 
 def summarise_exclusions(lines: Iterable[bytes]) -> list[dict[str, Any]]:

@@ -69,6 +69,11 @@ def plural(number: float, one: str, many: str = "") -> str:
     return f"{thousands(number)} {one if round(number) == 1 else many or one + 's'}"
 
 
+def of_items(count: str) -> str:
+    """Counts as what a bin holds: "1 item", "6+ items", "1, 3 items"."""
+    return f"{count} {'item' if count == '1' else 'items'}"
+
+
 def interval(value: Sequence[float] | None, text: Callable[[float], str]) -> str:
     """An interval such as "33.2 to 39.0"; a dash when there is none."""
     return NONE if value is None else f"{text(value[0])}{SPACE}to{SPACE}{text(value[1])}"
@@ -106,6 +111,7 @@ FORMATS = (
     tenths,
     gib,
     plural,
+    of_items,
     interval,
     duration,
     milliseconds,
