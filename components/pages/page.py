@@ -22,6 +22,7 @@ reader's light or dark scheme, fits a phone and prints.
 
 import base64
 import functools
+import inspect
 import io
 import re
 from collections.abc import Sequence
@@ -62,7 +63,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.do"],
     )
-    written = {function.__name__: function for function in text.FORMATS}
+    written = {name: function for name, function in vars(text).items() if inspect.isfunction(function)}
     made.filters.update(written, thumbnail=thumbnail)
     made.globals.update(written, charts=charts, number_columns=number_columns)
     return made

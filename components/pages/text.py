@@ -79,6 +79,16 @@ def interval(value: Sequence[float] | None, text: Callable[[float], str]) -> str
     return NONE if value is None else f"{text(value[0])}{SPACE}to{SPACE}{text(value[1])}"
 
 
+def spread(value: Sequence[float] | None) -> str:
+    """An interval of fractions, in percent without the sign."""
+    return interval(value, number)
+
+
+def as_text(value: object) -> str:
+    """Anything as it is; a dash for nothing."""
+    return NONE if value is None else str(value)
+
+
 def duration(seconds: float) -> str:
     """A time with its unit, in three digits or hours and minutes."""
     if seconds < 1:
@@ -97,27 +107,6 @@ def milliseconds(seconds: float) -> str:
 def moment(seconds: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """Seconds since 1970 as a time in UTC."""
     return NONE if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime(form)
-
-
-FORMATS = (
-    percent,
-    whole_percent,
-    number,
-    items,
-    plain,
-    signed,
-    compact,
-    thousands,
-    tenths,
-    gib,
-    plural,
-    of_items,
-    interval,
-    duration,
-    milliseconds,
-    moment,
-)
-"""What templates write numbers with."""
 
 
 def summary_lines(evaluation: dict[str, Any]) -> list[str]:

@@ -126,7 +126,7 @@ def test_no_series_is_told_by_its_colour_alone():
     lines = {name: [(0, 1), (1, 2)] for name in ("train", "validation")}
     html = macro("charts", "line_chart")(lines, "Loss")
     looks = re.findall(r'<polyline class="(s\d)" points="\d', html)
-    assert set(looks) == set(re.findall(r'class="key (s\d)"', html)) == {"s1", "s2"}
+    assert set(looks) == set(re.findall(r'class="key line (s\d)"', html)) == {"s1", "s2"}
     dashes = dict(re.findall(r"\.(s\d) \{.*--dashes: ([^;]+);", CSS.read_text()))
     assert len(set(dashes.values())) == 6
     assert "<desc>train, x 0: 1 to 1: 2; validation, x 0: 1 to 1: 2</desc>" in html
