@@ -3,9 +3,8 @@
 import random
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -13,6 +12,7 @@ import httpx
 
 from components.client.endpoint import Endpoint, open_client
 from components.common.errors import InventoryError
+from components.common.run_ahead import run_ahead
 
 ATTEMPTS = 6
 BACK_OFF_SECONDS = 0.25
@@ -149,25 +149,15 @@ def ask_many(
         InventoryError: as ``query``, for what concerns the server and not one photo.
     """
 
-    def one(read: Callable[[], bytes], expected_quantity: int | None) -> dict[str, Any] | PhotoError:
+    def one(photo: tuple[Key, Callable[[], bytes], int | None]) -> tuple[Key, dict[str, Any] | PhotoError]:
+        key, read, expected_quantity = photo
         try:
-            return ask(client, endpoint, read(), expected_quantity, attempts)
+            return key, ask(client, endpoint, read(), expected_quantity, attempts)
         except PhotoError as error:
-            return error
+            return key, error
 
-    waiting: deque[tuple[Key, Future[dict[str, Any] | PhotoError]]] = deque()
     with ThreadPoolExecutor(concurrency) as pool:
-        try:
-            for key, read, expected_quantity in photos:
-                waiting.append((key, pool.submit(one, read, expected_quantity)))
-                if len(waiting) > 2 * concurrency:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        yield from run_ahead(lambda photo: pool.submit(one, photo), photos, ahead=2 * concurrency)
 
 
 def _send(client: httpx.Client, endpoint: Endpoint, request: httpx.Request, attempts: int) -> httpx.Response:

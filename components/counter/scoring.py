@@ -1,6 +1,5 @@
 """Runs the very file that will be served over a split of the dataset."""
 
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from components.common.errors import InventoryError
+from components.common.machine import usable_threads
 from components.common.progress import Counter
+from components.common.run_ahead import Joined, run_ahead
 from components.counter.bundle import InputTransform
 from components.counter.dataset import Bins
 from components.counter.photo import preprocess
@@ -24,9 +25,8 @@ MAX_THREADS = 8
 
 
 def threads() -> int:
-    """How many threads to use: the processors this process may run on, at most ``MAX_THREADS``."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, MAX_THREADS)
+    """How many threads to use: one for each core that this process may use, at most ``MAX_THREADS``."""
+    return min(usable_threads(), MAX_THREADS)
 
 
 def open_session(file: Path) -> onnxruntime.InferenceSession:
@@ -64,14 +64,10 @@ def batches(bins: Bins, transform: InputTransform, rows: NDArray[np.int64] | Non
     chunks = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
     with ThreadPoolExecutor(threads()) as pool:
 
-        def decode(chunk: NDArray[np.int64]) -> list:
-            return [pool.submit(preprocess, bins.image(int(row)), transform) for row in chunk]
+        def decode(chunk: NDArray[np.int64]) -> Joined[Images]:
+            return Joined([pool.submit(preprocess, bins.image(int(row)), transform) for row in chunk], np.stack)
 
-        ahead = decode(chunks[0]) if chunks else []
-        for following in [*chunks[1:], None]:
-            current, ahead = ahead, decode(following) if following is not None else []
-            if current:
-                yield np.stack([future.result() for future in current])
+        yield from run_ahead(decode, chunks, ahead=1)
 
 
 def answers(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logits:

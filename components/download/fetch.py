@@ -1,6 +1,5 @@
 """Reads many objects at once, with retries, and packs what it got; runs in the step's process or in lanes beside it."""
 
-import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 import pyarrow as pa
 
 from components.common.errors import InventoryError
+from components.common.machine import usable_threads
 from components.documents.downloaded import BLOCK_SCHEMA
 from components.download.checks import BadBinError, check_jpeg
 from components.sources.source import REFUSED, NoAccessError, Source, TransientError, UnreadableError
 
-LANES = min(max(os.cpu_count() or 1, 2), 8)
-"""Groups that are fetched at a time."""
+FEWEST_LANES, MOST_LANES = 2, 8
 THREADS = 64
 """So many requests at a time hide the latency of a distant store: at 50 ms, 1,280 objects a second."""
 TRIES = 6
@@ -60,6 +59,11 @@ class Wanted:
     id: str
     quantity: int
     metadata: str
+
+
+def lane_count() -> int:
+    """Groups that are fetched at a time: one for each core that this process may use, within limits."""
+    return min(max(usable_threads(), FEWEST_LANES), MOST_LANES)
 
 
 def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> bytes | Skip:

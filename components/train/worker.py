@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ import torch
 
 from components.common.errors import InventoryError
 from components.common.files import content_hash
+from components.common.machine import usable_threads
 from components.common.progress import note
 from components.common.store import Store
 from components.counter import bundle as bundles
@@ -271,4 +271,4 @@ def _insist(write: Callable[[], object]) -> None:
 
 def compute_threads(settings: TrainSettings, workers: Workers) -> int:
     """Threads for the computation: as set, or this process's share of the cores."""
-    return settings.threads or max(1, len(os.sched_getaffinity(0)) // workers.local_world)
+    return settings.threads or usable_threads(workers.local_world)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from kubernetes.client import ApiClient
 
 from components.cluster.claim import Claim, Patience, condition_message, has_condition
-from components.cluster.jobs.logs import LogTail
+from components.cluster.jobs.logs import log_shown
 from components.cluster.jobs.pods import Pods
 from components.cluster.kube import Object, Resource, dns_name
 from components.common import lease
@@ -93,7 +93,7 @@ class KubeJob:
             note(f"training: {self.kind.kind} {self.name} is done and gone, its outcome is in the store")
             return None
         leaders = [selector.format(name=self.name) for selector in self.kind.leaders]
-        with LogTail(self.api, self.claim.namespace, leaders, self.patience.poll):
+        with log_shown(self.api, self.claim.namespace, leaders, self.patience.poll):
             return self._follow()
 
     def _spoilt(self, job: Object) -> bool:
