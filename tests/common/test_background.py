@@ -62,9 +62,14 @@ def test_an_error_is_raised_where_the_block_ends():
 
 def test_the_error_of_the_block_comes_before_those_of_the_beats():
     beat = Beats(1)
-    with pytest.raises(KeyError), every(0.001, beat, "test"):
-        beat.reach(1)
-        raise KeyError
+
+    def block() -> None:
+        with every(0.001, beat, "test"):
+            beat.reach(1)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        block()
 
 
 def test_beats_go_on_when_somebody_hears_of_their_errors():

@@ -19,6 +19,7 @@ from components.cluster.kube import Object, Resource, dns_name
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.progress import note
+from components.common.retry import wait_for
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
@@ -128,15 +129,12 @@ class KubeJob:
             self.claim.wait(job)
 
     def _wait_for_outcome(self) -> str | None:
-        deadline = time.monotonic() + self.patience.marker
-        while not self.done():
-            if time.monotonic() > deadline:
-                return (
-                    f"{self.kind.kind} {self.name} says {self.kind.succeeded}, but its outcome is not in the object "
-                    "store; look at the workers' logs and at the store"
-                )
-            time.sleep(min(1.0, self.patience.poll))
-        return None
+        if wait_for(self.done, self.patience.marker, min(1.0, self.patience.poll)):
+            return None
+        return (
+            f"{self.kind.kind} {self.name} says {self.kind.succeeded}, but its outcome is not in the object store; "
+            "look at the workers' logs and at the store"
+        )
 
 
 def job_name(run_id: str) -> str:
