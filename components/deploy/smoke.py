@@ -22,8 +22,8 @@ from components.common.store import Store
 from components.counter.answers import answer
 from components.counter.bundle import Bundle
 from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard
-from components.counter.network import brightness, open_session, run
-from components.counter.photo import preprocess
+from components.counter.network import open_served, run
+from components.counter.photo import brightness, preprocess
 
 BINS = 8
 PAUSE_SECONDS = 0.1
@@ -91,7 +91,7 @@ def smoke_test(endpoint: Endpoint, bundle: Bundle, folder: Path, bins: list[Labe
 
 
 def _expected(bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> Iterator[tuple[LabelledBin, dict[str, Any]]]:
-    session = open_session(folder, bundle, threads=1)
+    session = open_served(folder, bundle, threads=1)
     for item in bins:
         image = preprocess(item.image, bundle.input)
         probabilities = bundle.probabilities(run(session, image[None]).tolist())[0]

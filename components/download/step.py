@@ -17,7 +17,7 @@ from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes, write_atomic
 from components.common.run_ahead import run_ahead
 from components.common.run_step import run_step
-from components.common.store import Store
+from components.common.store import Store, is_address
 from components.documents.downloaded import BinsManifest, BlockInfo
 from components.download.checks import BadBinError, read_metadata
 from components.download.fetch import Packed, Skip, Wanted, fetch_block, fetch_metadata, is_passing, lane_count
@@ -141,7 +141,7 @@ def _is_intact(store: Store, block: dict[str, Any]) -> bool:
 
 
 def _read_file_list(file_list: str, endpoint: str, environment: Mapping[str, str]) -> bytes:
-    if file_list.startswith("s3://"):
+    if is_address(file_list):
         return read_object(file_list, MAX_FILE_LIST_BYTES, endpoint, environment)
     try:
         return read_file(Path(file_list).expanduser(), MAX_FILE_LIST_BYTES)

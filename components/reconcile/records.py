@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from components.client.query import PhotoError
 from components.common.errors import InventoryError
 from components.common.retry import retry
+from components.common.store import is_address
 from components.counter.verdict import MAX_QUANTITY
 from components.sources.open import open_source
 from components.sources.s3 import S3Source, read_object
@@ -131,7 +132,7 @@ def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
     Raises:
         InventoryError: if the address cannot be read.
     """
-    if not place.startswith("s3://"):
+    if not is_address(place):
         return Path(place) if place else None
     path = folder / "records.csv"
     path.write_bytes(read_object(place, MAX_RECORDS_BYTES, endpoint, os.environ))

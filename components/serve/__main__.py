@@ -10,7 +10,7 @@ from pathlib import Path
 
 from components.common.errors import InventoryError
 from components.common.machine import usable_threads
-from components.common.store import open_store
+from components.common.store import is_address, open_store, parse_address
 from components.counter import bundle as bundles
 from components.serve.limits import Limits
 from components.serve.predictor import CountPredictor
@@ -82,9 +82,9 @@ def main(arguments: list[str]) -> int:
 
 def _bundle_folder(place: str, scratch: Path) -> Path:
     """The local folder of a bundle, fetched from the object store when ``place`` is an ``s3://`` URI."""
-    if not place.startswith("s3://"):
+    if not is_address(place):
         return Path(place)
-    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    bucket, prefix = parse_address(place)
     store = open_store({**os.environ, "INVENTORY_BUCKET": bucket})
     bundles.fetch(store, prefix.rstrip("/"), scratch)
     return scratch

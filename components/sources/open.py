@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.common.errors import InventoryError
+from components.common.store import is_address
 from components.sources.folder import FolderSource, layout_folder
 from components.sources.own_photos import open_csv, open_folders_by_count
 from components.sources.rendered.source import parse_rendered
@@ -28,7 +29,7 @@ def open_source(text: str, endpoint: str = "", environment: Mapping[str, str] = 
     """
     if text == "rendered" or text.startswith("rendered:"):
         return parse_rendered(text)
-    if text.startswith("s3://"):
+    if is_address(text):
         return find_bucket(text, endpoint, environment)
     if endpoint:
         raise InventoryError(f"source_endpoint is only for s3:// sources, and the source is '{text}'; leave it empty")

@@ -13,6 +13,7 @@ from components.common import machine
 from components.common.errors import InventoryError
 from components.common.machine import usable_cores, usable_memory, usable_threads
 from components.counter import scoring
+from components.counter.network import open_session
 from components.documents.training_spec import TrainingSpec
 from components.download.fetch import lane_count
 from components.serve import __main__ as serve
@@ -181,7 +182,7 @@ class TestFourCpusOfANodeWithSixtyFour:
         assert _Local._job(search, trial).settings.threads == 2
 
     def test_evaluation(self, bundle_folder) -> None:
-        session = scoring.open_session(bundle_folder / "model.onnx")
+        session = open_session(bundle_folder / "model.onnx", scoring.threads())
         assert (scoring.threads(), session.get_session_options().intra_op_num_threads) == (4, 4)
 
     def test_split(self, monkeypatch) -> None:
