@@ -4,14 +4,11 @@ import contextlib
 import fcntl
 import logging
 import os
-import platform
 import re
 import secrets
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from components.common.errors import InventoryError
 from components.common.files import read_json, write_atomic, write_json
 from components.common.parent_process import LOCK_FILE, RUN_FOLDER_VARIABLE
 from components.common.progress import PROGRESS_VARIABLE
+from components.common.provenance import commit, versions
 from components.common.run_step import RUN_ID_VARIABLE
 from components.common.store import Store, open_store
 from components.counter import bundle as bundles
@@ -260,22 +258,10 @@ def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], s
             "gate": outcomes["gate"],
             "service": outcomes.get("deploy"),
             "seconds": {**view.seconds, "total": round(seconds, 1)},
-            "versions": {"python": platform.python_version(), **_versions()},
-            "git_commit": git_commit(),
+            "versions": versions(VERSIONS),
+            "git_commit": commit(),
         },
     )
-
-
-def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in VERSIONS}
-
-
-def git_commit() -> str | None:
-    """The commit of the checkout that runs, None outside a checkout."""
-    result = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return result.stdout.strip() or None
 
 
 def _show(view: View, folder: Path, console: Console) -> None:

@@ -335,7 +335,7 @@ def test_a_killed_process_is_one_line_and_none_is_left(monkeypatch):
             for child in children
             if child.status() != psutil.STATUS_ZOMBIE and "components.download.fetch_process" in child.cmdline()
         ]
-        assert len(mine) == fetch.LANES
+        assert len(mine) == fetch.lane_count()
         assert lane(fetch.fetch_metadata, ["00001"]).rows == 1
         for child in mine:
             child.kill()
