@@ -19,7 +19,7 @@ from PIL import Image
 
 from components.counter import bundle as bundles
 from components.counter.bundle import InputTransform
-from components.counter.network import open_session, run
+from components.counter.network import open_served, run
 from components.counter.photo import preprocess
 from components.serve.__main__ import main
 from tests.tiny_model import SIZE, Served, photo, serving, write_bundle
@@ -335,7 +335,7 @@ def test_sigterm_answers_what_is_in_flight_and_what_still_comes_and_ends_with_0(
 
 def test_the_served_answer_is_that_of_the_network_in_this_process(server, http, bundle_folder):
     bundle = bundles.load(bundle_folder)
-    session = open_session(bundle_folder, bundle, threads=1)
+    session = open_served(bundle_folder, bundle, threads=1)
     random = np.random.default_rng(0)
     for _ in range(25):
         buffer = io.BytesIO()
