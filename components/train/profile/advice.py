@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from components.pages.text import whole_percent
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data.features import reason_not_to_cache
 from components.train.profile.records import Recorded, scaled
 
@@ -57,7 +57,7 @@ class Measurements:
     """What the rules look at."""
 
     recorded: Recorded
-    settings: TrainSettings
+    settings: TrainingSettings
     seconds: dict[str, float]
     wall: dict[str, float]
 
@@ -85,7 +85,7 @@ class Measurements:
         return seconds / self.all_seconds
 
 
-def advise(recorded: Recorded, settings: TrainSettings) -> list[Advice]:
+def advise(recorded: Recorded, settings: TrainingSettings) -> list[Advice]:
     """What to change, most useful first; nothing when all is well or too little was measured."""
     facts = Measurements(recorded, settings, recorded.seconds(), recorded.wall())
     if recorded.steps < FEWEST_STEPS or not facts.step_seconds:
