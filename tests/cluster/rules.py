@@ -31,8 +31,9 @@ def _experiment_problems(experiment: Object, before: Object | None) -> Iterator[
     if not re.match(r"[a-z]([-a-z0-9]*[a-z0-9])?", name) or len(name) > 40:
         yield (
             f'metadata.name: Invalid value: "{name}": name must consist of lower case alphanumeric characters '
-            "or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name', or 'abc-123', "
-            "regex used for validation is '^[a-z]([-a-z0-9]*[a-z0-9])?)') and may not be longer than 40 characters. "
+            "or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name', or "
+            "'abc-123', regex used for validation is '^[a-z]([-a-z0-9]*[a-z0-9])?)') and may not be longer than 40 "
+            "characters. "
         )
     most, parallel, failed = (spec.get(f"{kind}TrialCount") for kind in ("max", "parallel", "maxFailed"))
     for field, value in (("maxTrialCount", most), ("parallelTrialCount", parallel)):
