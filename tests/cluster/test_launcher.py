@@ -88,7 +88,7 @@ class Attempt:
         body = DESCRIBED[scene.kind.kind](JOB, "team", RUN, ["--job", "x"], ClusterSettings(workers=2), owners)
         outcome = f"runs/{RUN}/train/outcome.json"
         self.job = KubeJob(
-            scene.api, scene.kind, body, 2, scene.pending_seconds, lambda: scene.store.exists(outcome), QUICK
+            scene.api, scene.kind, body, 2, scene.pending_seconds, 600, lambda: scene.store.exists(outcome), QUICK
         )
         self.thread = threading.Thread(target=self._run, args=(scene.store,), daemon=True)
         self.thread.start()

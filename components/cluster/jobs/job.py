@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from kubernetes.client import ApiClient
 
@@ -22,6 +23,9 @@ from components.common.progress import note
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
+
+LATE_SECONDS = 60.0
+"""An operator that ends a job at its deadline comes first, and says so."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class KubeJob:
         body: the object to create.
         needed: how many running pods make the job a running one.
         pending_seconds: how long fewer than that may go on.
+        deadline_seconds: how long the job may take, where its operator does not end it.
         done: says whether the outcome is in the store.
         patience: see ``Patience``.
     """
@@ -59,6 +64,7 @@ class KubeJob:
     body: Object
     needed: int
     pending_seconds: float
+    deadline_seconds: float
     done: Callable[[], bool]
     patience: Patience = field(default_factory=Patience)
 
@@ -114,6 +120,10 @@ class KubeJob:
                 return self._wait_for_outcome()
             if has_condition(job, "Failed"):
                 return f"training failed: {self.pods.why_failed() or condition_message(job, 'Failed')}"
+            if age_seconds(job) > self.deadline_seconds + LATE_SECONDS:
+                self.claim.delete(job)
+                seconds = f"{self.deadline_seconds:.0f} s (cluster.deadline_seconds)"
+                return f"training did not end within {seconds}; the job was removed"
             if sum(pod.started for pod in pods) >= self.needed:
                 waiting_since = time.monotonic()
             else:
@@ -137,6 +147,11 @@ class KubeJob:
                 )
             time.sleep(min(1.0, self.patience.poll))
         return None
+
+
+def age_seconds(job: Object) -> float:
+    """Seconds since the job was created, by the cluster's clock and this one."""
+    return time.time() - datetime.fromisoformat(job["metadata"]["creationTimestamp"]).timestamp()
 
 
 def job_name(run_id: str) -> str:
@@ -164,4 +179,5 @@ def run_training(
         return found is not None and json.loads(found)["settings"] == job.settings.model_dump(mode="json")
 
     needed = settings.min_workers or settings.workers
-    KubeJob(api, kind, body, needed, settings.pending_seconds, done, patience or Patience()).run(store)
+    seconds = settings.pending_seconds, settings.deadline_seconds
+    KubeJob(api, kind, body, needed, *seconds, done, patience or Patience()).run(store)

@@ -3,8 +3,13 @@
 ``python -m components.train.launchers.host --nnodes=2 --nproc-per-node=4 --module components.train --job URI`` takes
 the options and the environment (``PET_…``) of ``torchrun``. ``torchrun`` itself ends with 1 whatever happened; a
 PyTorchJob with restart policy ``ExitCode`` would take a preempted host for a failed one and give up.
+
+A host that joins a later round of an elastic training waits in vain for the address of the group, which rank 0 writes
+in its first round only, as long as group and rendezvous share their store (torch's ``dynamic_rendezvous``,
+``next_rendezvous``; pytorch/pytorch#135712): each round gets a store of its own.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +20,8 @@ from torch.distributed.run import config_from_args, parse_args
 
 from components.train.launchers.local import SIGNAL_BASE, first_cause
 
+UNSHARED_STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+
 
 def main(arguments: Sequence[str]) -> int:
     """Runs this host's workers to their end.
@@ -24,6 +31,8 @@ def main(arguments: Sequence[str]) -> int:
         process was asked to end by signal N, after the workers got the same signal and time to checkpoint.
     """
     config, command, command_arguments = config_from_args(parse_args(list(arguments)))
+    if config.rdzv_backend != "static":
+        os.environ.update(UNSHARED_STORE)
     try:
         elastic_launch(config, command)(*command_arguments)
     except ChildFailedError as failed:
