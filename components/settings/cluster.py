@@ -56,7 +56,9 @@ class ClusterSettings(BaseModel):
 
     pending_seconds: int = Field(1800, ge=1, description="give up when pods cannot start for this long")
     deadline_seconds: int = Field(86_400, ge=1, description="the cluster ends the job after this long")
-    ttl_seconds: int = Field(86_400, ge=0, description="the cluster removes the finished job after this long")
+    ttl_seconds: int = Field(
+        86_400, ge=0, description="the finished job is removed after this long, or with its Workflow"
+    )
     clean_pod_policy: Literal["None", "Running", "All"] = Field("Running", description="pods removed at the job's end")
 
     @model_validator(mode="after")

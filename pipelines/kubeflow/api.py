@@ -266,11 +266,19 @@ def default_version(package: Path) -> str:
 
 
 def check_parameters(ir: dict[str, Any], arguments: Mapping[str, Any]) -> None:
-    """Refuses an argument that the compiled pipeline does not have."""
+    """Refuses an argument that the compiled pipeline does not have, and a secret that no pod could mount.
+
+    Kubeflow Pipelines calls a step's volume by the secret's name, and a volume's name has no dots.
+    """
     known = ir["root"].get("inputDefinitions", {}).get("parameters", {})
     for name in arguments:
         if name not in known:
             raise InventoryError(f"the pipeline has no parameter '{name}'; it has {', '.join(sorted(known))}")
+    if "." in str(arguments.get("store_secret", "")):
+        raise InventoryError(
+            f"store_secret '{arguments['store_secret']}': Kubeflow Pipelines cannot mount a secret with a dot in its "
+            "name; copy it under another name"
+        )
 
 
 def submit(
