@@ -326,6 +326,16 @@ def service_urls(service: Object) -> list[str]:
     return [url.rstrip("/") for url in found if url]
 
 
+def pod_labels(service: Object, uri: str) -> str:
+    """A label selector of the pods that serve the new model at ``uri``, or the whole service once it is promoted."""
+    if mode(service) == "Knative":
+        part = service.get("status", {}).get("components", {}).get("predictor", {})
+        return f"serving.knative.dev/revision={part.get('latestReadyRevision', '')}"
+    canary = [revision_name(uri)] if service["spec"].get("canary") else []
+    own = [service["spec"]["predictor"]["name"]] if "name" in service["spec"]["predictor"] else []
+    return f"app=isvc.{'-'.join([service['metadata']['name'], *(canary or own), 'predictor'])}"
+
+
 def canary_urls(service: Object, uri: str) -> list[str]:
     """Addresses of the new model alone, the likeliest first.
 

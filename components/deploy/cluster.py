@@ -6,9 +6,11 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
+from components.client.address import PORT
 from components.client.endpoint import Endpoint
 from components.cluster import inference_service as services
-from components.cluster.kube import Resource, UnknownFieldError, patiently
+from components.cluster.kube import Resource, UnknownFieldError, in_cluster, patiently
+from components.cluster.tunnel import open_tunnel
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.deploy.deployer import Candidate, Revision
@@ -66,8 +68,10 @@ class ClusterDeployer:
             self._change(lambda current: services.start_alone(current, uri, self._settings))
         try:
             service = self._wait(services.fully_rolled_out, uri)
-            addresses = [Endpoint(url, self._settings.name) for url in services.service_urls(service)]
-            return reachable(addresses, self._settings.ready_seconds, version=revision.details["version"]).url
+            urls = services.service_urls(service)
+            addresses = self._addresses(service, uri, urls)
+            url = reachable(addresses, self._settings.ready_seconds, version=revision.details["version"]).url
+            return url if url in urls or not urls else urls[0]  # a tunnel ends with this process
         finally:
             if self._beside is not None:
                 self._beside.roll_back(revision)
@@ -105,13 +109,21 @@ class ClusterDeployer:
             service = self._wait(
                 lambda current: services.canary_ready(current, candidate.uri, before), candidate.uri, old_failure
             )
-            urls = services.canary_urls(service, candidate.uri)
-            endpoint = reachable([Endpoint(url, self._settings.name) for url in urls], REACH_SECONDS)
+            addresses = self._addresses(service, candidate.uri, services.canary_urls(service, candidate.uri))
+            endpoint = reachable(addresses, REACH_SECONDS)
         except BaseException:
             self._take_out(candidate.uri)
             raise
         details = {"namespace": self._services.namespace, "uri": candidate.uri, "version": candidate.bundle.version}
         return Revision(endpoint, details)
+
+    def _addresses(self, service: Object, uri: str, urls: list[str]) -> list[Endpoint]:
+        """Where the model can be reached; from outside the cluster also through its API."""
+        if not in_cluster():
+            labels = services.pod_labels(service, uri)
+            if tunnel := open_tunnel(self._api, self._services.namespace, labels, PORT):
+                urls = [*urls, tunnel]
+        return [Endpoint(url, self._settings.name) for url in urls]
 
     def _get(self) -> Object | None:
         return patiently(lambda: self._services.get(self._settings.name))

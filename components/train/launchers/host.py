@@ -10,11 +10,14 @@ in its first round only, as long as group and rendezvous share their store (torc
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
+from torch.distributed import DistError
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher.api import elastic_launch
 from torch.distributed.run import config_from_args, parse_args
 
@@ -28,7 +31,8 @@ def main(arguments: Sequence[str]) -> int:
 
     Returns:
         0; the exit code of the first worker that failed, 128 + N when signal N ended it; 128 + N when this
-        process was asked to end by signal N, after the workers got the same signal and time to checkpoint.
+        process was asked to end by signal N, after the workers got the same signal and time to checkpoint; 143 too
+        when the host where an elastic training meets has gone: this one may meet it again when both are started again.
     """
     config, command, command_arguments = config_from_args(parse_args(list(arguments)))
     if config.rdzv_backend != "static":
@@ -41,6 +45,12 @@ def main(arguments: Sequence[str]) -> int:
         return SIGNAL_BASE - code if code < 0 else code
     except SignalException as ended:
         return SIGNAL_BASE + int(ended.sigval)
+    except (RendezvousError, DistError) as error:
+        if config.rdzv_backend == "static":
+            raise
+        reason = str(error).partition("\n")[0]
+        print(f"the hosts' meeting point has gone ({reason}); to be started again", file=sys.stderr, flush=True)
+        return SIGNAL_BASE + signal.SIGTERM
     return 0
 
 
