@@ -1,41 +1,34 @@
 """What the installed releases of Trainer and KServe take of what we create, asked by dry runs."""
 
-from kubernetes.client import ApiClient
+from kubernetes.client import ApiClient, ApiException
 
 from components.cluster import inference_service as services
 from components.cluster import kube
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
-from components.cluster.jobs.trainjob import PATCHES, TRAINJOB, trainjob
+from components.cluster.jobs.trainjob import TRAINJOB
 from components.cluster.kube import Resource
+from components.cluster.rehearsal import new_model, training_job
 from components.common.errors import InventoryError
 from components.settings.serving import serving_settings
 from pipelines.kubeflow.image_registry import resolve_image
 from pipelines.preflight.check import Check, Question
 
 
-def trainer(api: ApiClient, question: Question) -> list[Check]:
-    """Asks by a dry run which TrainJobs this Trainer knows, where trainings are going to be TrainJobs."""
-    settings, name = question.settings, f"{TRAINJOB.plural}.{TRAINJOB.group}"
-    if not kube.serves(api, TRAINJOB.group, TRAINJOB.version, TRAINJOB.plural) or settings.elastic:
-        return []
-    if settings.launcher == "pytorchjob" or (
-        settings.launcher == "auto" and kube.serves(api, PYTORCHJOB.group, PYTORCHJOB.version, PYTORCHJOB.plural)
-    ):
-        return []
-    jobs = Resource(api, TRAINJOB.group, TRAINJOB.version, TRAINJOB.plural, question.namespace)
-    shapes = [trainjob("preflight", question.namespace, "preflight", [], settings, patch=patch) for patch in PATCHES]
+def training(api: ApiClient, question: Question) -> list[Check]:
+    """Asks whether the cluster takes the training's job, and what an old release loses of it."""
+    if not any(kube.serves(api, kind.group, kind.version, kind.plural) for kind in (PYTORCHJOB, TRAINJOB)):
+        return []  # the kinds have said so
     try:
-        accepted = jobs.first_accepted(shapes)
+        job = training_job(api, question.namespace, question.settings)
     except kube.ClusterAwayError:
         raise
     except InventoryError as error:
-        message, _, fix = str(error).partition("; ")
-        return [Check(f"release of {name}", "problem", message, fix or "install Kubeflow Trainer 2.2 or newer")]
-    if accepted is shapes[0]:
-        return [Check(f"release of {name}", "ok", "Kubeflow Trainer 2.2 or newer")]
+        return [_refused("training job", error)]
+    if "podTemplateOverrides" not in job["spec"]:
+        return [Check("training job", "ok", f"the cluster takes a {job['kind']}")]
     return [
         Check(
-            f"release of {name}",
+            "training job",
             "unknown",
             "found Kubeflow Trainer 2.1, needed 2.2: the workers' pods get no security context of ours, and the step "
             "keeps the deadline instead of the operator",
@@ -45,30 +38,27 @@ def trainer(api: ApiClient, question: Question) -> list[Check]:
 
 
 def serving(api: ApiClient, question: Question) -> list[Check]:
-    """Asks by dry runs whether KServe takes our service and how it tries a new model, and looks for the runtime."""
+    """Asks whether KServe takes our service and how it tries a new model, and looks for the runtime."""
     if not kube.serves(api, services.GROUP, services.VERSION, services.PLURAL):
         return []
-    resource = Resource(api, services.GROUP, services.VERSION, services.PLURAL, question.namespace)
-    settings = serving_settings({"name": "preflight"})
     try:
-        made = resource.create(services.inference_service(question.namespace, "s3://a/b", settings), dry_run=True) or {}
-        how = "canaryTrafficPercent"
-        if made and services.mode(made) == "Standard":
-            canary = services.start_canary(made, "s3://a/c", settings)["spec"]
-            body = services.inference_service(question.namespace, "s3://a/b", settings)
-            body["metadata"]["annotations"][services.MODE_ANNOTATION] = "Standard"
-            body["spec"] |= canary
-            try:
-                resource.create(body, dry_run=True)
-                how = "spec.canary (KServe 0.20 or newer)"
-            except kube.UnknownFieldError:
-                how = "a second InferenceService (KServe older than 0.20)"
+        how = new_model(api, question.namespace, serving_settings({}))
     except kube.ClusterAwayError:
         raise
     except InventoryError as error:
-        message, _, fix = str(error).partition("; ")
-        return [Check("inference service", "problem", message, fix or "install KServe 0.16 or newer")]
-    return [Check("inference service", "ok", f"accepted; new models are tried by {how}"), _runtime(api, question)]
+        return [_refused("inference service", error)]
+    return [
+        Check("inference service", "ok", f"the cluster takes it; a new model is tried by {how}"),
+        _runtime(api, question),
+    ]
+
+
+def _refused(what: str, error: InventoryError) -> Check:
+    cause = error.__cause__
+    if isinstance(cause, ApiException) and cause.status == 403 and "admission webhook" not in str(cause.body):
+        return Check(what, "unknown", "these credentials may not create one, not even for a trial")
+    message, _, fix = str(error).partition("; ")
+    return Check(what, "problem", message, fix or "change what the cluster refuses, or install a release that takes it")
 
 
 def _runtime(api: ApiClient, question: Question) -> Check:

@@ -349,7 +349,7 @@ DEFECTS: list[tuple[Callable[[Place], None], str, str, str]] = [
     (a_taint_without_toleration, "gpus", f"has the taint {GPU}:NoSchedule", '"operator": "Exists"'),
     (a_selector_that_no_node_has, "gpus", "has the labels {'pool': 'other'}", "change cluster.node_selector"),
     (knative_mode_without_knative, "kserve mode", "no Knative Serving", "install Knative"),
-    (a_service_that_a_policy_refuses, "inference service", "validate.kyverno.svc", "KServe"),
+    (a_service_that_a_policy_refuses, "inference service", "validate.kyverno.svc", "change what"),
     (no_serving_runtime, "serving runtime inventory-bundle", "there is none in namespace team", "kubectl apply -k"),
     (a_serving_image_that_was_not_pushed, "serving runtime", "has no such image", "under images: in the overlay"),
     (a_session_token, "store of the predictor", "AWS_SESSION_TOKEN, which KServe does not hand", "keys that last"),
@@ -380,18 +380,18 @@ def test_a_planted_defect_is_found_named_and_given_its_fix(
 @pytest.mark.skipif(not CRDS.exists(), reason="the operators' schemas do not lie beside this checkout")
 def test_an_old_trainer_is_named_with_what_is_lost(place: Place) -> None:
     an_old_trainer(place)
-    (check,) = [check for check in place.look() if check.name == "release of trainjobs.trainer.kubeflow.org"]
+    (check,) = [check for check in place.look() if check.name == "training job"]
     assert check.state == "unknown"
     assert "found Kubeflow Trainer 2.1, needed 2.2" in check.message
     place.cluster.releases.clear()
-    assert "ok       release of trainjobs.trainer.kubeflow.org: Kubeflow Trainer 2.2 or newer" in report(place.look())
+    assert "ok       training job: the cluster takes a TrainJob" in report(place.look())
 
 
 @pytest.mark.skipif(not CRDS.exists(), reason="the operators' schemas do not lie beside this checkout")
 @pytest.mark.parametrize(("release", "how"), [("0.18.0", "a second InferenceService"), ("0.20.0", "spec.canary")])
 def test_how_a_new_model_is_tried_is_said(place: Place, release: str, how: str) -> None:
     place.cluster.releases["kserve"] = release
-    assert f"accepted; new models are tried by {how}" in report(place.look())
+    assert f"a new model is tried by {how}" in report(place.look())
     assert place.cluster.items("inferenceservices", "serving.kserve.io") == []
 
 

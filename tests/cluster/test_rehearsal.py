@@ -1,0 +1,59 @@
+"""What a cluster would refuse of a run is found out before anything is made."""
+
+from typing import Any
+
+import pytest
+from kubernetes.client import ApiClient
+
+from components.cluster.rehearsal import new_model, rehearse, training_job
+from components.common.errors import InventoryError
+from components.settings.cluster import cluster_settings
+from components.settings.serving import serving_settings
+from tests.cluster.api import Cluster, Refused
+from tests.cluster.schemas import CRDS
+
+KINDS = [
+    ("pytorchjobs", "kubeflow.org"),
+    ("trainjobs", "trainer.kubeflow.org"),
+    ("inferenceservices", "serving.kserve.io"),
+]
+
+
+@pytest.mark.parametrize("launcher", ["pytorchjob", "trainjob"])
+@pytest.mark.parametrize("mode", ["Standard", "Knative"])
+def test_a_cluster_that_takes_everything_has_nothing_afterwards(
+    cluster: Cluster, api: ApiClient, launcher: str, mode: str
+) -> None:
+    cluster.kserve_mode = mode
+    rehearse(api, "team", cluster_settings({"launcher": launcher}), serving_settings({"min_replicas": 0}))
+    assert not any(cluster.items(*kind) for kind in KINDS)
+
+
+@pytest.mark.parametrize(
+    ("plural", "serving", "words"),
+    [
+        ("pytorchjobs", {}, "quota"),
+        ("inferenceservices", {}, "quota"),
+        ("", {"scale_metric": "rps"}, "Standard mode does not scale on rps"),
+    ],
+)
+def test_a_refusal_is_told_in_the_clusters_words(
+    cluster: Cluster, api: ApiClient, plural: str, serving: dict[str, Any], words: str
+) -> None:
+    def review(key: Any, _: Any) -> None:
+        if key[1] == plural:
+            raise Refused(403, "Forbidden", 'admission webhook "policy" denied the request: quota')
+
+    cluster.admit.append(review)
+    with pytest.raises(InventoryError, match=words):
+        rehearse(api, "team", cluster_settings({}), serving_settings(serving))
+
+
+@pytest.mark.skipif(not CRDS.exists(), reason="the operators' schemas do not lie beside this checkout")
+def test_the_shape_is_the_one_that_the_release_knows(cluster: Cluster, api: ApiClient) -> None:
+    settings = cluster_settings({"launcher": "trainjob"})
+    assert "runtimePatches" in training_job(api, "team", settings)["spec"]
+    assert new_model(api, "team", serving_settings({})).startswith("spec.canary")
+    cluster.releases |= {"trainer": "2.1.0", "kserve": "0.18.0"}
+    assert "podTemplateOverrides" in training_job(api, "team", settings)["spec"]
+    assert new_model(api, "team", serving_settings({})).startswith("a second InferenceService")
