@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
 from components.cluster.claim import RUN_ANNOTATION
-from components.cluster.jobs.job import LATE_SECONDS, JobKind, KubeJob
+from components.cluster.jobs.job import JobKind, KubeJob
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.trainjob import trainjob
 from components.common import lease
@@ -208,8 +209,35 @@ def one_worker_never_starts(scene: Scene) -> str:
     return step.verdict()
 
 
+def queued_for_longer_than_pods_may_wait(scene: Scene) -> str:
+    scene.pending_seconds = 1.0
+
+    def suspend(_: Any, job: dict[str, Any]) -> None:
+        spec = job["spec"]["runPolicy"] if "runPolicy" in job["spec"] else job["spec"]
+        spec["suspend"] = True
+
+    def release(job: dict[str, Any]) -> None:
+        for spec in (job["spec"], job["spec"].get("runPolicy", {})):
+            spec.pop("suspend", None)
+
+    scene.cluster.admit.append(suspend)
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    time.sleep(2)
+    scene.operator.start()
+    scene.cluster.update(scene.kind.plural, JOB, release, scene.kind.group)
+    scene.operator.succeed()
+    return step.verdict()
+
+
 def an_operator_without_deadlines(scene: Scene) -> str:
-    scene.deadline_seconds = 1.0 - LATE_SECONDS
+    scene.deadline_seconds = 1.0
+
+    def forget(_: Any, job: dict[str, Any]) -> None:
+        for spec in (job["spec"], job["spec"].get("runPolicy", {})):
+            spec.pop("activeDeadlineSeconds", None)
+
+    scene.cluster.admit.append(forget)
     step = scene.step()
     wait_until(scene.exists, "there is a job")
     scene.operator.start()
@@ -439,7 +467,8 @@ SCENARIOS: list[tuple[Callable[[Scene], str], str, int, int]] = [
     (image_that_cannot_be_pulled, 'ImagePullBackOff: Back-off pulling image "train:9"', 1, 0),
     (quota_that_allows_no_pod, "FailedCreatePod: exceeded quota: gpus", 1, 0),
     (one_worker_never_starts, "training did not start within 1 s", 1, 0),
-    (an_operator_without_deadlines, "did not end within -59 s (cluster.deadline_seconds); the job was removed", 1, 0),
+    (queued_for_longer_than_pods_may_wait, "trained", 1, 1),
+    (an_operator_without_deadlines, "did not end within 1 s (cluster.deadline_seconds); the job was removed", 1, 0),
     (failed_worker, "training failed: {leader}: exit code 1 (Error)", 1, 1),
     (out_of_memory, "exit code 137 (OOMKilled); raise cluster.memory", 1, 1),
     (eviction_and_restart, "trained", 1, 1),

@@ -24,9 +24,6 @@ from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
 
-LATE_SECONDS = 60.0
-"""An operator that ends a job at its deadline comes first, and says so."""
-
 
 @dataclass(frozen=True)
 class JobKind:
@@ -54,7 +51,7 @@ class KubeJob:
         body: the object to create.
         needed: how many running pods make the job a running one.
         pending_seconds: how long fewer than that may go on.
-        deadline_seconds: how long the job may take, where its operator does not end it.
+        deadline_seconds: how long the job may take, where its operator knows no deadline.
         done: says whether the outcome is in the store.
         patience: see ``Patience``.
     """
@@ -120,11 +117,11 @@ class KubeJob:
                 return self._wait_for_outcome()
             if has_condition(job, "Failed"):
                 return f"training failed: {self.pods.why_failed() or condition_message(job, 'Failed')}"
-            if age_seconds(job) > self.deadline_seconds + LATE_SECONDS:
+            if not _ends_by_itself(job) and _age_seconds(job) > self.deadline_seconds:
                 self.claim.delete(job)
                 seconds = f"{self.deadline_seconds:.0f} s (cluster.deadline_seconds)"
                 return f"training did not end within {seconds}; the job was removed"
-            if sum(pod.started for pod in pods) >= self.needed:
+            if _is_queued(job) or sum(pod.started for pod in pods) >= self.needed:
                 waiting_since = time.monotonic()
             else:
                 self.claim.patiently(self.pods.show_events)
@@ -149,7 +146,18 @@ class KubeJob:
         return None
 
 
-def age_seconds(job: Object) -> float:
+def _is_queued(job: Object) -> bool:
+    """Whether a queue such as Kueue holds the job back until it is its turn, which is no failure to start."""
+    spec = job["spec"]
+    return bool(spec.get("suspend") or spec.get("runPolicy", {}).get("suspend"))
+
+
+def _ends_by_itself(job: Object) -> bool:
+    """Whether the operator knows the job's deadline."""
+    return "activeDeadlineSeconds" in {**job["spec"], **job["spec"].get("runPolicy", {})}
+
+
+def _age_seconds(job: Object) -> float:
     """Seconds since the job was created, by the cluster's clock and this one."""
     return time.time() - datetime.fromisoformat(job["metadata"]["creationTimestamp"]).timestamp()
 
