@@ -3,6 +3,7 @@
 A run that asks for something impossible ends here, in seconds, before a photo is fetched or a GPU waited for.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,9 +38,19 @@ def settle(
     sections: Mapping[str, Section],
     tune: bool = False,
 ) -> dict[str, Any]:
-    """Checks and completes a run's settings; see ``complete`` for arguments, result and errors."""
+    """Checks and completes a run's settings, and asks a cluster by dry runs whether it takes what the run will create.
+
+    See ``complete`` for arguments, result and errors.
+    """
     asked = {"source": source, "preset": preset, "training": dict(training), "tune": tune, **sections}
-    return run_step(store, "settings", asked, lambda: complete(source, preset, training, sections, tune))
+    settled: dict[str, Any] = run_step(
+        store, "settings", asked, lambda: complete(source, preset, training, sections, tune)
+    )
+    if "KUBERNETES_SERVICE_HOST" in os.environ:  # in a pod; the Kubernetes client takes half a second to import
+        from components.cluster.rehearsal import rehearse_here
+
+        rehearse_here(cluster_settings(settled["cluster"]), serving_settings(settled["serving"]))
+    return settled
 
 
 def complete(

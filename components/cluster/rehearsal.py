@@ -4,15 +4,26 @@ from kubernetes.client import ApiClient
 
 from components.cluster import inference_service as services
 from components.cluster import kube
-from components.cluster.jobs.choose import choose
+from components.cluster.jobs.choose import choose, runs_on_cluster
 from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
 from components.cluster.jobs.trainjob import PATCHES, TRAINJOB, TrainJobLauncher, trainjob
-from components.cluster.kube import Object, Resource, UnknownFieldError
+from components.cluster.kube import Object, Resource, UnknownFieldError, patiently
 from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
 
 NAME = "rehearsal"
 URIS = ("s3://rehearsal/one", "s3://rehearsal/other")
+
+
+def rehearse_here(cluster: ClusterSettings, serving: ServingSettings) -> None:
+    """Rehearses on the cluster that this process runs in; does nothing on one machine.
+
+    Raises:
+        InventoryError: as ``rehearse``.
+    """
+    if runs_on_cluster():
+        api, namespace = kube.connect(), kube.namespace()
+        patiently(lambda: rehearse(api, namespace, cluster, serving))
 
 
 def rehearse(api: ApiClient, namespace: str, cluster: ClusterSettings, serving: ServingSettings) -> None:

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient
 
+from components.check_settings.step import settle
 from components.cluster.rehearsal import new_model, rehearse, training_job
 from components.common.errors import InventoryError
+from components.common.store import Store
 from components.settings.cluster import cluster_settings
 from components.settings.serving import serving_settings
 from tests.cluster.api import Cluster, Refused
@@ -47,6 +49,18 @@ def test_a_refusal_is_told_in_the_clusters_words(
     cluster.admit.append(review)
     with pytest.raises(InventoryError, match=words):
         rehearse(api, "team", cluster_settings({}), serving_settings(serving))
+
+
+def test_the_first_step_of_a_run_asks_the_cluster(
+    cluster: Cluster, api: ApiClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = {"serving": {"scale_metric": "rps"}}
+    assert settle(store, "rendered", "auto", {}, sections)["serving"]["scale_metric"] == "rps"
+    assert cluster.requests == [], "on one machine nobody is asked"
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("INVENTORY_TRAIN_ON", "cluster")
+    with pytest.raises(InventoryError, match="Standard mode does not scale on rps"):
+        settle(store, "rendered", "auto", {}, sections)
 
 
 @pytest.mark.skipif(not CRDS.exists(), reason="the operators' schemas do not lie beside this checkout")
