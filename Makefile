@@ -9,11 +9,15 @@ TORCH_INDEX ?=
 STAMP := $(VENV)/.requirements-installed
 DIRS := components pipelines tests benchmarks
 
-# Turns the variables given on the command line into options: SPLIT=70/10/20 becomes --split '70/10/20'.
-# Left to the environment, where make puts what is given on its command line anyway.
-NOT_OPTIONS := ENGINE PUSH BUILD_ARGS PYTHON VENV TORCH_INDEX REGISTRY TAG INVENTORY_% S3_% AWS_% SOURCE_AWS_%
-GIVEN := $(filter-out $(NOT_OPTIONS),$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $(v))),$(v))))
-OPTIONS = $(foreach v,$(GIVEN),--$(shell echo $(v) | tr A-Z_ a-z-) '$($(v))')
+# The variables given on the command line, which `run` reads from its environment: SPLIT=70/10/20 is --split 70/10/20.
+# Neither make nor a shell looks into their values: `value` takes them as they were typed, quotes and dollars included.
+OF_MAKE := ENGINE PUSH BUILD_ARGS PYTHON VENV TORCH_INDEX REGISTRY TAG
+GIVEN := $(filter-out $(OF_MAKE),$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $(v))),$(v))))
+$(foreach v,$(GIVEN),$(eval override $(v) := $$(value $(v))))
+ifneq ($(GIVEN),)
+export $(GIVEN)
+endif
+export MAKE_VARIABLES := $(GIVEN)
 
 .PHONY: setup run test test-full check bench images
 
@@ -33,7 +37,7 @@ endif
 	@touch $@
 
 run: setup
-	@$(BIN)/inventory run $(OPTIONS)
+	@$(BIN)/python -m pipelines.cli.make_run
 
 test: setup
 	$(BIN)/pytest -q -m "not slow"

@@ -22,11 +22,15 @@ LIMIT_BYTES = 2 * 2**30
 TRAINING = {"trainable": "head", "image_size": 32, "epochs": 1, "batch_size": 256, "weights": "none"}
 
 STEPS = {
-    "download": "from components.download.step import download_to as d;d('bins.json', open_store(), 'rendered:{bins}')",
+    "download": "from components.download.step import download_to as d;"
+    "from components.settings.data import DataSettings;"
+    "d('bins.json', open_store(), DataSettings(source='rendered:{bins}'))",
     "split": "from components.split.step import split_bins as s;"
     "from components.documents.downloaded import BinsManifest;"
+    "from components.settings.split import SplitSettings;"
     "from pathlib import Path;"
-    "Path('dataset.json').write_text(s(open_store(), BinsManifest.load('bins.json'), '90/5/5').model_dump_json())",
+    "made = s(open_store(), BinsManifest.load('bins.json'), SplitSettings());"
+    "Path('dataset.json').write_text(made.model_dump_json())",
     "train": "from components.train.step import train as t;"
     "t('dataset.json', 'model.json', 'scale', open_store(), 'rendered', {training})",
 }

@@ -14,9 +14,9 @@ from components.cluster.jobs.trainjob import trainjob
 from components.common.container_images import image
 from components.documents.search_plan import SearchPlan
 from components.documents.search_result import DEFAULT_TRIAL
-from components.settings.cluster import cluster_settings
-from components.settings.training import make_settings
-from components.settings.tuning import tuning_settings
+from components.settings.cluster import ClusterSettings
+from components.settings.training import TrainingSettings
+from components.settings.tuning import TuningSettings
 
 FOLDER = Path(__file__).parents[1] / "manifests" / "samples"
 RUN = "0b1e6a3c-9d1f-4c51-8a5e-0f6a3b1c2d3e"
@@ -38,10 +38,14 @@ class _NoAliases(yaml.SafeDumper):
 def samples() -> dict[str, str]:
     """Every sample's file name and content."""
     name, namespace = f"train-{RUN}", "kubeflow-user-example-com"
-    fixed, elastic = cluster_settings(GPUS), cluster_settings({**GPUS, "min_workers": 1, "max_workers": 4})
-    tuning = tuning_settings({})
+    fixed, elastic = ClusterSettings.read(GPUS), ClusterSettings.read({**GPUS, "min_workers": 1, "max_workers": 4})
+    tuning = TuningSettings()
     plan = SearchPlan(
-        RUN, f"runs/{RUN}/tune/dataset.json", make_settings({"select_by": tuning.objective}), tuning.parameters, tuning
+        RUN,
+        f"runs/{RUN}/tune/dataset.json",
+        TrainingSettings.read({"select_by": tuning.objective}),
+        tuning.parameters,
+        tuning,
     )
     base = f"s3://inventory/{plan.job(DEFAULT_TRIAL, {}).job_key}"
     objects = {

@@ -29,9 +29,11 @@ def deploy(
     from components.common.store import open_store
     from components.counter.dataset import DatasetManifest
     from components.deploy.step import deploy as deploy_model
+    from components.settings.run import RunSettings
 
     manifest, model = DatasetManifest.load(dataset.path), read_json(Path(evaluated.path))
-    serving = read_json(Path(settings.path))["serving"]
-    outcome = main_step(lambda: deploy_model(open_store(), manifest, model, run_name(run_id), serving))
+    outcome = main_step(
+        lambda: deploy_model(open_store(), manifest, model, run_name(run_id), RunSettings.load(settings.path).serving)
+    )
     write_json(Path(service.path), outcome)
     service.metadata.update({key: outcome[key] for key in ("url", "model_name", "version")})

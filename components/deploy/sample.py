@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from components.cluster.inference_service import inference_service
-from components.settings.serving import serving_settings
+from components.settings.serving import ServingSettings
 
 FILE = Path(__file__).parents[2] / "manifests" / "samples" / "inferenceservice.yaml"
 RUN = "0b1e6a3c-9d1f-4c51-8a5e-0f6a3b1c2d3e"
@@ -16,7 +16,7 @@ RUN = "0b1e6a3c-9d1f-4c51-8a5e-0f6a3b1c2d3e"
 
 def sample() -> str:
     """The file's content."""
-    body = inference_service("kubeflow-user-example-com", f"s3://inventory/runs/{RUN}/model", serving_settings({}))
+    body = inference_service("kubeflow-user-example-com", f"s3://inventory/runs/{RUN}/model", ServingSettings())
     heading = "# Written by `python -m components.deploy.sample`; the deploy step creates this object.\n"
     return heading + yaml.safe_dump(body, sort_keys=False)
 

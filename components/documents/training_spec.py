@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 
 
 class TrainingSpec(BaseModel):
@@ -23,7 +23,7 @@ class TrainingSpec(BaseModel):
     """Store key of the dataset's manifest."""
     output: str
     """Store prefix: the bundle is ``<output>/model``, everything else ``<output>/train/…``."""
-    settings: TrainSettings
+    settings: TrainingSettings
 
     @property
     def bundle_key(self) -> str:

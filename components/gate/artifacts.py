@@ -11,6 +11,7 @@ from components.counter.dataset import DatasetManifest
 from components.gate.decision import Decision
 from components.gate.page import markdown
 from components.gate.step import gate
+from components.settings.run import RunSettings
 
 
 def run(dataset: Path, evaluated: Path, settings: Path, decision: Markdown, run_id: str) -> str:
@@ -22,14 +23,14 @@ def run(dataset: Path, evaluated: Path, settings: Path, decision: Markdown, run_
     Raises:
         InventoryError: as ``components.gate.step.gate``.
     """
-    sections = read_json(settings)
+    chosen = RunSettings.load(settings)
     outcome = gate(
         open_store(),
         DatasetManifest.load(dataset),
         read_json(evaluated),
         run_name(run_id),
-        sections.get("gate", {}),
-        sections.get("serving", {}),
+        chosen.gate,
+        chosen.serving,
     )
     text = markdown(Decision.of(outcome["decision"]), outcome["version"], outcome["policy"]["metric"])
     write_atomic(Path(decision.path), text)

@@ -1,7 +1,6 @@
 """The gate as a step: decides whether a model goes into service, says why, and registers it."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +15,10 @@ from components.gate.decision import Decision
 from components.gate.page import render
 from components.registry.in_service import InService, find_in_service
 from components.registry.registry import facts_of, open_registry, read_index, register
-from components.settings.gate import GatePolicy, decision_key, gate_policy
-from components.settings.serving import serving_settings
+from components.settings.gate import GatePolicy, decision_key
+from components.settings.serving import ServingSettings
+
+DEFAULT_POLICY, DEFAULT_SERVICE = GatePolicy(), ServingSettings()
 
 
 def gate(
@@ -25,8 +26,8 @@ def gate(
     dataset: DatasetManifest,
     evaluated: dict[str, Any],
     run_id: str,
-    policy: Mapping[str, Any] | None = None,
-    serving: Mapping[str, Any] | None = None,
+    policy: GatePolicy = DEFAULT_POLICY,
+    serving: ServingSettings = DEFAULT_SERVICE,
 ) -> dict[str, Any]:
     """Decides whether an evaluated model goes into service; done anew on every run, since it looks at the world.
 
@@ -35,8 +36,8 @@ def gate(
         dataset: the dataset on whose test bins it is decided.
         evaluated: the evaluate step's outcome: ``bundle_key`` and the training's ``rules``.
         run_id: the run.
-        policy: options of ``GatePolicy``.
-        serving: options of ``ServingSettings``; its name is the one under which models are registered.
+        policy: what a model must show.
+        serving: the service; its name is the one under which models are registered.
 
     Returns:
         ``approved`` (``yes`` or ``no``), ``reasons`` (what failed, or what was met), ``decision`` (see ``Decision``),
@@ -44,49 +45,48 @@ def gate(
         ``decision_key`` and ``page_key``.
 
     Raises:
-        InventoryError: if an option is refused, the model cannot be run or has other counts than the dataset, there is
+        InventoryError: if the model cannot be run or has other counts than the dataset, there is
             no test bin, or the registry or the cluster cannot be asked.
     """
-    asked, settings = gate_policy(dict(policy or {})), serving_settings(dict(serving or {}))
     key = evaluated["bundle_key"]
     fired = [rule["rule"] for rule in evaluated.get("rules", []) if rule.get("status") == "fired"]
-    failed_rules = [rule for rule in fired if rule in asked.rules]
+    failed_rules = [rule for rule in fired if rule in policy.rules]
 
     def work() -> dict[str, Any]:
         registry = open_registry(store)
-        known = read_index(registry, settings.name)
-        incumbent, candidate = find_in_service(store, known, settings), bundles.look(store, key)
+        known = read_index(registry, serving.name)
+        incumbent, candidate = find_in_service(store, known, serving), bundles.look(store, key)
         if _is_same(incumbent, key, candidate):
             decision = _already(candidate.version)
         else:
-            decision = _decide(store, dataset, key, incumbent, asked, failed_rules)
-        if not (asked.enforce or decision.promote):
+            decision = _decide(store, dataset, key, incumbent, policy, failed_rules)
+        if not (policy.enforce or decision.promote):
             decision = replace(decision, summary=f"{decision.summary}. Deployed all the same: gate.enforce is false")
         note(f"gate: {decision.summary}")
         keys = {"decision_key": decision_key(run_id), "page_key": f"runs/{run_id}/gate.html"}
         outcome = {
-            "approved": "yes" if decision.promote or not asked.enforce else "no",
+            "approved": "yes" if decision.promote or not policy.enforce else "no",
             "reasons": [criterion.reason for criterion in decision.criteria if criterion.ok == decision.promote],
             "decision": decision.as_dict(),
             "version": candidate.version,
             "in_service": incumbent.bundle_key if incumbent else None,
-            "policy": asked.model_dump(),
+            "policy": policy.model_dump(),
             **keys,
         }
-        page = render(decision, candidate.version, run_id, asked.metric)
+        page = render(decision, candidate.version, run_id, policy.metric)
         store.put_bytes(keys["decision_key"], json.dumps(outcome, indent=1).encode())
         store.put_bytes(keys["page_key"], page.encode())
         if candidate.version not in known.entries or not _is_same(incumbent, key, candidate):
-            register(registry, settings.name, facts_of(store, key, candidate, run_id, decision.as_dict()))
+            register(registry, serving.name, facts_of(store, key, candidate, run_id, decision.as_dict()))
         return outcome
 
     inputs = {
         "bundle_key": key,
         "dataset_id": dataset.dataset_id,
         "run_id": run_id,
-        "policy": asked.model_dump(),
+        "policy": policy.model_dump(),
         "rules": failed_rules,
-        "name": settings.name,
+        "name": serving.name,
     }
     return run_step(store, "gate", inputs, work, always=True)
 

@@ -20,7 +20,7 @@ from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest
 from components.documents.training_spec import TrainingSpec
-from components.settings.training import MACHINE_OPTIONS, TrainSettings
+from components.settings.training import MACHINE_OPTIONS, TrainingSettings
 from components.train.data.batches import ImageFeed
 from components.train.data.features import FeatureCache, FeatureFeed, cache_key, reason_not_to_cache
 from components.train.data.feed import Feed
@@ -47,7 +47,7 @@ WRITE_PAUSES = (1, 2, 4, 8)
 """Seconds between the tries to write the result."""
 
 
-def build_network(settings: TrainSettings, classes: int, store: Store) -> tuple[CountingNetwork, str | None]:
+def build_network(settings: TrainingSettings, classes: int, store: Store) -> tuple[CountingNetwork, str | None]:
     """Builds the network with its starting weights.
 
     Returns:
@@ -183,7 +183,7 @@ def make_feed(
     validation: ShardedBins,
     classes: Classes,
     weights_sha256: str | None,
-    settings: TrainSettings,
+    settings: TrainingSettings,
     workers: Workers,
     store: Store,
 ) -> Feed:
@@ -214,13 +214,13 @@ def describe(job: TrainingSpec, dataset: DatasetManifest, state: State, store: S
     }
 
 
-def time_and_cost(runs: Sequence[Run], settings: TrainSettings) -> dict[str, Any]:
+def time_and_cost(runs: Sequence[Run], settings: TrainingSettings) -> dict[str, Any]:
     """What the outcome says of a training's runs."""
     cost = cost_of(runs, settings.on_demand_price, settings.spot_price)
     return {"intervals": [[run.start, run.end] for run in runs], "seconds": cost["run_seconds"], "cost": cost}
 
 
-def identity(settings: TrainSettings, dataset: DatasetManifest, weights_sha256: str | None) -> dict[str, Any]:
+def identity(settings: TrainingSettings, dataset: DatasetManifest, weights_sha256: str | None) -> dict[str, Any]:
     """What decides a training's numbers; a checkpoint with another identity is not continued."""
     return {
         "dataset_id": dataset.dataset_id,
@@ -229,7 +229,7 @@ def identity(settings: TrainSettings, dataset: DatasetManifest, weights_sha256: 
     }
 
 
-def training_id(settings: TrainSettings, dataset: DatasetManifest) -> str:
+def training_id(settings: TrainingSettings, dataset: DatasetManifest) -> str:
     """Tells trainings apart whose runs lie under the same name."""
     return content_hash(identity(settings, dataset, None))
 
@@ -244,7 +244,7 @@ def _finished(job: TrainingSpec, dataset: DatasetManifest, store: Store) -> dict
 
 
 def training_bins(
-    store: Store, dataset: DatasetManifest, classes: Classes, settings: TrainSettings
+    store: Store, dataset: DatasetManifest, classes: Classes, settings: TrainingSettings
 ) -> tuple[ShardedBins, ShardedBins]:
     """The bins to train on, with the extra ones if they are used, and those to validate on."""
     limit = int(settings.shard_cache_gib * 2**30) or None
@@ -269,6 +269,6 @@ def _insist(write: Callable[[], object]) -> None:
     write()
 
 
-def compute_threads(settings: TrainSettings, workers: Workers) -> int:
+def compute_threads(settings: TrainingSettings, workers: Workers) -> int:
     """Threads for the computation: as set, or this process's share of the cores."""
     return settings.threads or max(1, len(os.sched_getaffinity(0)) // workers.local_world)

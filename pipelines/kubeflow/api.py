@@ -22,6 +22,7 @@ from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.common.progress import note
 from pipelines.compiler import images
+from pipelines.kubeflow.arguments import check_parameters
 
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
 TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105 - a variable's name
@@ -263,22 +264,6 @@ def default_version(package: Path) -> str:
     """The images' tag and the first digits of the file's hash: the same file, the same version."""
     tag = images(package.read_text())[0].rpartition(":")[2][:20]
     return f"{tag}-{sha256_bytes(package.read_bytes())[:8]}"
-
-
-def check_parameters(ir: dict[str, Any], arguments: Mapping[str, Any]) -> None:
-    """Refuses an argument that the compiled pipeline does not have, and a secret that no pod could mount.
-
-    Kubeflow Pipelines calls a step's volume by the secret's name, and a volume's name has no dots.
-    """
-    known = ir["root"].get("inputDefinitions", {}).get("parameters", {})
-    for name in arguments:
-        if name not in known:
-            raise InventoryError(f"the pipeline has no parameter '{name}'; it has {', '.join(sorted(known))}")
-    if "." in str(arguments.get("store_secret", "")):
-        raise InventoryError(
-            f"store_secret '{arguments['store_secret']}': Kubeflow Pipelines cannot mount a secret with a dot in its "
-            "name; copy it under another name"
-        )
 
 
 def submit(

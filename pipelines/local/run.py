@@ -19,6 +19,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from components.check_settings.step import check
 from components.client.query import query
 from components.common.errors import InventoryError
 from components.common.files import read_json, write_atomic, write_json
@@ -30,8 +31,10 @@ from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest, open_split
 from components.deploy.deployer import Candidate
 from components.deploy.local import LocalDeployer
+from components.settings.run import RunSettings
+from components.settings.source import S3
+from components.sources.open import open_source
 from pipelines.cli.options import TRAINING
-from pipelines.local.arguments import check_arguments
 from pipelines.local.object_store import store_environment
 from pipelines.local.progress_view import View
 
@@ -65,9 +68,10 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", run_id):
         raise InventoryError(f"'{run_id}' is not a run id: use at most 63 lower-case letters, digits and hyphens")
     folder = (runs / run_id).resolve()
+    remembered = folder / "arguments.json"
+    arguments = _continued(remembered, arguments)
+    chosen = check_here(arguments)
     with _opened(folder, runs) as store_variables:
-        remembered = folder / "arguments.json"
-        arguments = _continued(remembered, arguments)
         console.print(f"run [bold]{run_id}[/bold] in {_short(folder)}", highlight=False)
         os.environ.update(
             {
@@ -77,7 +81,7 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
                 PROGRESS_VARIABLE: str(folder / "progress.jsonl"),
             }
         )
-        check_arguments(arguments, open_store())
+        _check_with_store(chosen, open_store())
         write_json(remembered, arguments)  # not before: what is refused must not come back with the next attempt
         started = time.time()
         view = View(console)
@@ -96,6 +100,42 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
                 while True:
                     time.sleep(3600)
     return folder
+
+
+QUICKLY_KNOWN = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
+
+def check_here(arguments: dict[str, Any]) -> RunSettings:
+    """Checks a run before it leaves anything behind, its files and backbone on this machine included.
+
+    Args:
+        arguments: the pipeline's arguments; those not given have their defaults.
+
+    Returns:
+        The run's settings.
+
+    Raises:
+        InventoryError: naming the first argument that is refused and what is allowed.
+    """
+    chosen = check(arguments)
+    if not chosen.data.source.startswith(S3):
+        open_source(chosen.data.source)
+    if chosen.training.backbone not in QUICKLY_KNOWN:
+        # imported here: torch takes seconds, and the usual first run does not need it yet
+        from components.train.model.network import make_backbone
+
+        make_backbone(chosen.training.backbone, chosen.training.image_size)
+    return chosen
+
+
+def _check_with_store(chosen: RunSettings, store: Store) -> None:
+    """Finds what may lie in the store: the source, and the weights."""
+    if chosen.data.source.startswith(S3):
+        open_source(chosen.data.source, chosen.data.source_endpoint)
+    if chosen.training.weights != "none":
+        from components.train.model.weights import find_weights
+
+        find_weights(chosen.training.weights, chosen.training.backbone, store)
 
 
 @contextlib.contextmanager
@@ -133,9 +173,13 @@ def _run_lock(folder: Path) -> Iterator[None]:
 
 def _continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """A continued run keeps the arguments and training options it was started with, apart from those given anew."""
-    before = read_json(path) if path.exists() else {}
-    training = {**before.get(TRAINING, {}), **arguments.get(TRAINING, {})}
-    return {**before, **arguments, **({TRAINING: training} if training else {})}
+    before: dict[str, Any] = {}
+    with contextlib.suppress(OSError):  # a new run, or a folder that cannot be opened, as is said when it is
+        before = read_json(path)
+    together = {**before, **arguments}
+    if isinstance(together.get(TRAINING), dict):
+        together[TRAINING] = {**before.get(TRAINING, {}), **together[TRAINING]}
+    return together
 
 
 def _execute(arguments: dict[str, Any], folder: Path, view: View) -> None:

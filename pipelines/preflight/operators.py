@@ -9,7 +9,7 @@ from components.cluster.jobs.trainjob import TRAINJOB
 from components.cluster.kube import Resource
 from components.cluster.rehearsal import new_model, training_job
 from components.common.errors import InventoryError
-from components.settings.serving import serving_settings
+from components.settings.serving import ServingSettings
 from pipelines.kubeflow.image_registry import resolve_image
 from pipelines.preflight.check import Check, Question
 
@@ -42,7 +42,7 @@ def serving(api: ApiClient, question: Question) -> list[Check]:
     if not kube.serves(api, services.GROUP, services.VERSION, services.PLURAL):
         return []
     try:
-        how = new_model(api, question.namespace, serving_settings({}))
+        how = new_model(api, question.namespace, ServingSettings())
     except kube.ClusterAwayError:
         raise
     except InventoryError as error:

@@ -16,10 +16,10 @@ from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
 from components.cluster.jobs.trainjob import PATCHES, TRAINJOB, trainjob
 from components.cluster.kube import Resource, UnknownFieldError
 from components.documents.search_plan import SearchPlan
-from components.settings.cluster import cluster_settings
+from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
-from components.settings.training import make_settings
-from components.settings.tuning import tuning_settings
+from components.settings.training import TrainingSettings
+from components.settings.tuning import TuningSettings
 from tests.cluster.api import Cluster
 from tests.cluster.schemas import CRDS, problems
 from tests.cluster.test_specs import ELASTIC, EVERYTHING, OWNER
@@ -73,14 +73,14 @@ def check(sent: Object, kept: Object, kind: str, release: dict[str, str]) -> Non
 @EACH
 @pytest.mark.parametrize("values", [{}, EVERYTHING, ELASTIC], ids=["defaults", "everything", "elastic"])
 def test_a_pytorchjob(send: Callable[..., Any], values: dict[str, Any]) -> None:
-    body = pytorchjob("train-x", "team", RUN, ["--job", "s3://b/k"], cluster_settings(values), [OWNER])
+    body = pytorchjob("train-x", "team", RUN, ["--job", "s3://b/k"], ClusterSettings.read(values), [OWNER])
     send(PYTORCHJOB.group, PYTORCHJOB.version, PYTORCHJOB.plural, body)
 
 
 @EACH
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
 def test_a_trainjob(send: Callable[..., Any], release: dict[str, str], values: dict[str, Any]) -> None:
-    settings = cluster_settings(values)
+    settings = ClusterSettings.read(values)
     shapes = [trainjob("train-x", "team", RUN, ["--job", "s3://b/k"], settings, [OWNER], patch) for patch in PATCHES]
     _, made = send(TRAINJOB.group, TRAINJOB.version, TRAINJOB.plural, *shapes)
     old = release["trainer"] == "2.1.0"
@@ -94,9 +94,9 @@ def test_a_trainjob(send: Callable[..., Any], release: dict[str, str], values: d
 def test_an_experiment_and_its_trials(
     send: Callable[..., Any], tuning: dict[str, Any], values: dict[str, Any], release: dict[str, str]
 ) -> None:
-    chosen = tuning_settings(tuning)
-    plan = SearchPlan(RUN, "key", make_settings({"select_by": chosen.objective}), chosen.parameters, chosen)
-    body = experiment(plan, cluster_settings(values), "team", "s3://b/k", [OWNER])
+    chosen = TuningSettings.read(tuning)
+    plan = SearchPlan(RUN, "key", TrainingSettings.read({"select_by": chosen.objective}), chosen.parameters, chosen)
+    body = experiment(plan, ClusterSettings.read(values), "team", "s3://b/k", [OWNER])
     send("kubeflow.org", "v1beta1", EXPERIMENTS, body)
     trial = body["spec"]["trialTemplate"]["trialSpec"]
     assert problems({**trial, "metadata": {"name": "x"}}, "pytorchjobs.kubeflow.org") == []

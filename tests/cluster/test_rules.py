@@ -10,7 +10,7 @@ import yaml
 
 from components.cluster import inference_service as services
 from components.cluster.jobs.trainjob import PATCHES, trainjob
-from components.settings.cluster import cluster_settings
+from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
 from pipelines.samples import samples
 from tests.cluster import rules
@@ -28,7 +28,7 @@ def pytorchjob() -> Object:
 
 
 def trainer_job(patch: Any = "runtimePatches") -> Object:
-    return trainjob("train-x", "team", "x", [], cluster_settings({"workers": 2}), patch=patch)
+    return trainjob("train-x", "team", "x", [], ClusterSettings.read({"workers": 2}), patch=patch)
 
 
 def service(mode: str = "Standard", *, canary: bool = False) -> Object:

@@ -18,7 +18,7 @@ import pytest
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
-from components.settings.cluster import cluster_settings
+from components.settings.cluster import ClusterSettings
 from components.settings.presets import resolve
 from tests.cluster.training_operator import environment
 from tests.cluster.two_hosts import Host, forwarded, network, possible
@@ -113,7 +113,7 @@ def two_hosts(
             store.put_bytes(job.dataset_key, dataset.model_dump_json().encode())
             store.put_bytes(job.job_key, job.model_dump_json().encode())
             elastic = {"min_workers": 2, "max_workers": 2} if kind == "elastic" else {}
-            settings = cluster_settings({"workers": 2, **elastic, **cluster})
+            settings = ClusterSettings.read({"workers": 2, **elastic, **cluster})
             body = pytorchjob("train-hosts", "team", "hosts", ["--job", store.uri(job.job_key)], settings)
             names = [f"train-hosts-{role}-{index}" for role, index in PLACES[kind]]
             hosts, here = stack.enter_context(network(names, tmp_path))

@@ -17,7 +17,7 @@ from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import Candidate, put_into_service
 from components.deploy.sample import FILE, sample
 from components.deploy.smoke import LabelledBin
-from components.settings.serving import ServingSettings, serving_settings
+from components.settings.serving import ServingSettings
 from tests.cluster.api import Cluster, merge, running
 from tests.cluster.rules import inference_service_refused
 from tests.cluster.schemas import CRDS, problems
@@ -366,4 +366,4 @@ def test_the_sample_in_manifests_is_what_the_step_creates():
 )
 def test_a_wrong_option_is_refused_with_its_name(values, message):
     with pytest.raises(InventoryError, match=message):
-        serving_settings(values)
+        ServingSettings.read(values)

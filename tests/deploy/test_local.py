@@ -21,8 +21,9 @@ from components.deploy import smoke
 from components.deploy.step import deploy
 from components.gate.step import gate
 from components.registry.registry import in_service
-from components.split.step import split_bins
+from components.settings.gate import GatePolicy
 from tests.packed_bins import RawBin, pack
+from tests.steps import split_bins
 from tests.tiny_model import photo, write_bundle
 
 OWNER = """
@@ -103,13 +104,13 @@ def deploy_with_wrong_answers(store: Store, dataset: DatasetManifest, outcome: d
 def test_of_two_models_approved_at_once_only_the_first_goes_into_service(store, dataset, run, tmp_path):
     models = {name: evaluated(store, tmp_path / name, version=name) for name in ("one", "two")}
     for name, model in models.items():
-        assert gate(store, dataset, model, name, {"minimum_bins": 5, "draws": 100})["in_service"] is None
+        assert gate(store, dataset, model, name, GatePolicy(minimum_bins=5, draws=100))["in_service"] is None
     deploy(store, dataset, models["one"], "one")
     deploy(store, dataset, models["one"], "one")  # tried again
     with pytest.raises(InventoryError, match="compared with nothing, but runs/one/model has gone into service since"):
         deploy(store, dataset, models["two"], "two")
     assert in_service(store).version == "one"
-    gate(store, dataset, models["two"], "two", {"minimum_bins": 5, "draws": 100, "enforce": False})
+    gate(store, dataset, models["two"], "two", GatePolicy(minimum_bins=5, draws=100, enforce=False))
     assert deploy(store, dataset, models["two"], "two")["replaced"] == "one"
 
 

@@ -60,7 +60,7 @@ def test_a_pipeline_serves_what_the_gate_approves(
     gated(
         dataset_text=made.dataset.model_dump_json(),
         model_text=json.dumps({"bundle_key": key}),
-        settings_text=json.dumps({"gate": {"draws": 200, "floor_accuracy": floor}}),
+        settings_text=json.dumps({"format": 2, "gate": {"draws": 200, "floor_accuracy": floor}}),
         flag=str(flag),
     )
     assert flag.exists() == served

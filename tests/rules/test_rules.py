@@ -13,7 +13,7 @@ from torch import nn
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
 from components.rules.rules import Rules
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data.features import FeatureFeed
 from components.train.engine.checkpoint import Checkpoints
 from components.train.engine.hooks import Hook
@@ -35,7 +35,7 @@ Change = Callable[[nn.Module], object]
 def watched(
     store: Store,
     dataset: DatasetManifest,
-    settings: TrainSettings,
+    settings: TrainingSettings,
     change: Change = lambda network: None,
     hooks: tuple[Hook, ...] = (),
     signals: Signals | None = None,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from components.counter.bundle import InputTransform
 from components.counter.photo import preprocess
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data.feed import Batch
 from components.train.data.sampler import EpochPlan, Rows
 from components.train.data.shards import ShardedBins
@@ -28,7 +28,7 @@ BATCHES_AHEAD = 2
 IMAGES_PER_TASK = 8
 
 
-def decode_threads(settings: TrainSettings, workers: Workers) -> int:
+def decode_threads(settings: TrainingSettings, workers: Workers) -> int:
     """How many threads decode: one beside a CPU training, which needs the cores itself; all beside a GPU."""
     if settings.decode_threads:
         return settings.decode_threads
@@ -51,7 +51,7 @@ class ImageFeed:
         self,
         train: ShardedBins,
         validation: ShardedBins,
-        settings: TrainSettings,
+        settings: TrainingSettings,
         workers: Workers,
         logits_of: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
@@ -121,7 +121,7 @@ class ImageFeed:
         return logits
 
 
-def room(images: int, size: int, settings: TrainSettings, device: torch.device) -> Tensor:
+def room(images: int, size: int, settings: TrainingSettings, device: torch.device) -> Tensor:
     """An empty batch uint8 [images, 3, size, size] in the memory order of the training, quick to move to its device."""
     order = torch.channels_last if settings.channels_last else torch.contiguous_format
     pinned = device.type == "cuda"

@@ -19,7 +19,7 @@ from components.counter import bundle as bundles
 from components.counter.bundle import Bundle, InputTransform
 from components.counter.dataset import DatasetManifest
 from components.counter.photo import preprocess
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data.shards import ShardedBins
 from components.train.model.classes import Classes
 from components.train.model.network import CountingNetwork, ServedCounter
@@ -44,7 +44,7 @@ class _Photos(nn.Module):
 
 def export_bundle(
     network: CountingNetwork,
-    settings: TrainSettings,
+    settings: TrainingSettings,
     classes: Classes,
     dataset: DatasetManifest,
     validation: ShardedBins,

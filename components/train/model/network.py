@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor, nn
 
 from components.common.errors import InventoryError
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.model.losses import OBJECTIVES, ThresholdHead
 
 TORCHVISION = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -124,7 +124,7 @@ def make_backbone(name: str, image_size: int, drop_path: float = 0.0) -> Backbon
     )
 
 
-def make_network(settings: TrainSettings, backbone: Backbone, classes: int) -> CountingNetwork:
+def make_network(settings: TrainingSettings, backbone: Backbone, classes: int) -> CountingNetwork:
     """Puts a new head on a backbone and freezes what is not trained.
 
     Args:

@@ -7,7 +7,7 @@ training's time that it is about, so the first is the most useful.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data.features import reason_not_to_cache
 from components.train.profile.records import Recorded, scaled
 
@@ -56,7 +56,7 @@ class Measurements:
     """What the rules look at."""
 
     recorded: Recorded
-    settings: TrainSettings
+    settings: TrainingSettings
     seconds: dict[str, float]
     wall: dict[str, float]
 
@@ -84,7 +84,7 @@ class Measurements:
         return seconds / self.all_seconds
 
 
-def advise(recorded: Recorded, settings: TrainSettings) -> list[Advice]:
+def advise(recorded: Recorded, settings: TrainingSettings) -> list[Advice]:
     """What to change, most useful first; nothing when all is well or too little was measured."""
     facts = Measurements(recorded, settings, recorded.seconds(), recorded.wall())
     if recorded.steps < FEWEST_STEPS or not facts.step_seconds:

@@ -59,10 +59,10 @@ def test_a_cost_is_added_up_from_runs_and_prices_only(runs: list[Run], prices: t
     [
         (
             {"max_run": 1200, "max_wait": 600},
-            "training options: max_wait 600 is shorter than max_run 1200; waiting includes running",
+            "training: max_wait 600 is shorter than max_run 1200; waiting includes running",
         ),
-        ({"max_run": -1}, "training option max_run = -1 is refused; allowed: 0 <= number"),
-        ({"spot_price": "cheap"}, "training option spot_price = 'cheap' is refused; allowed: 0 <= number"),
+        ({"max_run": -1}, "training.max_run = -1 is refused; allowed: 0 <= number"),
+        ({"spot_price": "cheap"}, "training.spot_price = 'cheap' is refused; allowed: 0 <= number"),
     ],
 )
 def test_limits_and_prices_that_make_no_sense_are_refused(given: dict[str, Any], message: str) -> None:

@@ -17,7 +17,7 @@ from components.common.machine import usable_cores, usable_memory
 from components.common.store import Store, open_store
 from components.counter.dataset import DatasetManifest
 from components.documents.training_spec import TrainingSpec
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data import batches as data
 from components.train.engine.stopping import Interrupted, Signals
 from components.train.engine.workers import Workers, join
@@ -30,7 +30,7 @@ from tests.train.fitting import Recorder, fast, train_here
 from tests.train.processes import CONTEXT, finish, free_port
 
 
-def profiled(store: Store, dataset: DatasetManifest, settings: TrainSettings, *hooks: Any, **options: Any) -> dict:
+def profiled(store: Store, dataset: DatasetManifest, settings: TrainingSettings, *hooks: Any, **options: Any) -> dict:
     """The profile of a training in this process."""
     job = TrainingSpec(run_id="r", dataset_key="unused", output="runs/r", settings=settings)
     with closing(Profiler(job, store, options.get("workers") or Workers())) as profiler:

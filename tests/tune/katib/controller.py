@@ -17,7 +17,7 @@ from components.common import lease
 from components.common.store import Store
 from components.counter.training_log import lines
 from components.documents.training_spec import TrainingSpec
-from components.settings.training import make_settings
+from components.settings.training import TrainingSettings
 from tests.cluster.api import Cluster, Key, Object, now
 from tests.cluster.rules import trial_labels
 from tests.cluster.training_operator import GROUP, JOBS, container, make_pods, wait_until
@@ -73,7 +73,7 @@ class Katib:
         """Trains: writes the outcome to where the command says, with these accuracies; returns what it prints."""
         described, output, changed = told(self.command(job))
         base = TrainingSpec.model_validate_json(self.store.get_bytes(self.store.key(described)))
-        settings = make_settings({**base.settings.model_dump(), **changed})
+        settings = TrainingSettings.read({**base.settings.model_dump(), **changed})
         trained = base.model_copy(update={"settings": settings, "output": output or base.output})
         history = [measures(epoch, value) for epoch, value in enumerate(values, 1)]
         best = max(history, key=lambda epoch: epoch["validation_accuracy"])

@@ -21,8 +21,8 @@ from components.common import lease
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.documents.search_result import SearchResult
-from components.settings.cluster import cluster_settings
-from components.settings.training import TrainSettings
+from components.settings.cluster import ClusterSettings
+from components.settings.training import TrainingSettings
 from components.tune.katib.search import KatibSearch
 from tests.cluster.api import Cluster, Refused, running
 from tests.cluster.training_operator import GROUP, JOBS, wait_until
@@ -84,7 +84,7 @@ class Attempt:
     def __init__(self, scene: Scene, tuning: dict[str, Any], cluster: dict[str, Any]) -> None:
         self.result: SearchResult | None = None
         self.error = ""
-        self.search = KatibSearch(scene.api, "team", cluster_settings({"pending_seconds": 15, **cluster}), QUICK)
+        self.search = KatibSearch(scene.api, "team", ClusterSettings.read({"pending_seconds": 15, **cluster}), QUICK)
         self.thread = threading.Thread(target=self._run, args=(scene.store, tuning), daemon=True)
         self.thread.start()
 
@@ -553,7 +553,7 @@ def test_every_trial_is_told_once_with_its_values_and_ends_in_the_result(
 
     default, *others = step.result.trials
     assert default.name == "default"
-    assert default.parameters == {"learning_rate": 1e-3, "batch_size": 32, "epochs": TrainSettings().epochs}
+    assert default.parameters == {"learning_rate": 1e-3, "batch_size": 32, "epochs": TrainingSettings().epochs}
     found = {trial.name: trial for trial in others}
     assert (found[first].objective, found[first].epochs) == (0.6, [0.5, 0.6, 0.55])
     assert (found[second].status, found[second].objective) == ("early stopped", 0.2)

@@ -25,12 +25,12 @@ import sys
 from components.common.store import open_store
 from components.tune.optuna.search import search
 from components.documents.search_plan import make_plan
-from components.settings.tuning import tuning_settings
-from components.settings.training import make_settings
+from components.settings.tuning import TuningSettings
+from components.settings.training import TrainingSettings
 import json
 given = json.loads(sys.argv[1])
-settings = make_settings(given["training"])
-search(make_plan("r1", given["key"], settings, [], tuning_settings(given["tuning"])), open_store())
+settings = TrainingSettings.read(given["training"])
+search(make_plan("r1", given["key"], settings, [], TuningSettings.read(given["tuning"])), open_store())
 """
 
 
