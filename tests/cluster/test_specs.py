@@ -128,6 +128,10 @@ def test_istio_stays_off_and_secrets_come_by_reference(describe: Any) -> None:
             {"gpu_resource": "gpu"},
             "cluster.gpu_resource = 'gpu' is refused; allowed: a resource such as nvidia",
         ),
+        (
+            {"store_secret": "team.store"},
+            "cluster.store_secret = 'team.store' is refused; allowed: at most 63 lower-case",
+        ),
         ({"workers": 5000}, "cluster.workers = 5000 is refused; allowed: 1 <= integer <= 1000"),
         ({"gpus_per_worker": 65}, "cluster.gpus_per_worker = 65 is refused; allowed: 0 <= integer <= 64"),
         ({"min_workers": 1}, "cluster: min_workers and max_workers belong together"),
