@@ -110,6 +110,7 @@ def place(
         kserves = {
             "serving.kserve.io/s3-endpoint": store_environment["S3_ENDPOINT_URL"].removeprefix("http://"),
             "serving.kserve.io/s3-usehttps": "0",
+            "serving.kserve.io/s3-region": store_environment["AWS_REGION"],
         }
         store_secret = secret("inventory-store", store_environment)
         store_secret["metadata"]["annotations"] = kserves
