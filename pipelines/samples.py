@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from components.cluster.inference_service import inference_service
 from components.cluster.jobs.experiment import experiment
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.trainjob import trainjob
@@ -15,6 +16,7 @@ from components.common.container_images import image
 from components.documents.search_plan import SearchPlan
 from components.documents.search_result import DEFAULT_TRIAL
 from components.settings.cluster import ClusterSettings
+from components.settings.serving import ServingSettings
 from components.settings.training import TrainingSettings
 from components.settings.tuning import TuningSettings
 
@@ -48,17 +50,18 @@ def samples() -> dict[str, str]:
         tuning,
     )
     base = f"s3://inventory/{plan.job(DEFAULT_TRIAL, {}).job_key}"
-    objects = {
-        "experiment.yaml": experiment(plan, fixed, namespace, base),
-        "pytorchjob.yaml": pytorchjob(name, namespace, RUN, ARGUMENTS, fixed),
-        "pytorchjob-elastic.yaml": pytorchjob(name, namespace, RUN, ARGUMENTS, elastic),
-        "trainjob.yaml": trainjob(name, namespace, RUN, ARGUMENTS, fixed),
-    }
-    makers = {"experiment.yaml": "tune"}
-    heading = "# Written by `python -m pipelines.samples`; the {} step creates this object.\n"
+    service = inference_service(namespace, f"s3://inventory/runs/{RUN}/model", ServingSettings())
+    objects = [
+        ("tune", "experiment.yaml", experiment(plan, fixed, namespace, base)),
+        ("train", "pytorchjob.yaml", pytorchjob(name, namespace, RUN, ARGUMENTS, fixed)),
+        ("train", "pytorchjob-elastic.yaml", pytorchjob(name, namespace, RUN, ARGUMENTS, elastic)),
+        ("train", "trainjob.yaml", trainjob(name, namespace, RUN, ARGUMENTS, fixed)),
+        ("deploy", "inferenceservice.yaml", service),
+    ]
     return {
-        file: heading.format(makers.get(file, "train")) + yaml.dump(body, Dumper=_NoAliases, sort_keys=False)
-        for file, body in objects.items()
+        file: f"# Written by `python -m pipelines.samples`; the {step} step creates this object.\n"
+        + yaml.dump(body, Dumper=_NoAliases, sort_keys=False)
+        for step, file, body in objects
     }
 
 

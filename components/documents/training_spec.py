@@ -10,7 +10,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.common.errors import InventoryError
-from components.common.store import Store
+from components.common.store import Store, is_address
 from components.settings.training import TrainingSettings
 
 
@@ -86,7 +86,7 @@ def read_object(address: str, store: Store) -> bytes:
     """
     if Path(address).is_file():
         return Path(address).read_bytes()
-    return store.get_bytes(store.key(address) if address.startswith("s3://") else address)
+    return store.get_bytes(store.key(address) if is_address(address) else address)
 
 
 def load_job(address: str, store: Store) -> TrainingSpec:

@@ -15,12 +15,13 @@ import pyarrow as pa
 from components.common import progress
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes, write_atomic
+from components.common.run_ahead import run_ahead
 from components.common.run_step import run_step
-from components.common.store import Store
+from components.common.store import Store, is_address
 from components.documents.downloaded import BinsManifest, BlockInfo
 from components.download.checks import BadBinError, read_metadata
-from components.download.fetch import LANES, Packed, Skip, Wanted, fetch_block, fetch_metadata, is_passing
-from components.download.fetch_processes import Lane, lanes, ordered
+from components.download.fetch import Packed, Skip, Wanted, fetch_block, fetch_metadata, is_passing, lane_count
+from components.download.fetch_processes import Lane, lanes
 from components.download.receipts import FORMAT, Receipt, find, group_key, keep
 from components.download.selection import (
     Selection,
@@ -120,7 +121,7 @@ def _is_intact(store: Store, block: dict[str, Any]) -> bool:
 
 
 def _read_file_list(file_list: str, endpoint: str, environment: Mapping[str, str]) -> bytes:
-    if file_list.startswith("s3://"):
+    if is_address(file_list):
         return read_object(file_list, MAX_FILE_LIST_BYTES, endpoint, environment)
     try:
         return read_file(Path(file_list).expanduser(), MAX_FILE_LIST_BYTES)
@@ -155,19 +156,18 @@ class _Download:
             entries = self._of_the_list(entries, self.listed)
         entries = [entry for entry in entries if self._is_text(entry.id)]
         self.count = progress.Counter("bins", len(entries))
-        with lanes(self.source, len(entries)) as lane, ThreadPoolExecutor(LANES) as pool:
-            chunks = ordered(
-                pool,
-                lambda group: self._metadata(lane, [entry for entry, _ in group]),
+        at_once = lane_count()
+        with lanes(self.source, len(entries)) as lane, ThreadPoolExecutor(at_once) as pool:
+            chunks = run_ahead(
+                lambda group: pool.submit(self._metadata, lane, [entry for entry, _ in group]),
                 groups(((entry, None) for entry in in_order(entries)), *METADATA_GROUP),
-                ahead=LANES,
+                ahead=at_once - 1,
             )
             receipts = []
-            for receipt, left_out in ordered(
-                pool,
-                lambda group: self._block(lane, group),
+            for receipt, left_out in run_ahead(
+                lambda group: pool.submit(self._block, lane, group),
                 groups(self._selected(chunks), *BLOCK_GROUP),
-                ahead=2 * LANES,
+                ahead=2 * at_once - 1,
             ):
                 receipts.append(receipt)
                 self.skips += left_out

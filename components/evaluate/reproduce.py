@@ -3,8 +3,6 @@
 ``python -m components.evaluate.reproduce BUNDLE_KEY RESULT.json`` asks it in a process of its own.
 """
 
-import importlib.metadata
-import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 from components.common.errors import InventoryError
 from components.common.files import write_json
+from components.common.provenance import version
 from components.common.run_step import main_step
 from components.common.store import Store, open_store
 from components.counter import bundle as bundles
@@ -57,19 +56,10 @@ def reproduce(store: Store, bundle_key: str) -> dict[str, Any]:
 
 
 def _differing(recorded: dict[str, str]) -> dict[str, dict[str, str]]:
-    found = {name: _version(name) for name in recorded}
+    found = {name: version(name) for name in recorded}
     return {
         name: {"recorded": recorded[name], "found": found[name]} for name in recorded if found[name] != recorded[name]
     }
-
-
-def _version(name: str) -> str:
-    if name == "python":
-        return platform.python_version()
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 if __name__ == "__main__":

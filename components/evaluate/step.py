@@ -16,7 +16,8 @@ from components.counter.calibration import Calibration
 from components.counter.counts import same_counts
 from components.counter.dataset import SPLITS, Bins, DatasetManifest, open_extra, open_split
 from components.counter.metrics import bin_values, softmax
-from components.counter.scoring import open_session, score
+from components.counter.network import open_session
+from components.counter.scoring import score, threads
 from components.evaluate import int8, leakage
 from components.evaluate.analysis import Outputs, analyse
 from components.evaluate.quality import by_quality, measure
@@ -140,5 +141,5 @@ def evaluate_bundle(
             "metrics": {**bundle.metrics, "test": {name: evaluation[name] for name in KEPT_METRICS}},
         }
     )
-    errors = worst_errors(open_session(served), bundle, test, probabilities)
+    errors = worst_errors(open_session(served, threads()), bundle, test, probabilities)
     return bundle, evaluation, curves, render(evaluation, curves, model, bundle, dataset, errors)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.counter.bootstrap import group_sums, resample
-from components.pages.text import percent
+from components.pages.text import of_items, percent, plural
 from components.settings.gate import GatePolicy
 
 Integers = NDArray[np.int64]
@@ -249,8 +249,8 @@ def _enough(predictions: Predictions, policy: GatePolicy) -> Criterion:
     """
     n, groups = len(predictions.truth), len(np.unique(predictions.groups))
     reason = (
-        f"{n:,} comparable test bins in {groups:,} groups of products, at least {policy.minimum_bins:,} in "
-        f"{policy.minimum_groups:,} are asked"
+        f"{plural(n, 'comparable test bin')} in {plural(groups, 'group')} of products, "
+        f"at least {policy.minimum_bins:,} in {policy.minimum_groups:,} are asked"
     )
     return Criterion("enough test bins", n >= policy.minimum_bins and groups >= policy.minimum_groups, reason)
 
@@ -286,9 +286,9 @@ def _recalls(predictions: Predictions, counts: set[int], policy: GatePolicy) -> 
             continue
         new, old = (float((said[held] == items).mean()) for said in (predictions.candidate, predictions.incumbent))
         if old - new > policy.recall_drop:
-            drops.append(f"{items} items from {percent(old)} to {percent(new)} on {int(held.sum())} bins")
+            drops.append(f"{of_items(str(items))} from {percent(old)} to {percent(new)} on {plural(held.sum(), 'bin')}")
     if missing or not counts:
-        what = f"{', '.join(missing)} items" if missing else "a count that both can answer"
+        what = of_items(", ".join(missing)) if missing else "a count that both can answer"
         return Criterion(name, False, f"no comparable test bin holds {what}, so recall cannot be compared")
     if drops:
         return Criterion(name, False, f"recall falls by more than {percent(policy.recall_drop)}: {', '.join(drops)}")
@@ -300,13 +300,15 @@ def _covers(candidate: Countable, incumbent: Countable, version: str) -> Criteri
     lost = [str(count) for count in sorted(incumbent.up_to(top) - candidate.up_to(top))]
     if incumbent.open_top and not candidate.open_top:
         lost.append(f"more than {candidate.counts[-1]}")
-    reason = f"cannot answer {', '.join(lost)} items, which {version} can" if lost else f"all that {version} answers"
+    reason = (
+        f"cannot answer {of_items(', '.join(lost))}, which {version} can" if lost else f"all that {version} answers"
+    )
     return Criterion("answers every count that the model in service answers", not lost, reason)
 
 
 def _tested(predictions: Predictions, countable: Countable) -> Criterion:
     missing = ", ".join(str(count) for count in countable.counts if not (predictions.truth == count).any())
-    reason = f"no test bin holds {missing} items" if missing else "every count is among the test bins"
+    reason = f"no test bin holds {of_items(missing)}" if missing else "every count is among the test bins"
     return Criterion("every count was tested", not missing, reason)
 
 

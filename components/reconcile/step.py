@@ -18,6 +18,7 @@ from components.common.progress import Counter, note
 from components.counter.drift import drift
 from components.reconcile import answer_store as ledgers
 from components.reconcile import report
+from components.reconcile.page import render
 from components.reconcile.records import Photos, Record
 
 CONCURRENCY = 8
@@ -95,7 +96,7 @@ def reconcile(
             curve = report.write_lists(ledger, rate, csv_file, json_file)
         summary = report.summarise(ledger, model, rate, settings, curve, moved)
         write_json(folder / SUMMARY_FILE, summary)
-        (folder / PAGE_FILE).write_text(report.render(ledger, summary, curve, photos), encoding="utf-8")
+        (folder / PAGE_FILE).write_text(render(ledger, summary, curve, photos), encoding="utf-8")
     finally:
         ledger.close()
     note(f"recount list: {folder / CSV_FILE}; page: {folder / PAGE_FILE}")

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.common.errors import InventoryError
-from components.settings.source import KINDS, S3, check_endpoint, check_source, is_rendered, read_rendered
+from components.common.store import is_address
+from components.settings.source import KINDS, check_endpoint, check_source, is_rendered, read_rendered
 from components.sources.folder import FolderSource, layout_folder
 from components.sources.own_photos import open_csv, open_folders_by_count
 from components.sources.rendered.source import RenderedSource
@@ -31,7 +32,7 @@ def open_source(text: str, endpoint: str = "", environment: Mapping[str, str] = 
     check_endpoint(endpoint, text)
     if is_rendered(text):
         return RenderedSource(*read_rendered(text))
-    if text.startswith(S3):
+    if is_address(text):
         return find_bucket(text, endpoint, environment)
     path = Path(text).expanduser()
     if not path.exists():

@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +13,9 @@ import torch
 
 from components.common.errors import InventoryError
 from components.common.files import content_hash
+from components.common.machine import usable_threads
 from components.common.progress import note
+from components.common.retry import retry
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest
@@ -258,17 +258,14 @@ def training_bins(
 
 def _insist(write: Callable[[], object]) -> None:
     """Tries a write to the store that has all the training's work in it several times."""
-    for pause in WRITE_PAUSES:
-        try:
-            write()
-        except InventoryError as error:
-            note(f"writing the result failed, trying again in {pause} s: {error}")
-            time.sleep(pause)
-        else:
-            return
-    write()
+    retry(
+        write,
+        InventoryError,
+        WRITE_PAUSES,
+        line=lambda error, pause: f"writing the result failed, trying again in {pause} s: {error}",
+    )
 
 
 def compute_threads(settings: TrainingSettings, workers: Workers) -> int:
     """Threads for the computation: as set, or this process's share of the cores."""
-    return settings.threads or max(1, len(os.sched_getaffinity(0)) // workers.local_world)
+    return settings.threads or usable_threads(workers.local_world)

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
+from components import __version__
 from components.common.errors import InventoryError
 from pipelines.cli.cluster import add_cluster_commands
 from pipelines.cli.models import add_model_commands
@@ -30,7 +31,7 @@ what was trained:
   inventory prune --dry-run                  what may be removed
 on a cluster:
   inventory preflight --namespace NAME       what it lacks, and how to mend it
-  inventory compile --tag 0.1.0              the pipeline as YAML
+  inventory compile                          the pipeline as YAML
   inventory submit epochs=10                 upload it, start a run and follow it
 """
 
@@ -116,7 +117,7 @@ def _add_compile(commands: Any) -> None:
     parser.add_argument("--pipeline", choices=PIPELINES, default="inventory", help="which one [inventory]")
     parser.add_argument("--output", type=Path, metavar="FILE", help="[inventory.yaml, or reconciliation.yaml]")
     parser.add_argument("--registry", metavar="HOST/PATH", help="where the images are [ghcr.io/bin-inventory]")
-    parser.add_argument("--tag", metavar="TAG", help="the images' tag or @sha256:… digest, never latest [0.1.0]")
+    parser.add_argument("--tag", metavar="TAG", help=f"their tag or @sha256:… digest, never latest [{__version__}]")
     parser.set_defaults(command=_compile)
 
 

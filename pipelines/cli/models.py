@@ -227,11 +227,12 @@ def _add_reproduce(commands: Any) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
+    from components.common.store import is_address
     from components.registry.registry import read_index
     from pipelines.local.fresh_environment import reproduce_afresh
 
     with _registry(options) as (store, registry, environment):
-        if options.model.startswith("s3://"):
+        if is_address(options.model):
             key = store.key(options.model)
         elif "/" in options.model:
             key = options.model

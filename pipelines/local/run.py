@@ -4,14 +4,11 @@ import contextlib
 import fcntl
 import logging
 import os
-import platform
 import re
 import secrets
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from components.common.errors import InventoryError
 from components.common.files import read_json, write_atomic, write_json
 from components.common.parent_process import LOCK_FILE, RUN_FOLDER_VARIABLE
 from components.common.progress import PROGRESS_VARIABLE
+from components.common.provenance import commit, versions
 from components.common.run_step import RUN_ID_VARIABLE
 from components.common.store import Store, open_store
 from components.counter import bundle as bundles
@@ -85,8 +83,11 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
         write_json(remembered, arguments)  # not before: what is refused must not come back with the next attempt
         started = time.time()
         view = View(console)
-        with view.following(folder / "progress.jsonl"):
-            _execute(arguments, folder, view)
+        try:
+            with view.following(folder / "progress.jsonl"):
+                _execute(arguments, folder)
+        except RuntimeError as error:
+            raise InventoryError(view.error.removeprefix("error: ") if view.error else _defect(folder)) from error
         store = open_store()
         _gather(store, view, folder, arguments, time.time() - started)
         _show(view, folder, console)
@@ -182,15 +183,18 @@ def _continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     return together
 
 
-def _execute(arguments: dict[str, Any], folder: Path, view: View) -> None:
-    """Runs the pipeline object with ``kfp.local``; what the steps print goes to ``run.log``."""
+def _execute(arguments: dict[str, Any], folder: Path) -> None:
+    """Runs the pipeline object with ``kfp.local``; what the steps print goes to ``run.log``.
+
+    Raises:
+        RuntimeError: if a step failed.
+    """
     from kfp import local
 
     from pipelines.inventory import inventory
 
     logging.getLogger("kfp").setLevel(logging.WARNING)
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"))
-    failure: RuntimeError | None = None
     with (
         (folder / "run.log").open("a", buffering=1) as log,
         contextlib.redirect_stdout(log),
@@ -198,13 +202,8 @@ def _execute(arguments: dict[str, Any], folder: Path, view: View) -> None:
     ):
         try:
             inventory(**arguments)
-        except RuntimeError as error:
-            failure = error
         finally:
             _end_children()
-    if failure:
-        time.sleep(0.3)  # the last record may still be on its way to the view
-        raise InventoryError(view.error.removeprefix("error: ") if view.error else _defect(folder)) from failure
 
 
 def _defect(folder: Path) -> str:
@@ -259,22 +258,10 @@ def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], s
             "gate": outcomes["gate"],
             "service": outcomes.get("deploy"),
             "seconds": {**view.seconds, "total": round(seconds, 1)},
-            "versions": {"python": platform.python_version(), **_versions()},
-            "git_commit": git_commit(),
+            "versions": versions(VERSIONS),
+            "git_commit": commit(),
         },
     )
-
-
-def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in VERSIONS}
-
-
-def git_commit() -> str | None:
-    """The commit of the checkout that runs, None outside a checkout."""
-    result = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return result.stdout.strip() or None
 
 
 def _show(view: View, folder: Path, console: Console) -> None:

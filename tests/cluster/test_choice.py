@@ -16,7 +16,7 @@ from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
 from components.settings.presets import resolve
 from tests.cluster.api import Cluster
-from tests.cluster.training_operator import wait_until
+from tests.waiting import wait_until
 
 GROUP = "trainer.kubeflow.org"
 

@@ -20,7 +20,7 @@ from components.explore.component import explore
 from components.settings.parameters import PARAMETERS
 from components.split.component import split
 from components.train.component import train
-from tests.cluster.training_operator import wait_until
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "fresh"

@@ -1,6 +1,5 @@
 """The deploy step against a stand-in Kubernetes API whose controller the test plays; models are real servers."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from components.deploy import cluster as deployment
 from components.deploy import smoke
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import Candidate, put_into_service
-from components.deploy.sample import FILE, sample
 from components.deploy.smoke import LabelledBin
 from components.settings.serving import ServingSettings
 from tests.cluster.api import Cluster, merge, running
@@ -23,6 +21,7 @@ from tests.cluster.rules import inference_service_refused
 from tests.cluster.schemas import CRDS, problems
 from tests.deploy.kserve_controller import NAME, TRIAL, Controller
 from tests.tiny_model import photo, serving, write_bundle
+from tests.waiting import wait_until
 
 SETTINGS = ServingSettings(ready_seconds=1)
 BINS = [LabelledBin(str(count), photo(count), count) for count in (1, 3, 5)]
@@ -118,7 +117,7 @@ def test_clients_keep_their_address_and_pods_are_replaced_for_a_new_model_only(c
     controller = control("Standard")
     for number, version in enumerate(("1", "2", "2", "1"), 1):
         deploy(version)
-        assert wait_for(lambda: controller.traffic.get(controller.service["spec"]["predictor"]["model"]["storageUri"]))
+        wait_until(lambda version=version: controller.traffic.get(uri(version)), "the traffic has moved")
         assert len(controller.rollouts) == {1: 1, 2: 2, 3: 2, 4: 3}[number]
     assert {names[0] for names in controller.names} == {f"{NAME}-predictor"}
     assert len(controller.names[-1]) == 1, "no canary is left"
@@ -137,7 +136,7 @@ def test_models_replace_each_other_time_and_again(control, deploy, mode):
     controller = control(mode)
     for version in ("1", "2", "1", "2"):
         assert deploy(version)["version"] == version
-        assert wait_for(lambda version=version: controller.traffic == {uri(version): 100})
+        wait_until(lambda version=version: controller.traffic == {uri(version): 100}, "the traffic has moved")
 
 
 @MODES
@@ -176,7 +175,7 @@ def test_a_model_that_answers_wrongly_is_rolled_back_with_the_reason(control, de
     deploy("1")
     with pytest.raises(InventoryError, match="answers for model 1, not for 2"):
         deploy("2")
-    assert wait_for(lambda: controller.traffic.get(uri("1")) == 100)
+    wait_until(lambda: controller.traffic.get(uri("1")) == 100, "the traffic has moved")
     assert not any(entry.get(uri("2"), 0) > 10 for entry in controller.history)
 
 
@@ -186,7 +185,7 @@ def test_a_model_that_never_gets_ready_is_taken_out_with_the_reason(control, dep
     deploy("1")
     with pytest.raises(InventoryError, match="was not ready within 1 s"):
         deploy("2")
-    assert wait_for(lambda: controller.traffic == {uri("1"): 100})
+    wait_until(lambda: controller.traffic == {uri("1"): 100}, "the traffic has moved")
     assert controller.main.target
     assert not any(uri("2") in entry for entry in controller.history)
 
@@ -216,7 +215,7 @@ def test_a_first_model_that_answers_wrongly_is_stopped_and_not_deleted(control, 
     assert controller.service["metadata"]["annotations"][services.STOP_ANNOTATION] == "true"
     deploy("2")
     assert services.STOP_ANNOTATION not in controller.service["metadata"]["annotations"]
-    assert wait_for(lambda: controller.traffic == {uri("2"): 100})
+    wait_until(lambda: controller.traffic == {uri("2"): 100}, "the traffic has moved")
 
 
 @MODES
@@ -234,9 +233,9 @@ def test_a_canary_left_by_a_killed_step_is_replaced(control, deploy, models, api
     deploy("1")
     ClusterDeployer(api, "team", SETTINGS).start(models["2"][0])  # and then the step is killed
     assert deploy("1")["version"] == "1"
-    assert wait_for(lambda: controller.traffic.get(uri("1")) == 100)
+    wait_until(lambda: controller.traffic.get(uri("1")) == 100, "the traffic has moved")
     assert deploy("2")["version"] == "2"
-    assert wait_for(lambda: controller.traffic == {uri("2"): 100})
+    wait_until(lambda: controller.traffic == {uri("2"): 100}, "the traffic has moved")
 
 
 def test_another_change_at_the_same_time_is_no_harm(control, deploy, cluster):
@@ -302,13 +301,6 @@ def test_a_metric_that_the_mode_does_not_know_is_refused_before_anything_is_made
     assert controller.service["spec"] == before
 
 
-def wait_for(true: Callable[[], bool], seconds: float = 5) -> bool:
-    deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return true()
-
-
 def service(mode: str, **changes: object) -> dict:
     body = services.inference_service("team", uri("1"), SETTINGS)
     if mode == "Standard":
@@ -348,10 +340,6 @@ def test_every_object_satisfies_kserves_schema_and_its_webhook(mode):
         assert problems(current, "inferenceservices.serving.kserve.io") == []
         assert inference_service_refused(current, before) is None
     assert services.served_uri(current) == uri("4")
-
-
-def test_the_sample_in_manifests_is_what_the_step_creates():
-    assert FILE.read_text() == sample()
 
 
 @pytest.mark.parametrize(

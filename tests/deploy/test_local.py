@@ -4,7 +4,6 @@ import fcntl
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from components.settings.gate import GatePolicy
 from tests.packed_bins import RawBin, pack
 from tests.steps import split_bins
 from tests.tiny_model import photo, write_bundle
+from tests.waiting import wait_until_gone
 
 OWNER = """
 import fcntl, sys, time
@@ -60,16 +60,6 @@ def evaluated(store: Store, folder: Path, **changes: object) -> dict[str, str]:
     return {"bundle_key": f"runs/{folder.name}/model"}
 
 
-def is_gone(pid: int) -> bool:
-    """Waits for a process to end; nobody collects the supervisor here, so a zombie has ended."""
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def test_models_take_over_from_each_other_and_end_with_the_run_however_it_ends(store, dataset, run, tmp_path):
     first = deploy(store, dataset, evaluated(store, tmp_path / "first"), "r1")
     assert (first["model_name"], first["version"]) == ("bin-counter", "test-1")
@@ -79,7 +69,7 @@ def test_models_take_over_from_each_other_and_end_with_the_run_however_it_ends(s
     second = deploy(store, dataset, evaluated(store, tmp_path / "second", version="test-2"), "r1")
     assert json.loads((tmp_path / "service.json").read_text())["url"] == second["url"]
     assert query(second["url"], photo(2))["model"] == "test-2"
-    assert is_gone(first["pid"])
+    wait_until_gone(first["pid"])
     assert (first["replaced"], second["replaced"]) == (None, "test-1")
     assert in_service(store).version == "test-2"
 
@@ -91,8 +81,8 @@ def test_models_take_over_from_each_other_and_end_with_the_run_however_it_ends(s
 
     server = [child.pid for child in psutil.Process(second["pid"]).children()]
     run.kill()
-    assert is_gone(second["pid"])
-    assert all(is_gone(pid) for pid in server)
+    for pid in (second["pid"], *server):
+        wait_until_gone(pid)
 
 
 def deploy_with_wrong_answers(store: Store, dataset: DatasetManifest, outcome: dict[str, str]) -> None:

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from components.sources.open import open_source
 from components.sources.source import NoAccessError, TransientError, UnreadableError
 from tests.sources.bins_on_disk import good_bins, listed, metadata, photo, put_all, rows, write_folder, write_tar
 from tests.steps import data, download_bins
+from tests.waiting import wait_until
 
 PHOTO = photo(seed=1)
 
@@ -335,7 +335,7 @@ def test_a_killed_process_is_one_line_and_none_is_left(monkeypatch):
             for child in children
             if child.status() != psutil.STATUS_ZOMBIE and "components.download.fetch_process" in child.cmdline()
         ]
-        assert len(mine) == fetch.LANES
+        assert len(mine) == fetch.lane_count()
         assert lane(fetch.fetch_metadata, ["00001"]).rows == 1
         for child in mine:
             child.kill()
@@ -367,9 +367,7 @@ def test_a_run_killed_in_the_middle_goes_on_at_the_missing_blocks(fewest, store,
     environment = os.environ | store_environment | {"INVENTORY_BUCKET": store.bucket}
     command = [sys.executable, "-c", KILLED, str(fewest)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while len(blocks := finished_blocks(store)) < 3 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: len(finished_blocks(store)) >= 3, "three blocks are stored", 60)
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=10)

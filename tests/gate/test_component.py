@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from kfp import compiler, dsl, local
 
+from components.common.component import control_component
 from components.common.run_step import RUN_ID_VARIABLE
 from components.gate.component import gate
 from components.gate.decision import Criterion, Decision
@@ -15,7 +16,7 @@ from tests.evaluate.conftest import Made
 from tests.gate.test_challenge import put
 
 
-@dsl.component
+@control_component
 def give(
     dataset_text: str,
     model_text: str,
@@ -31,7 +32,7 @@ def give(
         Path(artifact.path).write_text(text)
 
 
-@dsl.component
+@control_component
 def serve(flag: str) -> None:
     from pathlib import Path
 

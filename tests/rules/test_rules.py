@@ -25,8 +25,8 @@ from components.train.engine.workers import Workers
 from components.train.model.classes import classes_of
 from components.train.watch.debugger import Debugger
 from components.train.worker import build_network, identity, make_feed, training_bins
-from tests.train import conftest as drawing
-from tests.train.conftest import draw_bin, make_dataset
+from tests import drawn_bins
+from tests.drawn_bins import draw_bin, make_dataset
 from tests.train.fitting import fast
 
 Change = Callable[[nn.Module], object]
@@ -167,7 +167,7 @@ def test_all_rules_stay_silent_in_a_healthy_training(
 def meaningless(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetManifest:
     """Few bins whose labels say nothing: what is learnt from them is only memory."""
     monkeypatch.setattr(
-        drawing, "draw_bin", lambda _count, seed: draw_bin(1 + zlib.crc32(bytes([seed % 256])) % 3, seed)
+        drawn_bins, "draw_bin", lambda _count, seed: draw_bin(1 + zlib.crc32(bytes([seed % 256])) % 3, seed)
     )
     return make_dataset(store, tmp_path / "meaningless", {"train": 24, "validation": 24, "test": 6})
 

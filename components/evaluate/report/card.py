@@ -7,7 +7,7 @@ from typing import Any
 
 from components.counter.bundle import Bundle
 from components.counter.dataset import DatasetManifest
-from components.pages.text import interval, items, percent, plain
+from components.pages.text import interval, items, of_items, percent, plain
 
 JSON_FILE, MARKDOWN_FILE = "model-card.json", "model-card.md"
 
@@ -91,7 +91,7 @@ def _limits(evaluation: dict[str, Any]) -> list[str]:
     return [
         f"it is wrong for {percent(1 - evaluation['accuracy'])} of the test bins; always naming the most frequent "
         f"count is wrong for {percent(1 - evaluation['majority'])}",
-        f"bins with {worst} items are found least often: {percent(known[worst])} of them",
+        f"bins with {of_items(worst)} are found least often: {percent(known[worst])} of them",
         f"the hardest photos ({quality['measure']}: {quality['part']}) are counted right in "
         f"{percent(quality['accuracy'])}",
         *evaluation["warnings"],

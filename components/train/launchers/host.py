@@ -19,8 +19,10 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher.api import elastic_launch
-from torch.distributed.run import config_from_args, parse_args
+from torch.distributed.run import config_from_args, determine_local_world_size, parse_args
 
+from components.common.machine import usable_threads
+from components.common.run_step import main_step
 from components.train.launchers.local import SIGNAL_BASE, first_cause
 
 UNSHARED_STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
@@ -34,7 +36,10 @@ def main(arguments: Sequence[str]) -> int:
         process was asked to end by signal N, after the workers got the same signal and time to checkpoint; 143 too
         when the host where an elastic training meets has gone: this one may meet it again when both are started again.
     """
-    config, command, command_arguments = config_from_args(parse_args(list(arguments)))
+    options = parse_args(list(arguments))
+    # before torchrun chooses 1, whatever the cores
+    os.environ.setdefault("OMP_NUM_THREADS", str(usable_threads(determine_local_world_size(options.nproc_per_node))))
+    config, command, command_arguments = config_from_args(options)
     if config.rdzv_backend != "static":
         os.environ.update(UNSHARED_STORE)
     try:
@@ -55,4 +60,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main_step(lambda: main(sys.argv[1:])))

@@ -10,7 +10,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from components.common.errors import InventoryError
+from components.common.errors import InventoryError, first_line
 from components.settings.training import TrainingSettings
 from components.train.model.losses import OBJECTIVES, ThresholdHead
 
@@ -111,8 +111,9 @@ def make_backbone(name: str, image_size: int, drop_path: float = 0.0) -> Backbon
         with torch.no_grad():
             width = model(torch.zeros(1, 3, image_size, image_size)).shape[1]
     except (TypeError, AssertionError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InventoryError(f"backbone {name} cannot be built for {image_size} px images: {reason}") from error
+        raise InventoryError(
+            f"backbone {name} cannot be built for {image_size} px images: {first_line(error)}"
+        ) from error
     classifier = known.get("classifier") or ()
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     return Backbone(

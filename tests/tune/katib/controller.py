@@ -20,7 +20,8 @@ from components.documents.training_spec import TrainingSpec
 from components.settings.training import TrainingSettings
 from tests.cluster.api import Cluster, Key, Object, now
 from tests.cluster.rules import trial_labels
-from tests.cluster.training_operator import GROUP, JOBS, container, make_pods, wait_until
+from tests.cluster.training_operator import GROUP, JOBS, container, make_pods
+from tests.waiting import wait_until
 
 COLLECTOR = "metrics-logger-and-collector"
 UNAVAILABLE = "unavailable"

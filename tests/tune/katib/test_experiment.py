@@ -29,7 +29,7 @@ from tests.cluster.pod_security import violations
 from tests.cluster.rules import experiment_refused
 from tests.cluster.schemas import problems
 from tests.cluster.training_operator import environment
-from tests.train.conftest import make_dataset
+from tests.drawn_bins import make_dataset
 from tests.train.fitting import fast, train_here
 from tests.tune.katib.controller import Object, observed, substituted, told, wrapped
 

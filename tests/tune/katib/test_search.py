@@ -25,9 +25,10 @@ from components.settings.cluster import ClusterSettings
 from components.settings.training import TrainingSettings
 from components.tune.katib.search import KatibSearch
 from tests.cluster.api import Cluster, Refused, running
-from tests.cluster.training_operator import GROUP, JOBS, wait_until
+from tests.cluster.training_operator import GROUP, JOBS
 from tests.tune.katib.controller import Katib, add_condition, ended
 from tests.tune.katib.step import QUICK, plan, verdict
+from tests.waiting import wait_until, wait_until_renewed
 
 RUN = "0b1e6a3c-run"
 DEFAULT = dns_name(f"tune-{RUN}-default")
@@ -272,7 +273,7 @@ def one_worker_of_two_never_starts(scene: Scene) -> str:
 def room_for_one_trial_only(scene: Scene) -> str:
     step = scene.searching(cluster={"pending_seconds": 1})
     scene.katib.start(scene.katib.active[0])
-    time.sleep(1.6)
+    time.sleep(1.6)  # longer than pending_seconds: the others may wait, since one runs
     scene.finish(0.6, 0.5, 0.5)
     return step.verdict()
 
@@ -372,7 +373,7 @@ def killed_and_abandoned(scene: Scene) -> str:
     scene.default()
     scene.katib.wait_for_trials(2)
     watch = scene.katib.obey_lease(RUN, 1.0)
-    time.sleep(1.5)
+    wait_until_renewed(scene.store, RUN, 1.0)
     assert watch.is_alive(), "the lease was renewed while the step lived"
     first.kill()
     watch.join(10)

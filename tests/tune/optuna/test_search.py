@@ -18,6 +18,7 @@ from components.train.trials import Asking, Stopped
 from components.tune.optuna.pool import Pool
 from components.tune.optuna.search import search
 from tests.tune.searching import plan_search
+from tests.waiting import wait_until
 
 SECONDS = 240
 SCRIPT = """
@@ -97,9 +98,7 @@ def test_a_search_that_was_killed_ends_its_workers_and_goes_on_without_repeating
         done = {record["name"]: record for record in records if record["status"] == "succeeded"}
     process.kill()
     process.wait()
-    while _in_session(process.pid):  # the kernel tells the workers that the search is gone
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: not _in_session(process.pid), "the kernel has told the workers that the search is gone", SECONDS)
 
     found = search(plan, shared_store)
 
