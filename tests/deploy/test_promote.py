@@ -199,8 +199,8 @@ def resize(place: Cluster) -> None:
 @pytest.mark.parametrize(
     ("annotations", "canary", "expected"),
     [
-        ({services.PROMOTED_ANNOTATION: "s3://x/old"}, None, "s3://x/new"),
-        ({services.PROMOTED_ANNOTATION: "s3://x/old"}, 10, "s3://x/old"),
+        ({services.BEFORE_ANNOTATION: "s3://x/old"}, None, "s3://x/new"),
+        ({services.BEFORE_ANNOTATION: "s3://x/old"}, 10, "s3://x/old"),
         ({}, 10, ""),
         ({services.STOP_ANNOTATION: "true"}, None, ""),
         ({}, None, "s3://x/new"),
