@@ -349,7 +349,7 @@ def test_every_object_satisfies_kserves_schema_and_its_webhook(mode):
         ({"min_replicas": 5, "max_replicas": 2}, "min_replicas 5 is more than max_replicas 2"),
         ({"memory": "much"}, "serving.memory"),
         ({"name": "Bin Counter"}, "serving.name"),
-        ({"colour": "red"}, "serving.colour"),
+        ({"colour": "red"}, "serving has no option 'colour'"),
     ],
 )
 def test_a_wrong_option_is_refused_with_its_name(values, message):
