@@ -15,6 +15,7 @@ from components.gate.step import gate
 from components.registry.entry import Index
 from components.registry.registry import in_service, open_registry, put_in_service, read_index
 from components.settings.gate import GatePolicy
+from components.settings.serving import ServingSettings
 from tests.evaluate.conftest import Made
 from tests.gate.test_challenge import put
 
@@ -177,14 +178,15 @@ def test_what_cannot_be_judged_is_one_line_and_promotes_nothing(made: Made, tmp_
     assert not models(made.store).entries
 
 
-def test_a_refused_option_is_named(made: Made) -> None:
-    with pytest.raises(InventoryError, match=r"gate\.metric: .*\(given: 'f1'\)"):
-        gate(made.store, made.dataset, {"bundle_key": "x"}, "x", {"metric": "f1"})
+def test_a_refused_option_is_named() -> None:
+    with pytest.raises(InventoryError, match=r"gate\.metric = 'f1' is refused; allowed: accuracy, within_one, mae"):
+        GatePolicy.read({"metric": "f1"})
 
 
 def test_models_are_registered_under_the_name_of_their_service(made: Made, tmp_path: Path) -> None:
     new = put(made, tmp_path / "new", "new", made.counts, **known(made))
-    gate(made.store, made.dataset, {"bundle_key": new}, "new", POLICY, {"name": "bin-counter-north"})
+    service = ServingSettings(name="bin-counter-north")
+    gate(made.store, made.dataset, {"bundle_key": new}, "new", GatePolicy.read(POLICY), service)
     assert not models(made.store).entries
     assert list(read_index(open_registry(made.store, {}), "bin-counter-north").entries) == ["new"]
     assert bundles.look(made.store, new).version == "new"
