@@ -25,13 +25,13 @@ SCRIPT = """
 import sys
 from components.common.store import open_store
 from components.tune.optuna.search import search
-from components.documents.search_plan import make_plan
+from components.documents.search_plan import make_search_plan
 from components.settings.tuning import TuningSettings
 from components.settings.training import TrainingSettings
 import json
 given = json.loads(sys.argv[1])
 settings = TrainingSettings.read(given["training"])
-search(make_plan("r1", given["key"], settings, [], TuningSettings.read(given["tuning"])), open_store())
+search(make_search_plan("r1", given["key"], settings, [], TuningSettings.read(given["tuning"])), open_store())
 """
 
 
