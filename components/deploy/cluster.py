@@ -13,6 +13,7 @@ from components.common.errors import InventoryError
 from components.common.progress import note
 from components.deploy.deployer import Candidate, Revision
 from components.deploy.smoke import reachable
+from components.documents.deployed import Service
 from components.settings.serving import ServingSettings
 
 Object = dict[str, Any]
@@ -50,18 +51,21 @@ class ClusterDeployer:
         except BaseException:
             self._change(lambda service: services.take_out(service, candidate.uri))
             raise
-        return Revision(endpoint, {"namespace": self._services.namespace, "uri": candidate.uri})
+        service_here = Service(
+            namespace=self._services.namespace, uri=candidate.uri, url=endpoint.url, model_name=endpoint.model_name
+        )
+        return Revision(endpoint, service_here)
 
     def promote(self, revision: Revision) -> str:
         """Gives the revision all requests and waits until it gets them."""
-        uri = revision.details["uri"]
+        uri = revision.service.uri or ""
         self._change(lambda current: services.promote_canary(current, uri, self._settings))
         service = self._wait(services.fully_rolled_out, uri)
         return (services.service_urls(service) or [revision.endpoint.url])[0]
 
     def roll_back(self, revision: Revision) -> None:
         """Takes the revision out; what was in service before gets all requests again."""
-        self._change(lambda current: services.take_out(current, revision.details["uri"]))
+        self._change(lambda current: services.take_out(current, revision.service.uri or ""))
 
     def _get(self) -> Object | None:
         return patiently(lambda: self._services.get(self._settings.name))

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -17,11 +16,12 @@ from components.client.endpoint import Endpoint, open_client
 from components.client.query import NoModelError, ask
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.counter.answers import answer
+from components.counter.answers import Answer, answer
 from components.counter.bundle import Bundle
 from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard
 from components.counter.network import brightness, open_session, run
 from components.counter.photo import preprocess
+from components.documents.deployed import SmokeTest
 
 BINS = 8
 PAUSE_SECONDS = 0.1
@@ -53,7 +53,7 @@ def labelled_bins(store: Store, manifest: DatasetManifest) -> list[LabelledBin]:
     return [LabelledBin(bins.ids[row], bytes(bins.image(row)), quantities[row]) for row in rows[:BINS]]
 
 
-def smoke_test(endpoint: Endpoint, bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> dict[str, Any]:
+def smoke_test(endpoint: Endpoint, bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> SmokeTest:
     """Asks the endpoint about labelled bins and compares with the bundle's network in this process.
 
     Args:
@@ -62,9 +62,6 @@ def smoke_test(endpoint: Endpoint, bundle: Bundle, folder: Path, bins: list[Labe
         folder: the bundle's files.
         bins: at least one.
 
-    Returns:
-        ``bins``, ``correct`` (exact counts), ``ids`` and ``seconds`` (median time of an answer).
-
     Raises:
         InventoryError: if it cannot be reached, answers for another model, or answers differently.
     """
@@ -72,19 +69,19 @@ def smoke_test(endpoint: Endpoint, bundle: Bundle, folder: Path, bins: list[Labe
     with open_client(endpoint) as client:
         for item, wanted in _expected(bundle, folder, bins):
             started = time.perf_counter()
-            got = _ask(client, endpoint, item, wanted["model"])
+            got = _ask(client, endpoint, item, wanted.model)
             times.append(time.perf_counter() - started)
             _compare(item, got, wanted)
-            correct += got["count"] == item.expected_quantity
-    return {
-        "bins": len(bins),
-        "correct": correct,
-        "ids": [item.id for item in bins],
-        "seconds": round(sorted(times)[len(times) // 2], 4),
-    }
+            correct += got.count == item.expected_quantity
+    return SmokeTest(
+        bins=len(bins),
+        correct=correct,
+        ids=[item.id for item in bins],
+        seconds=round(sorted(times)[len(times) // 2], 4),
+    )
 
 
-def _expected(bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> Iterator[tuple[LabelledBin, dict[str, Any]]]:
+def _expected(bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> Iterator[tuple[LabelledBin, Answer]]:
     session = open_session(folder, bundle, threads=1)
     for item in bins:
         image = preprocess(item.image, bundle.input)
@@ -92,12 +89,12 @@ def _expected(bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> Iterator
         yield item, answer(bundle, probabilities, brightness(image), item.expected_quantity)
 
 
-def _compare(item: LabelledBin, got: dict[str, Any], wanted: dict[str, Any]) -> None:
-    if got.get("model") != wanted["model"]:
-        raise InventoryError(f"the service answers for model {got.get('model')}, not for {wanted['model']}")
-    if set(got) != set(wanted) or set(got["probabilities"]) != set(wanted["probabilities"]):
-        raise InventoryError(f"the service's answer for bin {item.id} has other fields than model {wanted['model']}")
-    apart = max(abs(got["probabilities"][label] - value) for label, value in wanted["probabilities"].items())
+def _compare(item: LabelledBin, got: Answer, wanted: Answer) -> None:
+    if got.model != wanted.model:
+        raise InventoryError(f"the service answers for model {got.model}, not for {wanted.model}")
+    if got.model_fields_set != wanted.model_fields_set or set(got.probabilities) != set(wanted.probabilities):
+        raise InventoryError(f"the service's answer for bin {item.id} has other fields than model {wanted.model}")
+    apart = max(abs(got.probabilities[label] - value) for label, value in wanted.probabilities.items())
     if not apart <= TOLERANCE:
         raise InventoryError(
             f"the service's answer for bin {item.id} is not the model's own: probabilities differ by {apart:.3f}"
@@ -139,13 +136,13 @@ def reachable(
     raise InventoryError(f"the model was not reachable within {seconds:.0f} s ({answers})")
 
 
-def _ask(client: httpx.Client, endpoint: Endpoint, item: LabelledBin, model: str) -> dict[str, Any]:
+def _ask(client: httpx.Client, endpoint: Endpoint, item: LabelledBin, model: str) -> Answer:
     """Asks about a bin, again while the gateway has no way to the model, or still one to another model."""
     deadline = time.monotonic() + ROUTE_SECONDS
     while True:
         try:
             got = ask(client, endpoint, item.image, item.expected_quantity)
-            if got.get("model") == model or time.monotonic() > deadline:
+            if got.model == model or time.monotonic() > deadline:
                 return got
         except NoModelError:
             if time.monotonic() > deadline:

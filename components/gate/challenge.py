@@ -16,10 +16,10 @@ from components.counter.counts import same_counts
 from components.counter.dataset import Bins, DatasetManifest, open_extra, open_split
 from components.counter.metrics import Integers
 from components.counter.scoring import batches, median_seconds, open_session, score
+from components.documents.gated import Decision
 from components.gate.decision import (
     Candidate,
     Countable,
-    Decision,
     Incumbent,
     Predictions,
     common_counts,
@@ -99,13 +99,12 @@ def seen_ids(store: Store, model: Bundle, dataset: DatasetManifest) -> set[str] 
     Returns:
         Ids; None when nobody knows.
     """
-    if model.provenance.get("dataset_id") == dataset.dataset_id:
+    if model.provenance.dataset_id == dataset.dataset_id:
         return set()  # none of them is among the test bins of the same dataset
-    key = model.provenance.get("dataset_key")
-    data = store.get_bytes_or_none(key) if key else None
-    if data is None:
+    key = model.provenance.dataset_key
+    own = DatasetManifest.fetch_or_none(store, key) if key else None
+    if own is None:
         return None
-    own = DatasetManifest.model_validate_json(data)
     try:
         seen = {bin_id for name in ("train", "validation") for bin_id in open_split(store, own, name).ids}
         return seen | set(open_extra(store, own).ids)

@@ -79,7 +79,7 @@ def make_card(
         "verdict": evaluation["verdict"]["chosen"],
         "limits": _limits(evaluation),
         "settings": settings,
-        "provenance": bundle.provenance,
+        "provenance": bundle.provenance.model_dump(),
         "reproduce": f"inventory reproduce {bundle_key}",
     }
 

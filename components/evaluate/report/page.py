@@ -458,7 +458,7 @@ def _made(model: dict[str, Any], bundle: Bundle) -> Section:
     settings = [[name, str(value)] for name, value in model["settings"].items()]
     middle = -(-len(settings) // 2)
     tables = [table(["setting", "value"], rows) for rows in (settings[:middle], settings[middle:]) if rows]
-    versions = bundle.provenance.get("versions", {})
+    versions = bundle.provenance.versions
     if versions:
         tables.append(table(["software", "version"], [[name, str(value)] for name, value in versions.items()]))
     return Section("How it was made", f"Training took {model['seconds']:,.0f} seconds.", columns(*tables))

@@ -6,7 +6,6 @@ import platform
 import subprocess
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from components.counter import bundle as bundles
-from components.counter.bundle import Bundle, InputTransform
+from components.counter.bundle import Bundle, BundleMetrics, InputTransform, Provenance, ValidationScores
 from components.counter.dataset import DatasetManifest
 from components.counter.photo import preprocess
 from components.settings.training import TrainSettings
@@ -50,7 +49,7 @@ def export_bundle(
     validation: ShardedBins,
     folder: Path,
     version: str,
-    metrics: dict[str, Any],
+    scores: ValidationScores,
     weights_sha256: str | None,
 ) -> Bundle:
     """Writes ``model.onnx``, ``model.safetensors`` and ``bundle.json``.
@@ -63,7 +62,7 @@ def export_bundle(
         validation: real bins on which ONNX and torch are compared.
         folder: an empty folder.
         version: the run that trained it.
-        metrics: of validation.
+        scores: of validation.
         weights_sha256: of the file that the backbone started from.
 
     Raises:
@@ -84,17 +83,17 @@ def export_bundle(
             counts=dataset.counts,
             open_top=dataset.open_top,
             input=transform,
-            metrics={"validation": metrics},
-            provenance={
-                "dataset_id": dataset.dataset_id,
-                "source": dataset.source,
-                "train_ids_sha256": dataset.split("train").ids_sha256,
-                "extra_ids_sha256": dataset.extra.ids_sha256 if dataset.extra and classes.extra else None,
-                "config": settings.model_dump(),
-                "weights_sha256": weights_sha256,
-                "versions": versions(),
-                "commit": commit(),
-            },
+            metrics=BundleMetrics(validation=scores),
+            provenance=Provenance(
+                dataset_id=dataset.dataset_id,
+                source=dataset.source,
+                train_ids_sha256=dataset.split("train").ids_sha256,
+                extra_ids_sha256=dataset.extra.ids_sha256 if dataset.extra and classes.extra else None,
+                config=settings.model_dump(),
+                weights_sha256=weights_sha256,
+                versions=versions(),
+                commit=commit(),
+            ),
         ),
         folder,
     )
