@@ -89,9 +89,9 @@ def test_calibration_error_by_hand() -> None:
 def test_reliability_rows_hold_every_bin_once() -> None:
     logits, labels = calibrated(500)
     rows = reliability(softmax(logits), labels)
-    assert sum(row["n"] for row in rows) == 500
-    assert all(row["low"] <= row["confidence"] <= row["high"] for row in rows if row["n"])
-    gaps = sum(row["n"] * abs(row["confidence"] - row["accuracy"]) for row in rows if row["n"])
+    assert sum(row.n for row in rows) == 500
+    assert all(row.low <= row.confidence <= row.high for row in rows if row.n)
+    gaps = sum(row.n * abs(row.confidence - row.accuracy) for row in rows if row.n)
     assert gaps / 500 == pytest.approx(calibration_error(softmax(logits), labels))
 
 
@@ -107,7 +107,7 @@ def test_perfectly_calibrated_models_show_the_stated_error() -> None:
         logits, labels = calibrated(400, seed)
         errors.append(calibration_error(softmax(logits), labels))
         stated.append(calibration_error_if_perfect(softmax(logits), draws=200))
-    assert np.mean(errors) == pytest.approx(np.mean([row["mean"] for row in stated]), rel=0.1)
+    assert np.mean(errors) == pytest.approx(np.mean([row.mean for row in stated]), rel=0.1)
     assert np.mean(errors) > 0.02  # far from zero at 400 bins, although nothing is wrong
-    above = [error > row["high"] for error, row in zip(errors, stated, strict=True)]
+    above = [error > row.high for error, row in zip(errors, stated, strict=True)]
     assert np.mean(above) <= 0.15

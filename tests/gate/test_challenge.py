@@ -31,7 +31,7 @@ def put(
         offset.CopyFrom(numpy_helper.from_array(values.astype(np.float32), "offset"))
         onnx.save(model, str(folder / "model.onnx"))
     bundle = Bundle(version=key, backbone="brightness", counts=counts, input=InputTransform(size=size))
-    bundles.save(bundle.model_copy(update=changes), folder)
+    bundles.save(Bundle.model_validate({**bundle.model_dump(), **changes}), folder)
     bundles.upload(made.store, folder, key)
     return key
 
