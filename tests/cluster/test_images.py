@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 ENTRANCES = {
     "control": [
-        *(f"components.{step}.step" for step in ("settings", "download", "split", "explore", "tune", "deploy")),
+        *(f"components.{step}.step" for step in ("check_settings", "download", "split", "explore", "tune", "deploy")),
         "components.tune.katib.search",
         "components.gate.artifacts",
         "components.registry.kubeflow",

@@ -11,7 +11,7 @@ import pytest
 
 from components.common.errors import InventoryError
 from components.common.store import Store
-from pipelines.cli import main
+from pipelines.cli.main import main
 from pipelines.local import run as local_run
 
 

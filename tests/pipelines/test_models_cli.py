@@ -14,7 +14,7 @@ from components.counter.bundle import BundleMetrics
 from components.documents.gated import Decision
 from components.evaluate.step import evaluate
 from components.registry.registry import facts_of, open_registry, put_in_service, read_index, register
-from pipelines.cli import main
+from pipelines.cli.main import main
 from tests.evaluate.conftest import Made
 from tests.evaluate.conftest import make as make
 from tests.gate.test_challenge import put

@@ -9,7 +9,7 @@ import pytest
 
 from components.client import query as clients
 from components.client.address import GROUP, PLURAL, VERSION
-from pipelines.cli import main
+from pipelines.cli.main import main
 from tests.client.gateway import HOST, certificate, gateway
 from tests.cluster.api import Cluster, running
 from tests.tiny_model import Served, photo, serving, write_bundle

@@ -17,7 +17,7 @@ from components.client.endpoint import Endpoint
 from components.common.store import Store
 from components.reconcile import run as runs
 from components.reconcile.step import Settings
-from pipelines.cli import main
+from pipelines.cli.main import main
 from pipelines.kubeflow.api import find_access, open_client, submit, upload
 from tests.client.gateway import HOST, gateway
 from tests.pipelines.kfp_api import KfpApi, serving

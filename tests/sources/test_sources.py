@@ -60,8 +60,8 @@ def test_what_is_missing_or_too_large_is_unreadable(layout, monkeypatch):
     source = open_source(str(layout), environment=NO_STORE)
     with pytest.raises(UnreadableError, match="missing"):
         source.image("2")
-    for module in ("folder_source", "tar_source"):
-        monkeypatch.setattr(f"components.download.{module}.MAX_IMAGE_BYTES", 100)
+    for module in ("folder", "tar"):
+        monkeypatch.setattr(f"components.sources.{module}.MAX_IMAGE_BYTES", 100)
     with pytest.raises(UnreadableError, match="too large"):
         source.image("1")
 
