@@ -8,6 +8,7 @@ from components.counter.calibration import (
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
     Calibration,
+    ConfidenceInterval,
     calibration_error,
     calibration_error_if_perfect,
     fit,
@@ -97,8 +98,8 @@ def test_reliability_rows_hold_every_bin_once() -> None:
 
 def test_full_confidence_falls_into_the_last_interval() -> None:
     rows = reliability(np.array([[1.0, 0.0]]), np.array([0]))
-    assert rows[-1]["n"] == 1
-    assert rows[0] == {"low": 0.0, "high": 1 / 15, "n": 0, "confidence": None, "accuracy": None}
+    assert rows[-1].n == 1
+    assert rows[0] == ConfidenceInterval(low=0.0, high=1 / 15, n=0, confidence=None, accuracy=None)
 
 
 def test_perfectly_calibrated_models_show_the_stated_error() -> None:

@@ -42,9 +42,9 @@ def test_metrics_computed_by_hand() -> None:
     assert found.confusion == [[1, 1, 0], [0, 1, 1], [0, 0, 1]]
     assert found.majority == pytest.approx(2 / 5)
     assert found.per_count == {
-        "1": {"precision": 1.0, "recall": 0.5, "support": 2, "predicted": 1},
-        "2": {"precision": 0.5, "recall": 0.5, "support": 2, "predicted": 2},
-        "5+": {"precision": 0.5, "recall": 1.0, "support": 1, "predicted": 2},
+        "1": CountScore(precision=1.0, recall=0.5, support=2, predicted=1),
+        "2": CountScore(precision=0.5, recall=0.5, support=2, predicted=2),
+        "5+": CountScore(precision=0.5, recall=1.0, support=1, predicted=2),
     }
     assert found.warnings == []
 

@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from components.counter import bundle as bundles
-from components.counter.bundle import Bundle, InputTransform
+from components.counter.bundle import Bundle, InputTransform, Provenance
 from components.gate.challenge import challenge, seen_ids
 from components.settings.gate import GatePolicy
 from tests.evaluate.conftest import SIZE, Made, network
@@ -103,7 +103,7 @@ def test_shards_that_are_gone_make_the_training_set_unknown(made: Made) -> None:
     train = made.splits["train"].model_copy(update={"shards": [shard]})
     other = made.dataset.model_copy(update={"splits": {**made.splits, "train": train}})
     made.store.put_bytes("other.json", other.model_dump_json().encode())
-    model = made.bundle.model_copy(update={"provenance": {"dataset_id": "x", "dataset_key": "other.json"}})
+    model = made.bundle.model_copy(update={"provenance": Provenance(dataset_id="x", dataset_key="other.json")})
     assert seen_ids(made.store, model, made.dataset) is None
 
 
