@@ -4,7 +4,7 @@ The question of an auditor with time for a tenth of the bins: how many more wron
 list than among as many bins taken at random? ``benchmarks/audit_lift.py`` asks the same of a finished run.
 """
 
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,18 +108,23 @@ def audit(
     return rows, curves
 
 
-def section(rows: list[dict[str, Any]], curves: dict[str, dict[str, list[float]]]) -> Section | None:
+def section(rows: list[AuditLift], curves: dict[Corruption, AuditCurve]) -> Section | None:
     """The report's section on ``audit``; None when there was nothing to corrupt."""
     if not rows:
         return None
     charts = []
     for row in rows:
-        curve = curves[row["corruption"]]
-        lines = {"in our order": "mean", f"95{SPACE}% of seeds, from": "low", "to": "high", "at random": "share"}
+        curve = curves[row.corruption]
+        lines = {
+            "in our order": curve.mean,
+            f"95{SPACE}% of seeds, from": curve.low,
+            "to": curve.high,
+            "at random": curve.share,
+        }
         charts.append(
             line_chart(
-                {name: list(zip(curve["share"], curve[key], strict=True)) for name, key in lines.items()},
-                caption=f"Share of the wrong records found; they name {NAMES[row['corruption']]}",
+                {name: list(zip(curve.share, values, strict=True)) for name, values in lines.items()},
+                caption=f"Share of the wrong records found; they name {NAMES[row.corruption]}",
                 x_label="share of the bins recounted",
                 text=lambda value: f"{100 * value:.0f}{SPACE}%",
                 from_zero=True,
@@ -127,10 +132,10 @@ def section(rows: list[dict[str, Any]], curves: dict[str, dict[str, list[float]]
         )
     cells = [
         [
-            NAMES[row["corruption"]],
-            f"{row['lift']:.2f}",
-            interval(row["interval"], lambda value: f"{value:.1f}"),
-            *(percent(curves[row["corruption"]]["mean"][round(100 * share)]) for share in SHOWN),
+            NAMES[row.corruption],
+            f"{row.lift:.2f}",
+            interval(row.interval, lambda value: f"{value:.1f}"),
+            *(percent(curves[row.corruption].mean[round(100 * share)]) for share in SHOWN),
         ]
         for row in rows
     ]
