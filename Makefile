@@ -1,4 +1,4 @@
-# make setup | run | test | test-full | check | bench; see README.md.
+# make setup | run | test | test-full | check | golden | bench; see README.md.
 # `make run SOURCE=… BACKBONE=…`: every option of `inventory run` can be given as a make variable.
 
 PYTHON ?= python3
@@ -9,13 +9,17 @@ TORCH_INDEX ?=
 STAMP := $(VENV)/.requirements-installed
 DIRS := components pipelines tests benchmarks
 
-# Turns the variables given on the command line into options: SPLIT=70/10/20 becomes --split '70/10/20'.
-# Left to the environment, where make puts what is given on its command line anyway.
-NOT_OPTIONS := ENGINE PUSH BUILD_ARGS PYTHON VENV TORCH_INDEX REGISTRY TAG INVENTORY_% S3_% AWS_% SOURCE_AWS_%
-GIVEN := $(filter-out $(NOT_OPTIONS),$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $(v))),$(v))))
-OPTIONS = $(foreach v,$(GIVEN),--$(shell echo $(v) | tr A-Z_ a-z-) '$($(v))')
+# The variables given on the command line, which `run` reads from its environment: SPLIT=70/10/20 is --split 70/10/20.
+# Neither make nor a shell looks into their values: `value` takes them as they were typed, quotes and dollars included.
+OF_MAKE := ENGINE PUSH BUILD_ARGS PYTHON VENV TORCH_INDEX REGISTRY TAG
+GIVEN := $(filter-out $(OF_MAKE),$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $(v))),$(v))))
+$(foreach v,$(GIVEN),$(eval override $(v) := $$(value $(v))))
+ifneq ($(GIVEN),)
+export $(GIVEN)
+endif
+export MAKE_VARIABLES := $(GIVEN)
 
-.PHONY: setup run test test-full check bench images
+.PHONY: setup run test test-full check golden bench images
 
 setup: $(STAMP)
 
@@ -24,7 +28,7 @@ $(STAMP): requirements/all.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 ifneq ($(TORCH_INDEX),)
 	grep -E '^(torch|torchvision)==' requirements/all.txt | xargs $(BIN)/pip install -q --index-url $(TORCH_INDEX)
-	grep -vE '^(torch|torchvision|triton|nvidia-|cuda-)' requirements/all.txt > $(VENV)/without-torch.txt
+	grep -vE '^(torch|torchvision|triton|nvidia-[^m]|cuda-)' requirements/all.txt > $(VENV)/without-torch.txt
 	$(BIN)/pip install -q --no-deps -r $(VENV)/without-torch.txt
 else
 	$(BIN)/pip install -q --no-deps -r requirements/all.txt
@@ -33,10 +37,12 @@ endif
 	@touch $@
 
 run: setup
-	@$(BIN)/inventory run $(OPTIONS)
+	@$(BIN)/python -m pipelines.cli.make_run
 
 test: setup
-	$(BIN)/pytest -q -m "not slow"
+	@mkdir -p build
+	$(BIN)/python -m slipcover --source components,pipelines --json --out build/coverage.json -m pytest -q -m "not slow"
+	@$(BIN)/python -m tests.coverage_table build/coverage.json
 
 test-full: setup
 	$(BIN)/pytest -q -m slow
@@ -46,20 +52,28 @@ check: setup
 	$(BIN)/ruff format --check $(DIRS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/hadolint docker/*/Dockerfile
+	$(BIN)/hadolint docker/Dockerfile
 	@mkdir -p build && $(BIN)/inventory compile --output build/inventory.yaml
 
 # Builds the three images with docker, podman or buildah, whichever is here.
 ENGINE ?= $(firstword $(foreach e,docker podman buildah,$(if $(shell command -v $(e) 2>/dev/null),$(e))))
 REGISTRY ?= ghcr.io/bin-inventory
-TAG ?= 0.1.0
+TAG ?= $(shell $(PYTHON) -c 'import components; print(components.__version__)')
 
 images:
 	@test -n "$(ENGINE)" || { echo "error: docker, podman or buildah is needed to build images"; exit 1; }
 	for image in control train serve; do \
-	  $(ENGINE) build -f docker/$$image/Dockerfile -t $(REGISTRY)/$$image:$(TAG) --build-arg VERSION=$(TAG) \
+	  $(ENGINE) build -f docker/Dockerfile --target $$image -t $(REGISTRY)/$$image:$(TAG) --build-arg VERSION=$(TAG) \
 	    --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) $(BUILD_ARGS) . && \
 	    { test -z "$(PUSH)" || $(ENGINE) push $(REGISTRY)/$$image:$(TAG); } || exit 1; \
+	done
+
+# Writes anew what tests hold equal to the code: the samples in manifests/ and the compiled pipelines. `git diff` shows it.
+golden: setup
+	$(BIN)/python -m pipelines.samples
+	for name in inventory reconciliation; do \
+	  $(BIN)/inventory compile --pipeline $$name --registry registry.example/team --tag 1.2 \
+	    --output tests/pipelines/$$name.golden.yaml || exit 1; \
 	done
 
 bench: setup

@@ -21,7 +21,7 @@ from components.counter.bundle import Bundle
 from components.counter.metrics import Floats, Integers
 from components.counter.record_errors import Corruption
 from components.counter.scoring import score
-from components.evaluate.audit import SEEDS, SHOWN, TOP, WRONG_RECORDS, audit, corrupt, section
+from components.evaluate.audit import SEEDS, SHOWN, TOP, WRONG_RECORDS, audit, corrupt, figures
 from components.pages.page import render_page
 from components.reconcile import answer_store as ledgers
 from components.reconcile.records import Record
@@ -93,10 +93,11 @@ def main() -> int:
             f"{TOP:.0%}: expected {numbers['expected_estimated']:.1f} ({numbers['expected_known']:.1f} when the share "
             f"is known), true {numbers['true']:.1f}"
         )
-    shown = section(found, curves)
-    if chosen.page and shown:
-        lead = f"{len(labels):,} test bins, of which the model counts {accuracy:.1%} exactly."
-        Path(chosen.page).write_text(render_page("What the order of the recount list is worth", [shown], lead=lead))
+    if chosen.page:
+        page = render_page(
+            "benchmarks/audit_lift.html.j2", bins=len(labels), accuracy=accuracy, audited=figures(found, curves)
+        )
+        Path(chosen.page).write_text(page)
     worst = min(rows, key=lambda row: row["lift"] / row["target"])
     met = all(row["ok"] for row in rows)
     result = {"name": "audit_lift", "ours": worst["lift"], "peer": 1.0, "unit": "times as many wrong records found"}

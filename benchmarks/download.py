@@ -33,7 +33,8 @@ BUCKET = "aft-vbi-pds"
 OURS = """
 from components.common.store import open_store
 from components.download.step import download_to
-download_to("bins.json", open_store(), "s3://aft-vbi-pds", "0-8")
+from components.settings.data import DataSettings
+download_to("bins.json", open_store(), DataSettings(source="s3://aft-vbi-pds", counts="0-8", extra_counts=""))
 """
 
 

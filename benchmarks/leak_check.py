@@ -26,6 +26,8 @@ from components.counter.dataset import SPLITS, Bins, cache_folder, fetch_shard
 from components.counter.scoring import batches
 from components.download.step import download_bins
 from components.evaluate.leakage import products_of, split_leaks
+from components.settings.data import DataSettings
+from components.settings.split import SplitSettings
 from components.split.step import split_bins
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -39,7 +41,8 @@ def load_bins(per_count: int) -> Bins:
     """The sample's bins with 1 to 5 items, by the project's own download and split."""
     with tempfile.TemporaryDirectory() as folder, local_store(Path(folder) / "store") as environment:
         store = open_store(environment)
-        dataset = split_bins(store, download_bins(store, str(SAMPLE), limit_per_count=per_count), "70/10/20")
+        data = DataSettings(source=str(SAMPLE), limit_per_count=per_count, extra_counts="")
+        dataset = split_bins(store, download_bins(store, data), SplitSettings(ratios="70/10/20"))
         shards = [shard for name in SPLITS for shard in dataset.split(name).shards]
         return Bins([fetch_shard(store, shard, cache_folder() / "shards") for shard in shards])
 

@@ -9,55 +9,40 @@ import json
 import os
 import sys
 import tempfile
-import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from components.common.background import every
 from components.common.local_store.server import local_store
 
 LIMIT_BYTES = 2 * 2**30
 TRAINING = {"trainable": "head", "image_size": 32, "epochs": 1, "batch_size": 256, "weights": "none"}
 
 STEPS = {
-    "download": "from components.download.step import download_to as d;d('bins.json', open_store(), 'rendered:{bins}')",
+    "download": "from components.download.step import download_to as d;"
+    "from components.settings.data import DataSettings;"
+    "d('bins.json', open_store(), DataSettings(source='rendered:{bins}'))",
     "split": "from components.split.step import split_bins as s;"
     "from components.documents.downloaded import BinsManifest;"
+    "from components.settings.split import SplitSettings;"
     "from pathlib import Path;"
-    "Path('dataset.json').write_text(s(open_store(), BinsManifest.load('bins.json'), '90/5/5').model_dump_json())",
+    "made = s(open_store(), BinsManifest.load('bins.json'), SplitSettings());"
+    "Path('dataset.json').write_text(made.model_dump_json())",
     "train": "from components.train.step import train as t;"
     "t('dataset.json', 'model.json', 'scale', open_store(), 'rendered', {training})",
 }
 
 
-class Peak:
-    """The largest resident set of a process and of each of its descendants, sampled ten times a second."""
-
-    def __init__(self, process: psutil.Process) -> None:
-        self.bytes: dict[int, int] = {}
-        self._process, self._ended = process, threading.Event()
-        self._thread = threading.Thread(target=self._sample)
-        self._thread.start()
-
-    def _sample(self) -> None:
-        while not self._ended.wait(0.1):
-            try:
-                family = [self._process, *self._process.children(recursive=True)]
-            except psutil.NoSuchProcess:
-                return
-            for process in family:
-                try:
-                    self.bytes[process.pid] = max(self.bytes.get(process.pid, 0), process.memory_info().rss)
-                except psutil.NoSuchProcess:
-                    continue
-
-    def stop(self) -> int:
-        """Ends the sampling and returns the largest resident set in bytes."""
-        self._ended.set()
-        self._thread.join()
-        return max(self.bytes.values())
+def look(process: psutil.Process, largest: dict[int, int]) -> None:
+    """Notes the resident set, in bytes, of a process and of each of its descendants where it is the largest so far."""
+    with suppress(psutil.NoSuchProcess):
+        for member in [process, *process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                largest[member.pid] = max(largest.get(member.pid, 0), member.memory_info().rss)
 
 
 def measure(name: str, code: str) -> dict[str, Any]:
@@ -65,12 +50,12 @@ def measure(name: str, code: str) -> dict[str, Any]:
     code = f"from components.common.store import open_store; {code}"
     started = time.monotonic()
     process = psutil.Popen([sys.executable, "-c", code])
-    peak = Peak(process)
-    status = process.wait(timeout=3 * 3600)
-    largest = peak.stop()
+    resident: dict[int, int] = {}
+    with every(0.1, lambda: look(process, resident), "peak"):
+        status = process.wait(timeout=3 * 3600)
     if status != 0:
         raise SystemExit(f"{name} failed with exit code {status}")
-    return {"step": name, "seconds": time.monotonic() - started, "largest_bytes": largest}
+    return {"step": name, "seconds": time.monotonic() - started, "largest_bytes": max(resident.values())}
 
 
 def main() -> None:

@@ -24,8 +24,7 @@ from benchmarks.server import free_port, serving
 from components.counter.answers import answer
 from components.counter.calibration import Calibration
 from components.counter.metrics import softmax
-from components.counter.network import brightness
-from components.counter.photo import preprocess
+from components.counter.photo import brightness, preprocess
 from components.counter.scoring import score
 
 CLIENTS = 8

@@ -27,7 +27,7 @@ from benchmarks.server import free_port, serving
 from benchmarks.serving_peer import CLASSES, SIZE, make_network
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle, InputTransform
-from components.counter.network import open_session, run
+from components.counter.network import open_served, run
 from components.counter.photo import preprocess
 from components.evaluate.int8 import INT8_FILE, quantise
 from components.sources.rendered.bins import picture
@@ -117,7 +117,7 @@ def press(port: int, bodies: list[bytes], headers: dict[str, str], clients: int,
 def in_process(folder: Path, files: list[bytes], seconds: float) -> float:
     """Median seconds of decoding one photo and running the session on it, in this process."""
     bundle = bundles.load(folder)
-    session = open_session(folder, bundle, THREADS)
+    session = open_served(folder, bundle, THREADS)
     times, until = [], time.monotonic() + seconds
     while time.monotonic() < until:
         for file in files:

@@ -21,7 +21,9 @@ from components.counter.dataset import DatasetManifest
 from components.documents.downloaded import BinsManifest
 from components.documents.training_spec import TrainingSpec, load_job
 from components.download.step import download_bins
+from components.settings.data import DataSettings
 from components.settings.presets import resolve
+from components.settings.split import SplitSettings
 from components.split.step import split_bins
 from components.train.engine.hooks import StepReport
 from components.train.worker import run_job
@@ -69,7 +71,7 @@ def bench(
         seed: of the split.
         folder: keeps the store for another time; None forgets it.
         source: bins; rendered ones are drawn where it does not exist.
-        extra_counts: of ``download_bins``.
+        extra_counts: of ``DataSettings``.
     """
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as temporary,
@@ -77,9 +79,9 @@ def bench(
     ):
         store = open_store(environment)
         name = str(source) if source.exists() else RENDERED
-        bins = download_bins(store, name, limit_per_count=per_count, extra_counts=extra_counts)
+        bins = download_bins(store, DataSettings(source=name, limit_per_count=per_count, extra_counts=extra_counts))
         started = time.perf_counter()
-        dataset = split_bins(store, bins, ratios, seed=seed)
+        dataset = split_bins(store, bins, SplitSettings(ratios=ratios, seed=seed))
         split_seconds = time.perf_counter() - started
         print(f"{sum(split.bins for split in dataset.splits.values()):,} bins of {Path(name).name}", flush=True)
         yield Bench(store, environment, bins, dataset, split_seconds)
@@ -130,7 +132,7 @@ def train(place: Bench, run_id: str, threads: int = 2, processes: int = 1, **opt
         run_id: a new one.
         threads: compute threads of each process.
         processes: workers, started by torchrun.
-        options: of ``TrainSettings``.
+        options: of ``TrainingSettings``.
     """
     job = describe(place, run_id, {"threads": threads, "processes": processes, **options})
     environment = {**os.environ, **place.environment, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(threads)}

@@ -30,8 +30,10 @@ from components.common.local_store.server import local_store
 from components.common.store import Store, open_store
 from components.documents.training_spec import TrainingSpec
 from components.download.step import download_bins
+from components.settings.data import DataSettings
 from components.settings.presets import resolve
-from components.settings.training import TrainSettings
+from components.settings.split import SplitSettings
+from components.settings.training import TrainingSettings
 from components.split.step import split_bins
 from components.train.engine.hooks import StepReport, Watcher
 from components.train.engine.loop import fit
@@ -132,9 +134,9 @@ def clocks() -> NDArray[np.float64]:
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def measure(store: Store, settings: TrainSettings, plan: list[bool]) -> Switch:
+def measure(store: Store, settings: TrainingSettings, plan: list[bool]) -> Switch:
     """Trains as many epochs as the plan is long, watched where it says so."""
-    dataset = split_bins(store, download_bins(store, f"rendered:{BINS * 5 // 4}"), "90/5/5")
+    dataset = split_bins(store, download_bins(store, DataSettings(source=f"rendered:{BINS * 5 // 4}")), SplitSettings())
     settings = settings.model_copy(update={"batch_size": -(-dataset.splits["train"].bins // STEPS)})
     workers, classes = Workers(), classes_of(dataset, settings)
     network, weights = build_network(settings, len(classes.counts), store)

@@ -1,15 +1,18 @@
 #!/bin/sh
-# Pins what each image installs, at the versions of all.txt. Run after a change of a .in file: sh requirements/lock.sh
+# Pins all.txt, which everything is tested with, and what each image installs at its versions. Run after a change of a
+# .in file: sh requirements/lock.sh; pins move only as far as that change needs.
 # The files hold no registry's address; they are complete, so they are installed with `pip install --no-deps`.
 set -eu
 cd "$(dirname "$0")"
 
 lock() {
-  uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header "$@"
+  uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+    --overrides overrides.txt "$@"
 }
 
+lock all.in --output-file all.txt
 for image in control train serve; do
-  lock --overrides overrides.txt --constraints all.txt "$image.in" --output-file "$image.txt"
+  lock --constraints all.txt "$image.in" --output-file "$image.txt"
 done
 # Control and train run compiled components; kfp's own dependencies would bring its API client and a second set of pins.
 for image in control train; do

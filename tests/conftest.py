@@ -4,11 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from components.common.local_store.server import local_store
 from components.common.store import Store, open_store
+from components.counter.dataset import DatasetManifest
+from tests.drawn_bins import make_dataset
+from tests.tiny_model import Served, serving, write_bundle
 
+# Before torch is imported: threads that compute on networks as small as these mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Started in the background of a shell, the tests would hand an ignored Ctrl-C down to what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -44,6 +50,33 @@ def other_store(store_environment: dict[str, str], request: pytest.FixtureReques
     """Another bucket of the same object store."""
     with temporary_bucket(store_environment, f"other-{abs(hash(request.node.nodeid)):x}-{os.getpid()}") as opened:
         yield opened
+
+
+@pytest.fixture
+def drawn(store: Store, tmp_path: Path) -> DatasetManifest:
+    """96 training and 24 validation bins with 1 to 3 squares."""
+    return make_dataset(store, tmp_path / "drawn", {"train": 96, "validation": 24, "test": 6})
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a network that counts redness."""
+    folder = tmp_path_factory.mktemp("bundle")
+    write_bundle(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(bundle_folder: Path) -> Iterator[Served]:
+    """A real server of that bundle, for tests that leave it as it is."""
+    with serving(bundle_folder) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=60, limits=httpx.Limits(max_connections=64)) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

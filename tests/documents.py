@@ -6,7 +6,7 @@ from components.counter.answers import Answer
 from components.counter.training_log import EpochRecord
 from components.documents.evaluated import EvaluatedModel, Evaluation
 from components.documents.trained import RuleVerdict, TrainedModel
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 
 
 def epoch(number: int, **changes: float) -> EpochRecord:
@@ -28,7 +28,7 @@ def trained(bundle_key: str = "runs/run-1/model", **changes: Any) -> TrainedMode
         "dataset_id": "0" * 64,
         "validation": {"loss": 1.2, "accuracy": 0.6, "within_one": 0.9, "mae": 0.5, "rmse": 1.0},
         "history": [epoch(number) for number in (1, 2, 3)],
-        "settings": TrainSettings(epochs=3),
+        "settings": TrainingSettings(epochs=3),
         "seconds": 1.5,
     }
     return TrainedModel.model_validate({**content, **changes})

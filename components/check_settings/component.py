@@ -8,36 +8,35 @@ from components.common.component import control_component
 @control_component
 def settings(
     settings: dsl.Output[dsl.Artifact],
-    source: str = "rendered",
-    preset: str = "auto",
-    backbone: str = "",
-    weights: str = "",
-    epochs: int = 0,
-    tune: bool = False,
-    training: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
-    cluster: dict = {},  # noqa: B006
-    serving: dict = {},  # noqa: B006
-    tuning: dict = {},  # noqa: B006
-    gate: dict = {},  # noqa: B006
-    store_secret: str = "inventory-store",  # noqa: S107 - a secret's name
+    source: str,
+    counts: str,
+    open_top: bool,
+    extra_counts: str,
+    limit_per_count: int,
+    file_list: str,
+    source_endpoint: str,
+    split: str,
+    split_method: str,
+    split_seed: int,
+    preset: str,
+    backbone: str,
+    weights: str,
+    epochs: int,
+    tune: bool,
+    training: dict,
+    tuning: dict,
+    gate: dict,
+    cluster: dict,
+    serving: dict,
+    store_secret: str,
 ) -> None:
-    """Checks the run's structured parameters before anything else happens, and completes them.
+    """Checks every parameter of the run before anything else happens, and completes them into one JSON file.
 
-    Args:
-        settings: a small JSON file with every option of each structured parameter.
-        source: where the bins come from; decides what the preset auto stands for.
-        preset: auto, default, rendered, published or published-tuned.
-        backbone: a ResNet of torchvision or any timm model; empty takes the preset's.
-        weights: none, imagenet, or a path or URI of a weights file; empty takes the preset's.
-        epochs: passes over the training bins; 0 takes the preset's.
-        tune: whether the run searches hyperparameters, which must then go with the training options.
-        training: options that override the preset; components/train/README.md lists them.
-        cluster: where it trains on a cluster; `ClusterSettings` lists the options.
-        serving: the service on a cluster; components/deploy/README.md lists the options.
-        tuning: the hyperparameter search; components/tune/README.md lists the options.
-        gate: what a model must show before it goes into service; components/gate/README.md lists the options.
-        store_secret: the secret with the object store's endpoint and credentials.
+    KFP ships this function's source, so that it has to name the parameters; a test holds them equal to
+    ``components.settings.parameters.PARAMETERS``, where their defaults and descriptions are.
     """
+    parameters = {name: value for name, value in locals().items() if name != "settings"}
+
     from pathlib import Path
 
     from components.check_settings.step import settle
@@ -45,12 +44,4 @@ def settings(
     from components.common.run_step import main_step
     from components.common.store import open_store
 
-    named = {"backbone": backbone, "weights": weights, "epochs": epochs}
-    asked = {**training, **{name: value for name, value in named.items() if value}}
-    sections = {
-        "cluster": {"store_secret": store_secret, **cluster},
-        "serving": serving,
-        "tuning": tuning,
-        "gate": gate,
-    }
-    write_json(Path(settings.path), main_step(lambda: settle(open_store(), source, preset, asked, sections, tune)))
+    write_json(Path(settings.path), main_step(lambda: settle(open_store(), parameters)))

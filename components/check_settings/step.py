@@ -3,84 +3,49 @@
 A run that asks for something impossible ends here, in seconds, before a photo is fetched or a GPU waited for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-from pydantic import BaseModel
 
 from components.common.run_step import run_step
 from components.common.store import Store
 from components.documents.search_plan import make_search_plan
-from components.settings.cluster import cluster_settings
-from components.settings.gate import gate_policy
-from components.settings.presets import choose, resolve
-from components.settings.serving import serving_settings
-from components.settings.training import make_settings
-from components.settings.tuning import tuning_settings
-
-Section = Mapping[str, Any]
-
-SECTIONS: dict[str, Callable[[dict[str, Any]], BaseModel]] = {
-    "cluster": cluster_settings,
-    "serving": serving_settings,
-    "tuning": tuning_settings,
-    "gate": gate_policy,
-}
-"""What checks each structured parameter beside ``training``."""
+from components.settings.parameters import read_parameters
+from components.settings.run import FORMAT, RunSettings
 
 
-def settle(
-    store: Store,
-    source: str,
-    preset: str,
-    training: Section,
-    sections: Mapping[str, Section],
-    tune: bool = False,
-) -> dict[str, Any]:
-    """Checks and completes a run's settings; see ``complete`` for arguments, result and errors."""
-    asked = {"source": source, "preset": preset, "training": dict(training), "tune": tune, **sections}
-    return run_step(store, "settings", asked, lambda: complete(source, preset, training, sections, tune))
+def settle(store: Store, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Checks and completes a run's settings once for these parameters; see ``check``."""
+    asked = {"format": FORMAT, "parameters": dict(parameters)}
+    return run_step(store, "settings", asked, lambda: check(parameters).model_dump(mode="json"))
 
 
-def complete(
-    source: str, preset: str, training: Section, sections: Mapping[str, Section], tune: bool = False
-) -> dict[str, Any]:
-    """Completes a run's settings with presets and defaults.
+def check(parameters: Mapping[str, Any], on_cluster: bool | None = None) -> RunSettings:
+    """Checks everything about a run that can be known without its photos, its network and its cluster.
 
     Args:
-        source: where the bins come from; decides what the preset ``auto`` stands for.
-        preset: a training recipe.
-        training: training options that replace the preset's.
-        sections: the structured parameters of ``SECTIONS``, by name; one that is missing has its defaults.
-        tune: whether the run searches hyperparameters; then the search must go with the training options.
+        parameters: the pipeline's parameters; those not given have their defaults.
+        on_cluster: whether the run's search is done by Katib; None asks where this process runs.
 
     Returns:
-        ``training`` with every option, ``explicit`` (names of the training options that the user gave; tuning leaves
-        them alone), and the other sections with every field.
+        Every section with every option.
 
     Raises:
-        InventoryError: naming the first field that is refused, and what is allowed.
+        InventoryError: naming the first field that is refused, what was given and what is allowed.
     """
-    settled = {
-        "training": resolve(choose(preset, source), training).model_dump(mode="json"),
-        "explicit": sorted(training),
-        **{name: check(dict(sections.get(name, {}))).model_dump(mode="json") for name, check in SECTIONS.items()},
-    }
-    if tune:
-        _check_search(settled)
-    return settled
+    run = read_parameters(parameters)
+    if run.tune:
+        _check_search(run, on_cluster)
+    return run
 
 
-def _check_search(settled: dict[str, Any]) -> None:
+def _check_search(run: RunSettings, on_cluster: bool | None) -> None:
     """Refuses a search that the tune step would refuse, by describing it as that step does."""
     # imported here: the Kubernetes client takes half a second, which only a run that tunes should wait for
     from components.cluster.jobs.choose import runs_on_cluster
 
-    training, tuning = make_settings(settled["training"]), tuning_settings(settled["tuning"])
-    plan = make_search_plan(
-        "", "", training, settled["explicit"], tuning
-    )  # neither run nor dataset matters to the checks
-    if runs_on_cluster():
+    # neither run nor dataset matters to the checks
+    plan = make_search_plan("", "", run.training, run.explicit, run.tuning)
+    if runs_on_cluster() if on_cluster is None else on_cluster:
         from components.cluster.jobs.experiment import experiment
 
-        experiment(plan, cluster_settings(settled["cluster"]), namespace="", job="")
+        experiment(plan, run.cluster, namespace="", job="")

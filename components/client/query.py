@@ -1,11 +1,8 @@
 """Asking a served model over HTTP; ``inventory query``, the deploy step and reconciliation use it."""
 
-import random
 import socket
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -15,6 +12,8 @@ from pydantic import ValidationError
 from components.client.endpoint import Endpoint, open_client
 from components.common.document import first_error
 from components.common.errors import InventoryError
+from components.common.retry import back_off, retry
+from components.common.run_ahead import run_ahead
 from components.counter.answers import Answer
 from components.counter.bundle import Bundle
 
@@ -33,6 +32,14 @@ class PhotoError(InventoryError):
 
 class NoModelError(InventoryError):
     """There is no such model at the address."""
+
+
+class _AwayError(Exception):
+    """Nobody answers, or the server is busy; it may pass."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
 
 
 def query(
@@ -146,50 +153,41 @@ def ask_many(
         InventoryError: as ``query``, for what concerns the server and not one photo.
     """
 
-    def one(read: Callable[[], bytes], expected_quantity: int | None) -> Answer | PhotoError:
+    def one(photo: tuple[Key, Callable[[], bytes], int | None]) -> tuple[Key, Answer | PhotoError]:
+        key, read, expected_quantity = photo
         try:
-            return ask(client, endpoint, read(), expected_quantity, attempts)
+            return key, ask(client, endpoint, read(), expected_quantity, attempts)
         except PhotoError as error:
-            return error
+            return key, error
 
-    waiting: deque[tuple[Key, Future[Answer | PhotoError]]] = deque()
     with ThreadPoolExecutor(concurrency) as pool:
-        try:
-            for key, read, expected_quantity in photos:
-                waiting.append((key, pool.submit(one, read, expected_quantity)))
-                if len(waiting) > 2 * concurrency:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        yield from run_ahead(lambda photo: pool.submit(one, photo), photos, ahead=2 * concurrency)
 
 
 def _send(client: httpx.Client, endpoint: Endpoint, request: httpx.Request, attempts: int) -> httpx.Response:
-    last, wait = "", 0.0
-    failure: Exception | None = None
-    for attempt in range(attempts):
-        time.sleep(wait)
-        wait = BACK_OFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - only spreads the clients
-        try:
-            response = client.send(request)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise InventoryError(_distrust(endpoint, str(error))) from error
-            last = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            failure = error
-            continue
-        if response.status_code not in RETRIED:
-            return response
-        last = f"HTTP {response.status_code}"
-        asked = response.headers.get("retry-after", "")
-        wait = min(float(asked) if asked.isdigit() else wait, LONGEST_WAIT_SECONDS)
-    unknown = isinstance(_root(failure), socket.gaierror)
-    raise InventoryError(
-        f"{endpoint.place} did not answer in {attempts} tries (last: {last}); "
-        + ("its host name does not resolve here" if unknown else "check that the model is served there")
+    pauses = back_off(attempts, BACK_OFF_SECONDS, LONGEST_WAIT_SECONDS)
+    try:
+        return retry(lambda: _send_once(client, endpoint, request), _AwayError, pauses)
+    except _AwayError as away:
+        unknown = isinstance(_root(away), socket.gaierror)
+        raise InventoryError(
+            f"{endpoint.place} did not answer in {attempts} tries (last: {away}); "
+            + ("its host name does not resolve here" if unknown else "check that the model is served there")
+        ) from away
+
+
+def _send_once(client: httpx.Client, endpoint: Endpoint, request: httpx.Request) -> httpx.Response:
+    try:
+        response = client.send(request)
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise InventoryError(_distrust(endpoint, str(error))) from error
+        raise _AwayError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from error
+    if response.status_code not in RETRIED:
+        return response
+    asked = response.headers.get("retry-after", "")
+    raise _AwayError(
+        f"HTTP {response.status_code}", min(float(asked), LONGEST_WAIT_SECONDS) if asked.isdigit() else None
     )
 
 

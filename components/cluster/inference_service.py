@@ -14,7 +14,7 @@ from typing import Any
 from components.cluster.pods import WITHOUT_ISTIO
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
-from components.settings.serving import ServingSettings, serving_settings
+from components.settings.serving import ServingSettings
 
 Object = dict[str, Any]
 
@@ -106,7 +106,7 @@ def settings_of(service: Object) -> ServingSettings:
         "memory": requests.get("memory"),
         "service_account": part.get("serviceAccountName"),
     }
-    return serving_settings({name: value for name, value in shown.items() if value is not None})
+    return ServingSettings.read({name: value for name, value in shown.items() if value is not None})
 
 
 def settled_uri(service: Object) -> str:

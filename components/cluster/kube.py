@@ -3,6 +3,7 @@
 The step's identity is its pod's ServiceAccount; outside a cluster it is the current context of the kubeconfig.
 """
 
+import itertools
 import os
 import re
 import time
@@ -18,7 +19,7 @@ from kubernetes.client import ApiClient, ApiException
 
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
-from components.common.progress import note
+from components.common.retry import retry
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT_SECONDS = (5.0, 30.0)
@@ -167,15 +168,8 @@ def patiently(ask: Callable[[], T], away_seconds: float = 900.0, pause_seconds: 
         ClusterAwayError: if the API stays away.
         InventoryError: for any other refusal, at once.
     """
-    deadline = time.monotonic() + away_seconds
-    while True:
-        try:
-            return ask()
-        except ClusterAwayError as error:
-            if time.monotonic() > deadline:
-                raise
-            note(f"{error}; trying again")
-            time.sleep(pause_seconds)
+    pauses = itertools.repeat(pause_seconds)
+    return retry(ask, ClusterAwayError, pauses, seconds=away_seconds, line=lambda error, _: f"{error}; trying again")
 
 
 class Resource:

@@ -6,11 +6,11 @@ not been renewed for ``STALE_SECONDS``.
 """
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from components.common.background import every
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
@@ -55,19 +55,5 @@ def is_stale(store: Store, run_id: str, stale_seconds: float = STALE_SECONDS) ->
 def held(store: Store, run_id: str, renew_seconds: float = RENEW_SECONDS) -> Iterator[None]:
     """Renews the lease in the background while the block runs; a store that is away is noted and tried again."""
     renew(store, run_id)
-    over = threading.Event()
-
-    def keep_renewing() -> None:
-        while not over.wait(renew_seconds):
-            try:
-                renew(store, run_id)
-            except InventoryError as error:
-                note(f"lease: {error}")
-
-    thread = threading.Thread(target=keep_renewing, name="lease", daemon=True)
-    thread.start()
-    try:
+    with every(renew_seconds, lambda: renew(store, run_id), "lease", failed=lambda error: note(f"lease: {error}")):
         yield
-    finally:
-        over.set()
-        thread.join(5)

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import ParseError
 
@@ -27,6 +28,7 @@ from minio.helpers import check_bucket_name
 
 from components.common.errors import InventoryError
 
+SCHEME = "s3://"
 DEFAULT_BUCKET = "inventory"
 MISSING = ("NoSuchKey", "NoSuchBucket", "NoSuchObject")
 CREDENTIALS_REFUSED = (
@@ -36,6 +38,33 @@ CREDENTIALS_REFUSED = (
     "InvalidToken",
     "ExpiredToken",
 )
+
+
+class Address(NamedTuple):
+    """Where an object, or everything under a prefix, lies."""
+
+    bucket: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.bucket}/{self.key}"
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an ``s3://`` address, rather than a path or a key."""
+    return text.startswith(SCHEME)
+
+
+def parse_address(text: str) -> Address:
+    """Bucket and key (or prefix) of ``s3://bucket/key``.
+
+    Raises:
+        InventoryError: if it is no such address.
+    """
+    bucket, _, key = text.removeprefix(SCHEME).partition("/")
+    if not is_address(text) or not bucket:
+        raise InventoryError(f"'{text}' is not the address of an object; write it as {SCHEME}bucket/key")
+    return Address(bucket, key)
 
 
 @dataclass(frozen=True)
@@ -48,7 +77,7 @@ class Store:
 
     def uri(self, key: str) -> str:
         """The ``s3://`` address of a key in this bucket."""
-        return f"s3://{self.bucket}/{key}"
+        return str(Address(self.bucket, key))
 
     def key(self, uri: str) -> str:
         """The key of an address in this bucket.
@@ -56,10 +85,10 @@ class Store:
         Raises:
             InventoryError: if the address is of another bucket.
         """
-        prefix = f"s3://{self.bucket}/"
-        if not uri.startswith(prefix):
+        bucket, key = parse_address(uri)
+        if bucket != self.bucket:
             raise InventoryError(f"{uri} is not in the bucket {self.bucket} of {self.endpoint}")
-        return uri.removeprefix(prefix)
+        return key
 
     def put_bytes(self, key: str, data: bytes) -> None:
         """Writes one object; a reader sees the old or the new content, never a part."""

@@ -1,7 +1,7 @@
 """Which bin goes to which part: units of bins that stay together, dealt out evenly over the counts."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +13,6 @@ TRAIN, VALIDATION, TEST = range(len(SPLITS))
 Method = Literal["products", "blocks", "random"]
 BLOCKS = 200
 """How many runs of neighbouring ids the method ``blocks`` deals out."""
-
-
-def check_method(method: str) -> Method:
-    """Returns the method.
-
-    Raises:
-        InventoryError: if there is no such method.
-    """
-    for known in get_args(Method):
-        if method == known:
-            return known
-    raise InventoryError(f"there is no split method '{method}'; choose one of {', '.join(get_args(Method))}")
 
 
 def units_of(method: Method, ids: Sequence[str], groups: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from components.common.document import Document, Part
 from components.common.errors import InventoryError
-from components.common.files import content_hash, sha256_bytes, sha256_file
+from components.common.files import arriving, content_hash, sha256_bytes, sha256_file
 from components.common.store import Store
 
 SPLITS = ("train", "validation", "test")
@@ -172,18 +172,12 @@ def fetch_shard(store: Store, shard: ShardInfo, folder: Path, limit_bytes: int |
     if path.exists() and path.stat().st_size == shard.bytes:
         os.utime(path)
         return path
-    folder.mkdir(parents=True, exist_ok=True)
     if limit_bytes is not None:
         _evict(folder, limit_bytes - shard.bytes)
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
-    os.close(handle)
-    try:
-        store.get_file(shard.key, Path(temporary))
-        if sha256_file(Path(temporary)) != shard.sha256:
+    with arriving(path) as whole:
+        store.get_file(shard.key, whole)
+        if sha256_file(whole) != shard.sha256:
             raise InventoryError(f"shard {shard.key} does not match its sha256; run the split step again")
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
     return path
 
 

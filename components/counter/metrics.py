@@ -189,7 +189,7 @@ def summarise(
         per_count=table,
         confusion=confusion.tolist(),
         warnings=[
-            f"no bin here holds {name} items, so nothing can be said about that count"
+            f"no bin here holds {name} {'item' if name == '1' else 'items'}, so nothing can be said about that count"
             for name, row in table.items()
             if row.support == 0
         ],

@@ -6,38 +6,42 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from components.common.errors import InventoryError
+from components.common.errors import InventoryError, first_line
 from components.counter.bundle import Bundle
 
 Pixels = NDArray[np.uint8]
 
 
-def brightness(image: Pixels) -> float:
-    """Mean of an image's pixels, 0 (black) to 1 (white).
+def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
+    """Loads an ONNX file for the processor.
 
-    Args:
-        image: [height, width, 3].
+    Raises:
+        InventoryError: if ONNX Runtime cannot read it.
     """
-    return float(image.mean()) / 255
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class
+        raise InventoryError(
+            f"{file} is not a model that ONNX Runtime can load: {first_line(error)}; train it again"
+        ) from error
 
 
-def open_session(folder: Path, bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+def open_served(folder: Path, bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     """Opens the network that the bundle names for service and checks it with one black image.
 
     Raises:
         InventoryError: if the file is no ONNX network, or its input or output is not what ``bundle.json`` says.
     """
     path = folder / bundle.serve_file
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
+    session = open_session(path, threads)
     size, classes = bundle.input.size, len(bundle.counts)
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         logits = run(session, np.zeros((1, size, size, 3), np.uint8))
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InventoryError(f"cannot run {path} as bundle.json describes it: {reason}") from error
+        raise InventoryError(f"cannot run {path} as bundle.json describes it: {first_line(error)}") from error
     if logits.shape != (1, classes) or not np.isfinite(logits).all():
         raise InventoryError(
             f"{path} answers {logits.shape[1:]} values where bundle.json lists {classes} counts, or not finite ones"
@@ -49,7 +53,7 @@ def run(session: onnxruntime.InferenceSession, images: Pixels) -> NDArray[np.flo
     """Runs the network.
 
     Args:
-        session: from ``open_session``.
+        session: of ``open_session`` or ``open_served``.
         images: uint8 [n, size, size, 3], RGB.
 
     Returns:

@@ -115,3 +115,8 @@ def preprocess(data: bytes | memoryview, transform: InputTransform) -> NDArray[n
     if image.size != (transform.size, transform.size):
         image = image.resize((transform.size, transform.size), Image.Resampling.BILINEAR)
     return np.asarray(image, dtype=np.uint8)
+
+
+def brightness(image: NDArray[np.uint8]) -> float:
+    """Mean of the pixels of an image [height, width, 3], 0 (black) to 1 (white)."""
+    return float(image.mean()) / 255

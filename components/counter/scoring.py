@@ -1,6 +1,5 @@
 """Runs the very file that will be served over a split of the dataset."""
 
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +10,14 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from components.common.errors import InventoryError
+from components.common.machine import usable_threads
 from components.common.progress import Counter
+from components.common.run_ahead import Joined, run_ahead
 from components.counter.bundle import InputTransform
 from components.counter.dataset import Bins
+from components.counter.network import Pixels, open_session, run
 from components.counter.photo import preprocess
 
-Images = NDArray[np.uint8]
 Logits = NDArray[np.float32]
 
 BATCH = 32
@@ -24,32 +25,11 @@ MAX_THREADS = 8
 
 
 def threads() -> int:
-    """How many threads to use: the processors this process may run on, at most ``MAX_THREADS``."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, MAX_THREADS)
+    """How many threads to use: one for each core that this process may use, at most ``MAX_THREADS``."""
+    return min(usable_threads(), MAX_THREADS)
 
 
-def open_session(file: Path) -> onnxruntime.InferenceSession:
-    """Loads an ONNX file for the processor.
-
-    Raises:
-        InventoryError: if ONNX Runtime cannot read it.
-    """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads()
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own exceptions share no base class
-        raise InventoryError(f"{file} is not a model that ONNX Runtime can load; train it again") from error
-
-
-def infer(session: onnxruntime.InferenceSession, images: Images) -> Logits:
-    """The network's outputs for a batch: uint8 [N, S, S, 3] RGB in, float32 [N, K] out."""
-    return session.run(["logits"], {"images": images})[0]
-
-
-def batches(bins: Bins, transform: InputTransform, rows: NDArray[np.int64] | None = None) -> Iterator[Images]:
+def batches(bins: Bins, transform: InputTransform, rows: NDArray[np.int64] | None = None) -> Iterator[Pixels]:
     """Yields preprocessed photos in row order, decoding the next batch while the last one is worked on.
 
     Args:
@@ -64,14 +44,10 @@ def batches(bins: Bins, transform: InputTransform, rows: NDArray[np.int64] | Non
     chunks = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
     with ThreadPoolExecutor(threads()) as pool:
 
-        def decode(chunk: NDArray[np.int64]) -> list:
-            return [pool.submit(preprocess, bins.image(int(row)), transform) for row in chunk]
+        def decode(chunk: NDArray[np.int64]) -> Joined[Pixels]:
+            return Joined([pool.submit(preprocess, bins.image(int(row)), transform) for row in chunk], np.stack)
 
-        ahead = decode(chunks[0]) if chunks else []
-        for following in [*chunks[1:], None]:
-            current, ahead = ahead, decode(following) if following is not None else []
-            if current:
-                yield np.stack([future.result() for future in current])
+        yield from run_ahead(decode, chunks, ahead=1)
 
 
 def answers(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logits:
@@ -80,11 +56,11 @@ def answers(file: Path, bins: Bins, transform: InputTransform, label: str) -> Lo
     Raises:
         InventoryError: if the model cannot be loaded.
     """
-    session = open_session(file)
+    session = open_session(file, threads())
     counter = Counter(label, len(bins))
     parts = []
     for images in batches(bins, transform):
-        parts.append(infer(session, images))
+        parts.append(run(session, images))
         counter(len(images))
     return np.concatenate(parts)
 
@@ -115,7 +91,7 @@ def score(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logi
 
 
 def median_seconds(
-    sessions: list[onnxruntime.InferenceSession], images: Images, repeats: int = 20, limit_seconds: float = 20
+    sessions: list[onnxruntime.InferenceSession], images: Pixels, repeats: int = 20, limit_seconds: float = 20
 ) -> list[float]:
     """Median seconds that each model takes for the same photos, timed in turns so that a busy moment hits all alike.
 
@@ -128,14 +104,14 @@ def median_seconds(
     times: list[list[float]] = []
     for _ in range(2):
         for session in sessions:
-            infer(session, images)
+            run(session, images)
     deadline = time.monotonic() + limit_seconds
     while len(times) < repeats and (not times or time.monotonic() < deadline):
         times.append([_seconds(session, images) for session in sessions])
     return [float(value) for value in np.median(times, axis=0)]
 
 
-def _seconds(session: onnxruntime.InferenceSession, images: Images) -> float:
+def _seconds(session: onnxruntime.InferenceSession, images: Pixels) -> float:
     started = time.perf_counter()
-    infer(session, images)
+    run(session, images)
     return time.perf_counter() - started

@@ -24,15 +24,16 @@ def deploy(
     """
     from pathlib import Path
 
-    from components.common.files import read_json
     from components.common.run_step import main_step, run_name
     from components.common.store import open_store
     from components.counter.dataset import DatasetManifest
     from components.deploy.step import deploy as deploy_model
     from components.documents.evaluated import EvaluatedModel
+    from components.settings.run import RunSettings
 
     manifest, model = DatasetManifest.load(dataset.path), EvaluatedModel.load(evaluated.path)
-    serving = read_json(Path(settings.path))["serving"]
-    outcome = main_step(lambda: deploy_model(open_store(), manifest, model, run_name(run_id), serving))
+    outcome = main_step(
+        lambda: deploy_model(open_store(), manifest, model, run_name(run_id), RunSettings.load(settings.path).serving)
+    )
     outcome.write(Path(service.path))
     service.metadata.update({"url": outcome.url, "model_name": outcome.model_name, "version": outcome.version})

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -13,11 +12,13 @@ import psutil
 from components.client.endpoint import Endpoint
 from components.common.errors import InventoryError
 from components.common.parent_process import LOCK_FILE
+from components.common.retry import wait_for
 from components.deploy.deployer import Candidate, Revision
 from components.deploy.smoke import reachable
 from components.documents.deployed import Service
 
 START_SECONDS = 60
+POLL_SECONDS = 0.1
 ADDRESS = re.compile(r"^serving .* at (http://127\.0\.0\.1:\d+)$", re.MULTILINE)
 SERVICE_FILE, LOG_FILE = "service.json", "service.log"
 SUPERVISOR = "components.common.local_store.supervise"
@@ -76,16 +77,18 @@ class LocalDeployer:
 
 def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
     """Waits for the line in which the server says where it listens."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        found = ADDRESS.search(log.read_text(errors="replace"))
-        if found:
+
+    def said() -> str | None:
+        if found := ADDRESS.search(log.read_text(errors="replace")):
             return found[1]
-        reason = _failure(log, process)
-        if reason:
+        if reason := _failure(log, process):
             raise InventoryError(reason)
-        time.sleep(0.1)
-    raise InventoryError(f"the model server did not start within {START_SECONDS} s; its log is {log}")
+        return None
+
+    address = wait_for(said, START_SECONDS, POLL_SECONDS)
+    if address is None:
+        raise InventoryError(f"the model server did not start within {START_SECONDS} s; its log is {log}")
+    return address
 
 
 def _failure(log: Path, process: subprocess.Popen[bytes]) -> str | None:

@@ -18,7 +18,7 @@ from components.documents.deployed import SmokeTest
 from components.registry.entry import Entry, Event
 from components.registry.in_service import on_cluster
 from components.registry.registry import Registry, read_index
-from components.settings.serving import ServingSettings, serving_settings
+from components.settings.serving import ServingSettings
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def roll_back(store: Store, registry: Registry, name: str, cluster: Cluster | No
         only = f"only {left.version} was ever in service" if left else "no model was ever in service"
         raise InventoryError(f"there is nothing to go back to: {only} as {name}")
     if cluster is not None:
-        served = on_cluster(store, found, serving_settings({"name": name}), cluster.api, cluster.namespace)
+        served = on_cluster(store, found, ServingSettings.read({"name": name}), cluster.api, cluster.namespace)
         if served is not None and served.bundle_key != left.bundle_key:
             raise InventoryError(
                 f"InferenceService {name} serves {served.bundle_key}, not {left.version} as recorded; somebody has "
@@ -101,4 +101,4 @@ def _settings(cluster: Cluster, name: str) -> ServingSettings:
     """Those of the service as it is, so that another model changes nothing else; the defaults for a new one."""
     resource = Resource(cluster.api, services.GROUP, services.VERSION, services.PLURAL, cluster.namespace)
     service = patiently(lambda: resource.get(name))
-    return services.settings_of(service) if service else serving_settings({"name": name})
+    return services.settings_of(service) if service else ServingSettings.read({"name": name})

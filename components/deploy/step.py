@@ -2,9 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from components.cluster import kube
 from components.common.errors import InventoryError
@@ -23,9 +21,10 @@ from components.documents.trained import TrainedModel
 from components.registry.in_service import InService, find_in_service, serves_on_cluster
 from components.registry.registry import open_registry, put_in_service, read_index
 from components.settings.gate import decision_key
-from components.settings.serving import ServingSettings, serving_settings
+from components.settings.serving import ServingSettings
 
 BUNDLE_FOLDER = "model"
+DEFAULTS = ServingSettings()
 
 
 def deploy(
@@ -33,7 +32,7 @@ def deploy(
     manifest: DatasetManifest,
     evaluated: TrainedModel,
     run_id: str,
-    serving: Mapping[str, Any] | None = None,
+    serving: ServingSettings = DEFAULTS,
 ) -> DeployedModel:
     """Puts the evaluated model into service; done anew on every run, since it looks at the world.
 
@@ -42,26 +41,25 @@ def deploy(
         manifest: the dataset; some of its validation bins are the smoke test.
         evaluated: the evaluate step's outcome.
         run_id: the run.
-        serving: options of ``ServingSettings``, for a cluster.
+        serving: the service on a cluster.
 
     Raises:
         InventoryError: if the model does not come up or answers wrongly, or another one has gone into service since
             the gate compared; what was in service before stays.
     """
-    settings = serving_settings(dict(serving or {}))
     key = evaluated.bundle_key
 
     def work() -> DeployedModel:
         registry = open_registry(store)  # one that cannot be reached is told before anything is changed
-        _check_compared(store, find_in_service(store, read_index(registry, settings.name), settings), key, run_id)
+        _check_compared(store, find_in_service(store, read_index(registry, serving.name), serving), key, run_id)
         with tempfile.TemporaryDirectory(prefix="deploy-") as scratch:
-            deployer, folder = _deployer(settings, Path(scratch))
+            deployer, folder = _deployer(serving, Path(scratch))
             candidate = Candidate(bundles.fetch(store, key, folder), folder, store.uri(key))
             outcome = put_into_service(deployer, candidate, labelled_bins(store, manifest))
-        replaced = put_in_service(registry, store, settings.name, key, run_id)
+        replaced = put_in_service(registry, store, serving.name, key, run_id)
         return outcome.model_copy(update={"replaced": replaced.version if replaced else None})
 
-    inputs = {"bundle_key": key, "dataset_id": manifest.dataset_id, "run_id": run_id, "serving": settings.model_dump()}
+    inputs = {"bundle_key": key, "dataset_id": manifest.dataset_id, "run_id": run_id, "serving": serving.model_dump()}
     return document_step(store, "deploy", inputs, DeployedModel, work, always=True)
 
 

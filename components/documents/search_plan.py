@@ -9,7 +9,7 @@ from components.common.store import Store
 from components.documents.search_result import SearchResult, Trial
 from components.documents.training_spec import TrainingSpec
 from components.settings.space import Space, Value, free_space, hyperband_parallel
-from components.settings.training import TrainSettings, make_settings
+from components.settings.training import TrainingSettings
 from components.settings.tuning import TuningSettings
 
 
@@ -20,7 +20,7 @@ class SearchPlan:
     run_id: str
     dataset_key: str
     """Store key of the manifest that trials train on: the training split and the search part of validation, no test."""
-    training: TrainSettings
+    training: TrainingSettings
     """What is not tuned, and the values of the trial ``default``; ``select_by`` is the objective."""
     space: Space
     """What is tuned; options that the user gave are not in it."""
@@ -55,7 +55,7 @@ class SearchPlan:
             run_id=self.run_id,
             dataset_key=self.dataset_key,
             output=f"{self.output}/{name}",
-            settings=make_settings({**self.training.model_dump(), **parameters}),
+            settings=TrainingSettings.read({**self.training.model_dump(), **parameters}),
         )
 
     def trial(self, name: str, parameters: Mapping[str, Any], **known: Any) -> Trial:
@@ -66,7 +66,7 @@ class SearchPlan:
 
 
 def make_search_plan(
-    run_id: str, dataset_key: str, training: TrainSettings, explicit: Collection[str], tuning: TuningSettings
+    run_id: str, dataset_key: str, training: TrainingSettings, explicit: Collection[str], tuning: TuningSettings
 ) -> SearchPlan:
     """Makes the plan of a search; options that the user gave are not tuned.
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from components.common.document import Document, Part
 from components.counter.bundle import ValidationScores
 from components.counter.training_log import EpochRecord
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 
 Status = Literal["silent", "fired", "not evaluated"]
 FIRED: Status = "fired"
@@ -110,7 +110,7 @@ class TrainedModel(Document):
     """Every epoch."""
     ended: str | None = None
     """Why it ended before its last epoch."""
-    settings: TrainSettings
+    settings: TrainingSettings
     rules: list[RuleVerdict] | None = None
     """Of the debugger; None when no rule looked."""
     profile: ProfileSummary | None = None

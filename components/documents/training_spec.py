@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from components.common.document import Document
-from components.common.store import Store
-from components.settings.training import TrainSettings
+from components.common.store import Store, is_address
+from components.settings.training import TrainingSettings
 
 
 class TrainingSpec(Document):
@@ -21,7 +21,7 @@ class TrainingSpec(Document):
     """Store key of the dataset's manifest."""
     output: str
     """Store prefix: the bundle is ``<output>/model``, everything else ``<output>/train/…``."""
-    settings: TrainSettings
+    settings: TrainingSettings
 
     @property
     def bundle_key(self) -> str:
@@ -84,7 +84,7 @@ def read_object(address: str, store: Store) -> bytes:
     """
     if Path(address).is_file():
         return Path(address).read_bytes()
-    return store.get_bytes(store.key(address) if address.startswith("s3://") else address)
+    return store.get_bytes(store.key(address) if is_address(address) else address)
 
 
 def load_job(address: str, store: Store) -> TrainingSpec:

@@ -1,8 +1,5 @@
 """Reads many objects at once, with retries, and packs what it got; runs in the step's process or in lanes beside it."""
 
-import os
-import random
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -10,12 +7,13 @@ from dataclasses import asdict, dataclass, field
 import pyarrow as pa
 
 from components.common.errors import InventoryError
+from components.common.machine import usable_threads
+from components.common.retry import back_off, retry
 from components.documents.downloaded import BLOCK_SCHEMA
 from components.download.checks import BadBinError, check_jpeg
 from components.sources.source import REFUSED, NoAccessError, Source, TransientError, UnreadableError
 
-LANES = min(max(os.cpu_count() or 1, 2), 8)
-"""Groups that are fetched at a time."""
+FEWEST_LANES, MOST_LANES = 2, 8
 THREADS = 64
 """So many requests at a time hide the latency of a distant store: at 50 ms, 1,280 objects a second."""
 TRIES = 6
@@ -62,6 +60,11 @@ class Wanted:
     metadata: str
 
 
+def lane_count() -> int:
+    """Groups that are fetched at a time: one for each core that this process may use, within limits."""
+    return min(max(usable_threads(), FEWEST_LANES), MOST_LANES)
+
+
 def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> bytes | Skip:
     """Reads one object, waiting exponentially longer (with jitter) between tries.
 
@@ -71,22 +74,17 @@ def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> byte
     Raises:
         InventoryError: if no object can be read with our credentials.
     """
-    for attempt in range(TRIES):
-        try:
-            return read(id_)
-        except NoAccessError as error:
-            raise InventoryError(
-                f"the source takes our credentials no more ({error.detail}); renew them and start again: "
-                "what was fetched is kept"
-            ) from error
-        except UnreadableError as error:
-            return Skip(id_, f"{kind} {error.why}", error.detail)
-        except TransientError as error:
-            if attempt == TRIES - 1:
-                return Skip(id_, f"{kind} {NOT_DELIVERED}", f"after {TRIES} tries: {error}")
-        wait = min(FIRST_WAIT_SECONDS * 2**attempt, LONGEST_WAIT_SECONDS)
-        time.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
-    raise AssertionError("unreachable")
+    try:
+        return retry(lambda: read(id_), TransientError, back_off(TRIES, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS))
+    except NoAccessError as error:
+        raise InventoryError(
+            f"the source takes our credentials no more ({error.detail}); renew them and start again: "
+            "what was fetched is kept"
+        ) from error
+    except UnreadableError as error:
+        return Skip(id_, f"{kind} {error.why}", error.detail)
+    except TransientError as error:
+        return Skip(id_, f"{kind} {NOT_DELIVERED}", f"after {TRIES} tries: {error}")
 
 
 def is_passing(reason: str) -> bool:

@@ -1,8 +1,8 @@
 """Where fetching runs: threads of this process for little, processes beside it for much.
 
 An interpreter runs one thread's Python at a time, which is what limits a download from a near store; a distant one is
-limited by its latency, which threads alone hide. ``LANES`` groups are fetched at a time, with ``THREADS`` requests in
-all, in either case.
+limited by its latency, which threads alone hide. ``lane_count`` groups are fetched at a time, with ``THREADS``
+requests in all, in either case.
 """
 
 import os
@@ -10,22 +10,19 @@ import pickle
 import queue
 import subprocess
 import sys
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any, Protocol
 
 from components.common.errors import InventoryError
-from components.download.fetch import LANES, THREADS, Packed
+from components.download.fetch import THREADS, Packed, lane_count
 from components.sources.source import Source
 
 FEWEST_BINS_FOR_PROCESSES = 2000
 """Below it, starting the processes takes longer than they save."""
 STOP_SECONDS = 10
 
-T = TypeVar("T")
-R = TypeVar("R")
 Process = subprocess.Popen[bytes]
 
 
@@ -37,12 +34,12 @@ class Lane(Protocol):
 
 @contextmanager
 def lanes(source: Source, bins: int) -> Iterator[Lane]:
-    """Opens what is right for the number of bins; the lane may be used from ``LANES`` threads at once."""
+    """Opens what is right for the number of bins; the lane may be used from ``lane_count`` threads at once."""
     if bins < FEWEST_BINS_FOR_PROCESSES or not source.keeps_busy:
         with ThreadPoolExecutor(THREADS) as pool:
             yield lambda fetch, group: fetch(source, pool, group)
         return
-    processes = [_start(source) for _ in range(LANES)]
+    processes = [_start(source) for _ in range(lane_count())]
     idle: queue.SimpleQueue[Process] = queue.SimpleQueue()
     for process in processes:
         idle.put(process)
@@ -102,20 +99,3 @@ def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
 def _stop(process: Process) -> None:
     process.kill()  # it holds nothing that is not in the store or to be fetched again
     process.communicate(timeout=STOP_SECONDS)
-
-
-def ordered(
-    pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], ahead: int
-) -> Generator[R, None, None]:
-    """Yields ``work(item)`` in the order of the items, with at most ``ahead`` of them begun."""
-    begun: deque[Future[R]] = deque()
-    try:
-        for item in items:
-            begun.append(pool.submit(work, item))
-            if len(begun) >= ahead:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
-    finally:
-        for future in begun:
-            future.cancel()

@@ -15,22 +15,22 @@ import pyarrow as pa
 from components.common import progress
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes, write_atomic
+from components.common.run_ahead import run_ahead
 from components.common.run_step import run_step
-from components.common.store import Store
+from components.common.store import Store, is_address
 from components.documents.downloaded import BinsManifest, BlockInfo
 from components.download.checks import BadBinError, read_metadata
-from components.download.fetch import LANES, Packed, Skip, Wanted, fetch_block, fetch_metadata, is_passing
-from components.download.fetch_processes import Lane, lanes, ordered
+from components.download.fetch import Packed, Skip, Wanted, fetch_block, fetch_metadata, is_passing, lane_count
+from components.download.fetch_processes import Lane, lanes
 from components.download.receipts import FORMAT, Receipt, find, group_key, keep
 from components.download.selection import (
     Selection,
     groups,
     in_order,
-    parse_counts,
-    parse_extra_counts,
     parse_file_list,
     preselect,
 )
+from components.settings.data import DataSettings
 from components.sources.folder import read_file
 from components.sources.open import open_source
 from components.sources.s3 import read_object
@@ -46,13 +46,7 @@ DOUBTFUL = "doubtful"
 
 def download_bins(
     store: Store,
-    source: str = "rendered",
-    counts: str = "1-5",
-    open_top: bool = False,
-    limit_per_count: int = 0,
-    file_list: str = "",
-    source_endpoint: str = "",
-    extra_counts: str = "",
+    data: DataSettings,
     environment: Mapping[str, str] = os.environ,
 ) -> BinsManifest:
     """Fetches the selected bins of a source into blocks in the store.
@@ -63,29 +57,16 @@ def download_bins(
 
     Args:
         store: receives ``downloads/``.
-        source: ``rendered[:N[:SEED]]``, ``s3://bucket/prefix``, a directory, a ``.tar`` or a ``.csv``.
-        counts: the item counts to select, such as ``1-5``.
-        open_top: select larger counts too, as the last one.
-        limit_per_count: at most so many bins of each count, the first in an order that has nothing to do with their
-            ids; 0 for all.
-        file_list: path or ``s3://`` address of a published list of the bins of each count; empty for all bins.
-        source_endpoint: of an ``s3://`` source.
-        extra_counts: further counts that only training sees, such as ``0,6-8+``; ``auto`` takes the neighbours of
-            ``counts`` unless the bins are rendered or listed.
+        data: which bins of which source.
         environment: names the object store and the source's credentials; see ``open_source``.
 
     Raises:
-        InventoryError: if a setting is wrong, the source or the store cannot be used, or no bin is selected.
+        InventoryError: if the source or the store cannot be used, or no bin is selected.
     """
-    answered = parse_counts(counts)
-    if extra_counts == "auto" and (file_list or source.partition(":")[0] == "rendered"):
-        extra_counts = ""  # a list says which bins to take, and drawn ones cost nothing to draw
-    selection = Selection(answered, open_top, limit_per_count, *parse_extra_counts(extra_counts, answered, open_top))
-    if limit_per_count < 0:
-        raise InventoryError(f"limit_per_count is {limit_per_count}; give 0 for all bins, or a positive number")
-    bins = open_source(source, source_endpoint, environment)
-    list_bytes = _read_file_list(file_list, source_endpoint, environment) if file_list else b""
-    listed = parse_file_list(list_bytes, file_list) if file_list else None
+    selection = Selection(data.answered, data.open_top, data.limit_per_count, *data.trained_only)
+    bins = open_source(data.source, data.source_endpoint, environment)
+    list_bytes = _read_file_list(data.file_list, data.source_endpoint, environment) if data.file_list else b""
+    listed = parse_file_list(list_bytes, data.file_list) if data.file_list else None
     entries = bins.entries(listed)
     progress.note(f"download: {len(entries):,} bins in {bins.uri}")
     inputs = {
@@ -93,8 +74,8 @@ def download_bins(
         "source": bins.uri,
         "listing": _fingerprint(entries),
         "counts": selection.counts,
-        "open_top": open_top,
-        "limit_per_count": limit_per_count,
+        "open_top": data.open_top,
+        "limit_per_count": data.limit_per_count,
         "extra": [selection.extra, selection.extra_top],
         "file_list": sha256_bytes(list_bytes),
     }
@@ -118,13 +99,13 @@ def download_bins(
     return BinsManifest.model_validate(outcome)
 
 
-def download_to(path: str, store: Store, *arguments: Any) -> BinsManifest:
+def download_to(path: str, store: Store, data: DataSettings) -> BinsManifest:
     """Does ``download_bins`` and writes the manifest to a file.
 
     Raises:
         InventoryError: as ``download_bins``, and if the file cannot be written.
     """
-    manifest = download_bins(store, *arguments)
+    manifest = download_bins(store, data)
     try:
         write_atomic(Path(path), manifest.model_dump_json(indent=1))
     except OSError as error:
@@ -140,7 +121,7 @@ def _is_intact(store: Store, block: dict[str, Any]) -> bool:
 
 
 def _read_file_list(file_list: str, endpoint: str, environment: Mapping[str, str]) -> bytes:
-    if file_list.startswith("s3://"):
+    if is_address(file_list):
         return read_object(file_list, MAX_FILE_LIST_BYTES, endpoint, environment)
     try:
         return read_file(Path(file_list).expanduser(), MAX_FILE_LIST_BYTES)
@@ -175,19 +156,18 @@ class _Download:
             entries = self._of_the_list(entries, self.listed)
         entries = [entry for entry in entries if self._is_text(entry.id)]
         self.count = progress.Counter("bins", len(entries))
-        with lanes(self.source, len(entries)) as lane, ThreadPoolExecutor(LANES) as pool:
-            chunks = ordered(
-                pool,
-                lambda group: self._metadata(lane, [entry for entry, _ in group]),
+        at_once = lane_count()
+        with lanes(self.source, len(entries)) as lane, ThreadPoolExecutor(at_once) as pool:
+            chunks = run_ahead(
+                lambda group: pool.submit(self._metadata, lane, [entry for entry, _ in group]),
                 groups(((entry, None) for entry in in_order(entries)), *METADATA_GROUP),
-                ahead=LANES,
+                ahead=at_once - 1,
             )
             receipts = []
-            for receipt, left_out in ordered(
-                pool,
-                lambda group: self._block(lane, group),
+            for receipt, left_out in run_ahead(
+                lambda group: pool.submit(self._block, lane, group),
                 groups(self._selected(chunks), *BLOCK_GROUP),
-                ahead=2 * LANES,
+                ahead=2 * at_once - 1,
             ):
                 receipts.append(receipt)
                 self.skips += left_out

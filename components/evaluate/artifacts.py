@@ -38,7 +38,7 @@ def run(
     curves = EvaluationFile.fetch(store, outcome.evaluation_key).curves
     outcome.write(Path(evaluated.path))
     write_atomic(Path(report.path), store.get_bytes(outcome.report_key))
-    write_atomic(Path(summary.path), "\n".join(summary_lines(evaluation.model_dump())) + "\n")
+    write_atomic(Path(summary.path), "\n".join(summary_lines(evaluation)) + "\n")
     for name in ("accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss", "n"):
         metrics.log_metric(name, getattr(evaluation, name))
     confusion.log_confusion_matrix(list(evaluation.per_count), evaluation.confusion)

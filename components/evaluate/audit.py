@@ -4,7 +4,7 @@ The question of an auditor with time for a tenth of the bins: how many more wron
 list than among as many bins taken at random? ``benchmarks/audit_lift.py`` asks the same of a finished run.
 """
 
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from components.counter.metrics import Floats, Integers
 from components.counter.record_errors import Corruption, doubt, wrong_record_table
 from components.documents.evaluated import AuditCurve, AuditLift
-from components.pages.charts import line_chart
-from components.pages.page import Section, table
-from components.pages.text import SPACE, interval, percent
 
 WRONG_RECORDS = 0.05
 """Share of the records that are corrupted."""
@@ -23,7 +20,6 @@ TOP = 0.1
 SEEDS = 200
 SHARES = np.linspace(0, 1, 101)
 SHOWN = (0.01, 0.05, 0.1, 0.2, 0.5)
-NAMES = {"uniform": "any other count alike", "off_by_one": "one more or one less"}
 
 
 def corrupt(
@@ -108,49 +104,22 @@ def audit(
     return rows, curves
 
 
-def section(rows: list[AuditLift], curves: dict[Corruption, AuditCurve]) -> Section | None:
-    """The report's section on ``audit``; None when there was nothing to corrupt."""
-    if not rows:
-        return None
-    charts = []
-    for row in rows:
-        curve = curves[row.corruption]
-        lines = {
-            "in our order": curve.mean,
-            f"95{SPACE}% of seeds, from": curve.low,
-            "to": curve.high,
-            "at random": curve.share,
-        }
-        charts.append(
-            line_chart(
-                {name: list(zip(curve.share, values, strict=True)) for name, values in lines.items()},
-                caption=f"Share of the wrong records found; they name {NAMES[row.corruption]}",
-                x_label="share of the bins recounted",
-                text=lambda value: f"{100 * value:.0f}{SPACE}%",
-                from_zero=True,
-            )
-        )
-    cells = [
-        [
-            NAMES[row.corruption],
-            f"{row.lift:.2f}",
-            interval(row.interval, lambda value: f"{value:.1f}"),
-            *(percent(curves[row.corruption].mean[round(100 * share)]) for share in SHOWN),
-        ]
-        for row in rows
-    ]
-    return Section(
-        "What recounting in its order finds",
-        f"{percent(WRONG_RECORDS)} of the test bins' records are made wrong, the bins are ranked by how doubtful their "
-        f"record is, and the first are recounted; {SEEDS} times, each time with other wrong records.",
-        table(
-            [
-                "wrong records name",
-                f"found in the first {100 * TOP:.0f}{SPACE}%, times as many as at random",
-                f"95{SPACE}% of seeds",
-                *(f"found in {100 * share:.0f}{SPACE}%" for share in SHOWN),
-            ],
-            cells,
-        ),
-        *charts,
-    )
+def figures(rows: list[AuditLift], curves: dict[Corruption, AuditCurve]) -> dict[str, Any]:
+    """What ``report/audit.html.j2`` shows of ``audit``: rows with their lines, and what is ``found`` at some shares."""
+    return {
+        "wrong_records": WRONG_RECORDS,
+        "seeds": SEEDS,
+        "top": TOP,
+        "shares": SHOWN,
+        "rows": [
+            {
+                **dict(row),
+                "found": [curve.mean[round(100 * share)] for share in SHOWN],
+                "mean": list(zip(curve.share, curve.mean, strict=True)),
+                "low": list(zip(curve.share, curve.low, strict=True)),
+                "high": list(zip(curve.share, curve.high, strict=True)),
+            }
+            for row in rows
+            for curve in [curves[row.corruption]]
+        ],
+    }

@@ -21,7 +21,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from components.common.progress import note
 from components.counter.bundle import ONNX_FILE, InputTransform
 from components.counter.dataset import Bins
-from components.counter.scoring import Logits, answers, batches, median_seconds, open_session
+from components.counter.network import open_session
+from components.counter.scoring import Logits, answers, batches, median_seconds, threads
 from components.documents.evaluated import Int8Offer
 from components.pages.text import percent
 
@@ -69,7 +70,9 @@ def offer(folder: Path, bins: Bins, transform: InputTransform, exact: Logits) ->
         note(f"8-bit network, {percent(share)} of the layers exact: {percent(agreement)} of the answers are the same")
         if agreement >= MIN_AGREEMENT:
             break
-    slow, fast = median_seconds([open_session(source), open_session(target)], next(batches(bins, transform, rows[:1])))
+    slow, fast = median_seconds(
+        [open_session(file, threads()) for file in (source, target)], next(batches(bins, transform, rows[:1]))
+    )
     chosen = bool(finite.all()) and agreement >= MIN_AGREEMENT and fast * MIN_SPEED <= slow
     return Int8Offer(
         chosen=chosen,

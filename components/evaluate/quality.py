@@ -12,7 +12,7 @@ from components.counter.bootstrap import DRAWS, intervals, mean_of
 from components.counter.bundle import InputTransform
 from components.counter.dataset import Bins
 from components.counter.metrics import Floats, Integers
-from components.counter.photo import preprocess
+from components.counter.photo import brightness, preprocess
 from components.counter.scoring import threads
 from components.documents.evaluated import QualityRow
 
@@ -30,11 +30,6 @@ class Quality:
     """Variance of the Laplacian of the grey values (0-255), [N]; low is blurred (Pech-Pacheco et al. 2000)."""
     products: Integers
     """How many different products the bin holds, [N]."""
-
-
-def brightness(image: NDArray[np.uint8]) -> float:
-    """Mean of the pixels of an image uint8 [H, W, 3], from 0 (black) to 1 (white)."""
-    return float(image.mean() / 255)
 
 
 def sharpness(image: NDArray[np.uint8]) -> float:

@@ -3,13 +3,12 @@
 ``python -m components.evaluate.reproduce BUNDLE_KEY RESULT.json`` asks it in a process of its own.
 """
 
-import importlib.metadata
-import platform
 import sys
 import tempfile
 from pathlib import Path
 
 from components.common.errors import InventoryError
+from components.common.provenance import version
 from components.common.run_step import main_step
 from components.common.store import Store, open_store
 from components.counter import bundle as bundles
@@ -53,19 +52,10 @@ def reproduce(store: Store, bundle_key: str) -> Reproduction:
 
 
 def _differing(recorded: dict[str, str]) -> dict[str, Versions]:
-    found = {name: _version(name) for name in recorded}
+    found = {name: version(name) for name in recorded}
     return {
         name: Versions(recorded=recorded[name], found=found[name]) for name in recorded if found[name] != recorded[name]
     }
-
-
-def _version(name: str) -> str:
-    if name == "python":
-        return platform.python_version()
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 if __name__ == "__main__":

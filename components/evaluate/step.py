@@ -14,7 +14,8 @@ from components.counter.calibration import Calibration
 from components.counter.counts import same_counts
 from components.counter.dataset import SPLITS, Bins, DatasetManifest, open_extra, open_split
 from components.counter.metrics import bin_values, softmax
-from components.counter.scoring import open_session, score
+from components.counter.network import open_session
+from components.counter.scoring import score, threads
 from components.documents.evaluated import Curves, EvaluatedModel, Evaluation, EvaluationFile, Leakage
 from components.documents.trained import TrainedModel
 from components.evaluate import int8, leakage
@@ -54,7 +55,7 @@ def _evaluate(store: Store, dataset: DatasetManifest, model: TrainedModel, run_i
         dataset.put(store, dataset_key)
         provenance = bundle.provenance.model_copy(update={"dataset_key": dataset_key})
         bundle = bundle.model_copy(update={"provenance": provenance})
-        card = make_card(bundle, model.bundle_key, evaluation.model_dump(), dataset, model.settings.model_dump())
+        card = make_card(bundle, model.bundle_key, evaluation, dataset, model.settings)
         write_json(folder / JSON_FILE, card)
         write_atomic(folder / MARKDOWN_FILE, render_markdown(card))
         bundles.save(bundle, folder)
@@ -140,10 +141,5 @@ def evaluate_bundle(
             "metrics": bundle.metrics.model_copy(update={"test": scores}),
         }
     )
-    errors = worst_errors(open_session(served), bundle, test, probabilities)
-    return (
-        bundle,
-        evaluation,
-        curves,
-        render(evaluation.model_dump(), curves.model_dump(), model.model_dump(), bundle, dataset, errors),
-    )
+    errors = worst_errors(open_session(served, threads()), bundle, test, probabilities)
+    return bundle, evaluation, curves, render(evaluation, curves, model, bundle, dataset, errors)

@@ -4,14 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.counter.dataset import Bins
-from components.pages.page import Picture, thumbnail
 
 PER_COUNT = {"train": 4, "validation": 1, "test": 1}
-PRODUCTS_NAMED = 3
-TIMES = "\N{MULTIPLICATION SIGN}"
 
 
-def samples(opened: Mapping[str, Bins], labels: int) -> list[list[Picture]]:
+def samples(opened: Mapping[str, Bins], labels: int) -> list[list[dict[str, Any]]]:
     """Picks bins of every label, mostly from training.
 
     Shards are shuffled, so the first bins of a shard are a random sample.
@@ -21,34 +18,40 @@ def samples(opened: Mapping[str, Bins], labels: int) -> list[list[Picture]]:
         labels: how many labels there are.
 
     Returns:
-        Captioned photos for each label.
+        Bins as of ``shown``, for each label.
     """
-    chosen: list[list[Picture]] = [[] for _ in range(labels)]
-    for split, bins in opened.items():
-        for label in range(labels):
-            rows = (bins.labels == label).nonzero()[0][: PER_COUNT[split]]
-            chosen[label] += [picture(bins, row, split) for row in rows.tolist()]
-    return chosen
+    return [
+        [
+            shown(bins, row, split)
+            for split, bins in opened.items()
+            for row in (bins.labels == label).nonzero()[0][: PER_COUNT[split]].tolist()
+        ]
+        for label in range(labels)
+    ]
 
 
-def shared_pairs(train: Bins, other: Bins, name: str, limit: int) -> list[Picture]:
-    """Photos of one product in training and in another split, one after the other.
+def shared_pairs(train: Bins, other: Bins, name: str, limit: int) -> list[dict[str, Any]]:
+    """Bins with one product in training and in another split.
 
     Args:
         train: bins of the training split.
         other: bins of the other split.
         name: of the other split.
         limit: how many pairs at most.
+
+    Returns:
+        For each pair the name of the ``product`` and, as of ``shown``, the bin that is ``trained`` on and the one
+        that is ``held_out``.
     """
     row_of_asin = {asin: row for row, asin, _ in _products(train)}
     pairs: dict[int, tuple[int, str]] = {}
     for row, asin, product in _products(other):
         if asin in row_of_asin and len(pairs) < limit:
             pairs.setdefault(row, (row_of_asin[asin], product))
-    found = []
-    for row, (train_row, product) in pairs.items():
-        found += [picture(train, train_row, "train", product), picture(other, row, name, product)]
-    return found
+    return [
+        {"product": product, "trained": shown(train, train_row, "train"), "held_out": shown(other, row, name)}
+        for row, (train_row, product) in pairs.items()
+    ]
 
 
 def lists_products(bins: Bins) -> bool:
@@ -56,19 +59,10 @@ def lists_products(bins: Bins) -> bool:
     return next(_products(bins), None) is not None
 
 
-def picture(bins: Bins, row: int, split: str, product: str | None = None) -> Picture:
-    """One bin with its id, split, count and products (or the one product that matters)."""
-    facts = bins.table.slice(row, 1).drop_columns("image").to_pylist()[0]
-    quantity = facts["expected_quantity"]
-    items = f"{quantity} item{'' if quantity == 1 else 's'}"
-    lines = _lines(facts["products"]) if product is None else [product]
-    return Picture(thumbnail(bins.image(row)), items, split, [f"id {facts['id']}", *lines])
-
-
-def _lines(products: list[dict[str, Any]]) -> list[str]:
-    lines = [f"{product['quantity'] or '?'} {TIMES} {product['name'] or product['asin']}" for product in products]
-    more = len(lines) - PRODUCTS_NAMED
-    return lines if more <= 0 else [*lines[:PRODUCTS_NAMED], f"and {more} more product{'' if more == 1 else 's'}"]
+def shown(bins: Bins, row: int, split: str) -> dict[str, Any]:
+    """One bin for the page: its ``split``, its ``photo`` and the columns of the table, such as ``products``."""
+    facts: dict[str, Any] = bins.table.slice(row, 1).drop_columns("image").to_pylist()[0]
+    return {**facts, "split": split, "photo": bins.image(row)}
 
 
 def _products(bins: Bins) -> Iterator[tuple[int, str, str]]:

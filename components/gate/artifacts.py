@@ -4,13 +4,14 @@ from pathlib import Path
 
 from kfp.dsl import Markdown
 
-from components.common.files import read_json, write_atomic
+from components.common.files import write_atomic
 from components.common.run_step import run_name
 from components.common.store import open_store
 from components.counter.dataset import DatasetManifest
 from components.documents.evaluated import EvaluatedModel
 from components.gate.page import markdown
 from components.gate.step import gate
+from components.settings.run import RunSettings
 
 
 def run(dataset: Path, evaluated: Path, settings: Path, decision: Markdown, run_id: str) -> str:
@@ -22,14 +23,14 @@ def run(dataset: Path, evaluated: Path, settings: Path, decision: Markdown, run_
     Raises:
         InventoryError: as ``components.gate.step.gate``.
     """
-    sections = read_json(settings)
+    chosen = RunSettings.load(settings)
     outcome = gate(
         open_store(),
         DatasetManifest.load(dataset),
         EvaluatedModel.load(evaluated),
         run_name(run_id),
-        sections.get("gate", {}),
-        sections.get("serving", {}),
+        chosen.gate,
+        chosen.serving,
     )
     write_atomic(Path(decision.path), markdown(outcome.decision, outcome.version, outcome.policy.metric))
     decision.metadata.update({"approved": outcome.approved, "summary": outcome.decision.summary})

@@ -15,7 +15,8 @@ from components.counter.calibration import Calibration
 from components.counter.counts import same_counts
 from components.counter.dataset import Bins, DatasetManifest, open_extra, open_split
 from components.counter.metrics import Integers
-from components.counter.scoring import batches, median_seconds, open_session, score
+from components.counter.network import open_session
+from components.counter.scoring import batches, median_seconds, score, threads
 from components.documents.gated import Decision
 from components.gate.decision import (
     Candidate,
@@ -67,7 +68,10 @@ def challenge(
         said = _items(new, file, test, "test bins, candidate")
         photo = next(batches(test, new.input, np.array([0])))
         candidate = Candidate(
-            _countable(new), median_seconds([open_session(file)], photo)[0], file.stat().st_size, failed_rules
+            _countable(new),
+            median_seconds([open_session(file, threads())], photo)[0],
+            file.stat().st_size,
+            failed_rules,
         )
         if incumbent_key is None:
             return decide(Predictions(truth, test.groups, said), candidate, None, policy)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from components.counter.bootstrap import group_sums, resample
 from components.documents.gated import Criterion, Decision, Power
-from components.pages.text import percent
+from components.pages.text import of_items, percent, plural
 from components.settings.gate import GatePolicy
 
 Integers = NDArray[np.int64]
@@ -210,8 +210,8 @@ def _enough(predictions: Predictions, policy: GatePolicy) -> Criterion:
     """
     n, groups = len(predictions.truth), len(np.unique(predictions.groups))
     reason = (
-        f"{n:,} comparable test bins in {groups:,} groups of products, at least {policy.minimum_bins:,} in "
-        f"{policy.minimum_groups:,} are asked"
+        f"{plural(n, 'comparable test bin')} in {plural(groups, 'group')} of products, "
+        f"at least {policy.minimum_bins:,} in {policy.minimum_groups:,} are asked"
     )
     ok = n >= policy.minimum_bins and groups >= policy.minimum_groups
     return Criterion(name="enough test bins", ok=ok, reason=reason)
@@ -248,9 +248,9 @@ def _recalls(predictions: Predictions, counts: set[int], policy: GatePolicy) -> 
             continue
         new, old = (float((said[held] == items).mean()) for said in (predictions.candidate, predictions.incumbent))
         if old - new > policy.recall_drop:
-            drops.append(f"{items} items from {percent(old)} to {percent(new)} on {int(held.sum())} bins")
+            drops.append(f"{of_items(str(items))} from {percent(old)} to {percent(new)} on {plural(held.sum(), 'bin')}")
     if missing or not counts:
-        what = f"{', '.join(missing)} items" if missing else "a count that both can answer"
+        what = of_items(", ".join(missing)) if missing else "a count that both can answer"
         reason = f"no comparable test bin holds {what}, so recall cannot be compared"
         return Criterion(name=name, ok=False, reason=reason)
     if drops:
@@ -264,13 +264,15 @@ def _covers(candidate: Countable, incumbent: Countable, version: str) -> Criteri
     lost = [str(count) for count in sorted(incumbent.up_to(top) - candidate.up_to(top))]
     if incumbent.open_top and not candidate.open_top:
         lost.append(f"more than {candidate.counts[-1]}")
-    reason = f"cannot answer {', '.join(lost)} items, which {version} can" if lost else f"all that {version} answers"
+    reason = (
+        f"cannot answer {of_items(', '.join(lost))}, which {version} can" if lost else f"all that {version} answers"
+    )
     return Criterion(name="answers every count that the model in service answers", ok=not lost, reason=reason)
 
 
 def _tested(predictions: Predictions, countable: Countable) -> Criterion:
     missing = ", ".join(str(count) for count in countable.counts if not (predictions.truth == count).any())
-    reason = f"no test bin holds {missing} items" if missing else "every count is among the test bins"
+    reason = f"no test bin holds {of_items(missing)}" if missing else "every count is among the test bins"
     return Criterion(name="every count was tested", ok=not missing, reason=reason)
 
 

@@ -2,29 +2,20 @@
 
 from components.documents.gated import Decision
 from components.gate.decision import REFERENCE_EFFECT
-from components.pages.page import Card, Section, callout, cards, paragraph, render_page, table
-from components.pages.text import percent
+from components.pages.page import render_page
+from components.pages.text import percent, plural
 
 NOTHING_COMPARED = "Nothing was compared, so there is no statistical power to state."
 
 
 def render(decision: Decision, version: str, run_id: str, metric: str) -> str:
     """The decision as one HTML page."""
-    rows = [["yes" if criterion.ok else "no", criterion.name, criterion.reason] for criterion in decision.criteria]
-    met = [row[0] == "yes" for row in rows]
-    numbers = [Card("comparable test bins", f"{decision.n:,}")] if decision.criteria else []
-    if rows:
-        numbers.append(Card("criteria met", f"{sum(met)} of {len(met)}"))
-    sections = [
-        Section("Decision", callout(decision.summary, "good" if decision.promote else "warn"), cards(numbers)),
-        Section("Criteria", table(["met", "asked", "found"], rows) if rows else paragraph("None was asked.")),
-        Section("Statistical power", power_text(decision, metric)),
-    ]
     return render_page(
-        "Gate",
-        sections,
-        lead="Every criterion must be met before a model goes into service.",
-        facts=[("model", version), ("run", run_id)],
+        "components/gate/gate.html.j2",
+        decision=decision,
+        version=version,
+        run_id=run_id,
+        power=power_text(decision, metric),
     )
 
 
@@ -50,7 +41,7 @@ def power_text(decision: Decision, metric: str) -> str:
     scale, unit = (1.0, "items") if metric == "mae" else (100.0, "points")
     power = decision.power
     return (
-        f"On {decision.n:,} comparable test bins the improvement has a standard error of "
+        f"On {plural(decision.n, 'comparable test bin')} the improvement has a standard error of "
         f"{scale * power.standard_error:.2g} {unit}. A model that is really {scale * REFERENCE_EFFECT:g} {unit} "
         f"better passes the comparison in {percent(power.at_5_points)} of all cases; one that passes it four times "
         f"out of five is {scale * power.found_at_80_percent:.2g} {unit} better."

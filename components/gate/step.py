@@ -1,8 +1,5 @@
 """The gate as a step: decides whether a model goes into service, says why, and registers it."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from components.common.progress import note
 from components.common.run_step import document_step
 from components.common.store import Store
@@ -15,8 +12,10 @@ from components.gate.challenge import challenge
 from components.gate.page import render
 from components.registry.in_service import InService, find_in_service
 from components.registry.registry import facts_of, open_registry, read_index, register
-from components.settings.gate import GatePolicy, decision_key, gate_policy
-from components.settings.serving import serving_settings
+from components.settings.gate import GatePolicy, decision_key
+from components.settings.serving import ServingSettings
+
+DEFAULT_POLICY, DEFAULT_SERVICE = GatePolicy(), ServingSettings()
 
 
 def gate(
@@ -24,8 +23,8 @@ def gate(
     dataset: DatasetManifest,
     evaluated: TrainedModel,
     run_id: str,
-    policy: Mapping[str, Any] | None = None,
-    serving: Mapping[str, Any] | None = None,
+    policy: GatePolicy = DEFAULT_POLICY,
+    serving: ServingSettings = DEFAULT_SERVICE,
 ) -> GatedModel:
     """Decides whether an evaluated model goes into service; done anew on every run, since it looks at the world.
 
@@ -34,52 +33,51 @@ def gate(
         dataset: the dataset on whose test bins it is decided.
         evaluated: the evaluate step's outcome; where the bundle lies and which rules fired is read.
         run_id: the run.
-        policy: options of ``GatePolicy``.
-        serving: options of ``ServingSettings``; its name is the one under which models are registered.
+        policy: what a model must show.
+        serving: the service; its name is the one under which models are registered.
 
     Raises:
-        InventoryError: if an option is refused, the model cannot be run or has other counts than the dataset, there is
+        InventoryError: if the model cannot be run or has other counts than the dataset, there is
             no test bin, or the registry or the cluster cannot be asked.
     """
-    asked, settings = gate_policy(dict(policy or {})), serving_settings(dict(serving or {}))
     key = evaluated.bundle_key
-    failed_rules = [rule for rule in evaluated.fired if rule in asked.rules]
+    failed_rules = [rule for rule in evaluated.fired if rule in policy.rules]
 
     def work() -> GatedModel:
         registry = open_registry(store)
-        known = read_index(registry, settings.name)
-        incumbent, candidate = find_in_service(store, known, settings), bundles.look(store, key)
+        known = read_index(registry, serving.name)
+        incumbent, candidate = find_in_service(store, known, serving), bundles.look(store, key)
         if _is_same(incumbent, key, candidate):
             decision = _already(candidate.version)
         else:
-            decision = _decide(store, dataset, key, incumbent, asked, failed_rules)
-        if not (asked.enforce or decision.promote):
+            decision = _decide(store, dataset, key, incumbent, policy, failed_rules)
+        if not (policy.enforce or decision.promote):
             summary = f"{decision.summary}. Deployed all the same: gate.enforce is false"
             decision = decision.model_copy(update={"summary": summary})
         note(f"gate: {decision.summary}")
         outcome = GatedModel(
-            approved="yes" if decision.promote or not asked.enforce else "no",
+            approved="yes" if decision.promote or not policy.enforce else "no",
             reasons=[criterion.reason for criterion in decision.criteria if criterion.ok == decision.promote],
             decision=decision,
             version=candidate.version,
             in_service=incumbent.bundle_key if incumbent else None,
-            policy=asked,
+            policy=policy,
             decision_key=decision_key(run_id),
             page_key=f"runs/{run_id}/gate.html",
         )
         outcome.put(store, outcome.decision_key)
-        store.put_bytes(outcome.page_key, render(decision, candidate.version, run_id, asked.metric).encode())
+        store.put_bytes(outcome.page_key, render(decision, candidate.version, run_id, policy.metric).encode())
         if candidate.version not in known.entries or not _is_same(incumbent, key, candidate):
-            register(registry, settings.name, facts_of(store, key, candidate, run_id, decision))
+            register(registry, serving.name, facts_of(store, key, candidate, run_id, decision))
         return outcome
 
     inputs = {
         "bundle_key": key,
         "dataset_id": dataset.dataset_id,
         "run_id": run_id,
-        "policy": asked.model_dump(),
+        "policy": policy.model_dump(),
         "rules": failed_rules,
-        "name": settings.name,
+        "name": serving.name,
     }
     return document_step(store, "gate", inputs, GatedModel, work, always=True)
 

@@ -1,106 +1,160 @@
-"""Charts for ``components.pages.page`` as inline SVG: no script, and colours that follow light and dark."""
+"""Where the marks of charts go; the macros of ``charts.html.j2`` draw them as inline SVG.
+
+No script, colours that follow light and dark, and no series that is told by its colour alone: lines have dashes of
+their own, bars stand in the order of the legend, and every chart describes its values in words.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from markupsafe import Markup
-
-from components.pages.page import part
+from components.pages.text import compact
 
 WIDTH, HEIGHT = 480, 270
 """In units that are about a pixel on a phone, so that the text stays readable there."""
 LEFT, RIGHT, TOP, BOTTOM = 48, WIDTH - 8, 18, HEIGHT - 44
 MOST_LABELLED_BARS = 12
 MOST_DOTS = 40
+AXIS_GAP = 150
+"""Between two axes of parallel coordinates."""
+SERIES = 6
+"""Looks of series in ``page.css``; further series begin again."""
+
+Text = Callable[[Any], str]
+Marks = dict[str, Any]
+Scale = Callable[[Any], float]
+"""From a value to its share, 0 to 1, of an axis."""
 
 
-def bar_chart(
-    categories: Sequence[str],
-    series: Mapping[str, Sequence[float]],
-    *,
-    caption: str,
-    x_label: str = "",
-    text: Callable[[float], str] = "{:,.4g}".format,
-) -> Markup:
+def linear(low: float, high: float) -> Scale:
+    """The scale from ``low`` to ``high``; the middle of the axis when they are the same."""
+    return lambda value: (value - low) / (high - low) if high > low else 0.5
+
+
+def bars(categories: Sequence[str], series: Mapping[str, Sequence[float]], text: Text) -> Marks:
     """Vertical bars, grouped by category.
 
     Args:
         categories: names along the x axis.
         series: name to one value (not negative) for each category.
-        caption: what the chart shows.
-        x_label: what the categories are.
         text: how to write a value.
     """
     ticks = nice_ticks(0, max((value for values in series.values() for value in values), default=0))
-    top = ticks[-1]
+    up = linear(0, ticks[-1])
     slot = (RIGHT - LEFT) / max(1, len(categories))
     width = slot * 0.78 / max(1, len(series))
     labelled = len(categories) * len(series) <= MOST_LABELLED_BARS
-    bars = []
-    for number, (name, values) in enumerate(series.items()):
-        for place, (category, value) in enumerate(zip(categories, values, strict=True)):
-            height = (BOTTOM - TOP) * value / top
-            bars.append(
-                {
-                    "x": round(LEFT + slot * (place + 0.11) + width * number + 1, 2),
-                    "y": round(BOTTOM - height, 2),
-                    "width": round(width - 2, 2),
-                    "height": round(height, 2),
-                    "series": number,
-                    "title": f"{name}, {category}: {text(value)}",
-                    "text": text(value) if labelled else "",
-                }
-            )
-    x_ticks = [
-        {"at": round(LEFT + slot * (place + 0.5), 2), "text": category} for place, category in enumerate(categories)
+    marks: list[Marks] = [
+        {
+            "x": round(LEFT + slot * (place + 0.11) + width * number + 1, 2),
+            "y": round(_height(up(value)), 2),
+            "width": round(width - 2, 2),
+            "height": round(BOTTOM - _height(up(value)), 2),
+            "look": look(number),
+            "title": f"{name}, {category}: {text(value)}",
+            "text": text(value) if labelled else "",
+        }
+        for number, (name, values) in enumerate(series.items())
+        for place, (category, value) in enumerate(zip(categories, values, strict=True))
     ]
-    return part("bar_chart", {**_frame(caption, x_label, list(series), x_ticks, ticks, text), "bars": bars})
+    x_ticks = [(round(LEFT + slot * (place + 0.5), 2), category) for place, category in enumerate(categories)]
+    return {
+        "bars": marks,
+        "x_ticks": x_ticks,
+        "y_ticks": _y_ticks(ticks, text),
+        "description": "; ".join(mark["title"] for mark in marks),
+    }
 
 
-def line_chart(
-    series: Mapping[str, Sequence[tuple[float, float]]],
-    *,
-    caption: str,
-    x_label: str = "",
-    text: Callable[[float], str] = "{:,.4g}".format,
-    from_zero: bool = False,
-) -> Markup:
+def lines(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str, text: Text, from_zero: bool) -> Marks:
     """Lines over a common x axis.
 
     Args:
         series: name to (x, y) points in order of x; a point that is not finite is left out.
-        caption: what the chart shows, with its unit.
         x_label: what x is.
         text: how to write a y value.
         from_zero: start the y axis at 0.
     """
-    finite = {
-        name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)] for name, points in series.items()
-    }
+    finite = {name: [point for point in points if all(map(math.isfinite, point))] for name, points in series.items()}
     xs = [x for points in finite.values() for x, _ in points] or [0.0, 1.0]
     ys = [y for points in finite.values() for _, y in points] or [0.0, 1.0]
-    x_low, x_high = min(xs), max(xs)
-    y_ticks = nice_ticks(0 if from_zero else min(ys), max(ys))
+    ticks = nice_ticks(0 if from_zero else min(ys), max(ys))
+    across, up = linear(min(xs), max(xs)), linear(ticks[0], ticks[-1])
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - x_low) / (x_high - x_low) if x_high > x_low else 0.5
-        up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
-        return round(LEFT + 8 + (RIGHT - LEFT - 16) * across, 2), round(BOTTOM - (BOTTOM - TOP) * up, 2)
+    def at(x: float) -> float:
+        return round(LEFT + 8 + (RIGHT - LEFT - 16) * across(x), 2)
 
-    lines = []
-    for name, points in finite.items():
-        placed = [place(x, y) for x, y in points]
+    marks: list[Marks] = []
+    described: list[str] = []
+    for number, (name, points) in enumerate(finite.items()):
         dots = [
-            {"x": at[0], "y": at[1], "title": f"{name}, {x_label or 'x'} {x:,.6g}: {text(y)}"}
-            for at, (x, y) in zip(placed, points, strict=True)
+            {"x": at(x), "y": round(_height(up(y)), 2), "title": f"{name}, {x_label or 'x'} {compact(x)}: {text(y)}"}
+            for x, y in points
         ]
-        lines.append(
-            {"points": " ".join(f"{x},{y}" for x, y in placed), "dots": dots if len(dots) <= MOST_DOTS else []}
+        joined = " ".join(f"{dot['x']},{dot['y']}" for dot in dots)
+        marks.append({"points": joined, "look": look(number), "dots": dots if len(dots) <= MOST_DOTS else []})
+        described += [f"{dots[0]['title']} to {compact(points[-1][0])}: {text(points[-1][1])}"] if dots else []
+    x_ticks = [(at(x), compact(x)) for x in nice_ticks(min(xs), max(xs)) if min(xs) <= x <= max(xs)]
+    return {
+        "lines": marks,
+        "x_ticks": x_ticks,
+        "y_ticks": _y_ticks(ticks, text),
+        "description": "; ".join(described),
+    }
+
+
+def pieces(parts: Mapping[str, float]) -> list[Marks]:
+    """One bar whose pieces are shares of a whole: ``name``, ``value``, ``share``, ``start`` (a share too), ``look``.
+
+    Args:
+        parts: name to a positive value.
+    """
+    total, start = sum(parts.values()), 0.0
+    found: list[Marks] = []
+    for number, (name, value) in enumerate(parts.items()):
+        found.append(
+            {"name": name, "value": value, "share": value / total, "start": start / total, "look": look(number)}
         )
-    x_ticks = [
-        {"at": place(x, y_ticks[0])[0], "text": f"{x:,.6g}"} for x in nice_ticks(x_low, x_high) if x_low <= x <= x_high
-    ]
-    return part("line_chart", {**_frame(caption, x_label, list(series), x_ticks, y_ticks, text), "lines": lines})
+        start += value
+    return found
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of parallel coordinates."""
+
+    name: str
+    scale: Scale
+    ticks: Sequence[Any]
+    """Values that are written beside the axis."""
+
+
+def coordinates(axes: Sequence[Axis], rows: Sequence[Sequence[Any]], text: Text) -> Marks:
+    """Parallel coordinates: a vertical axis for every quantity, a line for everything that has a value of each.
+
+    Args:
+        axes: from left to right.
+        rows: a value for every axis.
+        text: how to write a value.
+    """
+    places = [LEFT + AXIS_GAP * number for number in range(len(axes))]
+    return {
+        "width": places[-1] + LEFT + 60,
+        "axes": [
+            {"x": x, "name": axis.name, "ticks": [(_height(axis.scale(value)), text(value)) for value in axis.ticks]}
+            for x, axis in zip(places, axes, strict=True)
+        ],
+        "lines": [
+            " ".join(f"{x},{_height(axis.scale(value)):.1f}" for x, axis, value in zip(places, axes, row, strict=True))
+            for row in rows
+        ],
+    }
+
+
+def look(number: int) -> str:
+    """The class of ``page.css`` that gives a series its colour and its dashes."""
+    return f"s{number % SERIES + 1}"
 
 
 def nice_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
@@ -117,27 +171,10 @@ def nice_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     return [number * step for number in range(first, last + 1)]
 
 
-def _frame(
-    caption: str,
-    x_label: str,
-    names: list[str],
-    x_ticks: list[dict[str, object]],
-    y_ticks: list[float],
-    text: Callable[[float], str],
-) -> dict[str, object]:
-    span = y_ticks[-1] - y_ticks[0]
-    return {
-        "caption": caption,
-        "x_label": x_label,
-        "names": names,
-        "width": WIDTH,
-        "height": HEIGHT,
-        "left": LEFT,
-        "right": RIGHT,
-        "bottom": BOTTOM,
-        "x_ticks": x_ticks,
-        "y_ticks": [
-            {"at": round(BOTTOM - (BOTTOM - TOP) * (tick - y_ticks[0]) / span, 2), "text": text(tick)}
-            for tick in y_ticks
-        ],
-    }
+def _height(share: float) -> float:
+    return BOTTOM - (BOTTOM - TOP) * share
+
+
+def _y_ticks(ticks: Sequence[float], text: Text) -> list[tuple[float, str]]:
+    up = linear(ticks[0], ticks[-1])
+    return [(round(_height(up(tick)), 2), text(tick)) for tick in ticks]

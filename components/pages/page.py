@@ -1,13 +1,19 @@
-"""Self-contained HTML pages: one style for the explore page, the evaluation report and every other report.
+"""Self-contained HTML pages from Jinja templates, in one style.
 
-A page is a list of sections; a section is a title and parts; a part comes from a function of this module or of
-``components.pages.charts``::
+A page is one template that lies beside the code of its step. It extends ``page.html.j2``, takes its pieces from the
+macros of ``parts.html.j2`` and ``charts.html.j2``, and writes numbers with the functions of ``components.pages.text``,
+each of which is a filter and a function of the same name::
 
-    html = render_page(
-        "Evaluation",
-        [Section("Result", cards([Card("exact accuracy", "36.1 %", "of 1,110 test bins")]), paragraph("…"))],
-        lead="How well the model counts.",
-    )
+    {% extends "components/pages/page.html.j2" %}
+    {% from "components/pages/parts.html.j2" import card %}
+    {% block title %}Evaluation{% endblock %}
+    {% block lead %}How well the model counts.{% endblock %}
+    {% block sections %}
+    <section>
+    <h2>Result</h2>
+    <div class="cards">{{ card("exact accuracy", evaluation.accuracy | percent, "of the test bins") }}</div>
+    </section>
+    {% endblock %}
 
 A page needs nothing from outside itself: styles, photos and charts are inside, and its content security policy
 refuses everything else. All text is escaped, so that a product's name can never become markup. It follows the
@@ -16,163 +22,51 @@ reader's light or dark scheme, fits a phone and prints.
 
 import base64
 import functools
+import inspect
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 from PIL import Image
 
 from components.counter.photo import decode
+from components.pages import charts, text
 
-FOLDER = Path(__file__).parent
+TEMPLATES = Path(__file__).parents[2]
+"""Templates are named by their path from here, as modules are."""
 THUMBNAIL_SIDE = 208
 THUMBNAIL_QUALITY = 80
 NUMBER = re.compile(r"[-+<>]?\s?\d[\d.,]*\s?(%|s|px|MB|/s)?")
 
 
-@dataclass(frozen=True, init=False)
-class Section:
-    """A titled piece of a page; strings among the parts become paragraphs."""
-
-    title: str
-    parts: tuple[Markup, ...]
-
-    def __init__(self, title: str, *parts: Markup | str) -> None:
-        object.__setattr__(self, "title", title)
-        object.__setattr__(
-            self, "parts", tuple(part if isinstance(part, Markup) else paragraph(part) for part in parts)
-        )
-
-
-@dataclass(frozen=True)
-class Card:
-    """One number that matters, with what it is and what it is measured on."""
-
-    label: str
-    value: str
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A photo with a caption; ``source`` comes from ``thumbnail``."""
-
-    source: str
-    title: str
-    tag: str = ""
-    lines: Sequence[str] = field(default_factory=tuple)
-
-
-def render_page(
-    title: str,
-    sections: Sequence[Section],
-    *,
-    lead: str = "",
-    facts: Sequence[tuple[str, str]] = (),
-    footer: str = "",
-) -> str:
+def render_page(template: str, **context: Any) -> str:
     """Renders a whole HTML page.
 
     Args:
-        title: heading and title of the document.
-        sections: in reading order.
-        lead: the one sentence to read when reading nothing else.
-        facts: names and values, such as the dataset id, under the lead.
-        footer: how the page was made.
+        template: its path, such as ``components/gate/gate.html.j2``.
+        context: what the template names; a name that is missing is an error.
     """
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(title=title, sections=sections, lead=lead, facts=facts, footer=footer)
+    return environment().get_template(template).render(context)
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """What every page is rendered in: escaping, macros' helpers, and the ways to write a number."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.do"],
     )
-
-
-def paragraph(text: str) -> Markup:
-    """A paragraph of text."""
-    return part("paragraph", text)
-
-
-def heading(text: str) -> Markup:
-    """A heading inside a section."""
-    return part("heading", text)
-
-
-def bullets(items: Sequence[str]) -> Markup:
-    """A bulleted list."""
-    return part("bullets", items)
-
-
-def callout(text: str, tone: str = "") -> Markup:
-    """A paragraph that stands out; ``tone`` is ``good``, ``warn`` or empty."""
-    return part("callout", text, tone)
-
-
-def columns(*parts: Markup) -> Markup:
-    """Parts side by side where there is room, one below the other on a phone."""
-    return part("columns", parts)
-
-
-def cards(items: Sequence[Card]) -> Markup:
-    """A row of numbers that matter."""
-    return part("cards", items)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "", total: bool = False) -> Markup:
-    """A table; columns that hold only numbers are aligned to the right.
-
-    Args:
-        header: names of the columns.
-        rows: cells as text; the first one of a row is its heading.
-        caption: what the table shows.
-        total: the last row is a total.
-    """
-    is_number = [column > 0 and all(_is_number(row[column]) for row in rows) for column in range(len(header))]
-    return part("table", header, rows, caption, is_number, total)
-
-
-def pictures(items: Sequence[Picture]) -> Markup:
-    """A grid of photos with captions."""
-    return part("pictures", items)
-
-
-def heat_map(
-    rows: Sequence[str],
-    columns: Sequence[str],
-    values: Sequence[Sequence[float]],
-    *,
-    row_title: str = "",
-    column_title: str = "",
-    caption: str = "",
-) -> Markup:
-    """A table shaded by each value's share of its row, such as a confusion matrix.
-
-    Args:
-        rows: their names, such as the true counts.
-        columns: their names, such as the predicted counts.
-        values: [rows][columns], not negative.
-        row_title: what the rows are.
-        column_title: what the columns are.
-        caption: what the table shows.
-    """
-    cells = []
-    for name, row in zip(rows, values, strict=True):
-        total = sum(row) or 1
-        cells.append(
-            [
-                {
-                    "text": f"{value:,.4g}" if value != int(value) else f"{int(value):,}",
-                    "percent": round(100 * value / total),
-                    "title": f"{row_title} {name}, {column_title} {column}: {value / total:.1%}".strip(),
-                }
-                for column, value in zip(columns, row, strict=True)
-            ]
-        )
-    return part("heat_map", rows, columns, cells, row_title, column_title, caption)
+    written = {name: function for name, function in vars(text).items() if inspect.isfunction(function)}
+    made.filters.update(written, thumbnail=thumbnail)
+    made.globals.update(written, charts=charts, number_columns=number_columns)
+    return made
 
 
 def thumbnail(photo: bytes | memoryview, side: int = THUMBNAIL_SIDE) -> str:
@@ -192,22 +86,10 @@ def thumbnail(photo: bytes | memoryview, side: int = THUMBNAIL_SIDE) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
 
 
-def part(name: str, *arguments: Any) -> Markup:
-    """Renders one macro of ``page_parts.html.j2``; what charts are made with."""
-    markup: Markup = getattr(_environment().get_template("page_parts.html.j2").module, name)(*arguments)
-    return markup
+def number_columns(width: int, rows: Sequence[Sequence[str]]) -> list[bool]:
+    """Says for each of the columns of a table whether it holds only numbers; the first one names the rows."""
+    return [column > 0 and all(_is_number(str(row[column])) for row in rows) for column in range(width)]
 
 
-@functools.cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _is_number(text: str) -> bool:
-    return text in ("", "-") or NUMBER.fullmatch(text) is not None
+def _is_number(cell: str) -> bool:
+    return cell in ("", text.NONE) or NUMBER.fullmatch(cell) is not None

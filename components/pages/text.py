@@ -1,7 +1,9 @@
 """Numbers as people read them; percent only here, never in files."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from datetime import UTC, datetime
+
+from components.documents.evaluated import Evaluation
 
 NONE = "-"
 SPACE = "\N{NO-BREAK SPACE}"
@@ -10,6 +12,16 @@ SPACE = "\N{NO-BREAK SPACE}"
 def percent(value: float | None) -> str:
     """A fraction as a percentage with one decimal."""
     return NONE if value is None else f"{100 * value:.1f}{SPACE}%"
+
+
+def whole_percent(value: float) -> str:
+    """A fraction as a percentage without decimals, as on an axis."""
+    return f"{100 * value:.0f}{SPACE}%"
+
+
+def number(value: float) -> str:
+    """A fraction in percent, without the sign."""
+    return f"{100 * value:.1f}"
 
 
 def items(value: float | None) -> str:
@@ -22,9 +34,45 @@ def plain(value: float | None) -> str:
     return NONE if value is None else f"{value:.3f}"
 
 
-def number(value: float) -> str:
-    """A fraction in percent, without the sign."""
-    return f"{100 * value:.1f}"
+def signed(value: float) -> str:
+    """A change, with its sign."""
+    return f"{value:+.4f}"
+
+
+def compact(value: float) -> str:
+    """A number of any size in about four digits; whole ones in full."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
+
+
+def thousands(value: float) -> str:
+    """A whole number, or one that is rounded to it, with separators: "1,110"."""
+    return f"{value:,.0f}"
+
+
+def tenths(value: float) -> str:
+    """A number with one decimal and separators."""
+    return f"{value:,.1f}"
+
+
+def gib(size: float) -> str:
+    """Bytes, in GiB."""
+    return f"{size / 2**30:.1f} GiB"
+
+
+def plural(number: float, one: str, many: str = "") -> str:
+    """A number of things: "1 bin", "1,110 bins".
+
+    Args:
+        number: how many, rounded to a whole one.
+        one: what one of them is called.
+        many: what others are called; ``one`` with an s when empty.
+    """
+    return f"{thousands(number)} {one if round(number) == 1 else many or one + 's'}"
+
+
+def of_items(count: str) -> str:
+    """Counts as what a bin holds: "1 item", "6+ items", "1, 3 items"."""
+    return f"{count} {'item' if count == '1' else 'items'}"
 
 
 def interval(value: Sequence[float] | None, text: Callable[[float], str]) -> str:
@@ -32,24 +80,54 @@ def interval(value: Sequence[float] | None, text: Callable[[float], str]) -> str
     return NONE if value is None else f"{text(value[0])}{SPACE}to{SPACE}{text(value[1])}"
 
 
-def summary_lines(evaluation: dict[str, Any]) -> list[str]:
+def spread(value: Sequence[float] | None) -> str:
+    """An interval of fractions, in percent without the sign."""
+    return interval(value, number)
+
+
+def as_text(value: object) -> str:
+    """Anything as it is; a dash for nothing."""
+    return NONE if value is None else str(value)
+
+
+def duration(seconds: float) -> str:
+    """A time with its unit, in three digits or hours and minutes."""
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g}{SPACE}ms"
+    if seconds < 60:
+        return f"{seconds:.3g}{SPACE}s"
+    minutes = round(seconds / 60)
+    return f"{seconds / 60:.3g} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def milliseconds(seconds: float) -> str:
+    """Milliseconds without their unit."""
+    return tenths(1e3 * seconds)
+
+
+def moment(seconds: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """Seconds since 1970 as a time in UTC."""
+    return NONE if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime(form)
+
+
+def summary_lines(evaluation: Evaluation) -> list[str]:
     """The evaluation in a few lines of Markdown."""
-    spread, verdict = evaluation["intervals"], evaluation["verdict"]["chosen"]
+    spread, verdict = evaluation.intervals, evaluation.verdict.chosen
     return [
-        f"# {percent(evaluation['accuracy'])} exact on {evaluation['n']:,} test bins",
+        f"# {percent(evaluation.accuracy)} exact on {evaluation.n:,} test bins",
         "",
         "| metric | value | 95 % interval |",
         "|---|---|---|",
-        f"| exact accuracy | {percent(evaluation['accuracy'])} | {interval(spread['accuracy'], percent)} |",
-        f"| within one item | {percent(evaluation['within_one'])} | {interval(spread['within_one'], percent)} |",
-        f"| mean error, items | {items(evaluation['mae'])} | {interval(spread['mae'], items)} |",
-        f"| RMSE, items | {items(evaluation['rmse'])} | {interval(spread['rmse'], items)} |",
-        f"| RMSE of the expected number, items | {items(evaluation['expected_rmse'])} | "
+        f"| exact accuracy | {percent(evaluation.accuracy)} | {interval(spread['accuracy'], percent)} |",
+        f"| within one item | {percent(evaluation.within_one)} | {interval(spread['within_one'], percent)} |",
+        f"| mean error, items | {items(evaluation.mae)} | {interval(spread['mae'], items)} |",
+        f"| RMSE, items | {items(evaluation.rmse)} | {interval(spread['rmse'], items)} |",
+        f"| RMSE of the expected number, items | {items(evaluation.expected_rmse)} | "
         f"{interval(spread['expected_rmse'], items)} |",
-        f"| loss, nats | {plain(evaluation['loss'])} | {interval(spread['loss'], plain)} |",
+        f"| loss, nats | {plain(evaluation.loss)} | {interval(spread['loss'], plain)} |",
         "",
-        verdict["explanation"],
+        verdict.explanation,
         "",
-        evaluation["int8"]["explanation"],
-        *[f"\n**Mind:** {warning}" for warning in evaluation["warnings"]],
+        evaluation.int8.explanation,
+        *[f"\n**Mind:** {warning}" for warning in evaluation.warnings],
     ]

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from components.client.options import add_endpoint_options, chosen_endpoint
+from components.pages.text import plural
 from components.reconcile.feedback import labels_from_recounts
 from components.reconcile.records import fetch_records, open_photos, open_records
 from components.reconcile.step import Settings, checked, reconcile
@@ -56,13 +57,13 @@ def run_reconcile(options: argparse.Namespace) -> int:
         total, records = open_records(stock, options.photos, options.source_endpoint)
         summary = reconcile(records, total, photos, endpoint, options.out, settings)
     print(
-        f"{summary.bins:,} bins: {summary.verdicts.get('agrees', 0):,} agree, "
+        f"{plural(summary.bins, 'bin')}: {summary.verdicts.get('agrees', 0):,} agree, "
         f"{summary.verdicts.get('recount', 0):,} to recount, {summary.verdicts.get('unsure', 0):,} unsure, "
         f"{summary.not_countable:,} not countable, {summary.not_checked:,} not checked"
     )
     if summary.ranked:
         print(
-            f"about {summary.expected_wrong:.0f} records are expected to be wrong, "
+            f"about {plural(summary.expected_wrong, 'record is', 'records are')} expected to be wrong, "
             f"{summary.expected_wrong_in_top:.0f} of them among the first {summary.top:,} of the list"
         )
     if summary.retrain:

@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,13 +12,16 @@ from typing import Any, Protocol
 
 from components.client.query import PhotoError
 from components.common.errors import InventoryError
+from components.common.retry import retry
+from components.common.store import is_address
 from components.counter.verdict import MAX_QUANTITY
 from components.sources.open import open_source
 from components.sources.s3 import S3Source, read_object
 from components.sources.source import IMAGES, MAX_IMAGE_BYTES, Entry, Source, TransientError, UnreadableError
 
 SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")
-ATTEMPTS = 3
+AT_ONCE = (0, 0)
+"""Pauses between the tries to read an object."""
 MAX_RECORDS_BYTES = 200_000_000
 
 
@@ -129,7 +132,7 @@ def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
     Raises:
         InventoryError: if the address cannot be read.
     """
-    if not place.startswith("s3://"):
+    if not is_address(place):
         return Path(place) if place else None
     path = folder / "records.csv"
     path.write_bytes(read_object(place, MAX_RECORDS_BYTES, endpoint, os.environ))
@@ -212,14 +215,10 @@ def _names(content: dict[str, Any]) -> str:
     return "; ".join(str(item.get("name") or item.get("asin") or "?") for item in named)
 
 
-def _patiently(read: Any) -> bytes:
-    for attempt in range(ATTEMPTS):
-        try:
-            data: bytes = read()
-            return data
-        except UnreadableError as error:
-            raise PhotoError(f"{error.why}: {error.detail}") from error
-        except TransientError as error:
-            if attempt == ATTEMPTS - 1:
-                raise PhotoError(f"not delivered in {ATTEMPTS} tries: {error}") from error
-    raise AssertionError("unreachable")
+def _patiently(read: Callable[[], bytes]) -> bytes:
+    try:
+        return retry(read, TransientError, AT_ONCE)
+    except UnreadableError as error:
+        raise PhotoError(f"{error.why}: {error.detail}") from error
+    except TransientError as error:
+        raise PhotoError(f"not delivered in {len(AT_ONCE) + 1} tries: {error}") from error

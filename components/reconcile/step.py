@@ -19,6 +19,7 @@ from components.counter.drift import Moved, Today, drift
 from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store as ledgers
 from components.reconcile import report
+from components.reconcile.page import render
 from components.reconcile.records import Photos, Record
 
 CONCURRENCY = 8
@@ -93,7 +94,7 @@ def reconcile(
             curve = report.write_lists(ledger, rate, csv_file, json_file)
         summary = report.summarise(ledger, model, rate, settings, curve, moved)
         summary.write(folder / SUMMARY_FILE)
-        (folder / PAGE_FILE).write_text(report.render(ledger, summary.model_dump(), curve, photos), encoding="utf-8")
+        (folder / PAGE_FILE).write_text(render(ledger, summary, curve, photos), encoding="utf-8")
     finally:
         ledger.close()
     note(f"recount list: {folder / CSV_FILE}; page: {folder / PAGE_FILE}")

@@ -24,7 +24,7 @@ from mr_openapi import ModelVersionState
 from mr_openapi.exceptions import OpenApiException
 
 from components.cluster.inference_service import MODEL_FORMAT
-from components.common.errors import InventoryError
+from components.common.errors import InventoryError, first_line
 from components.registry.entry import Event, ModelFacts, index
 
 T = TypeVar("T")
@@ -134,7 +134,7 @@ class KubeflowRegistry:
             yield
         except (OpenApiException, StoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
             status = getattr(error, "status", None)
-            reason = f"HTTP {status}" if status else (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = f"HTTP {status}" if status else first_line(error)
             raise InventoryError(
                 f"the Model Registry at {self._url} cannot be used ({reason}); "
                 "check MODEL_REGISTRY_URL, MODEL_REGISTRY_TOKEN and the network"

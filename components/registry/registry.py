@@ -10,10 +10,10 @@ from components.counter.bundle import ONNX_FILE, Bundle
 from components.documents.gated import Decision
 from components.registry.entry import Entry, Event, Index, ModelFacts, index
 from components.registry.store_index import StoreIndex
-from components.settings.serving import serving_settings
+from components.settings.serving import ServingSettings
 
 URL_VARIABLE, TOKEN_VARIABLE = "MODEL_REGISTRY_URL", "MODEL_REGISTRY_TOKEN"
-DEFAULT_NAME = serving_settings({}).name
+DEFAULT_NAME = ServingSettings().name
 """The serving name, under which models are registered."""
 
 

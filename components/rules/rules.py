@@ -1,12 +1,11 @@
 """The debugger rules of a training, by name, and the check of the option that sets them."""
 
-import difflib
 import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from components.common.checked import checked
+from components.common.checked import checked, did_you_mean
 from components.common.errors import InventoryError
 from components.rules.loss import LossNotDecreasing, Overfit, Overtraining
 from components.rules.machine import DataWait, LowGpuUtilisation
@@ -51,13 +50,12 @@ def check_rules(value: Any) -> dict[str, Any]:
             value = json.loads(value)
         except ValueError as error:
             raise InventoryError(
-                f'training option rules is no JSON ({error}); write for example {{"overfit": {{"action": "stop"}}}}'
+                f'training.rules is no JSON ({error}); write for example {{"overfit": {{"action": "stop"}}}}'
             ) from error
     if not isinstance(value, dict):
-        raise InventoryError(f"training option rules must map names of rules to thresholds (given: {value!r})")
+        raise InventoryError(f"training.rules must map names of rules to thresholds (given: {value!r})")
     for name in value:
         if name not in Rules.model_fields:
-            close = difflib.get_close_matches(str(name), Rules.model_fields, 1)
-            hint = f"did you mean {close[0]}?" if close else f"the rules are {', '.join(Rules.model_fields)}"
-            raise InventoryError(f"there is no rule '{name}'; {hint}")
-    return checked(Rules, "rules", value).model_dump(exclude_unset=True)
+            hint = did_you_mean(name, Rules.model_fields, "the rules are")
+            raise InventoryError(f"training.rules: there is no rule '{name}'; {hint}")
+    return checked(Rules, "training.rules", value).model_dump(exclude_unset=True)

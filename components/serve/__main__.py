@@ -2,7 +2,6 @@
 
 import argparse
 import ctypes
-import math
 import os
 import sys
 import tempfile
@@ -10,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from components.common.errors import InventoryError
-from components.common.store import open_store
+from components.common.machine import usable_threads
+from components.common.store import is_address, open_store, parse_address
 from components.counter import bundle as bundles
 from components.serve.limits import Limits
 from components.serve.predictor import CountPredictor
@@ -18,16 +18,6 @@ from components.serve.server import serve
 
 MEBIBYTE = 2**20
 M_MMAP_THRESHOLD = -3
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may use: its affinity, and the quota of its container (cgroup v2 ``cpu.max``)."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return cpus
-    return cpus if quota == "max" else max(1, min(cpus, math.ceil(int(quota) / int(period))))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--name", help="the model's name in URLs (default: the bundle's)")
     made.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     made.add_argument("--port", type=int, default=8080, help="port, 0 for any free one (default %(default)s)")
-    made.add_argument("--threads", type=int, default=usable_cpus(), help="default: one per CPU")
+    made.add_argument("--threads", type=int, default=0, help="default: one for each core that it may use")
     made.add_argument(
         "--max-body-mib", type=int, default=limits.body_bytes // MEBIBYTE, help="larger requests get 413 (%(default)s)"
     )
@@ -80,7 +70,7 @@ def main(arguments: list[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
             folder = _bundle_folder(options.bundle, Path(scratch))
             name = options.name or bundles.load(folder).name
-            model = CountPredictor(name, folder, options.threads)
+            model = CountPredictor(name, folder, options.threads or usable_threads())
             model.load()
             with suppress(KeyboardInterrupt):
                 serve(model, options.host, options.port, limits, options.drain_seconds)
@@ -92,9 +82,9 @@ def main(arguments: list[str]) -> int:
 
 def _bundle_folder(place: str, scratch: Path) -> Path:
     """The local folder of a bundle, fetched from the object store when ``place`` is an ``s3://`` URI."""
-    if not place.startswith("s3://"):
+    if not is_address(place):
         return Path(place)
-    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    bucket, prefix = parse_address(place)
     store = open_store({**os.environ, "INVENTORY_BUCKET": bucket})
     bundles.fetch(store, prefix.rstrip("/"), scratch)
     return scratch

@@ -1,7 +1,5 @@
 """The page at ``/`` and its files; nothing comes from outside the server, and its policy allows nothing else."""
 
-import html
-import string
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -9,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.routing import Route
 
 from components.counter.bundle import Bundle
+from components.pages.page import render_page
 
 FOLDER = Path(__file__).parent / "page"
 BASE_STYLE = Path(__file__).parents[1] / "pages" / "page.css"
@@ -39,10 +38,10 @@ def add_pages(app: FastAPI, name: str, bundle: Bundle) -> None:
         bundle: its description; the page says what it counts.
     """
     lowest, highest = bundle.label(0), bundle.label(len(bundle.counts) - 1)
-    filled = string.Template((FOLDER / "index.html").read_text()).substitute(
-        name=html.escape(name), version=html.escape(bundle.version), range=html.escape(f"{lowest} to {highest} items")
+    page = render_page(
+        "components/serve/page/index.html.j2", name=name, version=bundle.version, range=f"{lowest} to {highest} items"
     )
-    contents = {"/": (filled.encode(), "text/html; charset=utf-8")} | {
+    contents = {"/": (page.encode(), "text/html; charset=utf-8")} | {
         f"/page/{file}": (path.read_bytes(), f"{kind}; charset=utf-8") for file, (path, kind) in FILES.items()
     }
     for path, (content, kind) in contents.items():

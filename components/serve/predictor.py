@@ -15,8 +15,8 @@ from PIL import Image
 from components.counter import bundle as bundles
 from components.counter.answers import Answer, answer
 from components.counter.bundle import Bundle
-from components.counter.network import Pixels, brightness, open_session, run
-from components.counter.photo import FORMATS, preprocess
+from components.counter.network import Pixels, open_served, run
+from components.counter.photo import FORMATS, brightness, preprocess
 from components.serve import metrics
 from components.serve.batching import MicroBatcher
 from components.serve.requests import IMAGE_INPUT, Photo
@@ -64,7 +64,7 @@ class CountPredictor(kserve.Model):
             InventoryError: if the bundle is damaged or its network is not what ``bundle.json`` describes.
         """
         self.bundle = bundles.load(self.folder)
-        session = open_session(self.folder, self.bundle, self.threads)
+        session = open_served(self.folder, self.bundle, self.threads)
         self._batcher = MicroBatcher(
             lambda images: run(session, images), MAX_BATCH, on_batch=metrics.BATCH_SIZE.observe
         )

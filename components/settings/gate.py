@@ -1,10 +1,12 @@
 """The ``gate`` parameter: what a model must show before it goes into service, typed, with defaults."""
 
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, field_validator
 
-from components.common.checked import checked
+from components.common.checked import did_you_mean
+from components.rules.rules import Rules
+from components.settings.section import Section
 
 SICK = [
     "loss_not_decreasing",
@@ -16,13 +18,13 @@ SICK = [
 """Rules after which the weights that were kept are not to be trusted."""
 
 
-class GatePolicy(BaseModel):
+class GatePolicy(Section):
     """What a candidate must show; fractions from 0 to 1, seconds, bytes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    called: ClassVar[str] = "gate"
     enforce: bool = Field(default=True, description="false deploys whatever is decided; the decision is on record")
     metric: Literal["accuracy", "within_one", "mae"] = Field(default="accuracy", description="what must get better")
-    minimum_effect: float = Field(default=0.01, ge=0, description="smallest improvement worth a change")
+    minimum_effect: float = Field(default=0.01, ge=0, description="smallest improvement worth a change; items for mae")
     confidence: float = Field(
         default=0.96, gt=0.5, lt=1, description="how sure it must be that there is any improvement"
     )
@@ -43,14 +45,14 @@ class GatePolicy(BaseModel):
     draws: int = Field(default=2000, ge=100, le=100_000, description="bootstrap resamples")
     seed: int = Field(default=0, ge=0, description="of the resamples")
 
-
-def gate_policy(values: dict[str, Any]) -> GatePolicy:
-    """Checks the ``gate`` parameter.
-
-    Raises:
-        InventoryError: as ``checked``.
-    """
-    return checked(GatePolicy, "gate", values)
+    @field_validator("rules")
+    @classmethod
+    def _are_known(cls, rules: list[str]) -> list[str]:
+        for rule in rules:
+            if rule not in Rules.model_fields:
+                hint = did_you_mean(rule, Rules.model_fields, "the rules are")
+                raise ValueError(f"there is no rule '{rule}'; {hint}")
+        return rules
 
 
 def decision_key(run_id: str) -> str:

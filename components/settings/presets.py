@@ -1,10 +1,14 @@
 """Named starting points for the settings; explicit values override them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from components.common.checked import did_you_mean
 from components.common.errors import InventoryError
-from components.settings.training import TrainSettings, make_settings
+from components.settings.source import is_rendered
+from components.settings.training import TrainingSettings
+
+Preset = Literal["auto", "default", "rendered", "published", "published-tuned"]
 
 # A training without the refinements that the default has for fine-tuning.
 _PLAIN: dict[str, Any] = {
@@ -75,10 +79,10 @@ def choose(preset: str, source: str) -> str:
     """
     if preset != "auto":
         return preset
-    return "rendered" if source.partition(":")[0] == "rendered" else "default"
+    return "rendered" if is_rendered(source) else "default"
 
 
-def resolve(preset: str, training: Mapping[str, Any]) -> TrainSettings:
+def resolve(preset: str, training: Mapping[str, Any]) -> TrainingSettings:
     """Returns a preset's settings with explicit values put over them.
 
     Args:
@@ -89,5 +93,6 @@ def resolve(preset: str, training: Mapping[str, Any]) -> TrainSettings:
         InventoryError: for an unknown preset, an unknown option or a refused value.
     """
     if preset not in PRESETS:
-        raise InventoryError(f"there is no preset '{preset}'; the presets are {', '.join(PRESETS)}")
-    return make_settings({**PRESETS[preset], **training})
+        hint = did_you_mean(preset, PRESETS, "the presets are")
+        raise InventoryError(f"there is no preset '{preset}'; {hint}")
+    return TrainingSettings.read({**PRESETS[preset], **training})

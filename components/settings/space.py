@@ -1,20 +1,19 @@
 """The search space: which training options are tuned, and over which values.
 
-One description for Katib and for Optuna, checked against ``TrainSettings``: what a training would refuse is refused
+One description for Katib and for Optuna, checked against ``TrainingSettings``: what a training would refuse is refused
 here, before anything runs.
 """
 
-import difflib
 import math
-import types
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
+from components.common.checked import allowed, did_you_mean
 from components.common.errors import InventoryError
-from components.settings.training import MACHINE_OPTIONS, TrainSettings, allowed, make_settings
+from components.settings.training import MACHINE_OPTIONS, TrainingSettings
 
 Value = float | int | str | bool
 Described = Mapping[str, Mapping[str, Any]]
@@ -70,7 +69,7 @@ def read_space(described: Described, where: str = "tuning.space") -> Space:
     """Reads a search space: option -> ``{"min", "max", "log", "step"}`` or ``{"values": […]}``.
 
     Args:
-        described: the options of ``TrainSettings`` to tune; whole numbers may come as floats, as KFP passes them.
+        described: the options of ``TrainingSettings`` to tune; whole numbers may come as floats, as KFP passes them.
         where: what the field is called in messages.
 
     Raises:
@@ -99,7 +98,7 @@ def contains(parameter: Parameter, value: Value) -> bool:
     return abs(steps - round(steps)) < 1e-9
 
 
-def free_space(space: Space, training: TrainSettings, explicit: Collection[str]) -> Space:
+def free_space(space: Space, training: TrainingSettings, explicit: Collection[str]) -> Space:
     """What is left to tune: options that the user gave keep their value.
 
     Args:
@@ -119,7 +118,7 @@ def free_space(space: Space, training: TrainSettings, explicit: Collection[str])
     for name, parameter in free.items():
         for value in parameter.values if isinstance(parameter, Choice) else (parameter.min, parameter.max):
             try:
-                make_settings({**training.model_dump(), name: value})
+                TrainingSettings.read({**training.model_dump(), name: value})
             except InventoryError as error:
                 raise InventoryError(f"tuning.space.{name}: {value!r} is impossible here: {error}") from error
     return free
@@ -143,24 +142,19 @@ def hyperband_parallel(space: Space) -> int:
 
 
 def _read(name: str, description: Mapping[str, Any], where: str) -> Parameter:
-    fields = TrainSettings.model_fields
+    fields = TrainingSettings.model_fields
     if name not in fields:
-        close = difflib.get_close_matches(name, fields, 1)
-        raise InventoryError(f"{where}: training has no such option{_perhaps(close)}")
+        raise InventoryError(f"{where}: training has no such option; {did_you_mean(name, fields, 'the options are')}")
     if name in NOT_TUNED:
         raise InventoryError(f"{where}: {name} {NOT_TUNED[name]}; leave it out of the space")
     known = ("values",) if "values" in description else ("min", "max", "log", "step")
     for key in description:
         if key not in known:
-            close = difflib.get_close_matches(key, known, 1)
-            raise InventoryError(f"{where}.{key}: not allowed here{_perhaps(close)}; give min and max, or values")
+            hint = did_you_mean(key, known) or "give min and max, or values"
+            raise InventoryError(f"{where}.{key}: not allowed here; {hint}")
     if "values" in description:
         return _choice(name, description["values"], f"{where}.values")
     return _range(name, description, where)
-
-
-def _perhaps(close: list[str]) -> str:
-    return f", did you mean {close[0]}?" if close else ""
 
 
 def _choice(name: str, values: Any, where: str) -> Choice:
@@ -206,7 +200,7 @@ def _check_step(step: Any, span: float, kind: Any, log: bool, where: str) -> Non
 
 
 def _value(name: str, value: Any, where: str) -> Value:
-    """A value as ``TrainSettings`` takes it."""
+    """A value as ``TrainingSettings`` takes it."""
     field = _field(name)
     adapter: TypeAdapter[Value] = TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]
     try:
@@ -219,12 +213,10 @@ def _value(name: str, value: Any, where: str) -> Value:
 
 
 def _field(name: str) -> Any:
-    return TrainSettings.model_fields[name]
+    return TrainingSettings.model_fields[name]
 
 
 def _kind(name: str) -> Any:
     """``int``, ``float``, ``bool``, ``str`` or ``Literal``."""
     kind = _field(name).annotation
-    if get_origin(kind) in (Union, types.UnionType):
-        kind = next(part for part in get_args(kind) if part is not type(None))
     return Literal if get_origin(kind) is Literal else kind

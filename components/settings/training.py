@@ -1,39 +1,52 @@
-"""The one typed configuration of a training.
+"""The section ``training``: the one typed configuration of a training.
 
-The command line, the KFP parameters, the Katib search space and the table in the README are derived from
-``TrainSettings.model_fields``; nothing about an option is typed twice.
+Options are flat for users and in stored files; the five groups order the help of the command line and the README.
 """
 
-import difflib
 import re
-import types
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, ClassVar, Literal
 
-import annotated_types
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, field_validator, model_validator
 
 from components.common.errors import InventoryError
 from components.rules.rules import check_rules
+from components.settings.section import Section
 
 
-class TrainSettings(BaseModel):
-    """Every option of a training; the defaults are those of the preset ``default``."""
+class Network(Section):
+    """The network."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    # the network
-    backbone: str = Field("resnet18", description="resnet18, 34, 50, 101, 152 of torchvision or any name of timm")
+    backbone: str = Field(
+        "resnet18",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
+        max_length=200,
+        description="a torchvision ResNet (resnet18, 34, 50, 101, 152) or any timm model name",
+        json_schema_extra={"allowed": "a model's name"},
+    )
     weights: str = Field(
         "imagenet",
+        min_length=1,
+        max_length=2000,
         description="where the backbone starts: none, imagenet, or a safetensors or torch file "
         "(path, s3://…, http(s)://…)",
+        json_schema_extra={"allowed": "none, imagenet, a path or an address"},
     )
     trainable: Literal["all", "head"] = Field("all", description="train everything, or a new head on a frozen backbone")
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout before the head")
     drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth of the backbone, for timm models with it")
 
-    # the schedule
+    @field_validator("weights")
+    @classmethod
+    def _are_somewhere(cls, value: str) -> str:
+        scheme, colons, _ = value.partition("://")
+        if colons and scheme not in ("s3", "http", "https"):
+            raise ValueError("give none, imagenet, a path, s3://… or http(s)://…")
+        return value
+
+
+class Recipe(Section):
+    """How it learns."""
+
     epochs: int = Field(6, ge=1, le=10_000, description="how many times every training bin is seen")
     batch_size: int = Field(32, ge=2, le=65_536, description="images per optimiser step, summed over all workers")
     optimizer: Literal["sgd", "sgdr", "adam", "adamw"] = Field(
@@ -57,8 +70,24 @@ class TrainSettings(BaseModel):
     accumulate: int = Field(1, ge=1, le=1_024, description="compute each batch in this many pieces, to save memory")
     patience: int = Field(0, ge=0, description="stop after this many epochs without a better one; 0 does not stop")
     clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
+    balanced: bool = Field(False, description="draw every count equally often, with replacement")
+    extra_bins: bool = Field(True, description="train also on the dataset's bins with further counts, if it has any")
+    loss: Literal["cross_entropy", "soft_ordinal", "coral", "corn"] = Field(
+        "soft_ordinal", description="the last three know that counts are ordered"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all counts")
+    select_by: Literal["accuracy", "loss", "rmse"] = Field(
+        "loss", description="validation metric whose best epoch is kept"
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="equal seeds give equal trainings")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 where the processor computes it natively"
+    )
 
-    # the images
+
+class Images(Section):
+    """The images."""
+
     image_size: int = Field(128, ge=16, le=1_024, description="height and width that the network sees, in pixels")
     normalise: Literal["auto", "imagenet", "none"] = Field(
         "auto", description="channel statistics: the backbone's own, ImageNet's, or only 0 to 1"
@@ -76,32 +105,50 @@ class TrainSettings(BaseModel):
         0, ge=0, le=1_024, description="image size of the first epoch, growing to image_size; 0 starts with that"
     )
     random_erase: float = Field(0.0, ge=0, le=1, description="probability that a rectangle is blanked")
-
     mixup: float = Field(0.0, ge=0, le=10, description="alpha of the Beta distribution that blends pairs; 0 does not")
     cutmix: float = Field(0.0, ge=0, le=10, description="the same for pasting a rectangle of one image into another")
-    balanced: bool = Field(False, description="draw every count equally often, with replacement")
-
-    extra_bins: bool = Field(True, description="train also on the dataset's bins with further counts, if it has any")
-
-    # the loss
-    loss: Literal["cross_entropy", "soft_ordinal", "coral", "corn"] = Field(
-        "soft_ordinal", description="the last three know that counts are ordered"
-    )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all counts")
-
     flip_tta: bool = Field(True, description="average over the photo and its mirror image; doubles the cost of serving")
 
-    # choosing the model
-    select_by: Literal["accuracy", "loss", "rmse"] = Field(
-        "loss", description="validation metric whose best epoch is kept"
-    )
 
-    # the machine
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="equal seeds give equal trainings")
+class Machine(Section):
+    """The machine: how a training is computed, not what it is."""
+
+    processes: int = Field(1, ge=1, le=64, description="worker processes per host")
+    threads: int = Field(0, ge=0, le=256, description="compute threads per process; 0 shares the cores")
+    decode_threads: int = Field(0, ge=0, le=64, description="image decoding threads per process; 0 chooses")
+    compile: bool = Field(False, description="torch.compile the network; needs a C++ compiler")
+    channels_last: bool = Field(True, description="memory order of the images; faster in convolutions")
+    cache_features: bool = Field(
+        True, description="with a frozen backbone, compute the features of image and mirror image once and keep them"
+    )
+    shard_cache_gib: float = Field(
+        0.0, ge=0, description="room for shards on the local disk, in GiB; 0 does not limit it"
+    )
     checkpoint_seconds: float = Field(
         120.0, ge=0, description="a checkpoint at the first step after this time; 0 only at steps"
     )
     checkpoint_steps: int = Field(0, ge=0, description="a checkpoint after so many optimiser steps; 0 only by time")
+    max_run: float = Field(
+        0, ge=0, description="seconds after which it ends with what it has, all runs together; 0 never"
+    )
+    max_wait: float = Field(
+        0, ge=0, description="seconds from the first start, interruptions included, after which it fails; 0 never"
+    )
+    on_demand_price: float = Field(0, ge=0, description="dollars per hour and host, to report the cost; 0 reports none")
+    spot_price: float = Field(0, ge=0, description="the same for spot capacity, to report what it saved")
+
+    @model_validator(mode="after")
+    def _waits_as_long_as_it_runs(self) -> "Machine":
+        if 0 < self.max_wait < self.max_run:
+            raise ValueError(
+                f"max_wait {self.max_wait:g} is shorter than max_run {self.max_run:g}; waiting includes running"
+            )
+        return self
+
+
+class Watch(Section):
+    """What is watched and recorded."""
+
     record_steps: int = Field(
         20, ge=0, description="steps between two records of losses and gradient norms for TensorBoard; 0 writes none"
     )
@@ -124,31 +171,10 @@ class TrainSettings(BaseModel):
     save_tensors: str = Field(
         "",
         max_length=500,
+        json_schema_extra={"allowed": "a regular expression"},
         description="parameters to save with their gradients: a regular expression found in the name",
     )
     save_gib: float = Field(1.0, gt=0, le=1_024, description="most that is saved of a training, in GiB")
-    max_run: float = Field(
-        0, ge=0, description="seconds after which it ends with what it has, all runs together; 0 never"
-    )
-    max_wait: float = Field(
-        0, ge=0, description="seconds from the first start, interruptions included, after which it fails; 0 never"
-    )
-    on_demand_price: float = Field(0, ge=0, description="dollars per hour and host, to report the cost; 0 reports none")
-    spot_price: float = Field(0, ge=0, description="the same for spot capacity, to report what it saved")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto: bf16 where the processor computes it natively"
-    )
-    channels_last: bool = Field(True, description="memory order of the images; faster in convolutions")
-    compile: bool = Field(False, description="torch.compile the network; needs a C++ compiler")
-    cache_features: bool = Field(
-        True, description="with a frozen backbone, compute the features of image and mirror image once and keep them"
-    )
-    shard_cache_gib: float = Field(
-        0.0, ge=0, description="room for shards on the local disk, in GiB; 0 does not limit it"
-    )
-    processes: int = Field(1, ge=1, le=64, description="worker processes per host")
-    threads: int = Field(0, ge=0, le=256, description="compute threads per process; 0 shares the cores")
-    decode_threads: int = Field(0, ge=0, le=64, description="image decoding threads per process; 0 chooses")
 
     @field_validator("rules", mode="before")
     @classmethod
@@ -161,21 +187,21 @@ class TrainSettings(BaseModel):
         try:
             re.compile(value)
         except re.error as error:
-            raise InventoryError(
-                f"training option save_tensors = {value!r} is no regular expression: {error}"
-            ) from error
+            raise InventoryError(f"training.save_tensors = {value!r} is no regular expression: {error}") from error
         return value
 
-    @model_validator(mode="after")
-    def _waits_as_long_as_it_runs(self) -> "TrainSettings":
-        if 0 < self.max_wait < self.max_run:
-            raise ValueError(
-                f"max_wait {self.max_wait:g} is shorter than max_run {self.max_run:g}; waiting includes running"
-            )
-        return self
+
+GROUPS: tuple[type[Section], ...] = (Network, Recipe, Images, Machine, Watch)
+"""In the order in which users read them."""
+
+
+class TrainingSettings(Watch, Machine, Images, Recipe, Network):  # pydantic takes the fields of the last one first
+    """Every option of a training; the defaults are those of the preset ``default``."""
+
+    called: ClassVar[str] = "training"
 
     @model_validator(mode="after")
-    def _batch_feeds_every_process(self) -> "TrainSettings":
+    def _batch_feeds_every_process(self) -> "TrainingSettings":
         if self.batch_size < 2 * self.processes:
             raise ValueError(
                 f"batch_size {self.batch_size} leaves fewer than 2 images to each of {self.processes} processes"
@@ -183,81 +209,5 @@ class TrainSettings(BaseModel):
         return self
 
 
-MACHINE_OPTIONS = frozenset(
-    {
-        "processes",
-        "threads",
-        "decode_threads",
-        "compile",
-        "channels_last",
-        "checkpoint_seconds",
-        "checkpoint_steps",
-        "record_steps",
-        "rules",
-        "rule_steps",
-        "save_train_steps",
-        "save_validations",
-        "save_tensors",
-        "save_gib",
-        "max_run",
-        "max_wait",
-        "on_demand_price",
-        "spot_price",
-        "profile",
-        "profile_ms",
-        "trace_steps",
-        "shard_cache_gib",
-        "cache_features",
-    }
-)
+MACHINE_OPTIONS = frozenset(Machine.model_fields) | frozenset(Watch.model_fields)
 """Options that say how a training is computed, not what it is; a checkpoint fits whatever they are."""
-
-
-def allowed(field: FieldInfo) -> str:
-    """Says in words which values a field takes, such as ``0 < value <= 100`` or ``sgd, sgdr, adam, adamw``."""
-    kind = field.annotation
-    if get_origin(kind) in (Union, types.UnionType):
-        kind = next(part for part in get_args(kind) if part is not type(None))
-    if get_origin(kind) is Literal:
-        return ", ".join(str(value) for value in get_args(kind))
-    if kind is bool:
-        return "true, false"
-    if get_origin(kind) is dict:
-        return "JSON"
-    low, high = "", ""
-    for bound in field.metadata:
-        match bound:
-            case annotated_types.Ge(ge=value):
-                low = f"{value} <= "
-            case annotated_types.Gt(gt=value):
-                low = f"{value} < "
-            case annotated_types.Le(le=value):
-                high = f" <= {value}"
-            case annotated_types.Lt(lt=value):
-                high = f" < {value}"
-    name = "integer" if kind is int else "number" if kind is float else "text"
-    return f"{low}{name}{high}"
-
-
-def make_settings(values: dict[str, Any]) -> TrainSettings:
-    """Builds the settings from values that may be text (a command line) or floats (KFP's JSON numbers).
-
-    Raises:
-        InventoryError: naming the first unknown option or refused value and what is allowed.
-    """
-    fields = TrainSettings.model_fields
-    for name in values:
-        if name not in fields:
-            close = difflib.get_close_matches(name, fields, 1)
-            hint = f"did you mean {close[0]}?" if close else f"the options are {', '.join(fields)}"
-            raise InventoryError(f"training has no option '{name}'; {hint}")
-    try:
-        return TrainSettings(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        if not first["loc"]:
-            raise InventoryError(f"training options: {first['msg'].removeprefix('Value error, ')}") from error
-        name = str(first["loc"][0])
-        raise InventoryError(
-            f"training option {name} = {first['input']!r} is refused; allowed: {allowed(fields[name])}"
-        ) from error

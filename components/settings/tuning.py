@@ -1,24 +1,27 @@
 """The pipeline's ``tuning`` parameter: what a hyperparameter search tries and when it ends, typed, with defaults."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from components.common.checked import checked
 from components.common.errors import InventoryError
 from components.counter.training_log import Metric
+from components.settings.section import Section
 from components.settings.space import DEFAULT_SPACE, Choice, Space, hyperband_parallel, read_space
 
 
-class TuningSettings(BaseModel):
+class TuningSettings(Section):
     """Every option of a hyperparameter search."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    called: ClassVar[str] = "tuning"
 
     space: dict[str, dict[str, Any]] = Field(
         DEFAULT_SPACE, description='training option -> {"min", "max", "log", "step"} or {"values": […]}'
     )
-    objective: Metric = Field("accuracy", description="validation metric to improve; loss is the log-likelihood loss")
+    objective: Metric = Field(
+        "accuracy",
+        description="validation metric to improve, of each trial's best epoch; loss is the log-likelihood",
+    )
     algorithm: Literal["random", "tpe", "bayesianoptimization", "hyperband", "cmaes"] = Field(
         "tpe", description="how the next trial is chosen"
     )
@@ -67,12 +70,3 @@ class TuningSettings(BaseModel):
     def parameters(self) -> Space:
         """The search space, typed."""
         return read_space(self.space)
-
-
-def tuning_settings(values: dict[str, Any]) -> TuningSettings:
-    """Checks the ``tuning`` parameter.
-
-    Raises:
-        InventoryError: naming the first field that is refused, such as ``tuning.space.learning_rate.min``.
-    """
-    return checked(TuningSettings, "tuning", values)

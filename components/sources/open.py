@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.common.errors import InventoryError
+from components.common.store import is_address
+from components.settings.source import KINDS, check_endpoint, check_source, is_rendered, read_rendered
 from components.sources.folder import FolderSource, layout_folder
 from components.sources.own_photos import open_csv, open_folders_by_count
-from components.sources.rendered.source import parse_rendered
+from components.sources.rendered.source import RenderedSource
 from components.sources.s3 import find_bucket
-from components.sources.source import KINDS, Source
+from components.sources.source import Source
 from components.sources.tar import open_tar
 
 
@@ -26,15 +28,13 @@ def open_source(text: str, endpoint: str = "", environment: Mapping[str, str] = 
     Raises:
         InventoryError: if the text names no source, or the source cannot be opened.
     """
-    if text == "rendered" or text.startswith("rendered:"):
-        return parse_rendered(text)
-    if text.startswith("s3://"):
+    check_source(text)
+    check_endpoint(endpoint, text)
+    if is_rendered(text):
+        return RenderedSource(*read_rendered(text))
+    if is_address(text):
         return find_bucket(text, endpoint, environment)
-    if endpoint:
-        raise InventoryError(f"source_endpoint is only for s3:// sources, and the source is '{text}'; leave it empty")
     path = Path(text).expanduser()
-    if not text or "://" in text:
-        raise InventoryError(f"unknown source '{text}'; give {KINDS}")
     if not path.exists():
         raise InventoryError(f"the source '{text}' does not exist; give {KINDS}")
     if path.is_dir():

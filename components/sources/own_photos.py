@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import InventoryError
+from components.settings.source import KINDS
 from components.sources.folder import read_file, stamp, status_of
-from components.sources.source import KINDS, LAYOUT, MAX_IMAGE_BYTES, Entry
+from components.sources.source import LAYOUT, MAX_IMAGE_BYTES, Entry
 
 SUFFIXES = (".jpg", ".jpeg")
 

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 from xml.etree.ElementTree import ParseError
 
 import urllib3
@@ -12,7 +11,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from components.common.errors import InventoryError
-from components.common.store import CREDENTIALS_REFUSED, MISSING, connect, plain_errors
+from components.common.store import CREDENTIALS_REFUSED, MISSING, Address, connect, parse_address, plain_errors
 from components.sources.folder import within
 from components.sources.plain_http import PlainHttpPool
 from components.sources.source import (
@@ -153,12 +152,6 @@ def _shortly(error: Exception) -> str:
     return f"{type(reason).__name__}: {reason}"[:200]
 
 
-def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key or prefix of ``s3://bucket/key``."""
-    parts = urlsplit(uri)
-    return parts.netloc, parts.path.lstrip("/")
-
-
 def find_bucket(uri: str, endpoint: str, environment: Mapping[str, str]) -> S3Source:
     """Finds the endpoint and the credentials that open a bucket.
 
@@ -168,14 +161,14 @@ def find_bucket(uri: str, endpoint: str, environment: Mapping[str, str]) -> S3So
     Raises:
         InventoryError: if none opens it; the line says what each answered.
     """
-    bucket, prefix = split_uri(uri)
+    bucket, prefix = parse_address(uri)
     if prefix and not prefix.endswith("/"):
         prefix += "/"
     refusals: dict[str, str] = {}
     for access in _accesses(endpoint, environment):
         answer = _try(access, bucket, prefix)
         if answer is None:
-            named = f"s3://{bucket}/{prefix}"
+            named = str(Address(bucket, prefix))
             return S3Source(access, bucket, prefix, f"{named} at {endpoint}" if endpoint else named)
         refusals.setdefault(access.endpoint, answer)
     answers = "; ".join(f"{where} {answer}" for where, answer in refusals.items())
@@ -226,7 +219,7 @@ def read_object(uri: str, limit: int, endpoint: str, environment: Mapping[str, s
     Raises:
         InventoryError: if the bucket cannot be opened or the object cannot be read.
     """
-    _, key = split_uri(uri)
+    key = parse_address(uri).key
     folder = uri.rpartition("/")[0]
     source = find_bucket(folder, endpoint, environment)
     try:

@@ -7,7 +7,6 @@ MAX_METADATA_BYTES = 1_000_000
 MAX_IMAGE_BYTES = 20_000_000
 IMAGES, METADATA = "bin-images/", "metadata/"
 LAYOUT = f"{IMAGES}<id>.jpg and {METADATA}<id>.json"
-KINDS = "rendered[:N[:SEED]], s3://bucket/prefix, a directory, a .tar or a .csv of own photos"
 
 
 class Entry(NamedTuple):

@@ -18,7 +18,9 @@ import pyarrow as pa
 
 from components.common.errors import InventoryError
 from components.common.files import sha256_file
+from components.common.machine import usable_threads
 from components.common.progress import Counter
+from components.common.run_ahead import run_ahead
 from components.common.store import Store
 from components.counter.photo import BadImageError
 from components.counter.product_groups import Key
@@ -83,7 +85,7 @@ def collect(
     bins: list[Bin] = []
     exclusions: list[Exclusion] = []
     count_photo = Counter("photos", manifest.selected)
-    with ThreadPoolExecutor() as pool:  # Pillow's codecs release the interpreter lock
+    with ThreadPoolExecutor(usable_threads()) as pool:  # Pillow's codecs release the interpreter lock
         for block in _blocks(store, manifest.blocks, folder):
             images = [memoryview(value.as_buffer()) for value in block.column("image")]
             rows = block.drop_columns("image").to_pylist()
@@ -107,13 +109,8 @@ def read_spooled(spool: BinaryIO, bin_: Bin) -> tuple[bytes, list[dict[str, Any]
 
 def _blocks(store: Store, blocks: list[BlockInfo], folder: Path) -> Iterator[pa.Table]:
     """Yields the blocks, fetching one ahead."""
-    with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(_read_block, store, blocks[0], folder)
-        for following in blocks[1:]:
-            block = coming.result()
-            coming = ahead.submit(_read_block, store, following, folder)
-            yield block
-        yield coming.result()
+    with ThreadPoolExecutor(1) as pool:
+        yield from run_ahead(lambda block: pool.submit(_read_block, store, block, folder), blocks, ahead=1)
 
 
 def _read_block(store: Store, block: BlockInfo, folder: Path) -> pa.Table:

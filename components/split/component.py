@@ -6,23 +6,13 @@ from components.common.component import control_component
 
 
 @control_component
-def split(
-    bins: dsl.Input[dsl.Dataset],
-    dataset: dsl.Output[dsl.Dataset],
-    ratios: str = "90/5/5",
-    method: str = "products",
-    seed: int = 0,
-    short_side: int = 256,
-) -> None:
+def split(bins: dsl.Input[dsl.Dataset], settings: dsl.Input[dsl.Artifact], dataset: dsl.Output[dsl.Dataset]) -> None:
     """Splits bins by product into training, validation and test shards.
 
     Args:
         bins: the manifest that download wrote.
+        settings: what the settings step completed; its section `split` is read.
         dataset: the dataset's manifest; the shards lie in the object store.
-        ratios: train/validation/test in percent.
-        method: what must stay in one split: products, blocks (of ids) or random (nothing).
-        seed: of the draw.
-        short_side: of a photo at most, in pixels; photos are never enlarged.
     """
     from pathlib import Path
 
@@ -30,10 +20,11 @@ def split(
     from components.common.run_step import main_step
     from components.common.store import open_store
     from components.documents.downloaded import BinsManifest
+    from components.settings.run import RunSettings
     from components.split.step import split_bins
 
     manifest = main_step(
-        lambda: split_bins(open_store(), BinsManifest.load(bins.path), ratios, method, seed, short_side)
+        lambda: split_bins(open_store(), BinsManifest.load(bins.path), RunSettings.load(settings.path).split)
     )
     write_atomic(Path(dataset.path), manifest.model_dump_json(indent=1))
     dataset.metadata["dataset_id"] = manifest.dataset_id

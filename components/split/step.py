@@ -14,62 +14,56 @@ from components.common.errors import InventoryError
 from components.common.progress import Counter, note
 from components.common.run_step import run_step
 from components.common.store import Store
-from components.counter.assignment import TEST, TRAIN, VALIDATION, Method, assign, check_method, refuse_empty, units_of
+from components.counter.assignment import TEST, TRAIN, VALIDATION, Method, assign, refuse_empty, units_of
 from components.counter.dataset import SPLITS, DatasetManifest, write_split
 from components.counter.product_groups import bins_sharing_products, largest_share, product_groups
 from components.documents.downloaded import BinsManifest
-from components.settings.split import parse_ratios
+from components.settings.split import SplitSettings
 from components.split.bins import Bin, Exclusion, collect
 from components.split.copies import forget_placeholders, note_on_placeholders
 from components.split.extra import EXTRA, note_on, usable_extra
 from components.split.notes import PERCOLATES, notes_on, percolation
 from components.split.shards import rows_of_shards, shuffled
 
+SHORT_SIDE = 256
+"""Pixels that a photo's short side has at most in a dataset."""
 SMALLEST_SIDE = 32
 
 
 def split_bins(
     store: Store,
     bins: BinsManifest,
-    ratios: str = "90/5/5",
-    method: str = "products",
-    seed: int = 0,
-    short_side: int = 256,
+    settings: SplitSettings,
+    short_side: int = SHORT_SIDE,
 ) -> DatasetManifest:
     """Splits downloaded bins, packs them into shards in the store, and describes the result.
 
     Args:
         store: holds the blocks and receives ``datasets/<dataset id>/``.
         bins: what download handed on.
-        ratios: train/validation/test in percent.
-        method: what must stay in one split: ``products`` (bins that share a product), ``blocks`` (runs of
-            neighbouring ids) or ``random`` (nothing).
-        seed: of the draw.
+        settings: what share each split gets, what must stay in one split, and the seed of the draw.
         short_side: photos are made so small that their short side has at most this many pixels.
 
     Raises:
-        InventoryError: if a setting is wrong, no bin is usable, or too few are there to fill every split.
+        InventoryError: if ``short_side`` is too small, no bin is usable, or too few are there to fill every split.
     """
-    shares = parse_ratios(ratios)
-    chosen = check_method(method)
     if short_side < SMALLEST_SIDE:
         raise InventoryError(f"short_side is {short_side} pixels; give at least {SMALLEST_SIDE}")
     if bins.selected == 0 or not bins.blocks:
         raise InventoryError(f"no bin was selected from {bins.source}; choose other counts or a larger limit")
     inputs = {
         "bins": bins.model_dump(exclude={"notes"}),
-        "ratios": shares,
-        "method": chosen,
-        "seed": seed,
+        "ratios": settings.shares,
+        "method": settings.method,
+        "seed": settings.seed,
         "short_side": short_side,
     }
-    outcome = run_step(store, "split", inputs, lambda: _split(store, bins, shares, chosen, seed, short_side))
+    outcome = run_step(store, "split", inputs, lambda: _split(store, bins, settings, short_side))
     return DatasetManifest.model_validate(outcome)
 
 
-def _split(
-    store: Store, source: BinsManifest, ratios: list[float], method: Method, seed: int, short_side: int
-) -> dict[str, Any]:
+def _split(store: Store, source: BinsManifest, settings: SplitSettings, short_side: int) -> dict[str, Any]:
+    ratios, method, seed = settings.shares, settings.method, settings.seed
     with tempfile.TemporaryDirectory(prefix="inventory-split-") as name, (Path(name) / "spool").open("w+b") as spool:
         folder = Path(name)
         usable, exclusions = collect(store, source, short_side, spool, folder)

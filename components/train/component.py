@@ -15,23 +15,22 @@ def train(dataset: Input[Dataset], settings: Input[Artifact], model: Output[Mode
         model: a small JSON file: where the bundle lies, validation metrics, history and settings.
         run_id: names the bundle's folder in the store.
     """
-    from pathlib import Path
-
     from components.cluster.jobs.choose import cluster_launcher
-    from components.common.files import read_json
     from components.common.run_step import main_step, run_name
     from components.common.store import open_store
+    from components.settings.run import RunSettings
     from components.train.step import train as train_model
 
-    chosen = read_json(Path(settings.path))
-    main_step(
-        lambda: train_model(
+    def work() -> None:
+        chosen = RunSettings.load(settings.path)
+        train_model(
             dataset.path,
             model.path,
             run_name(run_id),
             open_store(),
-            training=chosen["training"],
-            trained=chosen.get("trained"),
-            launcher=cluster_launcher(chosen["cluster"]),
+            training=chosen.training.model_dump(mode="json"),
+            trained=chosen.trained.model_dump() if chosen.trained else None,
+            launcher=cluster_launcher(chosen.cluster),
         )
-    )
+
+    main_step(work)

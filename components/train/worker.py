@@ -1,9 +1,7 @@
 """What each worker process of a job does, from the dataset's shards to the bundle in the store."""
 
 import math
-import os
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,14 +12,16 @@ import torch
 
 from components.common.errors import InventoryError
 from components.common.files import content_hash
+from components.common.machine import usable_threads
 from components.common.progress import note
+from components.common.retry import retry
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import ValidationScores
 from components.counter.dataset import DatasetManifest
 from components.documents.trained import TrainedModel
 from components.documents.training_spec import TrainingSpec
-from components.settings.training import MACHINE_OPTIONS, TrainSettings
+from components.settings.training import MACHINE_OPTIONS, TrainingSettings
 from components.train.data.batches import ImageFeed
 from components.train.data.features import FeatureCache, FeatureFeed, cache_key, reason_not_to_cache
 from components.train.data.feed import Feed
@@ -48,7 +48,7 @@ WRITE_PAUSES = (1, 2, 4, 8)
 """Seconds between the tries to write the result."""
 
 
-def build_network(settings: TrainSettings, classes: int, store: Store) -> tuple[CountingNetwork, str | None]:
+def build_network(settings: TrainingSettings, classes: int, store: Store) -> tuple[CountingNetwork, str | None]:
     """Builds the network with its starting weights.
 
     Returns:
@@ -180,7 +180,7 @@ def make_feed(
     validation: ShardedBins,
     classes: Classes,
     weights_sha256: str | None,
-    settings: TrainSettings,
+    settings: TrainingSettings,
     workers: Workers,
     store: Store,
 ) -> Feed:
@@ -224,7 +224,7 @@ def with_time_and_cost(outcome: TrainedModel, runs: Sequence[Run]) -> TrainedMod
     return outcome.model_copy(update={"intervals": intervals, "seconds": cost.run_seconds, "cost": cost})
 
 
-def identity(settings: TrainSettings, dataset: DatasetManifest, weights_sha256: str | None) -> dict[str, Any]:
+def identity(settings: TrainingSettings, dataset: DatasetManifest, weights_sha256: str | None) -> dict[str, Any]:
     """What decides a training's numbers; a checkpoint with another identity is not continued."""
     return {
         "dataset_id": dataset.dataset_id,
@@ -233,7 +233,7 @@ def identity(settings: TrainSettings, dataset: DatasetManifest, weights_sha256: 
     }
 
 
-def training_id(settings: TrainSettings, dataset: DatasetManifest) -> str:
+def training_id(settings: TrainingSettings, dataset: DatasetManifest) -> str:
     """Tells trainings apart whose runs lie under the same name."""
     return content_hash(identity(settings, dataset, None))
 
@@ -247,7 +247,7 @@ def _finished(job: TrainingSpec, dataset: DatasetManifest, store: Store) -> Trai
 
 
 def training_bins(
-    store: Store, dataset: DatasetManifest, classes: Classes, settings: TrainSettings
+    store: Store, dataset: DatasetManifest, classes: Classes, settings: TrainingSettings
 ) -> tuple[ShardedBins, ShardedBins]:
     """The bins to train on, with the extra ones if they are used, and those to validate on."""
     limit = int(settings.shard_cache_gib * 2**30) or None
@@ -261,17 +261,14 @@ def training_bins(
 
 def _insist(write: Callable[[], object]) -> None:
     """Tries a write to the store that has all the training's work in it several times."""
-    for pause in WRITE_PAUSES:
-        try:
-            write()
-        except InventoryError as error:
-            note(f"writing the result failed, trying again in {pause} s: {error}")
-            time.sleep(pause)
-        else:
-            return
-    write()
+    retry(
+        write,
+        InventoryError,
+        WRITE_PAUSES,
+        line=lambda error, pause: f"writing the result failed, trying again in {pause} s: {error}",
+    )
 
 
-def compute_threads(settings: TrainSettings, workers: Workers) -> int:
+def compute_threads(settings: TrainingSettings, workers: Workers) -> int:
     """Threads for the computation: as set, or this process's share of the cores."""
-    return settings.threads or max(1, len(os.sched_getaffinity(0)) // workers.local_world)
+    return settings.threads or usable_threads(workers.local_world)

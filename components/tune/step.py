@@ -10,22 +10,18 @@ from components.counter.dataset import DatasetManifest
 from components.documents.search_plan import Search, make_search_plan
 from components.documents.search_result import SearchResult, Trial
 from components.documents.trained import TrainedModel
-from components.settings.cluster import cluster_settings
-from components.settings.training import make_settings
-from components.settings.tuning import tuning_settings
+from components.settings.cluster import ClusterSettings
+from components.settings.run import RunSettings
 from components.tune.compare import Comparison, compare
 from components.tune.holdout import part_validation
 from components.tune.page.report import in_words, render, render_off
-
-Settings = dict[str, Any]
 
 
 def tune(
     store: Store,
     dataset: DatasetManifest,
-    settings: Settings,
+    settings: RunSettings,
     run_id: str,
-    enabled: bool,
     search: Search | None = None,
 ) -> dict[str, Any]:
     """Searches better hyperparameters, unless it is switched off.
@@ -33,16 +29,14 @@ def tune(
     Args:
         store: holds the dataset's shards, gets the trials.
         dataset: the split dataset; its test split is not opened.
-        settings: of the settings step: ``training``, ``explicit`` (training options that are not to be tuned),
-            ``tuning`` and ``cluster``.
+        settings: of the settings step; without ``tune`` they are handed on as they are.
         run_id: names the run.
-        enabled: False hands the settings on.
         search: runs the trials; chosen by where this process runs when None.
 
     Returns:
-        ``settings`` for the training: with the best ``training`` options, and with ``trained`` (``outcome_key``, the
-        store key of the best trial's outcome) when its model may be taken as it is; ``report_key``; and, when
-        enabled, ``result_key``, ``best`` and ``verdict``.
+        ``settings`` for the training: with the best ``training`` options, and with ``trained`` when the best trial's
+        model may be taken as it is; ``report_key``; and, when there was a search, ``result_key``, ``best`` and
+        ``verdict``.
 
     Raises:
         InventoryError: for refused settings, an empty split, too many failed trials, or none that succeeded.
@@ -50,26 +44,25 @@ def tune(
     folder = f"runs/{run_id}/tune"
 
     def work() -> dict[str, Any]:
-        if not enabled:
+        if not settings.tune:
             store.put_bytes(f"{folder}/report.html", render_off().encode())
-            return {"settings": settings, "report_key": f"{folder}/report.html"}
+            return {"settings": settings.model_dump(mode="json"), "report_key": f"{folder}/report.html"}
         return _tune(store, dataset, settings, run_id, folder, search)
 
-    inputs = {"run_id": run_id, "dataset_id": dataset.dataset_id, "settings": settings, "enabled": enabled}
+    inputs = {"run_id": run_id, "dataset_id": dataset.dataset_id, "settings": settings.model_dump(mode="json")}
     return run_step(store, "tune", inputs, work)
 
 
 def _tune(
-    store: Store, dataset: DatasetManifest, settings: Settings, run_id: str, folder: str, search: Search | None
+    store: Store, dataset: DatasetManifest, settings: RunSettings, run_id: str, folder: str, search: Search | None
 ) -> dict[str, Any]:
-    tuning = tuning_settings(settings["tuning"])
-    training = make_settings(settings["training"])
-    plan = make_search_plan(run_id, f"{folder}/dataset.json", training, settings["explicit"], tuning)
+    tuning, training = settings.tuning, settings.training
+    plan = make_search_plan(run_id, f"{folder}/dataset.json", training, settings.explicit, tuning)
     for name in sorted(set(tuning.parameters) - set(plan.space)):
         note(f"tune: {name} stays {getattr(training, name)}, since the run gives it")
     searched, held_out = part_validation(store, dataset)
     searched.put(store, plan.dataset_key)
-    result = (search or _search(settings))(plan, store)
+    result = (search or _search(settings.cluster))(plan, store)
     best = result.best
     comparison = _compare(store, held_out, result)
     keys = {"result_key": f"{folder}/result.json", "report_key": f"{folder}/report.html"}
@@ -78,9 +71,9 @@ def _tune(
     store.put_bytes(keys["report_key"], render(result, comparison, tuning.final_training).encode())
     verdict, _ = in_words(result, comparison)
     note(f"tune: best of {len(result.trials)} trials: {best.name}. {verdict}")
-    chosen = {**settings, "training": {**plan.training.model_dump(), **best.parameters}}
-    if tuning.final_training == "reuse":
-        chosen["trained"] = {"outcome_key": best.outcome_key}
+    improved = {**plan.training.model_dump(mode="json"), **best.parameters}
+    trained = {"outcome_key": best.outcome_key} if tuning.final_training == "reuse" else None
+    chosen = {**settings.model_dump(mode="json"), "training": improved, "trained": trained}
     return {
         "settings": chosen,
         **keys,
@@ -89,11 +82,11 @@ def _tune(
     }
 
 
-def _search(settings: Settings) -> Search:
+def _search(cluster: ClusterSettings) -> Search:
     """Katib on a cluster, Optuna on one machine."""
     from components.tune.katib.search import cluster_search
 
-    chosen = cluster_search(cluster_settings(settings["cluster"]))
+    chosen = cluster_search(cluster)
     if chosen is not None:
         return chosen
     from components.tune.optuna.search import search

@@ -60,7 +60,7 @@ def _add_preflight(commands: Any) -> None:
 
 
 def _preflight(options: argparse.Namespace) -> int:
-    from components.settings.cluster import cluster_settings
+    from components.settings.cluster import ClusterSettings
     from pipelines.kubeflow.api import find_access
     from pipelines.preflight.check import Question
     from pipelines.preflight.preflight import exit_code, preflight, report
@@ -68,7 +68,7 @@ def _preflight(options: argparse.Namespace) -> int:
     checks = preflight(
         Question(
             options.namespace,
-            cluster_settings(_json(options.cluster, "--cluster")),
+            ClusterSettings.read(_json(options.cluster, "--cluster")),
             _images(options.package) if options.package else (),
             options.service_account,
             find_access(options.host, options.namespace) if options.host else None,
@@ -126,14 +126,16 @@ def _add_submit(commands: Any) -> None:
 
 
 def _submit(options: argparse.Namespace) -> None:
-    from pipelines.kubeflow.api import follow, submit
+    from pipelines.kubeflow.api import follow, read_package, submit
+    from pipelines.kubeflow.arguments import read_arguments
 
+    arguments = read_arguments(read_package(options.package), options.arguments)
     client, access = _client(options)
     run_id, link = submit(
         client,
         access,
         options.package,
-        dict(_argument(text) for text in options.arguments),
+        arguments,
         name=options.name,
         service_account=options.service_account,
         cron=options.cron,
@@ -141,17 +143,6 @@ def _submit(options: argparse.Namespace) -> None:
     print(f"{run_id}\n{link}", flush=True)
     if not options.no_follow and options.cron is None:
         follow(client, run_id)
-
-
-def _argument(text: str) -> tuple[str, Any]:
-    """A parameter of a run; what is valid JSON is passed as that (numbers, true, dictionaries), else as text."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise InventoryError(f"'{text}' is not PARAMETER=VALUE, such as epochs=10")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def _json(text: str, where: str) -> dict[str, Any]:

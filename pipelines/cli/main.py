@@ -6,13 +6,15 @@ import signal
 import sys
 import types
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 
+from components import __version__
 from components.common.errors import InventoryError
 from pipelines.cli.cluster import add_cluster_commands
 from pipelines.cli.models import add_model_commands
+from pipelines.cli.parser import Parser, yes_or_no
 from pipelines.cli.serving import add_serving_commands
 
 EPILOG = """\
@@ -29,7 +31,7 @@ what was trained:
   inventory prune --dry-run                  what may be removed
 on a cluster:
   inventory preflight --namespace NAME       what it lacks, and how to mend it
-  inventory compile --tag 0.1.0              the pipeline as YAML
+  inventory compile                          the pipeline as YAML
   inventory submit epochs=10                 upload it, start a run and follow it
 """
 
@@ -55,8 +57,8 @@ def _interrupt(_signal: int, _frame: types.FrameType | None) -> NoReturn:
 
 
 def _parser(for_run: bool) -> argparse.ArgumentParser:
-    """The command line; the options of `run` come from the pipeline, whose import fixes the images for `compile`."""
-    parser = argparse.ArgumentParser(
+    """The command line; the options of `run` are many and made only for it."""
+    parser = Parser(
         prog="inventory",
         description="Learns to count the items in warehouse bins from photos, and serves the counter.",
         epilog=EPILOG,
@@ -69,7 +71,7 @@ def _parser(for_run: bool) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", with_options: bool) -> None:
+def _add_run(commands: Any, with_options: bool) -> None:
     parser = commands.add_parser(
         "run",
         help="run the whole workflow on this machine",
@@ -79,26 +81,31 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", wi
     )
     parser.add_argument("--run-id", metavar="NAME", help="name of a new run, or of one to continue [a time stamp]")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs [runs]")
-    parser.add_argument("--keep-serving", action="store_true", help="serve the model until Ctrl-C at the end")
+    parser.add_argument(
+        "--keep-serving",
+        type=yes_or_no,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="yes|no",
+        help="serve the model until Ctrl-C at the end",
+    )
     parser.set_defaults(command=_run)
     if with_options:
-        from pipelines.cli.options import add_pipeline_options
-        from pipelines.inventory import inventory
+        from pipelines.cli.options import add_run_options
 
-        add_pipeline_options(parser, inventory.pipeline_func)
+        add_run_options(parser)
 
 
 def _run(options: argparse.Namespace) -> None:
     from pipelines.cli.options import pipeline_arguments
-    from pipelines.inventory import inventory
     from pipelines.local.run import run
 
-    arguments = pipeline_arguments(options, inventory.pipeline_func)
     console = Console(file=sys.stdout)  # this stream, whatever the steps' output is redirected to
-    run(arguments, options.run_id, options.runs, console, options.keep_serving)
+    run(pipeline_arguments(options), options.run_id, options.runs, console, options.keep_serving)
 
 
-def _add_compile(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_compile(commands: Any) -> None:
     from pipelines.compiler import PIPELINES
 
     parser = commands.add_parser(
@@ -110,7 +117,7 @@ def _add_compile(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--pipeline", choices=PIPELINES, default="inventory", help="which one [inventory]")
     parser.add_argument("--output", type=Path, metavar="FILE", help="[inventory.yaml, or reconciliation.yaml]")
     parser.add_argument("--registry", metavar="HOST/PATH", help="where the images are [ghcr.io/bin-inventory]")
-    parser.add_argument("--tag", metavar="TAG", help="the images' tag or @sha256:… digest, never latest [0.1.0]")
+    parser.add_argument("--tag", metavar="TAG", help=f"their tag or @sha256:… digest, never latest [{__version__}]")
     parser.set_defaults(command=_compile)
 
 
@@ -124,7 +131,7 @@ def _compile(options: argparse.Namespace) -> None:
     print(compile_pipeline(options.output or Path(f"{options.pipeline}.yaml"), options.pipeline))
 
 
-def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_serve(commands: Any) -> None:
     parser = commands.add_parser(
         "serve",
         help="serve a model bundle over HTTP",

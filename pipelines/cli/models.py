@@ -186,7 +186,7 @@ def _prune(options: argparse.Namespace) -> None:
     from components.registry.in_service import on_cluster
     from components.registry.registry import read_index
     from components.registry.retention import carry_out, plan
-    from components.settings.serving import serving_settings
+    from components.settings.serving import ServingSettings
     from pipelines.cli.models_view import megabytes, prune_table
 
     if options.keep < 0 or options.older_than < 0:
@@ -195,7 +195,7 @@ def _prune(options: argparse.Namespace) -> None:
         found = read_index(registry, options.name)
         serving = []
         if cluster := _cluster(options):
-            settings = serving_settings({"name": options.name})
+            settings = ServingSettings.read({"name": options.name})
             if served := on_cluster(store, found, settings, cluster.api, cluster.namespace):
                 serving.append(served.bundle_key)
         chosen = plan(store, found, options.keep, options.older_than, serving)
@@ -225,11 +225,12 @@ def _add_reproduce(commands: Any) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
+    from components.common.store import is_address
     from components.registry.registry import read_index
     from pipelines.local.fresh_environment import reproduce_afresh
 
     with _registry(options) as (store, registry, environment):
-        if options.model.startswith("s3://"):
+        if is_address(options.model):
             key = store.key(options.model)
         elif "/" in options.model:
             key = options.model

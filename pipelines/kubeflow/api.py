@@ -22,6 +22,7 @@ from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.common.progress import note
 from pipelines.compiler import images
+from pipelines.kubeflow.arguments import check_parameters
 
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
 TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105 - a variable's name
@@ -263,14 +264,6 @@ def default_version(package: Path) -> str:
     """The images' tag and the first digits of the file's hash: the same file, the same version."""
     tag = images(package.read_text())[0].rpartition(":")[2][:20]
     return f"{tag}-{sha256_bytes(package.read_bytes())[:8]}"
-
-
-def check_parameters(ir: dict[str, Any], arguments: Mapping[str, Any]) -> None:
-    """Refuses an argument that the compiled pipeline does not have."""
-    known = ir["root"].get("inputDefinitions", {}).get("parameters", {})
-    for name in arguments:
-        if name not in known:
-            raise InventoryError(f"the pipeline has no parameter '{name}'; it has {', '.join(sorted(known))}")
 
 
 def submit(

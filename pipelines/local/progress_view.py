@@ -1,7 +1,6 @@
 """Shows a run's progress records to a person: bars on a terminal, plain lines elsewhere."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from components.common.background import every
 
 SECONDS_BETWEEN_READS = 0.2
 SECONDS_BETWEEN_LINES = 10.0
@@ -76,27 +77,17 @@ class View:
     def following(self, path: Path) -> Iterator[None]:
         """Shows the records appended to ``path`` until the block ends."""
         path.touch()
-        ended = threading.Event()
+        partial = ""
         with self._bars, path.open() as file:
             file.seek(0, 2)
 
-            def follow() -> None:
-                partial = ""
-                while True:
-                    last = ended.is_set()
-                    for line in file:
-                        partial += line
-                        if partial.endswith("\n"):
-                            self.show(json.loads(partial))
-                            partial = ""
-                    if last:
-                        return
-                    ended.wait(SECONDS_BETWEEN_READS)
+            def read() -> None:
+                nonlocal partial
+                for line in file:
+                    partial += line
+                    if partial.endswith("\n"):
+                        record, partial = partial, ""
+                        self.show(json.loads(record))
 
-            thread = threading.Thread(target=follow, daemon=True)
-            thread.start()
-            try:
+            with every(SECONDS_BETWEEN_READS, read, "progress", at_once=True, last=read, stop_seconds=None):
                 yield
-            finally:
-                ended.set()
-                thread.join()

@@ -4,14 +4,11 @@ import contextlib
 import fcntl
 import logging
 import os
-import platform
 import re
 import secrets
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +16,13 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from components.check_settings.step import check
 from components.client.query import query
 from components.common.errors import InventoryError
 from components.common.files import read_json, write_atomic, write_json
 from components.common.parent_process import LOCK_FILE, RUN_FOLDER_VARIABLE
 from components.common.progress import PROGRESS_VARIABLE
+from components.common.provenance import commit, versions
 from components.common.run_step import RUN_ID_VARIABLE
 from components.common.store import Store, open_store
 from components.counter import bundle as bundles
@@ -34,8 +33,10 @@ from components.documents.deployed import DeployedModel
 from components.documents.evaluated import EvaluatedModel, Evaluation
 from components.documents.gated import GatedModel
 from components.documents.run_result import Query, RunResult
+from components.settings.run import RunSettings
+from components.settings.source import S3
+from components.sources.open import open_source
 from pipelines.cli.options import TRAINING
-from pipelines.local.arguments import check_arguments
 from pipelines.local.object_store import store_environment
 from pipelines.local.progress_view import View
 
@@ -70,9 +71,10 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", run_id):
         raise InventoryError(f"'{run_id}' is not a run id: use at most 63 lower-case letters, digits and hyphens")
     folder = (runs / run_id).resolve()
+    remembered = folder / "arguments.json"
+    arguments = _continued(remembered, arguments)
+    chosen = check_here(arguments)
     with _opened(folder, runs) as store_variables:
-        remembered = folder / "arguments.json"
-        arguments = _continued(remembered, arguments)
         console.print(f"run [bold]{run_id}[/bold] in {_short(folder)}", highlight=False)
         os.environ.update(
             {
@@ -82,12 +84,15 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
                 PROGRESS_VARIABLE: str(folder / "progress.jsonl"),
             }
         )
-        check_arguments(arguments, open_store())
+        _check_with_store(chosen, open_store())
         write_json(remembered, arguments)  # not before: what is refused must not come back with the next attempt
         started = time.time()
         view = View(console)
-        with view.following(folder / "progress.jsonl"):
-            _execute(arguments, folder, view)
+        try:
+            with view.following(folder / "progress.jsonl"):
+                _execute(arguments, folder)
+        except RuntimeError as error:
+            raise InventoryError(view.error.removeprefix("error: ") if view.error else _defect(folder)) from error
         store = open_store()
         result = _gather(store, view, folder, arguments, time.time() - started)
         _show(result.test, folder, console)
@@ -102,6 +107,42 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
                 while True:
                     time.sleep(3600)
     return folder
+
+
+QUICKLY_KNOWN = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
+
+def check_here(arguments: dict[str, Any]) -> RunSettings:
+    """Checks a run before it leaves anything behind, its files and backbone on this machine included.
+
+    Args:
+        arguments: the pipeline's arguments; those not given have their defaults.
+
+    Returns:
+        The run's settings.
+
+    Raises:
+        InventoryError: naming the first argument that is refused and what is allowed.
+    """
+    chosen = check(arguments)
+    if not chosen.data.source.startswith(S3):
+        open_source(chosen.data.source)
+    if chosen.training.backbone not in QUICKLY_KNOWN:
+        # imported here: torch takes seconds, and the usual first run does not need it yet
+        from components.train.model.network import make_backbone
+
+        make_backbone(chosen.training.backbone, chosen.training.image_size)
+    return chosen
+
+
+def _check_with_store(chosen: RunSettings, store: Store) -> None:
+    """Finds what may lie in the store: the source, and the weights."""
+    if chosen.data.source.startswith(S3):
+        open_source(chosen.data.source, chosen.data.source_endpoint)
+    if chosen.training.weights != "none":
+        from components.train.model.weights import find_weights
+
+        find_weights(chosen.training.weights, chosen.training.backbone, store)
 
 
 @contextlib.contextmanager
@@ -139,20 +180,27 @@ def _run_lock(folder: Path) -> Iterator[None]:
 
 def _continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """A continued run keeps the arguments and training options it was started with, apart from those given anew."""
-    before = read_json(path) if path.exists() else {}
-    training = {**before.get(TRAINING, {}), **arguments.get(TRAINING, {})}
-    return {**before, **arguments, **({TRAINING: training} if training else {})}
+    before: dict[str, Any] = {}
+    with contextlib.suppress(OSError):  # a new run, or a folder that cannot be opened, as is said when it is
+        before = read_json(path)
+    together = {**before, **arguments}
+    if isinstance(together.get(TRAINING), dict):
+        together[TRAINING] = {**before.get(TRAINING, {}), **together[TRAINING]}
+    return together
 
 
-def _execute(arguments: dict[str, Any], folder: Path, view: View) -> None:
-    """Runs the pipeline object with ``kfp.local``; what the steps print goes to ``run.log``."""
+def _execute(arguments: dict[str, Any], folder: Path) -> None:
+    """Runs the pipeline object with ``kfp.local``; what the steps print goes to ``run.log``.
+
+    Raises:
+        RuntimeError: if a step failed.
+    """
     from kfp import local
 
     from pipelines.inventory import inventory
 
     logging.getLogger("kfp").setLevel(logging.WARNING)
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / "artifacts"))
-    failure: RuntimeError | None = None
     with (
         (folder / "run.log").open("a", buffering=1) as log,
         contextlib.redirect_stdout(log),
@@ -160,13 +208,8 @@ def _execute(arguments: dict[str, Any], folder: Path, view: View) -> None:
     ):
         try:
             inventory(**arguments)
-        except RuntimeError as error:
-            failure = error
         finally:
             _end_children()
-    if failure:
-        time.sleep(0.3)  # the last record may still be on its way to the view
-        raise InventoryError(view.error.removeprefix("error: ") if view.error else _defect(folder)) from failure
 
 
 def _defect(folder: Path) -> str:
@@ -221,23 +264,11 @@ def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], s
         gate=gated,
         service=DeployedModel.of(deployed, "what the step deploy left") if deployed else None,
         seconds={**view.seconds, "total": round(seconds, 1)},
-        versions={"python": platform.python_version(), **_versions()},
-        git_commit=git_commit(),
+        versions=versions(VERSIONS),
+        git_commit=commit(),
     )
     result.write(folder / RESULT_FILE)
     return result
-
-
-def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in VERSIONS}
-
-
-def git_commit() -> str | None:
-    """The commit of the checkout that runs, None outside a checkout."""
-    result = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return result.stdout.strip() or None
 
 
 def _show(test: Evaluation, folder: Path, console: Console) -> None:

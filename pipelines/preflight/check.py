@@ -9,7 +9,7 @@ from kubernetes.client import ApiException
 
 from components.cluster import kube
 from components.common.errors import InventoryError
-from components.settings.cluster import ClusterSettings, cluster_settings
+from components.settings.cluster import ClusterSettings
 from pipelines.kubeflow.api import Access
 
 State = Literal["ok", "problem", "unknown"]
@@ -44,7 +44,7 @@ class Question:
     """
 
     namespace: str
-    settings: ClusterSettings = field(default_factory=lambda: cluster_settings({}))
+    settings: ClusterSettings = field(default_factory=lambda: ClusterSettings())
     images: tuple[str, ...] = ()
     service_account: str | None = None
     pipelines: Access | None = None

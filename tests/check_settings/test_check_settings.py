@@ -1,3 +1,4 @@
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -5,55 +6,67 @@ import pytest
 from kfp.dsl import Artifact
 
 from components.check_settings.component import settings as settings_component
-from components.check_settings.step import SECTIONS, complete
+from components.check_settings.step import check
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.settings.training import TrainSettings
+from components.settings.parameters import PARAMETERS
+from components.settings.run import RunSettings
 from pipelines.inventory import inventory
+
+DEFAULTS = {name: parameter.default for name, parameter in PARAMETERS.items()}
 
 
 def test_settings_are_complete_and_say_what_the_user_chose() -> None:
-    made = complete("rendered:100", "auto", {"epochs": 3.0, "momentum": "0.5"}, {"cluster": {"workers": 2.0}})
+    made = check(
+        {"source": "rendered:100", "training": {"epochs": 3.0, "momentum": "0.5"}, "cluster": {"workers": 2.0}}
+    )
 
-    assert made["training"].keys() == TrainSettings.model_fields.keys()
-    assert (made["training"]["epochs"], made["training"]["momentum"]) == (3, 0.5)
-    assert made["training"]["weights"] == "none", "the preset for rendered bins trains from scratch"
-    assert made["explicit"] == ["epochs", "momentum"]
-    assert made["cluster"]["workers"] == 2
-    assert made["serving"]["name"] == "bin-counter"
-
-
-def test_settings_that_were_completed_are_complete() -> None:
-    made = complete("bins.tar", "published", {}, {})
-    again = complete("bins.tar", "default", made["training"], {name: made[name] for name in SECTIONS})
-    assert {**again, "explicit": []} == made
+    assert (made.training.epochs, made.training.momentum) == (3, 0.5)
+    assert made.training.weights == "none", "the preset for rendered bins trains from scratch"
+    assert made.explicit == ("epochs", "momentum")
+    assert made.cluster.workers == 2
+    assert made.serving.name == "bin-counter"
+    assert (made.data.answered, made.split.shares) == ([1, 2, 3, 4, 5], [0.9, 0.05, 0.05])
+    assert check({}) == check(DEFAULTS)
 
 
-@pytest.mark.parametrize(
-    ("training", "sections", "message"),
-    [
-        ({"learning_rat": 1}, {}, "no option 'learning_rat'; did you mean learning_rate"),
-        ({"epochs": 0.5}, {}, "training option epochs = 0.5 is refused"),
-        ({"batch_size": 2, "processes": 4}, {}, "training options: batch_size 2 leaves fewer than 2"),
-        ({}, {"cluster": {"gpus": 1}}, r"cluster\.gpus"),
-        ({}, {"cluster": {"tolerations": [{"effect": "Never"}]}}, r"cluster\.tolerations\.0\.effect"),
-        ({}, {"cluster": {"memory": "8 GB"}}, r"cluster\.memory"),
-        (
-            {},
-            {"tuning": {"space": {"learning_rate": {"min": 0, "max": 1, "log": True}}}},
-            r"tuning\.space\.learning_rate",
-        ),
-        ({}, {"tuning": {"max_trials": 0}}, r"tuning\.max_trials"),
-        ({}, {"gate": {"confidence": 2}}, r"gate\.confidence"),
-        ({}, {"serving": {"min_replicas": 5, "max_replicas": 2}}, "serving: min_replicas 5 is more than"),
-    ],
-)
-def test_what_is_impossible_is_refused_with_the_fields_name(
-    training: dict[str, Any], sections: dict[str, dict[str, Any]], message: str
-) -> None:
-    with pytest.raises(InventoryError, match=message) as refused:
-        complete("rendered", "auto", training, sections)
-    assert "\n" not in str(refused.value)
+def test_a_parameter_goes_before_the_same_option_of_training_and_the_secret_reaches_the_workers() -> None:
+    made = check({"epochs": 4, "training": {"epochs": 3}, "store_secret": "mine"})
+    assert (made.training.epochs, made.cluster.store_secret) == (4, "mine")
+
+
+def test_settings_survive_the_artifact(tmp_path: Path) -> None:
+    made = check({"source": "bins.tar", "preset": "published", "cluster": {"tolerations": [{"key": "gpu"}]}})
+    (tmp_path / "settings.json").write_text(made.model_dump_json())
+    assert RunSettings.load(tmp_path / "settings.json") == made
+
+
+def test_the_artifact_of_another_version_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text('{"training": {}}')
+    with pytest.raises(InventoryError, match="settings of format 1 cannot be read, only 2; start the run anew"):
+        RunSettings.load(tmp_path / "settings.json")
+
+
+def test_the_steps_interface_is_that_of_the_settings() -> None:
+    """KFP ships the component's source, so that it has to name the parameters again."""
+    given = dict(inspect.signature(settings_component.python_func).parameters)
+    del given["settings"]
+    assert {name: each.annotation for name, each in given.items()} == {
+        name: parameter.kind for name, parameter in PARAMETERS.items()
+    }
+    assert list(given) == list(PARAMETERS)
+
+
+def test_the_pipeline_has_every_parameter_with_its_default_and_description_and_hands_it_to_the_first_step() -> None:
+    compiled = inventory.pipeline_spec.root
+    parameters = compiled.input_definitions.parameters
+    assert set(parameters) == set(PARAMETERS)
+    for name, parameter in PARAMETERS.items():
+        assert parameters[name].description == parameter.description
+        handed = compiled.dag.tasks["settings"].inputs.parameters[name]
+        assert handed.component_input_parameter == name
+    assert parameters["split"].default_value.string_value == "90/5/5"
+    assert parameters["epochs"].default_value.number_value == 0
 
 
 EPOCHS = {"epochs": {"min": 5, "max": 20}}
@@ -90,37 +103,34 @@ def test_a_search_that_the_tune_step_would_refuse_is_refused_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("INVENTORY_TRAIN_ON", where)
-    sections = {"tuning": tuning}
-    untuned = complete("rendered", "auto", training, sections)
+    asked = {"training": training, "tuning": tuning}
+    untuned = check(asked)
     if message is None:
-        assert complete("rendered", "auto", training, sections, tune=True) == untuned
+        assert check({**asked, "tune": True}) == untuned.model_copy(update={"tune": True})
         return
     with pytest.raises(InventoryError, match=f"^{message}") as refused:
-        complete("rendered", "auto", training, sections, tune=True)
+        check({**asked, "tune": True})
     assert "\n" not in str(refused.value)
 
 
-def test_the_first_step_of_the_pipeline_knows_whether_the_run_tunes(
+def test_what_was_done_without_tuning_does_not_count_for_a_run_that_tunes(
     store: Store,
     store_environment: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    task = inventory.pipeline_spec.root.dag.tasks["settings"]
-    assert task.inputs.parameters["tune"].component_input_parameter == "tune"
-
     for name, value in {**store_environment, "INVENTORY_BUCKET": store.bucket}.items():
         monkeypatch.setenv(name, value)
     settings = Artifact(uri=str(tmp_path / "settings.json"))
-    asked = {"epochs": 5, "tuning": {"space": EPOCHS}}
+    asked = {**DEFAULTS, "epochs": 5, "tuning": {"space": EPOCHS}}
     settings_component.python_func(settings, **asked)
-    with pytest.raises(SystemExit):  # what was done without tuning does not count for this
-        settings_component.python_func(settings, **asked, tune=True)
+    with pytest.raises(SystemExit):
+        settings_component.python_func(settings, **{**asked, "tune": True})
     assert "error: tuning.space: nothing is left to tune" in capsys.readouterr().err
 
 
 def test_a_search_whose_trials_should_be_trainjobs_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVENTORY_TRAIN_ON", "cluster")
     with pytest.raises(InventoryError, match=r"^cluster\.launcher: trials of a search are PyTorchJobs"):
-        complete("rendered", "auto", {}, {"cluster": {"launcher": "trainjob"}}, tune=True)
+        check({"cluster": {"launcher": "trainjob"}, "tune": True})

@@ -13,10 +13,10 @@ from components.cluster.jobs.trainjob import TrainJobLauncher
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
-from components.settings.cluster import cluster_settings
+from components.settings.cluster import ClusterSettings
 from components.settings.presets import resolve
 from tests.cluster.api import Cluster
-from tests.cluster.training_operator import wait_until
+from tests.waiting import wait_until
 
 GROUP = "trainer.kubeflow.org"
 
@@ -34,21 +34,19 @@ def test_the_launcher_is_the_one_asked_for_or_what_the_cluster_has(
     cluster: Cluster, api: ApiClient, asked: str, missing: tuple[str, ...], chosen: type
 ) -> None:
     cluster.missing_kinds |= set(missing)
-    assert choose(api, cluster_settings({"launcher": asked})) is chosen
+    assert choose(api, ClusterSettings.read({"launcher": asked})) is chosen
 
 
 def test_a_cluster_without_either_kind_of_job_is_one_line(cluster: Cluster, api: ApiClient) -> None:
     cluster.missing_kinds |= {"pytorchjobs.kubeflow.org", f"trainjobs.{GROUP}"}
     with pytest.raises(InventoryError, match=r"neither PyTorchJob .* nor TrainJob"):
-        choose(api, cluster_settings({}))
+        choose(api, ClusterSettings())
 
 
-def test_one_machine_launches_nothing_but_checks_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_machine_launches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INVENTORY_TRAIN_ON", raising=False)
     assert not runs_on_cluster()
-    assert cluster_launcher({}) is None
-    with pytest.raises(InventoryError, match=r"cluster\.workers"):
-        cluster_launcher({"workers": 0})
+    assert cluster_launcher(ClusterSettings()) is None
     monkeypatch.setenv("INVENTORY_TRAIN_ON", "clsuter")
     with pytest.raises(InventoryError, match="set it to cluster or local"):
         runs_on_cluster()
@@ -59,7 +57,7 @@ def test_a_trainjob_is_launched_and_judged_like_a_pytorchjob(
 ) -> None:
     monkeypatch.setenv("INVENTORY_TRAIN_ON", "cluster")
     assert kube.namespace() == "team"
-    launcher = cluster_launcher({"launcher": "trainjob", "workers": 1})
+    launcher = cluster_launcher(ClusterSettings(launcher="trainjob", workers=1))
     assert isinstance(launcher, TrainJobLauncher)
     settings = resolve("rendered", {})
     job = TrainingSpec(run_id="r1", dataset_key="d", output="runs/r1", settings=settings)

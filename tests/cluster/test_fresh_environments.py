@@ -17,9 +17,10 @@ from components.counter import bundle as bundles
 from components.download.component import download
 from components.evaluate.component import evaluate
 from components.explore.component import explore
+from components.settings.parameters import PARAMETERS
 from components.split.component import split
 from components.train.component import train
-from tests.cluster.training_operator import wait_until
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "fresh"
@@ -29,9 +30,11 @@ TRAINING = {"image_size": 32, "epochs": 1, "batch_size": 8, "threads": 1, "decod
 @dsl.pipeline(name="fresh")
 def workflow(training: dict = TRAINING) -> None:
     """The pipeline up to deployment, which on one machine starts the predictor from the same environment."""
-    settled = settings(source="rendered:60", training=training).outputs["settings"]
-    bins = download(source="rendered:60").outputs["bins"]
-    dataset = split(bins=bins, ratios="60/20/20").outputs["dataset"]
+    defaults = {name: parameter.default for name, parameter in PARAMETERS.items()}
+    asked = {**defaults, "source": "rendered:60", "split": "60/20/20", "training": training}
+    settled = settings(**asked).outputs["settings"]
+    bins = download(settings=settled).outputs["bins"]
+    dataset = split(bins=bins, settings=settled).outputs["dataset"]
     explore(bins=bins, dataset=dataset)
     model = train(dataset=dataset, settings=settled, run_id=RUN).outputs["model"]
     evaluate(dataset=dataset, model=model, run_id=RUN)

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,8 @@ from components.common.store import Store
 from tests.cluster.api import Cluster
 from tests.cluster.step import QUICK, ClusterSettings
 from tests.cluster.trainer import Trainer
-from tests.cluster.training_operator import Operator, container, wait_until
+from tests.cluster.training_operator import Operator, container
+from tests.waiting import wait_until, wait_until_renewed
 
 DESCRIBED = {"PyTorchJob": pytorchjob, "TrainJob": trainjob}
 RUN = "0b1e6a3c-run"
@@ -98,6 +98,11 @@ class Attempt:
             self.job.run(store)
         except InventoryError as error:
             self.error = str(error)
+
+    def sees(self, pod: str) -> str | None:
+        """The phase in which the step has last seen a pod."""
+        seen = self.job.pods._seen.get(pod)
+        return seen and seen.phase
 
     def verdict(self) -> str:
         """``trained``, or the one line that the user sees."""
@@ -230,9 +235,9 @@ def eviction_and_restart(scene: Scene) -> str:
     scene.operator.start()
     wait_until(lambda: step.job.pods._seen, "the step has seen the pods")
     scene.operator.phase(scene.follower, "Failed", reason="Evicted", message="The node was low on memory")
-    time.sleep(0.4)
+    wait_until(lambda: step.sees(scene.follower) == "Failed", "the step has seen the eviction")
     scene.operator.replace(scene.follower)
-    time.sleep(0.4)
+    wait_until(lambda: step.sees(scene.follower) == "Pending", "the step has seen the new pod")
     scene.operator.start()
     scene.operator.succeed()
     return step.verdict()
@@ -266,7 +271,8 @@ def watches_dropped_and_expired(scene: Scene) -> str:
     scene.operator.start()
     for number in range(6):
         scene.cluster.log(scene.leader, f"epoch {number}")
-        time.sleep(0.15)
+        asked = len(scene.cluster.requests)
+        wait_until(lambda: len(scene.cluster.requests) > asked, "the step has come back")  # noqa: B023 - called at once
         scene.cluster.drop_watches()
         scene.cluster.expire_watches()
     scene.operator.succeed()
@@ -319,7 +325,7 @@ def terminated_while_running_and_abandoned(scene: Scene) -> str:
     wait_until(scene.exists, "there is a job")
     scene.operator.start()
     watch = scene.operator.obey_lease(1.0)
-    time.sleep(1.5)
+    wait_until_renewed(scene.store, RUN, 1.0)
     assert watch.is_alive(), "the lease was renewed while the step lived"
     first.terminate()
     watch.join(10)
@@ -332,7 +338,7 @@ def killed_while_pending_and_abandoned(scene: Scene) -> str:
     first = scene.process()
     wait_until(scene.exists, "there is a job")
     first.kill()
-    time.sleep(1.2)
+    wait_until(lambda: lease.is_stale(scene.store, RUN, 1.0), "the lease is stale")
     scene.operator.start()
     scene.operator.obey_lease(1.0).join(10)
     return scene.operator.job["status"]["conditions"][-1]["type"]

@@ -11,7 +11,7 @@ from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.trainjob import trainjob
 from components.cluster.kube import dns_name
 from components.common.errors import InventoryError
-from components.settings.cluster import ClusterSettings, cluster_settings
+from components.settings.cluster import ClusterSettings
 from tests.cluster.api import CRDS, load_schemas
 from tests.cluster.pod_security import violations
 
@@ -40,7 +40,7 @@ ELASTIC = {"workers": 2, "min_workers": 1, "max_workers": 4, "max_restarts": 5}
 
 
 def spec(values: dict[str, Any]) -> dict[str, Any]:
-    return pytorchjob("train-x", "team", "x", ["--job", "s3://b/k"], cluster_settings(values), [OWNER])
+    return pytorchjob("train-x", "team", "x", ["--job", "s3://b/k"], ClusterSettings.read(values), [OWNER])
 
 
 def validate_custom(body: dict[str, Any], plural: str) -> None:
@@ -64,9 +64,9 @@ def test_a_pytorchjob_is_right_by_its_schema_and_its_pods_by_kubernetes(values: 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
 def test_a_trainjob_is_right_by_its_schema(values: dict[str, Any]) -> None:
-    body = trainjob("train-x", "team", "x", ["--job", "s3://b/k"], cluster_settings(values), [OWNER])
+    body = trainjob("train-x", "team", "x", ["--job", "s3://b/k"], ClusterSettings.read(values), [OWNER])
     validate_custom(body, "trainjobs")
-    settings = cluster_settings(values)
+    settings = ClusterSettings.read(values)
     assert body["spec"]["trainer"]["numNodes"] == settings.workers
     assert body["spec"]["trainer"]["numProcPerNode"] == settings.processes_per_worker
     assert body["spec"]["activeDeadlineSeconds"] == settings.deadline_seconds
@@ -74,7 +74,7 @@ def test_a_trainjob_is_right_by_its_schema(values: dict[str, Any]) -> None:
 
 def test_a_trainjob_cannot_be_elastic() -> None:
     with pytest.raises(InventoryError, match="use launcher pytorchjob"):
-        trainjob("a", "b", "c", [], cluster_settings(ELASTIC))
+        trainjob("a", "b", "c", [], ClusterSettings.read(ELASTIC))
 
 
 def test_every_setting_reaches_the_pytorchjob() -> None:
@@ -125,12 +125,20 @@ def test_istio_stays_off_and_secrets_come_by_reference(describe: Any) -> None:
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ({"workers": "many"}, "cluster.workers: Input should be a valid integer"),
-        ({"workers": 1.5}, "cluster.workers: Input should be a valid integer"),
-        ({"workres": 2}, "cluster.workres: Extra inputs are not permitted"),
-        ({"memory": "8 GB"}, "cluster.memory: String should match pattern"),
-        ({"tolerations": [{"effect": "Never"}]}, "cluster.tolerations.0.effect: Input should be"),
-        ({"gpu_resource": "gpu"}, "cluster.gpu_resource: String should match pattern"),
+        ({"workers": "many"}, "cluster.workers = 'many' is refused; allowed: 1 <= integer <= 1000"),
+        ({"workers": 1.5}, "cluster.workers = 1.5 is refused; allowed: 1 <= integer <= 1000"),
+        ({"workres": 2}, "cluster has no option 'workres'; did you mean workers?"),
+        ({"memory": "8 GB"}, "cluster.memory = '8 GB' is refused; allowed: a quantity such as 4, 500m or 8Gi"),
+        (
+            {"tolerations": [{"effect": "Never"}]},
+            "cluster.tolerations.0.effect = 'Never' is refused; allowed: NoSchedule, Prefer",
+        ),
+        (
+            {"gpu_resource": "gpu"},
+            "cluster.gpu_resource = 'gpu' is refused; allowed: a resource such as nvidia",
+        ),
+        ({"workers": 5000}, "cluster.workers = 5000 is refused; allowed: 1 <= integer <= 1000"),
+        ({"gpus_per_worker": 65}, "cluster.gpus_per_worker = 65 is refused; allowed: 0 <= integer <= 64"),
         ({"min_workers": 1}, "cluster: min_workers and max_workers belong together"),
         ({"min_workers": 3, "max_workers": 4}, "cluster: min_workers <= workers <= max_workers does not hold"),
         ({"gpus_per_worker": 1, "processes_per_worker": 2}, "processes_per_worker 2 is more than gpus_per_worker 1"),
@@ -138,7 +146,7 @@ def test_istio_stays_off_and_secrets_come_by_reference(describe: Any) -> None:
 )
 def test_a_refused_setting_is_named(values: dict[str, Any], problem: str) -> None:
     with pytest.raises(InventoryError) as refused:
-        cluster_settings(values)
+        ClusterSettings.read(values)
     assert problem in str(refused.value)
     assert "\n" not in str(refused.value)
 

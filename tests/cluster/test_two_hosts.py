@@ -18,11 +18,12 @@ import pytest
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
-from components.settings.cluster import cluster_settings
+from components.settings.cluster import ClusterSettings
 from components.settings.presets import resolve
 from tests.cluster.training_operator import environment
 from tests.cluster.two_hosts import Host, forwarded, network, possible
-from tests.train.conftest import make_dataset
+from tests.drawn_bins import make_dataset
+from tests.waiting import wait_until
 
 SECONDS = 240
 TRAINING = {"image_size": 32, "batch_size": 8, "epochs": 2, "threads": 1, "decode_threads": 1, "precision": "fp32"}
@@ -99,7 +100,7 @@ def two_hosts(
             store.put_bytes(job.dataset_key, dataset.model_dump_json().encode())
             store.put_bytes(job.job_key, job.model_dump_json().encode())
             elastic = {"min_workers": 2, "max_workers": 2} if kind == "elastic" else {}
-            settings = cluster_settings({"workers": 2, **elastic, **cluster})
+            settings = ClusterSettings.read({"workers": 2, **elastic, **cluster})
             body = pytorchjob("train-hosts", "team", "hosts", ["--job", store.uri(job.job_key)], settings)
             names = [f"train-hosts-{role}-{index}" for role, index in PLACES[kind]]
             hosts, here = stack.enter_context(network(names, tmp_path))
@@ -134,9 +135,7 @@ def test_a_host_that_is_killed_and_brought_back_costs_only_the_steps_since_the_l
     training = {"epochs": 8, "checkpoint_steps": 1}
     job = two_hosts("master-and-worker", training, {"processes_per_worker": 2})
     pods = [job.start(0), job.start(1)]
-    deadline = time.monotonic() + SECONDS
-    while job.steps < 4 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: job.steps >= 4, "four steps are done", SECONDS)
     job.hosts[1].kill()
     first, second = job.ends(*pods)
     assert second == -signal.SIGKILL or second == 128 + signal.SIGKILL

@@ -4,7 +4,6 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
 
 from components.cluster.jobs.job import JobKind
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
@@ -14,14 +13,6 @@ from tests.cluster.api import Cluster, Key, Object, now
 
 GROUP = "kubeflow.org"
 JOBS = "pytorchjobs"
-
-
-def wait_until(true: Callable[[], object], what: str, seconds: float = 20.0) -> None:
-    """Waits for something to become true, and says what did not."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}"
-        time.sleep(0.02)
 
 
 class Operator:

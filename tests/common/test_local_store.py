@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -13,6 +12,7 @@ from components.common.errors import InventoryError
 from components.common.files import read_json
 from components.common.local_store.server import local_store
 from components.common.store import connect, open_store
+from tests.waiting import wait_until
 
 USER = """
 import sys, time
@@ -35,13 +35,6 @@ def server_pid(folder: Path) -> int:
     return int(read_json(folder / "server.json")["pid"])
 
 
-def is_gone(pid: int, seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while psutil.pid_exists(pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return not psutil.pid_exists(pid)
-
-
 def test_keeps_what_was_written_from_one_start_to_the_next(tmp_path: Path) -> None:
     with local_store(tmp_path) as environment:
         open_store(environment).put_bytes("a/b", b"kept")
@@ -57,7 +50,7 @@ def test_stops_when_its_only_user_ends(tmp_path: Path, how: signal.Signals) -> N
     pid = server_pid(tmp_path)
     user.send_signal(how)
     user.wait(30)
-    assert is_gone(pid)
+    wait_until(lambda: not psutil.pid_exists(pid), "the server has ended")
 
 
 def test_two_users_share_one_server_and_the_first_to_leave_does_not_stop_it(tmp_path: Path) -> None:
@@ -67,7 +60,9 @@ def test_two_users_share_one_server_and_the_first_to_leave_does_not_stop_it(tmp_
         pid = server_pid(tmp_path)
         user.kill()
         user.wait(10)
-        time.sleep(1)
+        looks = psutil.Process(pid).parent().num_ctx_switches  # the keeper sleeps between two looks at its users
+        enough = looks().voluntary + 3
+        wait_until(lambda: looks().voluntary > enough, "the keeper has looked again")
         store.put_bytes("still", b"here")
         assert server_pid(tmp_path) == pid
 

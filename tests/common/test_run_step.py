@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from components.common.progress import PROGRESS_VARIABLE
 from components.common.run_step import run_step
 from components.common.store import Store
+from tests.waiting import wait_until_gone
 
 
 def records(path: Path) -> list[dict[str, object]]:
@@ -85,7 +85,14 @@ main_step(lambda: Path("/dev/full").write_text("x"))
 
 
 def test_a_step_ends_when_the_run_that_started_it_is_killed(tmp_path: Path) -> None:
-    step = "import time; from components.common.run_step import main_step; main_step(lambda: time.sleep(60))"
+    step = """
+import time
+from components.common.run_step import main_step
+def work():
+    print("begun", flush=True)
+    time.sleep(60)
+main_step(work)
+"""
     run = f"""
 import fcntl, subprocess, sys, time
 lock = open({str(tmp_path / "lock")!r}, "w")
@@ -98,16 +105,7 @@ time.sleep(60)
     process = subprocess.Popen([sys.executable, "-c", run], stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     pid = int(process.stdout.readline())
-    time.sleep(1.5)
-    assert Path(f"/proc/{pid}").exists()
+    assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGKILL)
     process.wait(10)
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}/cmdline").exists() and time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
-                return
-        except FileNotFoundError:
-            return
-        time.sleep(0.1)
-    assert not Path(f"/proc/{pid}").exists()
+    wait_until_gone(pid)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import InventoryError
-from components.common.store import Store, open_store
+from components.common.store import Store, open_store, parse_address
 
 
 def test_reads_back_what_was_written(store: Store, tmp_path: Path) -> None:
@@ -77,3 +77,22 @@ def test_a_server_that_is_no_object_store_is_named() -> None:
 def test_a_bucket_name_that_s3_refuses_is_one_line(store_environment: dict[str, str]) -> None:
     with pytest.raises(InventoryError, match="is not a bucket name"):
         open_store({**store_environment, "INVENTORY_BUCKET": "x"})
+
+
+@pytest.mark.parametrize(
+    ("text", "bucket", "key"),
+    [
+        ("s3://bucket/a/b.json", "bucket", "a/b.json"),
+        ("s3://bucket/a b?c#d%20", "bucket", "a b?c#d%20"),
+        ("s3://bucket/", "bucket", ""),
+    ],
+)
+def test_an_address_names_bucket_and_key_and_comes_back_as_it_was(text: str, bucket: str, key: str):
+    assert parse_address(text) == (bucket, key)
+    assert str(parse_address(text)) == text
+
+
+@pytest.mark.parametrize("text", ["s3:///key", "s3://", "bucket/key", "http://host/key", ""])
+def test_what_is_no_address_is_refused_in_one_line(text: str):
+    with pytest.raises(InventoryError, match=f"'{text}' is not the address of an object; write it as s3://bucket/key"):
+        parse_address(text)

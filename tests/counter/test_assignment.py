@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.common.errors import InventoryError
-from components.counter.assignment import assign, check_method, refuse_empty, units_of
+from components.counter.assignment import assign, refuse_empty, units_of
 
 RATIOS = [0.7, 0.1, 0.2]
 
@@ -63,11 +63,6 @@ def test_fewer_groups_than_splits_is_refused(units):
 def test_an_empty_split_is_refused_by_name():
     with pytest.raises(InventoryError, match="validation split would hold no bin"):
         refuse_empty(np.array([0, 0, 2], dtype=np.int8), RATIOS)
-
-
-def test_an_unknown_method_is_refused_with_the_known_ones():
-    with pytest.raises(InventoryError, match="no split method 'asin'; choose one of products, blocks, random"):
-        check_method("asin")
 
 
 def test_blocks_are_runs_of_neighbouring_ids_and_ids_are_never_numbers():

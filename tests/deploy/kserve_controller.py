@@ -14,6 +14,7 @@ import httpx
 
 from components.cluster import inference_service as services
 from tests.cluster.api import Cluster, Object
+from tests.waiting import wait_until
 
 NAME = "bin-counter"
 
@@ -106,9 +107,7 @@ class Controller:
 
     def settle(self) -> None:
         """Waits until the status shows the last change."""
-        deadline = time.monotonic() + 5
-        while self._shown != self._looked_at(self.service) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: self._shown == self._looked_at(self.service), "the status shows the last change")
 
     @staticmethod
     def _looked_at(service: Object | None) -> Object | None:

@@ -1,7 +1,6 @@
 """The deploy step against a stand-in Kubernetes API whose controller the test plays; models are real servers."""
 
 import functools
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,13 +17,13 @@ from components.deploy import cluster as deployment
 from components.deploy import smoke
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import Candidate, put_into_service
-from components.deploy.sample import FILE, sample
 from components.deploy.smoke import LabelledBin
 from components.documents.deployed import DeployedModel
-from components.settings.serving import ServingSettings, serving_settings
+from components.settings.serving import ServingSettings
 from tests.cluster.api import CRDS, Cluster, merge, running, strict
 from tests.deploy.kserve_controller import NAME, Controller
 from tests.tiny_model import photo, serving, write_bundle
+from tests.waiting import wait_until
 
 SETTINGS = ServingSettings(ready_seconds=1)
 BINS = [LabelledBin(str(count), photo(count), count) for count in (1, 3, 5)]
@@ -116,7 +115,7 @@ def test_models_replace_each_other_time_and_again(control, deploy, mode):
     controller = control(mode)
     for version in ("1", "2", "1", "2"):
         assert deploy(version).version == version
-        assert wait_for(lambda version=version: controller.traffic == {uri(version): 100})
+        wait_until(lambda version=version: controller.traffic == {uri(version): 100}, "the traffic has moved")
 
 
 @MODES
@@ -154,7 +153,7 @@ def test_a_model_that_answers_wrongly_is_rolled_back_with_the_reason(control, de
     deploy("1")
     with pytest.raises(InventoryError, match="answers for model 1, not for 2"):
         deploy("2")
-    assert wait_for(lambda: controller.traffic.get(uri("1")) == 100)
+    wait_until(lambda: controller.traffic.get(uri("1")) == 100, "the traffic has moved")
     assert not any(entry.get(uri("2"), 0) > 10 for entry in controller.history)
 
 
@@ -164,7 +163,7 @@ def test_a_model_that_never_gets_ready_is_taken_out_with_the_reason(control, dep
     deploy("1")
     with pytest.raises(InventoryError, match="was not ready within 1 s"):
         deploy("2")
-    assert wait_for(lambda: controller.traffic == {uri("1"): 100})
+    wait_until(lambda: controller.traffic == {uri("1"): 100}, "the traffic has moved")
     assert controller.main.target
     assert not any(uri("2") in entry for entry in controller.history)
 
@@ -194,7 +193,7 @@ def test_a_first_model_that_answers_wrongly_is_stopped_and_not_deleted(control, 
     assert controller.service["metadata"]["annotations"][services.STOP_ANNOTATION] == "true"
     deploy("2")
     assert services.STOP_ANNOTATION not in controller.service["metadata"]["annotations"]
-    assert wait_for(lambda: controller.traffic == {uri("2"): 100})
+    wait_until(lambda: controller.traffic == {uri("2"): 100}, "the traffic has moved")
 
 
 @MODES
@@ -212,9 +211,9 @@ def test_a_canary_left_by_a_killed_step_is_replaced(control, deploy, models, api
     deploy("1")
     ClusterDeployer(api, "team", SETTINGS).start(models["2"][0])  # and then the step is killed
     assert deploy("1").version == "1"
-    assert wait_for(lambda: controller.traffic.get(uri("1")) == 100)
+    wait_until(lambda: controller.traffic.get(uri("1")) == 100, "the traffic has moved")
     assert deploy("2").version == "2"
-    assert wait_for(lambda: controller.traffic == {uri("2"): 100})
+    wait_until(lambda: controller.traffic == {uri("2"): 100}, "the traffic has moved")
 
 
 def test_another_change_at_the_same_time_is_no_harm(control, deploy, cluster):
@@ -240,13 +239,6 @@ def test_a_kserve_without_canaries_in_standard_mode_is_named(control, deploy, mo
     with pytest.raises(InventoryError, match=r"does not know spec\.canary"):
         deploy("2")
     assert controller.traffic == {uri("1"): 100}
-
-
-def wait_for(true: Callable[[], bool], seconds: float = 5) -> bool:
-    deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return true()
 
 
 def service(mode: str, **changes: object) -> dict:
@@ -295,10 +287,6 @@ def test_every_object_satisfies_kserves_schema(mode):
     assert services.served_uri(current) == uri("3")
 
 
-def test_the_sample_in_manifests_is_what_the_step_creates():
-    assert FILE.read_text() == sample()
-
-
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -311,4 +299,4 @@ def test_the_sample_in_manifests_is_what_the_step_creates():
 )
 def test_a_wrong_option_is_refused_with_its_name(values, message):
     with pytest.raises(InventoryError, match=message):
-        serving_settings(values)
+        ServingSettings.read(values)

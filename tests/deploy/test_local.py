@@ -4,7 +4,6 @@ import fcntl
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +21,13 @@ from components.deploy.step import deploy
 from components.documents.trained import TrainedModel
 from components.gate.step import gate
 from components.registry.registry import in_service
+from components.settings.gate import GatePolicy
 from components.split.step import split_bins
 from tests.documents import trained
 from tests.packed_bins import RawBin, pack
+from tests.steps import split_bins
 from tests.tiny_model import photo, write_bundle
+from tests.waiting import wait_until_gone
 
 OWNER = """
 import fcntl, sys, time
@@ -61,16 +63,6 @@ def evaluated(store: Store, folder: Path, **changes: object) -> TrainedModel:
     return trained(f"runs/{folder.name}/model")
 
 
-def is_gone(pid: int) -> bool:
-    """Waits for a process to end; nobody collects the supervisor here, so a zombie has ended."""
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def test_models_take_over_from_each_other_and_end_with_the_run_however_it_ends(store, dataset, run, tmp_path):
     first = deploy(store, dataset, evaluated(store, tmp_path / "first"), "r1")
     assert (first.model_name, first.version) == ("bin-counter", "test-1")
@@ -80,7 +72,7 @@ def test_models_take_over_from_each_other_and_end_with_the_run_however_it_ends(s
     second = deploy(store, dataset, evaluated(store, tmp_path / "second", version="test-2"), "r1")
     assert json.loads((tmp_path / "service.json").read_text())["url"] == second.url
     assert query(second.url, photo(2)).model == "test-2"
-    assert is_gone(first.pid)
+    wait_until_gone(first.pid)
     assert (first.replaced, second.replaced) == (None, "test-1")
     assert in_service(store).version == "test-2"
 
@@ -92,8 +84,8 @@ def test_models_take_over_from_each_other_and_end_with_the_run_however_it_ends(s
 
     server = [child.pid for child in psutil.Process(second.pid).children()]
     run.kill()
-    assert is_gone(second.pid)
-    assert all(is_gone(pid) for pid in server)
+    for pid in (second.pid, *server):
+        wait_until_gone(pid)
 
 
 def deploy_with_wrong_answers(store: Store, dataset: DatasetManifest, outcome: TrainedModel) -> None:
@@ -105,13 +97,13 @@ def deploy_with_wrong_answers(store: Store, dataset: DatasetManifest, outcome: T
 def test_of_two_models_approved_at_once_only_the_first_goes_into_service(store, dataset, run, tmp_path):
     models = {name: evaluated(store, tmp_path / name, version=name) for name in ("one", "two")}
     for name, model in models.items():
-        assert gate(store, dataset, model, name, {"minimum_bins": 5, "draws": 100}).in_service is None
+        assert gate(store, dataset, model, name, GatePolicy(minimum_bins=5, draws=100)).in_service is None
     deploy(store, dataset, models["one"], "one")
     deploy(store, dataset, models["one"], "one")  # tried again
     with pytest.raises(InventoryError, match="compared with nothing, but runs/one/model has gone into service since"):
         deploy(store, dataset, models["two"], "two")
     assert in_service(store).version == "one"
-    gate(store, dataset, models["two"], "two", {"minimum_bins": 5, "draws": 100, "enforce": False})
+    gate(store, dataset, models["two"], "two", GatePolicy(minimum_bins=5, draws=100, enforce=False))
     assert deploy(store, dataset, models["two"], "two").replaced == "one"
 
 

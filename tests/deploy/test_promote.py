@@ -1,7 +1,6 @@
 """Registered models go into service by hand: on real servers, and on an InferenceService whose controller is played."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,12 +20,13 @@ from components.deploy.promote import Cluster, promote, roll_back
 from components.registry.in_service import on_cluster
 from components.registry.registry import Registry, facts_of, open_registry, put_in_service, read_index, register
 from components.settings.serving import ServingSettings
-from components.split.step import split_bins
 from tests.cluster.api import Cluster as Api
 from tests.cluster.api import running
 from tests.deploy.kserve_controller import Controller
 from tests.packed_bins import RawBin, pack
+from tests.steps import split_bins
 from tests.tiny_model import photo, serving, write_bundle
+from tests.waiting import wait_until
 
 NAME = "bin-counter"
 
@@ -65,17 +65,6 @@ def in_service(registry: Registry) -> str | None:
     return entry.version if entry else None
 
 
-def servers_left(seconds: float = 30) -> list[psutil.Process]:
-    """Model servers that still run, after a while for those that are just ending."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        running_on = [child for child in psutil.Process().children(recursive=True) if serves(child)]
-        if not running_on:
-            return []
-        time.sleep(0.1)
-    return running_on
-
-
 def serves(process: psutil.Process) -> bool:
     try:
         return "components.serve" in process.cmdline()
@@ -94,7 +83,8 @@ def test_models_are_promoted_after_a_smoke_test_and_rolled_back_one_at_a_time(st
     assert (back.entry.version, back.before.version, in_service(registry)) == ("a", "b", "a")
     with pytest.raises(InventoryError, match="nothing to go back to: only a was ever in service as bin-counter"):
         roll_back(store, registry, NAME)
-    assert not servers_left()
+    children = psutil.Process().children
+    wait_until(lambda: not any(serves(child) for child in children(recursive=True)), "no model server is left", 30)
 
 
 def test_two_promotions_at_once_leave_one_model_in_service(store, registry, add):

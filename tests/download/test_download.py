@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +15,13 @@ from components.common.files import sha256_bytes
 from components.documents.downloaded import BLOCK_SCHEMA, BinsManifest
 from components.download import fetch, step
 from components.download import fetch_processes as lanes
-from components.download.step import download_bins, download_to
+from components.download.step import download_to
 from components.sources.folder import FolderSource
 from components.sources.open import open_source
 from components.sources.source import NoAccessError, TransientError, UnreadableError
 from tests.sources.bins_on_disk import good_bins, listed, metadata, photo, put_all, rows, write_folder, write_tar
+from tests.steps import data, download_bins
+from tests.waiting import wait_until
 
 PHOTO = photo(seed=1)
 
@@ -289,7 +290,7 @@ def test_a_block_that_the_store_lost_or_changed_is_fetched_again(harm, store, tm
     [
         ({"counts": "6-9"}, r"no bin with 6-9 items was selected from .* \(count outside 6-9: 5\)"),
         ({"counts": "some"}, "counts is 'some'"),
-        ({"limit_per_count": -1}, "limit_per_count is -1"),
+        ({"limit_per_count": -1}, "limit_per_count = -1 is refused; allowed: 0 <= integer"),
         ({"file_list": "nowhere.json"}, "cannot read the file list 'nowhere.json'"),
         ({"source": "nowhere"}, "the source 'nowhere' does not exist"),
     ],
@@ -303,7 +304,7 @@ def test_a_wrong_setting_is_refused_in_one_line(arguments, message, store, tmp_p
 
 def test_the_manifest_file_is_what_split_reads(store, tmp_path):
     source = str(write_folder(tmp_path / "bins", good_bins(5)))
-    manifest = download_to(str(tmp_path / "out" / "bins"), store, source)
+    manifest = download_to(str(tmp_path / "out" / "bins"), store, data(source))
     assert BinsManifest.load(tmp_path / "out" / "bins") == manifest
 
 
@@ -311,7 +312,7 @@ def test_a_manifest_that_cannot_be_written_is_one_line(store, tmp_path):
     source = str(write_folder(tmp_path / "bins", good_bins(5)))
     (tmp_path / "file").write_text("")
     with pytest.raises(InventoryError, match="cannot write the manifest"):
-        download_to(str(tmp_path / "file" / "bins"), store, source)
+        download_to(str(tmp_path / "file" / "bins"), store, data(source))
 
 
 def test_processes_deliver_the_same_blocks_as_threads(store, other_store, store_environment, monkeypatch):
@@ -334,7 +335,7 @@ def test_a_killed_process_is_one_line_and_none_is_left(monkeypatch):
             for child in children
             if child.status() != psutil.STATUS_ZOMBIE and "components.download.fetch_process" in child.cmdline()
         ]
-        assert len(mine) == fetch.LANES
+        assert len(mine) == fetch.lane_count()
         assert lane(fetch.fetch_metadata, ["00001"]).rows == 1
         for child in mine:
             child.kill()
@@ -353,10 +354,11 @@ KILLED = """
 import sys
 from components.common.store import open_store
 from components.download import fetch_processes as lanes, step
+from components.settings.data import DataSettings
 if __name__ == "__main__":
     step.BLOCK_GROUP = (10, 20, 10**9)
     lanes.FEWEST_BINS_FOR_PROCESSES = int(sys.argv[1])
-    print(step.download_bins(open_store(), "rendered:300", "1-5").selected)
+    print(step.download_bins(open_store(), DataSettings.read({"source": "rendered:300"})).selected)
 """
 
 
@@ -365,9 +367,7 @@ def test_a_run_killed_in_the_middle_goes_on_at_the_missing_blocks(fewest, store,
     environment = os.environ | store_environment | {"INVENTORY_BUCKET": store.bucket}
     command = [sys.executable, "-c", KILLED, str(fewest)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while len(blocks := finished_blocks(store)) < 3 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: len(finished_blocks(store)) >= 3, "three blocks are stored", 60)
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=10)

@@ -9,8 +9,8 @@ import pytest
 from components.common.errors import InventoryError
 from components.common.local_store.server import local_store
 from components.common.store import open_store
-from components.download.step import download_bins
 from tests.sources.bins_on_disk import metadata, photo, write_folder
+from tests.steps import download_bins
 
 
 @pytest.fixture

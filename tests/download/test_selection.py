@@ -5,12 +5,11 @@ from components.download.selection import (
     Selection,
     groups,
     in_order,
-    parse_counts,
-    parse_extra_counts,
     parse_file_list,
     preselect,
     spread,
 )
+from components.settings.counts import parse_counts, parse_extra_counts
 from components.sources.source import Entry
 
 

@@ -14,6 +14,7 @@ import pytest
 from components.common.local_store.server import local_store
 from components.counter import bundle as bundles
 from tests.e2e.conftest import TINY_TRAINING, Inventory
+from tests.waiting import wait_until
 
 STEPS = ("settings", "download", "split", "explore", "tune", "train", "evaluate", "gate", "deploy")
 ALWAYS = ("gate", "deploy")
@@ -33,11 +34,8 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-def wait_until_clean(folder: Path, seconds: float = 30) -> list[str]:
-    deadline = time.monotonic() + seconds
-    while processes_of(folder) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return processes_of(folder)
+def wait_until_clean(folder: Path) -> None:
+    wait_until(lambda: not processes_of(folder), f"no process of {folder} is left", 30)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +69,7 @@ def test_leaves_result_report_and_bundle(finished: str, inventory: Inventory) ->
 
 
 def test_leaves_no_process(finished: str, inventory: Inventory) -> None:
-    assert wait_until_clean(inventory.folder) == []
+    wait_until_clean(inventory.folder)
 
 
 def test_leaves_no_secret_behind(finished: str, inventory: Inventory) -> None:
@@ -102,7 +100,7 @@ def test_a_model_that_the_gate_refuses_leaves_the_one_before_it_in_service(finis
     assert result["service"] is None
     assert result["query"]["answer"]["model"] == "first"
     assert "Not promoted" in (inventory.folder / "runs" / "second" / "gate.html").read_text()
-    assert wait_until_clean(inventory.folder) == []
+    wait_until_clean(inventory.folder)
 
 
 def test_a_finished_bundle_can_be_served_and_queried_later(finished: str, inventory: Inventory) -> None:
@@ -148,14 +146,14 @@ def test_killed_at_any_step_it_goes_on_without_redoing_finished_ones(inventory: 
     done = {r["step"]: r["skipped"] for r in inventory.records(run_id)[before:] if r["kind"] == "done"}
     assert set(done) == set(STEPS)
     assert all(done[name] for name in finished if name not in ALWAYS)
-    assert wait_until_clean(inventory.folder) == []
+    wait_until_clean(inventory.folder)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_run_stops_everything_that_it_started(inventory: Inventory, how: signal.Signals) -> None:
     process = interrupt_at(inventory, f"interrupted-{how.name.lower()}", "train", how)
     assert process.returncode == 130
-    assert wait_until_clean(inventory.folder) == []
+    wait_until_clean(inventory.folder)
 
 
 @pytest.mark.slow
@@ -170,7 +168,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(inventory: Inventory) -> Non
         assert process.returncode == 0, output
     results = [json.loads((inventory.folder / f"runs/{name}/result.json").read_text()) for name in ("a", "b")]
     assert results[0]["dataset_id"] != results[1]["dataset_id"]
-    assert wait_until_clean(inventory.folder) == []
+    wait_until_clean(inventory.folder)
 
 
 def test_the_same_run_twice_at_once_is_refused(inventory: Inventory, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from components.counter.bundle import InputTransform
 from components.counter.dataset import Bins
-from components.counter.scoring import answers, infer, open_session, score
+from components.counter.network import open_session, run
+from components.counter.scoring import answers, score
 from components.evaluate import int8
 from tests.evaluate.conftest import SIZE, Made, network, split_rows
 
@@ -73,15 +74,15 @@ def test_an_8_bit_network_that_answers_nan_is_not_chosen_and_fails_nothing(
     found = int8.offer(folder, bins, TRANSFORM, exact)
     assert found.chosen is False
     assert found.agreement == pytest.approx(1 - 2 / len(bins), abs=0.02)
-    session = open_session(folder / int8.INT8_FILE)
-    assert np.isfinite(infer(session, np.zeros((1, SIZE, SIZE, 3), np.uint8))).all(), "the shift is of finite answers"
+    session = open_session(folder / int8.INT8_FILE, threads=1)
+    assert np.isfinite(run(session, np.zeros((1, SIZE, SIZE, 3), np.uint8))).all(), "the shift is of finite answers"
 
 
 def test_a_shift_moves_every_logit_by_its_own_amount(tmp_path: Path) -> None:
     network(tmp_path / "model.onnx", [1, 2, 3])
     images = np.random.default_rng(0).integers(0, 255, (4, SIZE, SIZE, 3), dtype=np.uint8)
-    before = infer(open_session(tmp_path / "model.onnx"), images)
+    before = run(open_session(tmp_path / "model.onnx", threads=1), images)
     int8.add_to_logits(tmp_path / "model.onnx", np.array([1, -2, 0.5], np.float32))
-    assert infer(open_session(tmp_path / "model.onnx"), images) - before == pytest.approx(
+    assert run(open_session(tmp_path / "model.onnx", threads=1), images) - before == pytest.approx(
         np.tile([1, -2, 0.5], (4, 1)), abs=1e-4
     )

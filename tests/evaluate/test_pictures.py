@@ -4,8 +4,10 @@ from PIL import Image, ImageFilter
 
 from components.counter.bundle import InputTransform
 from components.counter.dataset import Bins
-from components.counter.scoring import batches, open_session
-from components.evaluate.quality import Quality, brightness, by_quality, measure, sharpness
+from components.counter.network import open_session
+from components.counter.photo import brightness
+from components.counter.scoring import batches
+from components.evaluate.quality import Quality, by_quality, measure, sharpness
 from components.evaluate.report.saliency import occlusion
 from components.evaluate.report.worst import SHOWN, tint, worst_rows
 from tests.evaluate.conftest import SIZE, Made, network, split_rows
@@ -63,7 +65,7 @@ def test_covering_the_part_that_decides_changes_the_answer(tmp_path) -> None:
     image = np.full((SIZE, SIZE, 3), 10, np.uint8)
     image[:8, :8] = 255
     image[20:, 20:] = 12
-    heat = occlusion(open_session(tmp_path / "model.onnx"), image, label=1, grid=4)
+    heat = occlusion(open_session(tmp_path / "model.onnx", threads=1), image, label=1, grid=4)
     assert heat.shape == (4, 4)
     assert np.unravel_index(heat.argmax(), heat.shape) == (0, 0)
     assert heat[0, 0] > 5 * abs(heat[3, 3])

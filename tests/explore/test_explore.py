@@ -5,9 +5,9 @@ import re
 import pytest
 
 from components.explore.step import explore, write_page
-from components.split.step import split_bins
 from tests.browser import assert_self_contained
 from tests.packed_bins import RawBin, pack, photo, tar_rows
+from tests.steps import split_bins
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 

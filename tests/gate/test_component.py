@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from kfp import compiler, dsl, local
 
+from components.common.component import control_component
 from components.common.run_step import RUN_ID_VARIABLE
 from components.documents.gated import Criterion, Decision, Power
 from components.gate.component import gate
@@ -16,7 +17,7 @@ from tests.evaluate.conftest import Made
 from tests.gate.test_challenge import put
 
 
-@dsl.component
+@control_component
 def give(
     dataset_text: str,
     model_text: str,
@@ -32,7 +33,7 @@ def give(
         Path(artifact.path).write_text(text)
 
 
-@dsl.component
+@control_component
 def serve(flag: str) -> None:
     from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_a_pipeline_serves_what_the_gate_approves(
     gated(
         dataset_text=made.dataset.model_dump_json(),
         model_text=evaluated(key).to_json(),
-        settings_text=json.dumps({"gate": {"draws": 200, "floor_accuracy": floor}}),
+        settings_text=json.dumps({"format": 2, "gate": {"draws": 200, "floor_accuracy": floor}}),
         flag=str(flag),
     )
     assert flag.exists() == served

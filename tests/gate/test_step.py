@@ -14,6 +14,7 @@ from components.documents.gated import GatedModel
 from components.gate.step import gate
 from components.registry.entry import Index
 from components.registry.registry import in_service, open_registry, put_in_service, read_index
+from components.settings.gate import GatePolicy
 from tests.documents import rule, trained
 from tests.evaluate.conftest import Made
 from tests.gate.test_challenge import put
@@ -30,7 +31,7 @@ def made(make: Make) -> Made:
 def ask(made: Made, key: str, dataset: DatasetManifest | None = None, **evaluated: Any) -> GatedModel:
     """The gate's answer about a model whose run has the name of its bundle."""
     policy = {**POLICY, **evaluated.pop("policy", {})}
-    return gate(made.store, dataset or made.dataset, trained(key, **evaluated), key, policy)
+    return gate(made.store, dataset or made.dataset, trained(key, **evaluated), key, GatePolicy.read(policy))
 
 
 def models(store: Store) -> Index:

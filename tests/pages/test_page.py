@@ -2,49 +2,57 @@ import base64
 import io
 import math
 import re
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from components.counter.photo import BadImageError
 from components.pages import page
-from components.pages.charts import bar_chart, line_chart, nice_ticks
-from components.pages.page import Card, Picture, Section, render_page
+from components.pages.charts import nice_ticks
+from components.pages.page import environment, thumbnail
 from tests.browser import assert_self_contained, open_in_browser
 from tests.packed_bins import photo
 
+CSS = Path(page.__file__).with_name("page.css")
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+
+
+PAGE = """
+{% extends "components/pages/page.html.j2" %}
+{% import "components/pages/parts.html.j2" as parts %}
+{% import "components/pages/charts.html.j2" as charts %}
+{% block title %}{{ hostile }}{% endblock %}
+{% block lead %}{{ hostile }}{% endblock %}
+{% block facts %}{{ parts.facts({hostile: hostile}) }}{% endblock %}
+{% block sections %}
+<h2>{{ hostile }}</h2>
+{{ parts.bullets([hostile]) }}
+<div class="cards">{{ parts.card(hostile, "36 %", hostile) }}</div>
+<div class="columns">
+<div>{{ charts.bar_chart(["1", hostile], {hostile: [0.5, 0.25], "b": [0, 1]}, hostile, hostile) }}</div>
+<div>{{ charts.line_chart(series, hostile, "epoch") }}</div>
+</div>
+{{ charts.stacked_bar({hostile: 3, "b": 1}, hostile) }}
+{{ parts.table(["a", hostile], [["x", hostile]], caption=hostile) }}
+{{ parts.heat_map(["1", hostile], ["1", "2"], [[3, 1], [0, 0]], row_title=hostile, caption=hostile) }}
+<div class="pictures">{{ parts.picture(photo | thumbnail, hostile, hostile, [hostile * 9]) }}</div>
+{% endblock %}
+{% block footer %}<footer>{{ hostile }}</footer>{% endblock %}
+"""
+
+
+def macro(file: str, name: str):
+    """One of the shared macros."""
+    return getattr(environment().get_template(f"components/pages/{file}.html.j2").module, name)
 
 
 @pytest.fixture
 def full_page(tmp_path):
     """A page with every kind of part, hostile text in all of them."""
     series = {HOSTILE: [(epoch, 1 / epoch) for epoch in range(1, 9)], "validation": [(1, 0.9), (2, math.nan), (3, 0.7)]}
-    html = render_page(
-        HOSTILE,
-        [
-            Section(HOSTILE, HOSTILE, page.heading(HOSTILE), page.bullets([HOSTILE]), page.callout(HOSTILE, "warn")),
-            Section("Numbers", page.cards([Card(HOSTILE, "36 %", HOSTILE)])),
-            Section(
-                "Charts",
-                page.columns(
-                    bar_chart(["1", HOSTILE], {HOSTILE: [0.5, 0.25], "b": [0, 1]}, caption=HOSTILE, x_label=HOSTILE),
-                    line_chart(series, caption=HOSTILE, x_label="epoch"),
-                ),
-            ),
-            Section(
-                "Tables",
-                page.table(["a", HOSTILE], [["x", HOSTILE]], caption=HOSTILE),
-                page.heat_map(["1", HOSTILE], ["1", "2"], [[3, 1], [0, 0]], row_title=HOSTILE, caption=HOSTILE),
-            ),
-            Section("Photos", page.pictures([Picture(page.thumbnail(photo()), HOSTILE, HOSTILE, [HOSTILE * 9])])),
-        ],
-        lead=HOSTILE,
-        facts=[(HOSTILE, HOSTILE)],
-        footer=HOSTILE,
-    )
     path = tmp_path / "page.html"
-    path.write_text(html)
+    path.write_text(environment().from_string(PAGE).render(hostile=HOSTILE, series=series, photo=photo()))
     return path
 
 
@@ -70,16 +78,18 @@ def test_dark_and_print_have_their_own_colours(full_page):
 
 
 def test_a_thumbnail_is_small_and_keeps_the_shape():
-    head, data = page.thumbnail(photo(800, 400), side=100).split(",")
+    head, data = thumbnail(photo(800, 400), side=100).split(",")
     assert head == "data:image/jpeg;base64"
     with Image.open(io.BytesIO(base64.b64decode(data))) as image:
         assert image.size == (100, 50)
     with pytest.raises(BadImageError):
-        page.thumbnail(b"text")
+        thumbnail(b"text")
 
 
 def test_columns_of_numbers_are_aligned_to_the_right():
-    html = page.table(["split", "bins", "share", "reason"], [["train", "3,884", "70.0 %", "4 items"]], total=True)
+    html = macro("parts", "table")(
+        ["split", "bins", "share", "reason"], [["train", "3,884", "70.0 %", "4 items"]], total=True
+    )
     assert re.findall(r'<(t[hd])[^>]*class="number">([^<]+)', html) == [
         ("th", "bins"),
         ("th", "share"),
@@ -90,29 +100,50 @@ def test_columns_of_numbers_are_aligned_to_the_right():
 
 
 def test_a_heat_map_is_shaded_by_the_share_of_the_row():
-    html = page.heat_map(["1", "2"], ["1", "2"], [[30, 10], [0, 5]], row_title="true", column_title="predicted")
+    html = macro("parts", "heat_map")(
+        ["1", "2"], ["1", "2"], [[30, 10], [0, 5]], row_title="true", column_title="predicted"
+    )
     assert re.findall(r"var\(--accent\) (\d+)%", html) == ["75", "25", "0", "100"]
     assert "true 1, predicted 2: 25.0%" in html
 
 
 def test_bars_are_as_high_as_their_values():
-    html = bar_chart(["1", "2"], {"bins": [50, 100]}, caption="Bins")
+    html = macro("charts", "bar_chart")(["1", "2"], {"bins": [50, 100]}, caption="Bins")
     heights = [float(height) for height in re.findall(r'<rect[^>]* height="([\d.]+)"', html)]
     assert heights[1] == pytest.approx(2 * heights[0], abs=0.1)
     assert re.findall(r'class="value"[^>]*>([^<]+)', html) == ["50", "100"]
 
 
 def test_lines_go_through_their_points_from_left_to_right():
-    html = line_chart({"loss": [(0, 4), (5, 0), (10, 2)]}, caption="Loss", from_zero=True)
+    html = macro("charts", "line_chart")({"loss": [(0, 4), (5, 0), (10, 2)]}, caption="Loss", from_zero=True)
     (points,) = re.findall(r'points="([^"]+)"', html)
     (x0, y0), (x1, y1), (x2, y2) = (tuple(map(float, point.split(","))) for point in points.split())
     assert x1 - x0 == pytest.approx(x2 - x1)
     assert y1 - y0 == pytest.approx(2 * (y1 - y2))
 
 
+def test_no_series_is_told_by_its_colour_alone():
+    lines = {name: [(0, 1), (1, 2)] for name in ("train", "validation")}
+    html = macro("charts", "line_chart")(lines, "Loss")
+    looks = re.findall(r'<polyline class="(s\d)" points="\d', html)
+    assert set(looks) == set(re.findall(r'class="key line (s\d)"', html)) == {"s1", "s2"}
+    dashes = dict(re.findall(r"\.(s\d) \{.*--dashes: ([^;]+);", CSS.read_text()))
+    assert len(set(dashes.values())) == 6
+    assert "<desc>train, x 0: 1 to 1: 2; validation, x 0: 1 to 1: 2</desc>" in html
+
+
+def test_pieces_of_a_bar_are_as_wide_as_their_shares():
+    html = macro("charts", "stacked_bar")({"data": 1, "forward": 3}, "Time")
+    assert re.findall(r'<rect[^>]* width="([\d.]+)" height="24"', html) == ["250.0", "750.0"]
+    assert re.findall(r"</svg>([^<]+)</span>", html) == [
+        "data 25.0\N{NO-BREAK SPACE}%",
+        "forward 75.0\N{NO-BREAK SPACE}%",
+    ]
+
+
 @pytest.mark.parametrize("points", [[], [(1, 0.5)], [(1, math.nan)], [(1, 3), (2, 3)]])
 def test_a_line_chart_survives_little_data(points):
-    assert "<svg" in line_chart({"loss": points}, caption="Loss")
+    assert "<svg" in macro("charts", "line_chart")({"loss": points}, caption="Loss")
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_each_kind_of_credential_opens_the_api(api: KfpApi, package: Path, tmp_p
 def test_arguments_and_packages_are_checked_before_anything_is_sent(api: KfpApi, package: Path, tmp_path: Path) -> None:
     where = access(api)
     client = open_client(where)
-    with pytest.raises(InventoryError, match="no parameter 'nmae'; it has name, store_secret"):
+    with pytest.raises(InventoryError, match=r"no parameter 'nmae'; did you mean name\? it has name, store_secret"):
         submit(client, where, package, {"nmae": "x"})
     with pytest.raises(InventoryError, match=r"cannot read .*; make it with `inventory compile`"):
         upload(client, where, tmp_path / "missing.yaml")

@@ -1,26 +1,25 @@
 """The command line's options are the pipeline's parameters and the training settings, and nothing else."""
 
 import argparse
-import inspect
 from typing import Any
 
 import pytest
 
-from components.settings.training import TrainSettings
-from pipelines.cli.options import CLUSTER_ONLY, add_pipeline_options, pipeline_arguments
-from pipelines.inventory import inventory
-
-PIPELINE = inventory.pipeline_func
+from components.settings.parameters import PARAMETERS, TRAINING_OPTIONS
+from pipelines.cli.main import main
+from pipelines.cli.make_run import options_of
+from pipelines.cli.options import add_run_options, pipeline_arguments
+from pipelines.cli.parser import Parser
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser()
-    add_pipeline_options(made, PIPELINE)
+    made = Parser("inventory run")
+    add_run_options(made)
     return made
 
 
 def parsed(*words: str) -> dict[str, Any]:
-    return pipeline_arguments(parser().parse_args(words), PIPELINE)
+    return pipeline_arguments(parser().parse_args(words))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +31,10 @@ def parsed(*words: str) -> dict[str, Any]:
         (["--open-top", "no"], {"open_top": False}),
         (["--image-size", "96"], {"training": {"image_size": "96"}}),
         (["--backbone", "resnet34", "--seed", "7"], {"backbone": "resnet34", "training": {"seed": "7"}}),
+        (["--training", '{"seed": 1, "dropout": 0}', "--seed", "7"], {"training": {"seed": "7", "dropout": 0}}),
+        (["--balanced"], {"training": {"balanced": "yes"}}),
+        (["--cluster", '{"workers": 2}', "--store-secret", "s"], {"cluster": {"workers": 2}, "store_secret": "s"}),
+        (["--serving", '{"max_replicas": 5}'], {"serving": {"max_replicas": 5}}),
     ],
 )
 def test_only_what_is_given_becomes_an_argument(words: list[str], arguments: dict[str, Any]) -> None:
@@ -40,17 +43,40 @@ def test_only_what_is_given_becomes_an_argument(words: list[str], arguments: dic
 
 def test_every_pipeline_parameter_and_training_option_has_an_option_with_help() -> None:
     made = {action.dest: action for action in parser()._actions}
-    expected = (set(inspect.signature(PIPELINE).parameters) | set(TrainSettings.model_fields)) - {
-        "training",
-        *CLUSTER_ONLY,
-    }
-    assert expected <= set(made)
+    expected = set(PARAMETERS) | set(TRAINING_OPTIONS)
+    assert expected == set(made) - {"help"}
     assert all(made[name].help for name in expected)
 
 
-@pytest.mark.parametrize("words", [["--open-top", "perhaps"], ["--epochs", "many"], ["--no-such-option"]])
-def test_what_is_no_value_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_shows_choices_ranges_and_groups() -> None:
+    text = " ".join(parser().format_help().split())
+    assert "--split-method products|blocks|random" in text
+    assert "peak learning rate for one whole batch (0 < number <= 100) [0.001]" in text
+    assert all(
+        title in text for title in ("the bins:", "the split:", "training, the network:", "training, the images:")
+    )
+    assert "gpus_per_worker" in text
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("--learnig-rate", "there is no option --learnig-rate; did you mean --learning-rate?"),
+        ("--sorce=x", "there is no option --sorce; did you mean --source?"),
+        ("--zzzz", "there is no option --zzzz; `inventory run --help` lists what there is"),
+    ],
+)
+def test_a_mistyped_option_is_answered_by_the_one_that_was_meant(
+    word: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as refusal:
-        parser().parse_args(words)
+        main(["run", word, "1"])
     assert refusal.value.code == 2
-    assert "error: " in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith(f"error: {hint}\n")
+
+
+def test_the_variables_of_make_are_options_whatever_is_in_them() -> None:
+    value = '/data/it\'s "$HOME" $(date) `date`; #'
+    variables = {"SOURCE": value, "SPLIT_SEED": "3", "INVENTORY_BUCKET": "b", "OTHER": "x"}
+    given = options_of({**variables, "MAKE_VARIABLES": "SOURCE SPLIT_SEED INVENTORY_BUCKET"})
+    assert parsed(*given) == {"source": value, "split_seed": 3}

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from components.cluster.jobs.katib import INJECTION_LABEL
-from components.settings.cluster import cluster_settings
+from components.settings.cluster import ClusterSettings
 from pipelines.kubeflow.api import find_access
 from pipelines.kubeflow.image_registry import split_image
 from pipelines.preflight.check import Check, Question
@@ -51,7 +51,7 @@ class Place:
         return preflight(self.question)
 
     def settings(self, **values: Any) -> None:
-        self.question = replace(self.question, settings=cluster_settings({**GPUS, **values}))
+        self.question = replace(self.question, settings=ClusterSettings.read({**GPUS, **values}))
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def place(
         with serving(KfpApi()) as kfp:
             question = Question(
                 "team",
-                cluster_settings({**GPUS, "image_pull_secrets": ["key"]}),
+                ClusterSettings.read({**GPUS, "image_pull_secrets": ["key"]}),
                 (f"{address}/team/train:1",),
                 pipelines=find_access(kfp.url, None, {}),
             )

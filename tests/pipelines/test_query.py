@@ -12,17 +12,9 @@ from components.client.address import GROUP, PLURAL, VERSION
 from pipelines.cli.main import main
 from tests.client.gateway import HOST, certificate, gateway
 from tests.cluster.api import Cluster, running
-from tests.tiny_model import Served, photo, serving, write_bundle
+from tests.tiny_model import photo
 
 TOKEN = "ey.stock.controller"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("bundle")
-    write_bundle(folder)
-    with serving(folder) as served:
-        yield served
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,19 +20,10 @@ from pipelines.cli.main import main
 from pipelines.kubeflow.api import find_access, open_client, submit, upload
 from tests.client.gateway import HOST, gateway
 from tests.pipelines.kfp_api import KfpApi, serving
-from tests.tiny_model import Served, photo, write_bundle
-from tests.tiny_model import serving as serving_model
+from tests.tiny_model import photo
 
 BINS = 30
 WRONG = {"00004": 1, "00011": 5}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("bundle")
-    write_bundle(folder)
-    with serving_model(folder) as served:
-        yield served
 
 
 @pytest.fixture
@@ -68,11 +58,6 @@ def stock(store: Store, store_environment: dict[str, str], monkeypatch: pytest.M
     lines = "".join(f"{number:05d},{expected(number)},socks\n" for number in range(BINS))
     store.put_bytes("today/stock.csv", f"id,expected,products\n{lines}00099,3,no photo\n".encode())
     return store
-
-
-def test_the_yaml_is_the_golden_file_to_the_byte(package: Path) -> None:
-    golden = Path(__file__).with_name("reconciliation.golden.yaml")
-    assert package.read_text() == golden.read_text(), f"if that is what you want: cp {package} {golden}"
 
 
 def test_the_step_gets_store_and_token_by_reference(package: Path) -> None:

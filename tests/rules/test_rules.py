@@ -14,7 +14,7 @@ from components.common.store import Store
 from components.counter.dataset import DatasetManifest
 from components.documents.trained import RuleVerdict
 from components.rules.rules import Rules
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data.features import FeatureFeed
 from components.train.engine.checkpoint import Checkpoints
 from components.train.engine.hooks import Hook
@@ -26,8 +26,8 @@ from components.train.engine.workers import Workers
 from components.train.model.classes import classes_of
 from components.train.watch.debugger import Debugger
 from components.train.worker import build_network, identity, make_feed, training_bins
-from tests.train import conftest as drawing
-from tests.train.conftest import draw_bin, make_dataset
+from tests import drawn_bins
+from tests.drawn_bins import draw_bin, make_dataset
 from tests.train.fitting import fast
 
 Change = Callable[[nn.Module], object]
@@ -36,7 +36,7 @@ Change = Callable[[nn.Module], object]
 def watched(
     store: Store,
     dataset: DatasetManifest,
-    settings: TrainSettings,
+    settings: TrainingSettings,
     change: Change = lambda network: None,
     hooks: tuple[Hook, ...] = (),
     signals: Signals | None = None,
@@ -168,7 +168,7 @@ def test_all_rules_stay_silent_in_a_healthy_training(
 def meaningless(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetManifest:
     """Few bins whose labels say nothing: what is learnt from them is only memory."""
     monkeypatch.setattr(
-        drawing, "draw_bin", lambda _count, seed: draw_bin(1 + zlib.crc32(bytes([seed % 256])) % 3, seed)
+        drawn_bins, "draw_bin", lambda _count, seed: draw_bin(1 + zlib.crc32(bytes([seed % 256])) % 3, seed)
     )
     return make_dataset(store, tmp_path / "meaningless", {"train": 24, "validation": 24, "test": 6})
 

@@ -18,10 +18,10 @@ from components.counter.dataset import Bins, open_split
 from components.counter.photo import preprocess
 from components.counter.scoring import score
 from components.sources.open import open_source
-from components.split.step import split_bins
 from components.train.model.export import write_onnx
 from components.train.model.network import CountingNetwork, ServedCounter
 from tests.packed_bins import pack
+from tests.steps import split_bins
 
 SIZE, COUNTS, STEPS = 32, [1, 2, 3, 4, 5], 60
 

@@ -19,10 +19,11 @@ from PIL import Image
 
 from components.counter import bundle as bundles
 from components.counter.bundle import InputTransform
-from components.counter.network import open_session, run
+from components.counter.network import open_served, run
 from components.counter.photo import preprocess
 from components.serve.__main__ import main
 from tests.tiny_model import SIZE, Served, photo, serving, write_bundle
+from tests.waiting import wait_until
 
 JPEG = {"content-type": "image/jpeg"}
 
@@ -289,21 +290,25 @@ def ask_at_once(
     return [pool.submit(http.post, server.predict, content=photo(count)) for _ in range(photos)]
 
 
-def batches(http: httpx.Client, server: Served) -> float:
+def metric(http: httpx.Client, server: Served, name: str) -> float:
     text = http.get(f"{server.url}/metrics").text
-    return float(text.split("bin_counter_batch_size_count ")[1].split()[0])
+    return float(text.split(f"\nbin_counter_{name} ")[1].split()[0])
+
+
+def wait_until_busy(http: httpx.Client, server: Served) -> None:
+    wait_until(lambda: metric(http, server, "photos_at_work") > 1, "the server has photos to count")
 
 
 def test_photos_that_wait_are_counted_together_and_health_answers_meanwhile(slow_server, http):
-    before = batches(http, slow_server)
+    before = metric(http, slow_server, "batch_size_count")
     with ThreadPoolExecutor(12) as pool:
         asked = ask_at_once(http, slow_server, pool, 12, 2)
-        time.sleep(0.1)
+        wait_until_busy(http, slow_server)
         started = time.monotonic()
         assert http.get(f"{slow_server.url}/v2/health/live").status_code == 200
         assert time.monotonic() - started < 0.5
         assert all(prediction(future.result())["count"] == 2 for future in asked)
-    assert batches(http, slow_server) - before < 12
+    assert metric(http, slow_server, "batch_size_count") - before < 12
 
 
 def test_a_busy_server_says_429_and_when_to_come_back(slow_server, http):
@@ -319,10 +324,10 @@ def test_a_busy_server_says_429_and_when_to_come_back(slow_server, http):
 def test_sigterm_answers_what_is_in_flight_and_what_still_comes_and_ends_with_0(slow_server, http):
     with ThreadPoolExecutor(8) as pool:
         asked = ask_at_once(http, slow_server, pool, 8, 5)
-        time.sleep(0.2)
+        wait_until_busy(http, slow_server)
         slow_server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
-        assert http.get(f"{slow_server.url}/v2/health/ready").status_code == 503
+        ready = f"{slow_server.url}/v2/health/ready"
+        wait_until(lambda: http.get(ready).status_code == 503, "the server asks for no more requests")
         asked += ask_at_once(http, slow_server, pool, 2, 5)
         assert all(prediction(future.result())["count"] == 5 for future in asked)
     assert slow_server.process.wait(20) == 0
@@ -330,7 +335,7 @@ def test_sigterm_answers_what_is_in_flight_and_what_still_comes_and_ends_with_0(
 
 def test_the_served_answer_is_that_of_the_network_in_this_process(server, http, bundle_folder):
     bundle = bundles.load(bundle_folder)
-    session = open_session(bundle_folder, bundle, threads=1)
+    session = open_served(bundle_folder, bundle, threads=1)
     random = np.random.default_rng(0)
     for _ in range(25):
         buffer = io.BytesIO()

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.tiny_model import SIZE, Served, photo, serving, write_bundle
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -122,7 +123,7 @@ def test_sigterm_under_load_loses_no_accepted_request(tmp_path):
 
         with ThreadPoolExecutor(16) as pool:
             workers = [pool.submit(work, number) for number in range(16)]
-            time.sleep(1.5)
+            wait_until(lambda: sum(answered.values()) > 20, "the server is busy")
             told[0] = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
             for worker in workers:
@@ -157,10 +158,10 @@ def test_sigterm_amid_64_clients_that_keep_their_connections_loses_nothing(tmp_p
 
         with ThreadPoolExecutor(64) as pool:
             workers = [pool.submit(work, number) for number in range(64)]
-            time.sleep(2)
+            wait_until(lambda: answered[200] > 100 and answered[400] > 10, "the server is busy")
             told.set()
             server.process.send_signal(signal.SIGTERM)
-            time.sleep(2)
+            time.sleep(2)  # as long as a client may still come, not a wait
             stop.set()
             for worker in workers:
                 worker.result(60)

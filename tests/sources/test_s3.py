@@ -13,12 +13,12 @@ from components.common.errors import InventoryError
 from components.common.local_store.server import local_store
 from components.common.store import Store, open_store
 from components.download import fetch
-from components.download.step import download_bins
 from components.sources import s3 as s3_source
 from components.sources.open import open_source
 from components.sources.source import Entry, NoAccessError, TransientError, UnreadableError
 from tests.sources.bins_on_disk import good_bins, listed, put_all, rows
 from tests.sources.faulty_proxy import faulty_proxy
+from tests.steps import download_bins
 
 BUCKET = "public-bins"
 BINS = 60

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter.dataset import SPLITS, Bins, DatasetManifest, cache_folder, fetch_shard, open_split
+from components.settings.parameters import read_parameters
 from components.split import shards
-from components.split.step import split_bins
 from tests.packed_bins import RawBin, pack, photo, tar_rows
+from tests.steps import split_bins
 
 
 def warehouse(number: int = 120, products: int = 150, seed: int = 0, side: int = 0) -> list[RawBin]:
@@ -256,7 +257,7 @@ def one_product(number: int) -> list[RawBin]:
     ("raw", "options", "message"),
     [
         (warehouse(), {"ratios": "90/5/6"}, "not train/validation/test in percent"),
-        (warehouse(), {"method": "asin"}, "no split method 'asin'"),
+        (warehouse(), {"method": "asin"}, "split_method = 'asin' is refused; allowed: products, blocks, random"),
         (warehouse(), {"short_side": 8}, "short_side is 8 pixels; give at least 32"),
         ([], {}, "no bin was selected from a test"),
         (warehouse(2), {}, "too few for the 3 splits"),
@@ -310,8 +311,11 @@ def test_the_component_writes_the_manifest_artifact(store_environment, store, tm
     bins = dsl.Dataset(uri=str(tmp_path / "bins.json"))
     dataset = dsl.Dataset(uri=str(tmp_path / "dataset.json"))
     Path(bins.path).write_text(pack(store, warehouse()).model_dump_json())
-    split.python_func(bins=bins, dataset=dataset, ratios="70/10/20")
+    settings = dsl.Artifact(uri=str(tmp_path / "settings.json"))
+    Path(settings.path).write_text(read_parameters({"split": "70/10/20"}).model_dump_json())
+    split.python_func(bins=bins, settings=settings, dataset=dataset)
     manifest = DatasetManifest.load(dataset.path)
+    assert manifest.ratios == [0.7, 0.1, 0.2]
     assert dataset.metadata["dataset_id"] == manifest.dataset_id
     assert sum(part.bins for part in manifest.splits.values()) == 120
 

@@ -7,7 +7,7 @@ from components.common.store import Store
 from components.counter.dataset import DatasetManifest
 from components.counter.training_log import EpochRecord
 from components.settings.presets import resolve
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data.batches import ImageFeed
 from components.train.data.shards import ShardedBins
 from components.train.engine.checkpoint import Checkpoints
@@ -34,7 +34,7 @@ FAST: dict[str, Any] = {
 }
 
 
-def fast(**options: Any) -> TrainSettings:
+def fast(**options: Any) -> TrainingSettings:
     """Settings that train in seconds."""
     return resolve("rendered", {**FAST, **options})
 
@@ -42,7 +42,7 @@ def fast(**options: Any) -> TrainSettings:
 def train_here(
     store: Store,
     dataset: DatasetManifest,
-    settings: TrainSettings,
+    settings: TrainingSettings,
     hooks: Sequence[Hook] = (),
     signals: Signals | None = None,
     prefix: str = "job/checkpoints",
@@ -69,7 +69,7 @@ def train_here(
     return fit(network, task)
 
 
-def small_network(settings: TrainSettings, classes: int = 3):
+def small_network(settings: TrainingSettings, classes: int = 3):
     """A network with random weights."""
     return make_network(settings, make_backbone(settings.backbone, settings.image_size), classes)
 

@@ -12,7 +12,7 @@ import torch
 
 from components.common.store import open_store
 from components.counter.dataset import DatasetManifest
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.engine.stopping import Interrupted, Signals
 from components.train.engine.workers import join
 from components.train.watch.debugger import Debugger
@@ -69,7 +69,7 @@ def _work(
     environment: dict[str, str],
     out: Path,
     dataset: DatasetManifest,
-    settings: TrainSettings,
+    settings: TrainingSettings,
     prefix: str,
     at: dict[int, int],
 ) -> None:

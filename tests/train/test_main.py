@@ -4,7 +4,7 @@ from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
 from components.documents.training_spec import TrainingSpec
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train import __main__ as module
 from tests.train.fitting import fast
 
@@ -23,7 +23,7 @@ def test_every_training_option_is_an_option_of_the_command(capsys: pytest.Captur
     with pytest.raises(SystemExit):
         module.main(["--help"])
     text = capsys.readouterr().out
-    assert all(f"--{name} " in text for name in TrainSettings.model_fields)
+    assert all(f"--{name} " in text for name in TrainingSettings.model_fields)
 
 
 def test_a_trial_overrides_a_job_by_options(store: Store, started: list[TrainingSpec]) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
-from tests.train.conftest import make_dataset
+from tests.drawn_bins import make_dataset
 
 
 @pytest.fixture

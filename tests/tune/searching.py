@@ -5,8 +5,8 @@ from typing import Any
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
 from components.documents.search_plan import SearchPlan, make_search_plan
-from components.settings.training import TrainSettings
-from components.settings.tuning import tuning_settings
+from components.settings.training import TrainingSettings
+from components.settings.tuning import TuningSettings
 from components.tune.holdout import part_validation
 from tests.train.fitting import fast
 
@@ -23,7 +23,7 @@ def plan_search(store: Store, dataset: DatasetManifest, run_id: str = "r1", **as
     searched, _ = part_validation(store, dataset)
     key = f"runs/{run_id}/tune/dataset.json"
     store.put_bytes(key, searched.model_dump_json().encode())
-    settings: TrainSettings = asked.pop("training", fast(**HEAD))
+    settings: TrainingSettings = asked.pop("training", fast(**HEAD))
     explicit = asked.pop("explicit", ())
-    tuning = tuning_settings({"space": SPACE, "max_trials": 4, "objective": "loss", **asked})
+    tuning = TuningSettings.read({"space": SPACE, "max_trials": 4, "objective": "loss", **asked})
     return make_search_plan(run_id, key, settings, explicit, tuning)

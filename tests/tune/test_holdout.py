@@ -7,7 +7,7 @@ from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest, open_split
 from components.tune.holdout import part_validation, search_groups
-from tests.train.conftest import make_dataset
+from tests.drawn_bins import make_dataset
 
 
 def test_the_parts_share_no_product_and_lose_no_bin(store: Store, drawn: DatasetManifest) -> None:

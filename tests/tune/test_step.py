@@ -7,18 +7,16 @@ import pytest
 
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
+from components.settings.run import RunSettings
+from components.settings.tuning import TuningSettings
 from components.tune.step import tune
 from tests.train.fitting import fast
 from tests.tune.searching import HEAD, SPACE
 
 
-def settings(explicit: tuple[str, ...] = (), **tuning: Any) -> dict[str, Any]:
-    return {
-        "training": fast(**HEAD).model_dump(mode="json"),
-        "explicit": list(explicit),
-        "cluster": {},
-        "tuning": {"space": SPACE, "max_trials": 3, "objective": "loss", **tuning},
-    }
+def settings(explicit: tuple[str, ...] = (), tune: bool = True, **tuning: Any) -> RunSettings:
+    searched = {"space": SPACE, "max_trials": 3, "objective": "loss", **tuning}
+    return RunSettings(training=fast(**HEAD), explicit=explicit, tune=tune, tuning=TuningSettings.read(searched))
 
 
 def test_a_search_without_the_test_split_improves_the_settings(
@@ -28,10 +26,10 @@ def test_a_search_without_the_test_split_improves_the_settings(
         shared_store.delete(shard.key)
     given = settings(explicit=("batch_size",))
 
-    outcome = tune(shared_store, drawn, given, "r1", enabled=True)
+    outcome = tune(shared_store, drawn, given, "r1")
 
     chosen = outcome["settings"]
-    assert chosen["training"] == {**given["training"], **outcome["best"]["parameters"], "select_by": "loss"}
+    assert chosen["training"] == {**given.training.model_dump(), **outcome["best"]["parameters"], "select_by": "loss"}
     assert set(outcome["best"]["parameters"]) == {"learning_rate", "epochs"}  # batch_size is the user's
     trained = json.loads(shared_store.get_bytes(chosen["trained"]["outcome_key"]))
     assert trained["validation"]["loss"] == outcome["best"]["objective"]
@@ -47,11 +45,12 @@ def test_a_search_without_the_test_split_improves_the_settings(
         assert text in page
     assert "batch_size stays 16, since the run gives it" in printed
 
-    tune(shared_store, drawn, given, "r1", enabled=True)
+    tune(shared_store, drawn, given, "r1")
     assert "already done for these inputs" in capsys.readouterr().out
 
 
 def test_switched_off_it_hands_the_settings_on(store: Store, drawn: DatasetManifest) -> None:
-    outcome = tune(store, drawn, settings(), "r1", enabled=False)
-    assert outcome["settings"] == settings()
+    given = settings(tune=False)
+    outcome = tune(store, drawn, given, "r1")
+    assert RunSettings.model_validate(outcome["settings"]) == given
     assert b"Tuning is off" in store.get_bytes(outcome["report_key"])

@@ -1,8 +1,6 @@
 """Chooses how a training runs: on this machine, as a PyTorchJob or as a TrainJob."""
 
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from kubernetes.client import ApiClient
 
@@ -11,7 +9,7 @@ from components.cluster.jobs.pytorchjob import PYTORCHJOB, PyTorchJobLauncher
 from components.cluster.jobs.trainjob import TRAINJOB, TrainJobLauncher
 from components.common.errors import InventoryError
 from components.documents.training_spec import Launcher
-from components.settings.cluster import ClusterSettings, cluster_settings
+from components.settings.cluster import ClusterSettings
 
 WHERE_VARIABLE = "INVENTORY_TRAIN_ON"
 """``cluster`` or ``local``; unset, a pod with a service account means cluster."""
@@ -29,16 +27,15 @@ def runs_on_cluster() -> bool:
     return kube.in_cluster() if where is None else where == "cluster"
 
 
-def cluster_launcher(values: Mapping[str, Any]) -> Launcher | None:
+def cluster_launcher(settings: ClusterSettings) -> Launcher | None:
     """The launcher for where this process runs; None on one machine, which means worker processes here.
 
     Args:
-        values: the pipeline's ``cluster`` parameter; checked even where it is not used.
+        settings: the run's section ``cluster``.
 
     Raises:
-        InventoryError: for refused settings, or a cluster that has neither kind of job.
+        InventoryError: for a cluster that has neither kind of job.
     """
-    settings = cluster_settings(dict(values))
     if not runs_on_cluster():
         return None
     api, namespace = kube.connect(), kube.namespace()

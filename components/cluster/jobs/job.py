@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from kubernetes.client import ApiClient
 
 from components.cluster.claim import Claim, Patience, condition_message, has_condition
-from components.cluster.jobs.logs import LogTail
+from components.cluster.jobs.logs import log_shown
 from components.cluster.jobs.pods import Pods
 from components.cluster.kube import Object, Resource, dns_name
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.progress import note
+from components.common.retry import wait_for
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
@@ -93,7 +94,7 @@ class KubeJob:
             note(f"training: {self.kind.kind} {self.name} is done and gone, its outcome is in the store")
             return None
         leaders = [selector.format(name=self.name) for selector in self.kind.leaders]
-        with LogTail(self.api, self.claim.namespace, leaders, self.patience.poll):
+        with log_shown(self.api, self.claim.namespace, leaders, self.patience.poll):
             return self._follow()
 
     def _spoilt(self, job: Object) -> bool:
@@ -128,15 +129,12 @@ class KubeJob:
             self.claim.wait(job)
 
     def _wait_for_outcome(self) -> str | None:
-        deadline = time.monotonic() + self.patience.marker
-        while not self.done():
-            if time.monotonic() > deadline:
-                return (
-                    f"{self.kind.kind} {self.name} says {self.kind.succeeded}, but its outcome is not in the object "
-                    "store; look at the workers' logs and at the store"
-                )
-            time.sleep(min(1.0, self.patience.poll))
-        return None
+        if wait_for(self.done, self.patience.marker, min(1.0, self.patience.poll)):
+            return None
+        return (
+            f"{self.kind.kind} {self.name} says {self.kind.succeeded}, but its outcome is not in the object store; "
+            "look at the workers' logs and at the store"
+        )
 
 
 def job_name(run_id: str) -> str:

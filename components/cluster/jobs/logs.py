@@ -1,54 +1,62 @@
 """The leading worker's log, line by line in the step's own log, across dropped connections and restarts."""
 
-import threading
 from collections.abc import Iterator, Sequence
-from types import TracebackType
+from contextlib import contextmanager, suppress
+from functools import partial
 
 import kubernetes
 import urllib3
 from kubernetes.client import ApiClient, ApiException
 
 from components.cluster.kube import TIMEOUT_SECONDS
+from components.common.background import every
+from components.common.progress import note
 
 QUIET_SECONDS = 60.0
 """A log that says nothing for this long is asked for again; the connection may have died without a word."""
 LAST_LINES_SECONDS = 2.0
 
 
-class LogTail:
+@contextmanager
+def log_shown(api: ApiClient, namespace: str, selectors: Sequence[str], poll_seconds: float) -> Iterator[None]:
     """Prints a pod's log while the block runs, and what is left of it afterwards.
 
     A log is a help, not the truth about a job: whatever goes wrong with it is tried again and never raised.
-    """
 
-    def __init__(self, api: ApiClient, namespace: str, selectors: Sequence[str], poll_seconds: float) -> None:
+    Args:
+        api: the cluster.
+        namespace: the pod's.
+        selectors: of the leading pod; the first that finds any pod counts.
+        poll_seconds: before it is asked for again, once it has ended.
+    """
+    tail = _Tail(api, namespace, selectors)
+    with every(
+        poll_seconds,
+        tail.follow,
+        "log",
+        at_once=True,
+        last=partial(tail.follow, to_its_end=False),
+        failed=lambda error: note(f"the log of the training cannot be shown: {error!r}"),
+        stop_seconds=LAST_LINES_SECONDS,
+    ):
+        yield
+
+
+class _Tail:
+    """What was printed, and what is new."""
+
+    def __init__(self, api: ApiClient, namespace: str, selectors: Sequence[str]) -> None:
         self._core = kubernetes.client.CoreV1Api(api)
         self._namespace = namespace
         self._selectors = selectors
-        self._poll = poll_seconds
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._read_to: dict[tuple[str, int], str] = {}  # time stamp of the last printed line, by container
 
-    def __enter__(self) -> "LogTail":
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._over.set()
-        self._thread.join(LAST_LINES_SECONDS)
-
-    def _run(self) -> None:
-        while True:
-            last_round = self._over.is_set()
-            try:
-                for pod, uid, restarts in self._leader():
-                    self._print(pod, (uid, restarts), follow=not last_round)
-            except (ApiException, urllib3.exceptions.HTTPError):
-                pass  # the pod is gone, or the connection broke: the next round asks again
-            if last_round:
-                return
-            self._over.wait(self._poll)
+    def follow(self, to_its_end: bool = True) -> None:
+        """Prints the new lines of the log, and those that are still to come until it ends."""
+        # when the pod is gone, or the connection broke, the next round asks again
+        with suppress(ApiException, urllib3.exceptions.HTTPError):
+            for pod, uid, restarts in self._leader():
+                self._print(pod, (uid, restarts), follow=to_its_end)
 
     def _leader(self) -> Iterator[tuple[str, str, int]]:
         """The leading pod's name and uid and its container's restarts, once its container has something to say."""

@@ -5,7 +5,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from components.counter.metrics import Floats, log_softmax
-from components.counter.scoring import BATCH, infer
+from components.counter.network import run
+from components.counter.scoring import BATCH
 
 GRID = 7
 
@@ -34,6 +35,6 @@ def occlusion(session: onnxruntime.InferenceSession, image: NDArray[np.uint8], l
         for column, x in enumerate(centres):
             top, left = max(0, round(y - half)), max(0, round(x - half))
             covered[1 + row * grid + column, top : round(y + half), left : round(x + half)] = colour
-    logits = [infer(session, covered[start : start + BATCH]) for start in range(0, len(covered), BATCH)]
+    logits = [run(session, covered[start : start + BATCH]) for start in range(0, len(covered), BATCH)]
     answers = log_softmax(np.concatenate(logits))[:, label]
     return (answers[0] - answers[1:]).reshape(grid, grid)

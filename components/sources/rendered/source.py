@@ -1,18 +1,13 @@
 """Rendered bins as a source: drawn on demand, so that everything runs with no network and no data."""
 
 import json
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.sources.rendered.bins import metadata, rendered_bin
 from components.sources.source import Entry
-
-DEFAULT_BINS = 4000
-MAX_BINS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -48,18 +43,3 @@ def _index(id_: str) -> int:
 def _drawing_version() -> str:
     """Changes with the code that draws, so that no block of an older drawing is taken for the new one."""
     return sha256_bytes(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))[:16]
-
-
-def parse_rendered(text: str) -> RenderedSource:
-    """Reads ``rendered``, ``rendered:N`` or ``rendered:N:SEED``.
-
-    Raises:
-        InventoryError: if N or SEED is not a number, or N is out of range.
-    """
-    numbers = text.split(":")[1:]
-    if len(numbers) > 2 or not all(re.fullmatch(r"[0-9]{1,9}", number) for number in numbers):
-        raise InventoryError(f"unknown source '{text}'; write rendered, rendered:N or rendered:N:SEED")
-    bins, seed = [*map(int, numbers), *(DEFAULT_BINS, 0)[len(numbers) :]]
-    if not 1 <= bins <= MAX_BINS:
-        raise InventoryError(f"the source '{text}' asks for {bins:,} bins; give 1 to {MAX_BINS:,}")
-    return RenderedSource(bins, seed)

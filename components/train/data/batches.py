@@ -4,18 +4,18 @@ Decoding and resizing run in C with the GIL released, straight from the shard, s
 without the copies and the start-up of worker processes.
 """
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from components.common.machine import usable_threads
+from components.common.run_ahead import Joined, run_ahead
 from components.counter.bundle import InputTransform
 from components.counter.photo import preprocess
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data.feed import Batch
 from components.train.data.sampler import EpochPlan, Rows
 from components.train.data.shards import ShardedBins
@@ -26,14 +26,14 @@ from components.train.model.network import CountingNetwork, ServedCounter
 
 BATCHES_AHEAD = 2
 IMAGES_PER_TASK = 8
+MOST_THREADS = 16
 
 
-def decode_threads(settings: TrainSettings, workers: Workers) -> int:
+def decode_threads(settings: TrainingSettings, workers: Workers) -> int:
     """How many threads decode: one beside a CPU training, which needs the cores itself; all beside a GPU."""
     if settings.decode_threads:
         return settings.decode_threads
-    cores = len(os.sched_getaffinity(0)) // workers.local_world
-    return max(1, min(cores, 16)) if workers.device.type == "cuda" else 1
+    return min(usable_threads(workers.local_world), MOST_THREADS) if workers.device.type == "cuda" else 1
 
 
 class ImageFeed:
@@ -51,7 +51,7 @@ class ImageFeed:
         self,
         train: ShardedBins,
         validation: ShardedBins,
-        settings: TrainSettings,
+        settings: TrainingSettings,
         workers: Workers,
         logits_of: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
@@ -121,7 +121,7 @@ class ImageFeed:
         return logits
 
 
-def room(images: int, size: int, settings: TrainSettings, device: torch.device) -> Tensor:
+def room(images: int, size: int, settings: TrainingSettings, device: torch.device) -> Tensor:
     """An empty batch uint8 [images, 3, size, size] in the memory order of the training, quick to move to its device."""
     order = torch.channels_last if settings.channels_last else torch.contiguous_format
     pinned = device.type == "cuda"
@@ -144,26 +144,11 @@ def stream(
         for slot in range(start, min(start + IMAGES_PER_TASK, len(numbers))):
             images[slot] = read(int(numbers[slot]))
 
-    def submit(numbers: Rows) -> tuple[Batch, list[Future[None]]]:
+    def submit(numbers: Rows) -> Joined[Batch]:
         batch = begin(numbers)
         starts = range(0, len(numbers), IMAGES_PER_TASK)
-        return batch, [pool.submit(fill, batch.inputs, numbers, start) for start in starts]
+        return Joined([pool.submit(fill, batch.inputs, numbers, start) for start in starts], lambda _: batch)
 
     # a decoding thread must not open a second team of compute threads beside the training's
     with ThreadPoolExecutor(threads, "decode", initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        ahead: deque[tuple[Batch, list[Future[None]]]] = deque()
-        try:
-            for numbers in steps:
-                ahead.append(submit(numbers))
-                if len(ahead) > BATCHES_AHEAD:
-                    yield _finish(*ahead.popleft())
-            while ahead:
-                yield _finish(*ahead.popleft())
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _finish(batch: Batch, tasks: list[Future[None]]) -> Batch:
-    for task in tasks:
-        task.result()
-    return batch
+        yield from run_ahead(submit, steps, BATCHES_AHEAD)

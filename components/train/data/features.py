@@ -19,7 +19,7 @@ from components.common.progress import Counter, note
 from components.common.store import Store
 from components.counter.bundle import InputTransform
 from components.counter.photo import preprocess
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data.batches import decode_threads, room, stream
 from components.train.data.feed import Batch
 from components.train.data.sampler import EpochPlan, Rows
@@ -39,7 +39,7 @@ DIGEST = 32
 IMAGE, MIRRORED = 0, 1
 
 
-def reason_not_to_cache(settings: TrainSettings) -> str | None:
+def reason_not_to_cache(settings: TrainingSettings) -> str | None:
     """Why the features are no constants of image and mirror image; None when they are."""
     if settings.trainable != "head":
         return "the backbone is trained"
@@ -58,7 +58,7 @@ def reason_not_to_cache(settings: TrainSettings) -> str | None:
     return f"{', '.join(names)} change the images in every epoch" if names else None
 
 
-def cache_key(settings: TrainSettings, weights_sha256: str | None, device: torch.device) -> str:
+def cache_key(settings: TrainingSettings, weights_sha256: str | None, device: torch.device) -> str:
     """Names the cache by all that the features of a bin depend on."""
     return content_hash(
         {
@@ -84,7 +84,7 @@ class FeatureCache:
     """
 
     def __init__(
-        self, store: Store, key: str, network: CountingNetwork, settings: TrainSettings, workers: Workers
+        self, store: Store, key: str, network: CountingNetwork, settings: TrainingSettings, workers: Workers
     ) -> None:
         self.store, self.key, self.network = store, key, network
         self.settings, self.workers = settings, workers
@@ -174,7 +174,7 @@ class FeatureFeed:
         cache: FeatureCache,
         train: ShardedBins,
         validation: ShardedBins,
-        settings: TrainSettings,
+        settings: TrainingSettings,
         workers: Workers,
         logits_of: Callable[[Tensor], Tensor] | None = None,
     ) -> None:

@@ -4,10 +4,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 
 
-def mix(images: Tensor, targets: Tensor, settings: TrainSettings, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+def mix(
+    images: Tensor, targets: Tensor, settings: TrainingSettings, random: np.random.Generator
+) -> tuple[Tensor, Tensor]:
     """Mixes a batch with a permutation of itself.
 
     With both switched on, each batch is mixed one way or the other with equal probability. Sources: mixup, Zhang

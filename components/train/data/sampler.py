@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.errors import InventoryError
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.engine.workers import Workers
 
 Rows = NDArray[np.int64]
@@ -42,7 +42,7 @@ class EpochPlan(NamedTuple):
 
 
 def plan_epoch(
-    rows: Rows, settings: TrainSettings, epoch: int, workers: Workers, layouts: Sequence[Layout] = ()
+    rows: Rows, settings: TrainingSettings, epoch: int, workers: Workers, layouts: Sequence[Layout] = ()
 ) -> EpochPlan:
     """Plans what is left of an epoch for one worker.
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from components.counter.photo import decode
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 
 DRAWS = 12
 (AREA, RATIO, LEFT, TOP, MIRROR, UPSIDE, BRIGHTNESS, CONTRAST, SATURATION, ERASE, ERASE_LEFT, ERASE_TOP) = range(DRAWS)
@@ -26,7 +26,7 @@ def epoch_draws(seed: int, epoch: int, bins: int) -> Draws:
     return np.random.default_rng([seed, epoch, 3]).random((bins, DRAWS), dtype=np.float32)
 
 
-def epoch_size(settings: TrainSettings, epoch: int) -> int:
+def epoch_size(settings: TrainingSettings, epoch: int) -> int:
     """Image size of an epoch (from 0).
 
     It grows from ``start_size`` to ``image_size`` over the first three quarters of the training, in steps of 16 pixels
@@ -54,7 +54,7 @@ def decode_rgb(data: memoryview) -> Tensor:
         return torch.from_numpy(np.array(decode(data))).permute(2, 0, 1)
 
 
-def crop_box(draws: Draws, settings: TrainSettings, width: int, height: int) -> tuple[int, int, int, int]:
+def crop_box(draws: Draws, settings: TrainingSettings, width: int, height: int) -> tuple[int, int, int, int]:
     """The random resized crop (Szegedy et al., 2015) as ``left, top, width, height`` in pixels.
 
     The area's share is uniform in [crop_scale, 1] and the aspect ratio log-uniform in [crop_ratio, 1 / crop_ratio],
@@ -69,7 +69,7 @@ def crop_box(draws: Draws, settings: TrainSettings, width: int, height: int) -> 
     return int((width - wide + 1) * draws[LEFT]), int((height - high + 1) * draws[TOP]), wide, high
 
 
-def read_training_image(data: memoryview, draws: Draws, settings: TrainSettings, size: int) -> Tensor:
+def read_training_image(data: memoryview, draws: Draws, settings: TrainingSettings, size: int) -> Tensor:
     """Decodes, crops and resizes one bin.
 
     Args:
@@ -89,7 +89,7 @@ def read_training_image(data: memoryview, draws: Draws, settings: TrainSettings,
     return functional.interpolate(image[None], (size, size), mode="bilinear", antialias=True)[0]
 
 
-def augment(images: Tensor, draws: Tensor, settings: TrainSettings) -> Tensor:
+def augment(images: Tensor, draws: Tensor, settings: TrainingSettings) -> Tensor:
     """Mirrors, recolours and blanks parts of a batch, on its own device.
 
     Args:

@@ -6,7 +6,6 @@ damaged one costs only the steps since the one before. The weights of the best e
 
 import io
 import json
-import time
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ import torch
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes
 from components.common.progress import note
+from components.common.retry import retry
 from components.common.store import Store
 
 FORMAT = "inventory-checkpoint/2"
@@ -139,13 +139,12 @@ class Checkpoints:
         return data
 
     def _read(self, key: str) -> bytes | None:
-        for pause in READ_PAUSES:
-            try:
-                return self.store.get_bytes_or_none(key)
-            except InventoryError as error:
-                note(f"reading checkpoint {key} failed, trying again in {pause} s: {error}")
-                time.sleep(pause)
-        return self.store.get_bytes_or_none(key)
+        return retry(
+            lambda: self.store.get_bytes_or_none(key),
+            InventoryError,
+            READ_PAUSES,
+            line=lambda error, pause: f"reading checkpoint {key} failed, trying again in {pause} s: {error}",
+        )
 
     def _difference(self, other: dict[str, Any]) -> str:
         names = [name for name in self.identity if other.get(name) != self.identity[name]]

@@ -9,11 +9,11 @@ steps.
 
 from collections.abc import Sequence
 
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.engine.run_times import Run
 
 
-def ran_out(runs: Sequence[Run], settings: TrainSettings) -> str | None:
+def ran_out(runs: Sequence[Run], settings: TrainingSettings) -> str | None:
     """Why the training should end with what it has, or None.
 
     Args:
@@ -26,7 +26,7 @@ def ran_out(runs: Sequence[Run], settings: TrainSettings) -> str | None:
     return None
 
 
-def waited_too_long(runs: Sequence[Run], settings: TrainSettings) -> str | None:
+def waited_too_long(runs: Sequence[Run], settings: TrainingSettings) -> str | None:
     """Why the training has to fail, or None.
 
     Args:

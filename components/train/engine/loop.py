@@ -9,7 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from components.common.progress import Counter, note
 from components.counter.training_log import EpochRecord, lines
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.engine.optimizer import make_optimizer
 from components.train.engine.state import State, best_epoch
 from components.train.engine.totals import Totals
@@ -100,7 +100,7 @@ def _finish_epoch(state: State, task: Task, started: float) -> EpochRecord:
     return record
 
 
-def _out_of_patience(history: list[EpochRecord], settings: TrainSettings) -> str | None:
+def _out_of_patience(history: list[EpochRecord], settings: TrainingSettings) -> str | None:
     waited = len(history) - best_epoch(history, settings.select_by).epoch
     if settings.patience and waited >= settings.patience:
         return f"no better {settings.select_by} for {waited} epochs"

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from timm.models import group_parameters
 
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.model.network import CountingNetwork
 
 RESNET_LAYERS = {"stem": r"^conv1|bn1", "blocks": r"^layer(\d+)\.(\d+)"}
@@ -28,7 +28,7 @@ def backbone_depths(features: torch.nn.Module) -> dict[str, int]:
     return depths
 
 
-def parameter_groups(network: CountingNetwork, settings: TrainSettings) -> list[dict[str, Any]]:
+def parameter_groups(network: CountingNetwork, settings: TrainingSettings) -> list[dict[str, Any]]:
     """Groups of what is trained: weight decay only on matrices, the learning rate smaller towards the input.
 
     Args:
@@ -60,7 +60,7 @@ def parameter_groups(network: CountingNetwork, settings: TrainSettings) -> list[
     return list(groups.values())
 
 
-def make_optimizer(network: CountingNetwork, settings: TrainSettings) -> torch.optim.Optimizer:
+def make_optimizer(network: CountingNetwork, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Builds the optimiser over what is trained."""
     groups = parameter_groups(network, settings)
     match settings.optimizer:
@@ -72,7 +72,7 @@ def make_optimizer(network: CountingNetwork, settings: TrainSettings) -> torch.o
             return torch.optim.SGD(groups, momentum=settings.momentum, nesterov=settings.momentum > 0, fused=True)
 
 
-def learning_rate_share(settings: TrainSettings, epochs_done: float) -> float:
+def learning_rate_share(settings: TrainingSettings, epochs_done: float) -> float:
     """The share of the peak learning rate to use now.
 
     Args:
@@ -95,7 +95,7 @@ def learning_rate_share(settings: TrainSettings, epochs_done: float) -> float:
     return LOWEST_SHARE + (1 - LOWEST_SHARE) * 0.5 * (1 + math.cos(math.pi * min(at / length, 1.0)))
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, settings: TrainSettings, epochs_done: float) -> float:
+def set_learning_rate(optimizer: torch.optim.Optimizer, settings: TrainingSettings, epochs_done: float) -> float:
     """Sets every group's learning rate for the coming step and returns the head's."""
     share = learning_rate_share(settings, epochs_done)
     for group in optimizer.param_groups:

@@ -6,21 +6,19 @@ found each other (the image's pull and the pod's start are not in it) and ends w
 """
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pydantic import BaseModel, TypeAdapter
 
+from components.common.background import every
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
 from components.train.engine.workers import Workers
 
 BEAT_SECONDS = 10.0
-WAIT_SECONDS = 5.0
-"""How long the end of a run waits for a write that is on its way."""
 
 
 class Run(BaseModel):
@@ -72,20 +70,10 @@ class RunTimes:
         if not self.workers.leads:
             yield
             return
-        over = threading.Event()
-
-        def beat() -> None:
-            self._write()
-            while not over.wait(beat_seconds):
-                self._write()
-
-        thread = threading.Thread(target=beat, name="run times", daemon=True)
-        thread.start()
         try:
-            yield
+            with every(beat_seconds, self._write, "run times", at_once=True):
+                yield
         finally:
-            over.set()
-            thread.join(WAIT_SECONDS)
             self._write()
 
     def _write(self) -> None:

@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 
 from components.common import lease
+from components.common.background import every
+from components.common.progress import note
 from components.common.store import Store
 from components.train.engine.workers import Workers
 from components.train.launchers.local import SIGNAL_BASE
@@ -49,21 +51,13 @@ class Signals:
     @contextmanager
     def watching_lease(self, store: Store, run_id: str, poll_seconds: float = LEASE_POLL_SECONDS) -> Iterator[None]:
         """Asks to end when the run's lease is stale; beside the training, so that a slow store does not slow it."""
-        over = threading.Event()
 
-        def watch() -> None:
-            while not over.wait(poll_seconds):
-                if lease.is_stale(store, run_id):
-                    self.exit_code = lease.ABANDONED_EXIT_CODE
-                    return
+        def look() -> None:
+            if lease.is_stale(store, run_id):
+                self.exit_code = lease.ABANDONED_EXIT_CODE
 
-        thread = threading.Thread(target=watch, name="lease", daemon=True)
-        thread.start()
-        try:
+        with every(poll_seconds, look, "lease", failed=lambda error: note(f"lease: {error}")):
             yield
-        finally:
-            over.set()
-            thread.join(5)
 
 
 class Agreement:

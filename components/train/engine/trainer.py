@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from components.common.errors import InventoryError
 from components.common.progress import Counter, note
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data import sampler
 from components.train.data.feed import Batch, Feed
 from components.train.data.mixing import mix
@@ -38,7 +38,7 @@ INTERRUPTED_TRIES = 3
 class Task:
     """What to train on, and how."""
 
-    settings: TrainSettings
+    settings: TrainingSettings
     workers: Workers
     feed: Feed
     counts: list[int]

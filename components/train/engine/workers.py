@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from components.common.errors import InventoryError
+from components.common.errors import InventoryError, first_line
 from components.common.progress import note
 from components.train.launchers.local import RESTART_EXIT_CODE
 
@@ -108,6 +108,6 @@ def join() -> Iterator[Workers]:
     except RuntimeError as error:
         if not any(words in str(error) for words in LOST_PEER):
             raise
-        raise Restart(f"another worker is lost ({str(error).splitlines()[0][:200]})") from error
+        raise Restart(f"another worker is lost ({first_line(error)[:200]})") from error
     finally:
         dist.destroy_process_group()

@@ -5,14 +5,17 @@ the options and the environment (``PET_…``) of ``torchrun``. ``torchrun`` itse
 PyTorchJob with restart policy ``ExitCode`` would take a preempted host for a failed one and give up.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import elastic_launch
-from torch.distributed.run import config_from_args, parse_args
+from torch.distributed.run import config_from_args, determine_local_world_size, parse_args
 
+from components.common.machine import usable_threads
+from components.common.run_step import main_step
 from components.train.launchers.local import SIGNAL_BASE, first_cause
 
 
@@ -23,7 +26,10 @@ def main(arguments: Sequence[str]) -> int:
         0; the exit code of the first worker that failed, 128 + N when signal N ended it; 128 + N when this
         process was asked to end by signal N, after the workers got the same signal and time to checkpoint.
     """
-    config, command, command_arguments = config_from_args(parse_args(list(arguments)))
+    options = parse_args(list(arguments))
+    # before torchrun chooses 1, whatever the cores
+    os.environ.setdefault("OMP_NUM_THREADS", str(usable_threads(determine_local_world_size(options.nproc_per_node))))
+    config, command, command_arguments = config_from_args(options)
     try:
         elastic_launch(config, command)(*command_arguments)
     except ChildFailedError as failed:
@@ -36,4 +42,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main_step(lambda: main(sys.argv[1:])))

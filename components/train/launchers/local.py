@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.common.errors import InventoryError
+from components.common.machine import usable_threads
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
 
@@ -31,9 +32,14 @@ class LocalLauncher:
 
         with tempfile.TemporaryDirectory(prefix="train-") as folder:
             error = Path(folder) / "error"
-            os.environ[ERROR_FILE_VARIABLE] = str(error)
-            # threads that spin while they wait take the cores from whatever else runs on a laptop
-            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+            defaults = {
+                # threads that spin while they wait take the cores from whatever else runs on a laptop
+                "OMP_WAIT_POLICY": "PASSIVE",
+                "OMP_NUM_THREADS": str(job.settings.threads or usable_threads(job.settings.processes)),
+            }
+            variables = {ERROR_FILE_VARIABLE: str(error)}
+            variables |= {name: value for name, value in defaults.items() if name not in os.environ}
+            os.environ.update(variables)
             config = LaunchConfig(
                 min_nodes=1,
                 max_nodes=1,
@@ -59,7 +65,8 @@ class LocalLauncher:
             except SignalException as ended:
                 sys.exit(SIGNAL_BASE + int(ended.sigval))
             finally:
-                del os.environ[ERROR_FILE_VARIABLE]
+                for name in variables:
+                    del os.environ[name]
 
 
 def first_cause(codes: Mapping[int, int]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from components.counter.dataset import DatasetManifest
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.model.losses import OBJECTIVES
 
 
@@ -37,7 +37,7 @@ class Classes:
         return lambda outputs: of_all(outputs)[:, self.answered]
 
 
-def classes_of(dataset: DatasetManifest, settings: TrainSettings) -> Classes:
+def classes_of(dataset: DatasetManifest, settings: TrainingSettings) -> Classes:
     """The classes of a training on a dataset: its counts and, if there are extra bins to use, theirs."""
     extra = dataset.extra_counts if settings.extra_bins and dataset.extra is not None else []
     counts = sorted([*dataset.counts, *extra])

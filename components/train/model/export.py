@@ -1,9 +1,5 @@
 """From a trained network to the model bundle: ONNX that says what torch says, weights, and where they come from."""
 
-import importlib.metadata
-import os
-import platform
-import subprocess
 import warnings
 from pathlib import Path
 
@@ -14,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from components.common.provenance import commit, versions
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle, BundleMetrics, InputTransform, Provenance, ValidationScores
 from components.counter.dataset import DatasetManifest
 from components.counter.photo import preprocess
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data.shards import ShardedBins
 from components.train.model.classes import Classes
 from components.train.model.network import CountingNetwork, ServedCounter
@@ -43,7 +40,7 @@ class _Photos(nn.Module):
 
 def export_bundle(
     network: CountingNetwork,
-    settings: TrainSettings,
+    settings: TrainingSettings,
     classes: Classes,
     dataset: DatasetManifest,
     validation: ShardedBins,
@@ -91,7 +88,7 @@ def export_bundle(
                 extra_ids_sha256=dataset.extra.ids_sha256 if dataset.extra and classes.extra else None,
                 config=settings.model_dump(),
                 weights_sha256=weights_sha256,
-                versions=versions(),
+                versions=versions(PACKAGES),
                 commit=commit(),
             ),
         ),
@@ -143,21 +140,3 @@ def compare(expected: NDArray[np.float32], answered: NDArray[np.float32]) -> Non
     lost = expected.max(1) - expected[rows, answered.argmax(1)]
     if not difference <= allowed or not float(lost.max()) <= 2 * allowed:
         raise RuntimeError(f"ONNX Runtime differs from torch by {difference:.2g} in a logit, allowed {allowed:.2g}")
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and the packages that decide the numbers."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
-
-
-def commit() -> str | None:
-    """The commit of this code: ``INVENTORY_COMMIT`` (set in images) or what git says, None when neither knows."""
-    if os.environ.get("INVENTORY_COMMIT"):
-        return os.environ["INVENTORY_COMMIT"]
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None

@@ -10,8 +10,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from components.common.errors import InventoryError
-from components.settings.training import TrainSettings
+from components.common.errors import InventoryError, first_line
+from components.settings.training import TrainingSettings
 from components.train.model.losses import OBJECTIVES, ThresholdHead
 
 TORCHVISION = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -111,8 +111,9 @@ def make_backbone(name: str, image_size: int, drop_path: float = 0.0) -> Backbon
         with torch.no_grad():
             width = model(torch.zeros(1, 3, image_size, image_size)).shape[1]
     except (TypeError, AssertionError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InventoryError(f"backbone {name} cannot be built for {image_size} px images: {reason}") from error
+        raise InventoryError(
+            f"backbone {name} cannot be built for {image_size} px images: {first_line(error)}"
+        ) from error
     classifier = known.get("classifier") or ()
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     return Backbone(
@@ -124,7 +125,7 @@ def make_backbone(name: str, image_size: int, drop_path: float = 0.0) -> Backbon
     )
 
 
-def make_network(settings: TrainSettings, backbone: Backbone, classes: int) -> CountingNetwork:
+def make_network(settings: TrainingSettings, backbone: Backbone, classes: int) -> CountingNetwork:
     """Puts a new head on a backbone and freezes what is not trained.
 
     Args:

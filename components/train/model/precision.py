@@ -5,11 +5,11 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.model.depthwise import FastDepthwise
 
 
-def uses_bf16(settings: TrainSettings, device: torch.device) -> bool:
+def uses_bf16(settings: TrainingSettings, device: torch.device) -> bool:
     """Says whether to compute in bfloat16: when asked, or when the processor does it natively."""
     if settings.precision != "auto":
         return settings.precision == "bf16"
@@ -20,7 +20,7 @@ def uses_bf16(settings: TrainSettings, device: torch.device) -> bool:
 
 
 @contextmanager
-def autocast(settings: TrainSettings, device: torch.device) -> Iterator[None]:
+def autocast(settings: TrainingSettings, device: torch.device) -> Iterator[None]:
     """Computes the block in the chosen precision; weights and optimiser stay in float32.
 
     Gradients need no scaler: bfloat16 has the range of float32.

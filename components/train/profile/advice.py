@@ -7,7 +7,8 @@ training's time that it is about, so the first is the most useful.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from components.settings.training import TrainSettings
+from components.pages.text import whole_percent
+from components.settings.training import TrainingSettings
 from components.train.data.features import reason_not_to_cache
 from components.train.profile.records import Recorded, scaled
 
@@ -56,7 +57,7 @@ class Measurements:
     """What the rules look at."""
 
     recorded: Recorded
-    settings: TrainSettings
+    settings: TrainingSettings
     seconds: dict[str, float]
     wall: dict[str, float]
 
@@ -84,7 +85,7 @@ class Measurements:
         return seconds / self.all_seconds
 
 
-def advise(recorded: Recorded, settings: TrainSettings) -> list[Advice]:
+def advise(recorded: Recorded, settings: TrainingSettings) -> list[Advice]:
     """What to change, most useful first; nothing when all is well or too little was measured."""
     facts = Measurements(recorded, settings, recorded.seconds(), recorded.wall())
     if recorded.steps < FEWEST_STEPS or not facts.step_seconds:
@@ -99,7 +100,7 @@ def waiting_for_data(facts: Measurements) -> Advice | None:
     if facts.of_steps("data") <= WAITING_SHARE:
         return None
     busy = facts.recorded.busy_cores()
-    evidence = f"{facts.of_steps('data'):.0%} of the step time ({waited:.1f} s) was spent waiting for images"
+    evidence = f"{whole_percent(facts.of_steps('data'))} of the step time ({waited:.1f} s) was spent waiting for images"
     if facts.recorded.data_at_epoch_start > 0.5 * waited:
         evidence += ", most of it at the first step of an epoch"
     evidence += f"; {last['decode_threads']} thread{'s' * (last['decode_threads'] > 1)} decoded"
@@ -110,7 +111,7 @@ def waiting_for_data(facts: Measurements) -> Advice | None:
     else:
         change = "Give the training more cores, or split into smaller photos (short_side): decoding has no core left."
     if busy is not None:
-        evidence += f", and the processor was {busy:.0%} busy"
+        evidence += f", and the processor was {whole_percent(busy)} busy"
     return Advice(change, f"{evidence}.", facts.of_all(waited))
 
 
@@ -121,9 +122,9 @@ def idle_gpu(facts: Measurements) -> Advice | None:
         return None
     memory = facts.recorded.highest("gpu_memory")
     size = facts.settings.batch_size
-    evidence = f"The GPU was {gpu:.0%} busy, and images were there in time"
+    evidence = f"The GPU was {whole_percent(gpu)} busy, and images were there in time"
     if memory is not None:
-        evidence += f"; {memory:.0%} of its memory was used"
+        evidence += f"; {whole_percent(memory)} of its memory was used"
     if memory is None or memory < MEMORY_SHARE / 2:
         change = f"Larger batches: batch_size = {2 * size} (now {size}), with a learning rate raised to suit."
     else:
@@ -198,7 +199,7 @@ def full_gpu_memory(facts: Measurements) -> Advice | None:
         return None
     return Advice(
         f"Batches computed in pieces: accumulate = {2 * facts.settings.accumulate}.",
-        f"{used:.0%} of the GPU's memory was in use.",
+        f"{whole_percent(used)} of the GPU's memory was in use.",
         1.5,
     )
 
@@ -209,7 +210,7 @@ def communication(facts: Measurements) -> Advice | None:
     if share <= COMMUNICATION_SHARE:
         return None
     spent = facts.seconds["communication"]
-    evidence = f"{share:.0%} of the step time ({spent:.1f} s) was spent on the exchange of gradients"
+    evidence = f"{whole_percent(share)} of the step time ({spent:.1f} s) was spent on the exchange of gradients"
     own = {
         worker["rank"]: sum(seconds for part, seconds in scaled(worker).items() if part != "communication")
         for worker in facts.recorded.attempts[-1].workers
@@ -217,9 +218,8 @@ def communication(facts: Measurements) -> Advice | None:
     slowest, fastest = max(own, key=own.__getitem__), min(own.values())
     if own[slowest] > (1 + UNEVEN_SHARE) * fastest:
         change = f"Find out what slows worker {slowest} down: the others wait for it at every step."
-        evidence += (
-            f"; worker {slowest} needs {own[slowest] / fastest - 1:.0%} longer than the fastest for its own part"
-        )
+        more = whole_percent(own[slowest] / fastest - 1)
+        evidence += f"; worker {slowest} needs {more} longer than the fastest for its own part"
     else:
         change = "Exchange less often: a larger batch_size, or fewer processes with more threads each."
         evidence += f", and the {len(own)} workers compute equally fast"
@@ -233,8 +233,8 @@ def wide_arithmetic(facts: Measurements) -> Advice | None:
         return None
     return Advice(
         "Compute in bfloat16: precision = auto.",
-        f"Forward and backward passes in float32 took {share:.0%} of the time, and this processor computes bfloat16 "
-        "natively.",
+        f"Forward and backward passes in float32 took {whole_percent(share)} of the time, and this processor computes "
+        "bfloat16 natively.",
         share / 2,
     )
 
@@ -247,7 +247,7 @@ def frozen_backbone(facts: Measurements) -> Advice | None:
         return None
     return Advice(
         "Let the features of the frozen backbone be cached: cache_features = true, no augmentation but the flip.",
-        f"Passing every image through the frozen backbone took {share:.0%} of the time: {reason}.",
+        f"Passing every image through the frozen backbone took {whole_percent(share)} of the time: {reason}.",
         share,
     )
 
@@ -259,7 +259,7 @@ def long_validation(facts: Measurements) -> Advice | None:
         return None
     return Advice(
         "Fewer validation bins (the split's ratios): the epochs are short for so many.",
-        f"Validation after each epoch took {share:.0%} of the time ({facts.wall['validation']:.1f} s).",
+        f"Validation after each epoch took {whole_percent(share)} of the time ({facts.wall['validation']:.1f} s).",
         share,
     )
 
@@ -272,7 +272,7 @@ def long_pauses(facts: Measurements) -> Advice | None:
     return Advice(
         f"Checkpoints and records less often: checkpoint_seconds (now {settings.checkpoint_seconds:g}), "
         f"checkpoint_steps (now {settings.checkpoint_steps}), record_steps (now {settings.record_steps}).",
-        f"{share:.0%} of the time ({facts.wall['between']:.1f} s) passed between steps.",
+        f"{whole_percent(share)} of the time ({facts.wall['between']:.1f} s) passed between steps.",
         share,
     )
 

@@ -1,6 +1,5 @@
 """What a host does while it trains: processor, memory, disk, network and GPU at regular times."""
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 import psutil
 
+from components.common.machine import allowed_cores
 from components.common.progress import note
 from components.train.profile.series import Thinned
 
@@ -108,7 +108,7 @@ def training_processes(local_world: int) -> list[psutil.Process]:
 
 def busy_seconds() -> list[float]:
     """Seconds that each core which this process may use was busy since the machine started."""
-    cores, allowed = psutil.cpu_times(percpu=True), os.sched_getaffinity(0)
+    cores, allowed = psutil.cpu_times(percpu=True), allowed_cores()
     return [sum(core) - _idle(core) for number, core in enumerate(cores) if number in allowed]
 
 

@@ -1,13 +1,14 @@
 """The profiler: a hook that records, and in the end says what to change."""
 
 import json
-import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import psutil
 import torch
 
+from components.common.background import every
 from components.common.errors import InventoryError
 from components.common.machine import usable_cores, usable_memory
 from components.common.progress import note
@@ -62,9 +63,11 @@ class Profiler:
         if workers.local_rank == 0:
             self._machine = Machine(host_readers(training_processes(workers.local_world)) | gpu_readers(self._gpus()))
             self._busy = busy_seconds()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="profiler", daemon=True)
-        self._thread.start()
+        self._stored_at, self._ended = time.monotonic(), False
+        self._watching = ExitStack()
+        self._watching.enter_context(
+            every(job.settings.profile_ms / 1000, self._watch, "profiler", stop_seconds=None)  # no step waits for it
+        )
 
     def gpu_samples(self) -> list[tuple[float, float]]:
         """Utilisation of this host's GPUs so far: seconds since the start and percent; empty without a GPU."""
@@ -126,20 +129,21 @@ class Profiler:
         )
 
     def _watch(self) -> None:
-        """Looks at the machine and stores the record at times; a thread of its own, so that no step waits for it."""
-        stored = time.monotonic()
-        while not self._over.wait(self.job.settings.profile_ms / 1000):
-            if self._machine:
-                self._machine.look()
-            if time.monotonic() - stored >= STORE_SECONDS:
-                self._store()
-                stored = time.monotonic()
+        """Looks at the machine and stores the record at times."""
+        if self._machine:
+            self._machine.look()
+        if time.monotonic() - self._stored_at >= STORE_SECONDS:
+            self._store()
+            self._stored_at = time.monotonic()
 
     def _end(self) -> None:
-        if self._over.is_set():
+        if self._ended:
             return
-        self._over.set()
-        self._thread.join()
+        self._ended = True
+        try:
+            self._watching.close()
+        except Exception as error:  # noqa: BLE001, RUF100 - no reason to lose what was trained
+            note(f"the profile's samples end early, training goes on: {error!r}")
         self.times.end()
         if self._trace:
             self._trace.end()

@@ -11,7 +11,7 @@ from components.documents.trained import FIRED, RuleVerdict, Status
 from components.rules.observations import Look, Observations, Utilisation, add_look
 from components.rules.rule import Rule
 from components.rules.rules import Rules
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.engine.hooks import Findings, StepReport
 from components.train.watch.measure import ReluWatch, alike_weights, measure_gradients
 
@@ -34,7 +34,7 @@ class Debugger:
 
     def __init__(
         self,
-        settings: TrainSettings,
+        settings: TrainingSettings,
         classes: int,
         memory: dict[str, Any],
         utilisation: Callable[[], Utilisation] = tuple,
@@ -149,7 +149,7 @@ class Debugger:
         self._relus.end()
 
 
-def _why_relus_are_unseen(settings: TrainSettings) -> str:
+def _why_relus_are_unseen(settings: TrainingSettings) -> str:
     if settings.trainable == "head":
         return "the backbone is frozen"
     if settings.compile:

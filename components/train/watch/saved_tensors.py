@@ -20,7 +20,7 @@ from components.common.progress import note
 from components.common.store import Store
 from components.counter.training_log import EpochRecord
 from components.documents.trained import SavedTensors
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.engine.hooks import Findings, StepReport
 from components.train.watch.events import layer_norms
 
@@ -53,7 +53,7 @@ class TensorSaver:
 
     exact_times = False
 
-    def __init__(self, store: Store, prefix: str, settings: TrainSettings) -> None:
+    def __init__(self, store: Store, prefix: str, settings: TrainingSettings) -> None:
         self.store, self.prefix, self.settings = store, prefix, settings
         self._index = {saved.key: saved for saved in list_saved(store, prefix)}
         self._chosen = re.compile(settings.save_tensors) if settings.save_tensors else None

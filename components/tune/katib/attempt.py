@@ -9,6 +9,7 @@ from components.cluster.claim import Claim, condition_message, has_condition
 from components.cluster.jobs.katib import EXPERIMENT_LABEL, GROUP, INJECTION_LABEL, SUGGESTIONS, TRIALS, VERSION
 from components.cluster.kube import Object, Resource
 from components.common.progress import note
+from components.common.retry import wait_for
 from components.common.store import Store
 from components.counter.training_log import better
 from components.documents.search_plan import SearchPlan
@@ -171,15 +172,13 @@ class Attempt:
         if not best or not any(_name(trial) == best and end_of(trial) == "Succeeded" for trial in self._trials):
             return None
         key = self.plan.job(best, {}).outcome_key
-        deadline = time.monotonic() + self.claim.patience.marker
-        while not self.store.exists(key):
-            if time.monotonic() > deadline:
-                return (
-                    f"Katib calls trial {best} the best, but its outcome is not in the object store; look at its "
-                    "pods' logs and at the store"
-                )
-            time.sleep(min(1.0, self.claim.patience.poll))
-        return None
+        patience = self.claim.patience
+        if wait_for(lambda: self.store.exists(key), patience.marker, min(1.0, patience.poll)):
+            return None
+        return (
+            f"Katib calls trial {best} the best, but its outcome is not in the object store; look at its pods' logs "
+            "and at the store"
+        )
 
 
 def in_words(parameters: dict[str, Value]) -> str:

@@ -1,12 +1,12 @@
 """The search on one machine: Optuna chooses, a few worker processes train, the object store remembers."""
 
-import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import InventoryError
+from components.common.machine import usable_threads
 from components.common.progress import Counter, note
 from components.common.store import Store
 from components.counter.training_log import DIRECTIONS
@@ -120,8 +120,7 @@ class _Local:
     def _job(self, trial: Trial) -> TrainingSpec:
         """A trial's training: one process with its share of the cores, or with all of them while it is alone."""
         job = self.plan.job(trial.name, trial.parameters)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        share = max(1, cores // (1 if self.alone else self.plan.parallel))
+        share = usable_threads(1 if self.alone else self.plan.parallel)
         machine = {"processes": 1, "threads": job.settings.threads or share}
         job = job.model_copy(update={"settings": job.settings.model_copy(update=machine)})
         job.put(self.store, job.job_key)

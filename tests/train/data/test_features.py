@@ -3,7 +3,7 @@ import torch
 
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data.batches import ImageFeed
 from components.train.data.features import FeatureCache, FeatureFeed, cache_key, reason_not_to_cache
 from components.train.data.shards import ShardedBins
@@ -23,7 +23,7 @@ def splits(store: Store, drawn: DatasetManifest) -> tuple[ShardedBins, ShardedBi
     return ShardedBins(store, drawn.split("train")), ShardedBins(store, drawn.split("validation"))
 
 
-def train_head(store: Store, drawn: DatasetManifest, settings: TrainSettings) -> tuple[State, type]:
+def train_head(store: Store, drawn: DatasetManifest, settings: TrainingSettings) -> tuple[State, type]:
     network, weights = build_network(settings, 3, store)
     feed = make_feed(network, *splits(store, drawn), classes_of(drawn, settings), weights, settings, Workers(), store)
     checkpoints = Checkpoints(store, "none", identity(settings, drawn, weights))

@@ -5,7 +5,7 @@ from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest, cache_folder, open_split
 from components.train.data.shards import ShardedBins
-from tests.train.conftest import make_dataset
+from tests.drawn_bins import make_dataset
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from components.train.data.transforms import (
     epoch_size,
     read_training_image,
 )
-from tests.train.conftest import draw_bin
+from tests.drawn_bins import draw_bin
 from tests.train.fitting import fast
 
 PLAIN = {"horizontal_flip": 0, "colour_jitter": 0}

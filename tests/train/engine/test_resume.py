@@ -204,11 +204,12 @@ def test_only_the_newest_checkpoints_and_the_best_weights_are_kept(store: Store,
 def test_a_training_that_nobody_waits_for_checkpoints_and_ends(
     store: Store, drawn: DatasetManifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.put_bytes(lease.lease_key("r"), json.dumps({"renewed": time.time() - 200}).encode())
-    signals, recorder = Signals(), Recorder()
+    gone = json.dumps({"renewed": time.time() - 200}).encode()
+    signals, recorder = Signals(), Recorder({2: lambda _: store.put_bytes(lease.lease_key("r"), gone)})
     with signals.watching_lease(store, "r", poll_seconds=0.05), pytest.raises(Interrupted) as ended:
         train_here(store, drawn, fast(epochs=500), [recorder], signals)
     assert ended.value.code == lease.ABANDONED_EXIT_CODE
+    assert len(recorder.losses) >= 2
     assert f"{len(recorder.losses):08d}.pt" in "".join(store.list("job/checkpoints/"))
 
     lease.renew(store, "r")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.model.average import Average
 from components.train.model.network import make_backbone, make_network
 from tests.train.fitting import fast
@@ -9,7 +9,7 @@ from tests.train.fitting import fast
 
 @pytest.mark.parametrize("trainable", ["all", "head"])
 def test_the_average_follows_every_weight_and_statistic_that_moves(trainable: str) -> None:
-    settings: TrainSettings = fast(trainable=trainable)
+    settings: TrainingSettings = fast(trainable=trainable)
     torch.manual_seed(0)
     network = make_network(settings, make_backbone("test_resnet", 32), 3)
     average = Average(network, 0.9)

@@ -10,7 +10,7 @@ from components.counter.dataset import DatasetManifest
 from components.documents.training_spec import TrainingSpec
 from components.train.model.classes import classes_of
 from components.train.worker import run_job, training_bins
-from tests.train.conftest import make_dataset
+from tests.drawn_bins import make_dataset
 from tests.train.fitting import fast
 
 

@@ -13,11 +13,10 @@ import pytest
 import torch
 
 from components.common.errors import InventoryError
-from components.common.machine import usable_cores, usable_memory
 from components.common.store import Store, open_store
 from components.counter.dataset import DatasetManifest
 from components.documents.training_spec import TrainingSpec
-from components.settings.training import TrainSettings
+from components.settings.training import TrainingSettings
 from components.train.data import batches as data
 from components.train.engine.stopping import Interrupted, Signals
 from components.train.engine.workers import Workers, join
@@ -30,7 +29,7 @@ from tests.train.fitting import Recorder, fast, train_here
 from tests.train.processes import CONTEXT, finish, free_port
 
 
-def profiled(store: Store, dataset: DatasetManifest, settings: TrainSettings, *hooks: Any, **options: Any) -> dict:
+def profiled(store: Store, dataset: DatasetManifest, settings: TrainingSettings, *hooks: Any, **options: Any) -> dict:
     """The profile of a training in this process."""
     job = TrainingSpec(run_id="r", dataset_key="unused", output="runs/r", settings=settings)
     with closing(Profiler(job, store, options.get("workers") or Workers())) as profiler:
@@ -263,39 +262,3 @@ def test_rates_are_per_second_and_a_busy_process_is_seen() -> None:
     assert 0.2 < busy["process_cpu"] <= 1.2
     assert 0 < busy["cpu"] <= busy["busiest_core"] <= 1
     assert busy["disk_write"] >= 0
-
-
-@pytest.mark.parametrize(
-    ("files", "cores", "memory"),
-    [
-        ({}, None, None),
-        ({"cpu.max": "max 100000", "memory.max": "max"}, None, None),
-        ({"cpu.max": "50000 100000", "memory.max": "1073741824"}, 0.5, 2**30),
-        (
-            {
-                "cpu/cpu.cfs_quota_us": "-1",
-                "cpu/cpu.cfs_period_us": "100000",
-                "memory/memory.limit_in_bytes": str(2**63 - 4096),
-            },
-            None,
-            None,
-        ),
-        (
-            {
-                "cpu/cpu.cfs_quota_us": "25000",
-                "cpu/cpu.cfs_period_us": "100000",
-                "memory/memory.limit_in_bytes": str(2**28),
-            },
-            0.25,
-            2**28,
-        ),
-    ],
-)
-def test_a_container_may_use_what_its_control_group_gives_it(
-    tmp_path: Path, files: dict[str, str], cores: float | None, memory: int | None
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(f"{text}\n")
-    assert usable_cores(tmp_path) == (cores or len(os.sched_getaffinity(0)))
-    assert usable_memory(tmp_path) == (memory or psutil.virtual_memory().total)

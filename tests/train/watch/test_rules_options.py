@@ -31,14 +31,17 @@ def test_what_a_user_sets_is_checked_and_the_rest_has_its_default(given: object)
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"overfitting": {}}, "there is no rule 'overfitting'; did you mean overfit?"),
-        ({"nan": {}}, "there is no rule 'nan'; the rules are loss_not_decreasing, vanishing_gradient, "),
-        ({"overfit": {"ratio": -1}}, "rules.overfit.ratio: Input should be greater than 0 (given: -1)"),
-        ({"overfit": {"rate": 1}}, "rules.overfit.rate: Extra inputs are not permitted (given: 1)"),
-        ({"overfit": {"action": "end"}}, "rules.overfit.action: Input should be 'warn' or 'stop' (given: 'end')"),
-        ({"overfit": 1}, "rules.overfit: Input should be a valid dictionary"),
-        ('{"overfit": ', "training option rules is no JSON ("),
-        ("[]", "training option rules must map names of rules to thresholds (given: [])"),
+        ({"overfitting": {}}, "training.rules: there is no rule 'overfitting'; did you mean overfit?"),
+        (
+            {"nan": {}},
+            "training.rules: there is no rule 'nan'; the rules are loss_not_decreasing, vanishing_",
+        ),
+        ({"overfit": {"ratio": -1}}, "training.rules.overfit.ratio = -1 is refused; allowed: 0 < number <= 100"),
+        ({"overfit": {"rate": 1}}, "training.rules.overfit has no option 'rate'; did you mean ratio?"),
+        ({"overfit": {"action": "end"}}, "training.rules.overfit.action = 'end' is refused; allowed: warn, stop"),
+        ({"overfit": 1}, "training.rules.overfit = 1 is refused; allowed: JSON"),
+        ('{"overfit": ', "training.rules is no JSON ("),
+        ("[]", "training.rules must map names of rules to thresholds (given: [])"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_rule_and_field(given: object, message: str) -> None:

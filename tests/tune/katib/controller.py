@@ -17,10 +17,11 @@ from components.common import lease
 from components.common.store import Store
 from components.counter.training_log import EpochRecord, lines
 from components.documents.training_spec import TrainingSpec
-from components.settings.training import make_settings
+from components.settings.training import TrainingSettings
 from tests.cluster.api import Cluster, Key, Object, Refused, now
-from tests.cluster.training_operator import GROUP, JOBS, container, make_pods, wait_until
+from tests.cluster.training_operator import GROUP, JOBS, container, make_pods
 from tests.documents import epoch, trained
+from tests.waiting import wait_until
 
 EXPERIMENT_LABEL = "katib.kubeflow.org/experiment"
 COLLECTOR = "metrics-logger-and-collector"
@@ -76,7 +77,7 @@ class Katib:
         """Trains: writes the outcome to where the command says, with these accuracies; returns what it prints."""
         described, output, changed = told(self.command(job))
         base = TrainingSpec.model_validate_json(self.store.get_bytes(self.store.key(described)))
-        settings = make_settings({**base.settings.model_dump(), **changed})
+        settings = TrainingSettings.read({**base.settings.model_dump(), **changed})
         job_of_trial = base.model_copy(update={"settings": settings, "output": output or base.output})
         history = [measures(number, value) for number, value in enumerate(values, 1)]
         best = max(history, key=lambda record: record.validation_accuracy)

@@ -10,8 +10,8 @@ from components.common.store import open_store
 from components.documents.search_plan import SearchPlan
 from components.documents.search_result import SearchResult
 from components.settings.cluster import ClusterSettings
-from components.settings.training import TrainSettings
-from components.settings.tuning import tuning_settings
+from components.settings.training import TrainingSettings
+from components.settings.tuning import TuningSettings
 from components.tune.katib.search import KatibSearch
 
 QUICK = Patience(poll=0.2, claim=20, marker=1.0, away=20, renew=0.3)
@@ -19,9 +19,13 @@ QUICK = Patience(poll=0.2, claim=20, marker=1.0, away=20, renew=0.3)
 
 def plan(run_id: str, **tuning: Any) -> SearchPlan:
     """Four trials, the default and three of Katib, two of them at a time."""
-    settings = tuning_settings({"max_trials": 4, "max_failed_trials": 1, **tuning})
+    settings = TuningSettings.read({"max_trials": 4, "max_failed_trials": 1, **tuning})
     return SearchPlan(
-        run_id, f"runs/{run_id}/tune/dataset.json", TrainSettings(select_by="accuracy"), settings.parameters, settings
+        run_id,
+        f"runs/{run_id}/tune/dataset.json",
+        TrainingSettings(select_by="accuracy"),
+        settings.parameters,
+        settings,
     )
 
 

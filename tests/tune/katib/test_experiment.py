@@ -22,13 +22,13 @@ from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter.training_log import LINES
 from components.documents.search_plan import SearchPlan
-from components.settings.cluster import cluster_settings
-from components.settings.training import TrainSettings
-from components.settings.tuning import tuning_settings
+from components.settings.cluster import ClusterSettings
+from components.settings.training import TrainingSettings
+from components.settings.tuning import TuningSettings
 from tests.cluster.api import CRDS, load_schemas
 from tests.cluster.pod_security import violations
 from tests.cluster.training_operator import environment
-from tests.train.conftest import make_dataset
+from tests.drawn_bins import make_dataset
 from tests.train.fitting import fast, train_here
 from tests.tune.katib.controller import Object, observed, refused, substituted, told, wrapped
 
@@ -51,12 +51,12 @@ ELASTIC = {"workers": 2, "min_workers": 1, "max_workers": 4}
 
 
 def plan(tuning: dict[str, Any] | None = None) -> SearchPlan:
-    settings = tuning_settings(tuning or {})
-    return SearchPlan(RUN, "key", TrainSettings(select_by=settings.objective), settings.parameters, settings)
+    settings = TuningSettings.read(tuning or {})
+    return SearchPlan(RUN, "key", TrainingSettings(select_by=settings.objective), settings.parameters, settings)
 
 
 def described(tuning: dict[str, Any] | None = None, cluster: dict[str, Any] | None = None) -> Object:
-    return experiment(plan(tuning), cluster_settings(cluster or {}), "team", JOB, [OWNER])
+    return experiment(plan(tuning), ClusterSettings.read(cluster or {}), "team", JOB, [OWNER])
 
 
 class Answer:
@@ -126,7 +126,7 @@ def test_a_trial_differs_from_a_training_in_arguments_and_katibs_label_only() ->
     name = job["metadata"]["name"]
     arguments = ["--job", JOB, "--output", f"runs/{RUN}/trials/{name}"]
     arguments += ["--learning_rate=0.002", "--batch_size=64", "--epochs=12"]
-    settings = cluster_settings({"workers": 2, "ttl_seconds": 7200})
+    settings = ClusterSettings.read({"workers": 2, "ttl_seconds": 7200})
     training = pytorchjob(name, "team", RUN, arguments, settings)
     for replicas in training["spec"]["pytorchReplicaSpecs"].values():
         replicas["template"]["metadata"]["labels"]["katib.kubeflow.org/experiment"] = body["metadata"]["name"]
@@ -258,7 +258,7 @@ def test_what_the_run_gives_itself_may_leave_an_algorithm_too_little(
     whole = plan(tuning)
     left = replace(whole, space={name: parameter for name, parameter in whole.space.items() if name != given})
     with pytest.raises(InventoryError, match=re.escape(problem)):
-        experiment(left, cluster_settings({}), "team", JOB)
+        experiment(left, ClusterSettings(), "team", JOB)
 
 
 def test_names_leave_room_for_what_katib_appends() -> None:
@@ -302,12 +302,14 @@ def test_a_trials_very_command_trains_as_katib_starts_it_and_its_metric_is_found
 ) -> None:
     """The command as the webhook wraps it, in a real shell."""
     dataset = make_dataset(store, tmp_path / "dataset", {"train": 12, "validation": 6})
-    tuning = tuning_settings({"space": {"learning_rate": {"min": 1e-5, "max": 1e-2}, "epochs": {"min": 1, "max": 3}}})
+    tuning = TuningSettings.read(
+        {"space": {"learning_rate": {"min": 1e-5, "max": 1e-2}, "epochs": {"min": 1, "max": 3}}}
+    )
     search = SearchPlan("real", "runs/real/dataset.json", fast(select_by="accuracy"), tuning.parameters, tuning)
     base = search.job("default", {})
     store.put_bytes(base.dataset_key, dataset.model_dump_json().encode())
     store.put_bytes(base.job_key, base.model_dump_json().encode())
-    body = experiment(search, cluster_settings({}), "team", store.uri(base.job_key))
+    body = experiment(search, ClusterSettings(), "team", store.uri(base.job_key))
     job = trial(body, learning_rate="0.003", epochs="2")
 
     command = job["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"][0]["command"]

@@ -21,13 +21,14 @@ from components.common import lease
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.documents.search_result import SearchResult
-from components.settings.cluster import cluster_settings
-from components.settings.training import TrainSettings
+from components.settings.cluster import ClusterSettings
+from components.settings.training import TrainingSettings
 from components.tune.katib.search import KatibSearch
 from tests.cluster.api import Cluster, Refused, running
-from tests.cluster.training_operator import GROUP, JOBS, wait_until
+from tests.cluster.training_operator import GROUP, JOBS
 from tests.tune.katib.controller import Katib, add_condition, ended
 from tests.tune.katib.step import QUICK, plan, verdict
+from tests.waiting import wait_until, wait_until_renewed
 
 RUN = "0b1e6a3c-run"
 DEFAULT = dns_name(f"tune-{RUN}-default")
@@ -84,7 +85,7 @@ class Attempt:
     def __init__(self, scene: Scene, tuning: dict[str, Any], cluster: dict[str, Any]) -> None:
         self.result: SearchResult | None = None
         self.error = ""
-        self.search = KatibSearch(scene.api, "team", cluster_settings({"pending_seconds": 15, **cluster}), QUICK)
+        self.search = KatibSearch(scene.api, "team", ClusterSettings.read({"pending_seconds": 15, **cluster}), QUICK)
         self.thread = threading.Thread(target=self._run, args=(scene.store, tuning), daemon=True)
         self.thread.start()
 
@@ -272,7 +273,7 @@ def one_worker_of_two_never_starts(scene: Scene) -> str:
 def room_for_one_trial_only(scene: Scene) -> str:
     step = scene.searching(cluster={"pending_seconds": 1})
     scene.katib.start(scene.katib.active[0])
-    time.sleep(1.6)
+    time.sleep(1.6)  # longer than pending_seconds: the others may wait, since one runs
     scene.finish(0.6, 0.5, 0.5)
     return step.verdict()
 
@@ -378,7 +379,7 @@ def killed_and_abandoned(scene: Scene) -> str:
     scene.default()
     scene.katib.wait_for_trials(2)
     watch = scene.katib.obey_lease(RUN, 1.0)
-    time.sleep(1.5)
+    wait_until_renewed(scene.store, RUN, 1.0)
     assert watch.is_alive(), "the lease was renewed while the step lived"
     first.kill()
     watch.join(10)
@@ -559,7 +560,7 @@ def test_every_trial_is_told_once_with_its_values_and_ends_in_the_result(
 
     default, *others = step.result.trials
     assert default.name == "default"
-    assert default.parameters == {"learning_rate": 1e-3, "batch_size": 32, "epochs": TrainSettings().epochs}
+    assert default.parameters == {"learning_rate": 1e-3, "batch_size": 32, "epochs": TrainingSettings().epochs}
     found = {trial.name: trial for trial in others}
     assert (found[first].objective, found[first].epochs) == (0.6, [0.5, 0.6, 0.55])
     assert (found[second].status, found[second].objective) == ("early stopped", 0.2)

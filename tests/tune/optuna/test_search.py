@@ -18,6 +18,7 @@ from components.train.trials import Asking, Stopped
 from components.tune.optuna.pool import Pool
 from components.tune.optuna.search import search
 from tests.tune.searching import plan_search
+from tests.waiting import wait_until
 
 SECONDS = 240
 SCRIPT = """
@@ -25,12 +26,12 @@ import sys
 from components.common.store import open_store
 from components.tune.optuna.search import search
 from components.documents.search_plan import make_plan
-from components.settings.tuning import tuning_settings
-from components.settings.training import make_settings
+from components.settings.tuning import TuningSettings
+from components.settings.training import TrainingSettings
 import json
 given = json.loads(sys.argv[1])
-settings = make_settings(given["training"])
-search(make_plan("r1", given["key"], settings, [], tuning_settings(given["tuning"])), open_store())
+settings = TrainingSettings.read(given["training"])
+search(make_plan("r1", given["key"], settings, [], TuningSettings.read(given["tuning"])), open_store())
 """
 
 
@@ -97,9 +98,7 @@ def test_a_search_that_was_killed_ends_its_workers_and_goes_on_without_repeating
         done = {record["name"]: record for record in records if record["status"] == "succeeded"}
     process.kill()
     process.wait()
-    while _in_session(process.pid):  # the kernel tells the workers that the search is gone
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: not _in_session(process.pid), "the kernel has told the workers that the search is gone", SECONDS)
 
     found = search(plan, shared_store)
 

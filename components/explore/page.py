@@ -1,0 +1,84 @@
+"""What the page of a dataset shows."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from components.counter.dataset import SPLITS, Bins, DatasetManifest
+from components.explore.samples import lists_products, samples, shared_pairs
+from components.pages.page import render_page
+from components.pages.text import of_items
+
+EXAMPLES_PER_REASON = 3
+PAIRS = 3
+
+
+def render(dataset: DatasetManifest, opened: dict[str, Bins], exclusion_lines: Iterable[bytes]) -> str:
+    """Renders the page.
+
+    Args:
+        dataset: what split handed on.
+        opened: for each split some of its bins, to show.
+        exclusion_lines: the list of the bins left out, one JSON object each.
+    """
+    names = labels(dataset)
+    parts = {split: dataset.splits[split] for split in SPLITS}
+    per_name = {
+        name: [part.per_count[str(count)] for part in parts.values()]
+        for name, count in zip(names, dataset.counts, strict=True)
+    }
+    return render_page(
+        "components/explore/explore.html.j2",
+        dataset=dataset,
+        splits=list(SPLITS),
+        total=sum(part.bins for part in parts.values()),
+        ratios="/".join(f"{100 * ratio:g}" for ratio in dataset.ratios),
+        counted=count_range(dataset),
+        names=names,
+        per_name=per_name,
+        shares={
+            split: [bins[column] / part.bins for bins in per_name.values()]
+            for column, (split, part) in enumerate(parts.items())
+        },
+        most=max(names, key=lambda name: sum(per_name[name])),
+        lists_products=any(map(lists_products, opened.values())),
+        pairs={
+            split: shared_pairs(opened["train"], opened[split], split, PAIRS)
+            for split, shared in dataset.shared_products.items()
+            if shared
+        },
+        samples=samples(opened, len(names)),
+        excluded=summarise_exclusions(exclusion_lines),
+    )
+
+
+def labels(dataset: DatasetManifest) -> list[str]:
+    """The labels as text; "6+" for an open top."""
+    names = [str(count) for count in dataset.counts]
+    return [*names[:-1], f"{names[-1]}+"] if dataset.open_top else names
+
+
+def count_range(dataset: DatasetManifest) -> str:
+    """The counts in a few words, such as "1 to 5 items"."""
+    names = labels(dataset)
+    contiguous = dataset.counts == list(range(dataset.counts[0], dataset.counts[-1] + 1))
+    text = f"{names[0]} to {names[-1]}" if contiguous and len(names) > 1 else ", ".join(names)
+    return of_items(text)
+
+
+def summarise_exclusions(lines: Iterable[bytes]) -> list[dict[str, Any]]:
+    """Bins that were left out or doubted, by ``reason``, the most frequent first.
+
+    Returns:
+        For each reason the number of its ``bins``, a few ``ids``, and the ``detail`` of the first one.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        bin_ = json.loads(line)
+        row = found.setdefault(
+            bin_["reason"], {"reason": bin_["reason"], "bins": 0, "ids": [], "detail": bin_["detail"]}
+        )
+        row["bins"] += 1
+        if len(row["ids"]) < EXAMPLES_PER_REASON:
+            row["ids"].append(bin_["id"])
+    return sorted(found.values(), key=lambda row: -row["bins"])

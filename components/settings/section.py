@@ -1,0 +1,30 @@
+"""What every section of a run's settings has in common."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from components.common.checked import checked
+
+
+class Section(BaseModel):
+    """Typed options that nobody changes once they are checked."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True, allow_inf_nan=False
+    )
+    called: ClassVar[str] = ""
+    """What messages put before an option's name; empty where the options are the pipeline's own parameters."""
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """Checks and completes what was given.
+
+        Args:
+            values: option -> value; numbers may be text, as on a command line, or floats, as in KFP's dictionaries.
+
+        Raises:
+            InventoryError: as ``checked``.
+        """
+        return checked(cls, cls.called, values)

@@ -1,0 +1,60 @@
+"""How the source of the bins is written down; whether it can be opened is ``components.sources.open``'s question."""
+
+import re
+
+from components.common.errors import InventoryError
+
+KINDS = "rendered[:N[:SEED]], s3://bucket/prefix, a directory, a .tar or a .csv of own photos"
+DEFAULT_BINS, MOST_BINS = 4000, 1_000_000
+S3 = "s3://"
+
+
+def is_rendered(text: str) -> bool:
+    """Whether a source's bins are drawn and not photographed."""
+    return text.partition(":")[0] == "rendered"
+
+
+def check_source(text: str) -> None:
+    """Refuses what is no source's address.
+
+    Raises:
+        InventoryError: saying which kinds of sources there are.
+    """
+    if is_rendered(text):
+        read_rendered(text)
+    elif text.startswith(S3):
+        if not text.removeprefix(S3).partition("/")[0]:
+            raise InventoryError(f"cannot open {text}: the source names no bucket; write s3://bucket/prefix")
+    elif not text.strip() or "://" in text:
+        raise InventoryError(f"unknown source '{text}'; give {KINDS}")
+
+
+def read_rendered(text: str) -> tuple[int, int]:
+    """Reads ``rendered``, ``rendered:N`` or ``rendered:N:SEED`` into a number of bins and a seed.
+
+    Raises:
+        InventoryError: if N or SEED is not a number, or N is out of range.
+    """
+    numbers = text.split(":")[1:]
+    if len(numbers) > 2 or not all(re.fullmatch(r"[0-9]{1,9}", number) for number in numbers):
+        raise InventoryError(f"unknown source '{text}'; write rendered, rendered:N or rendered:N:SEED")
+    bins, seed = [*map(int, numbers), *(DEFAULT_BINS, 0)[len(numbers) :]]
+    if not 1 <= bins <= MOST_BINS:
+        raise InventoryError(f"the source '{text}' asks for {bins:,} bins; give 1 to {MOST_BINS:,}")
+    return bins, seed
+
+
+def check_endpoint(endpoint: str, source: str) -> None:
+    """Refuses an endpoint that is no address, or that the source has no use for; empty is none.
+
+    Raises:
+        InventoryError: saying what to write.
+    """
+    if not endpoint:
+        return
+    if not source.startswith(S3):
+        raise InventoryError(f"source_endpoint is only for s3:// sources, and the source is '{source}'; leave it empty")
+    if not re.fullmatch(r"https?://[^/\s]+/?\S*", endpoint):
+        raise InventoryError(
+            f"the source_endpoint '{endpoint}' is not an S3 endpoint; write http://… or https://host:port"
+        )

@@ -1,0 +1,59 @@
+"""What a run on a cluster is asked to do, checked before anything is sent."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from components.check_settings.step import check
+from components.common.checked import did_you_mean
+from components.common.errors import InventoryError
+from components.settings.parameters import PARAMETERS
+
+CHECKED = "bin-inventory"
+"""The pipeline whose parameters are those of ``RunSettings``."""
+
+
+def read_arguments(ir: Mapping[str, Any], texts: Iterable[str]) -> dict[str, Any]:
+    """Reads and checks a run's arguments.
+
+    Args:
+        ir: the compiled pipeline; its parameters say which arguments are text.
+        texts: ``PARAMETER=VALUE`` each; dictionaries, numbers and booleans as JSON.
+
+    Raises:
+        InventoryError: for a text of another form, an unknown parameter, or a run that its first step would refuse.
+    """
+    known = parameters_of(ir)
+    arguments = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InventoryError(f"'{text}' is not PARAMETER=VALUE, such as epochs=10")
+        check_parameters(ir, [name])
+        arguments[name] = value if known[name]["parameterType"] == "STRING" else _from_json(value)
+    if ir["pipelineInfo"]["name"] == CHECKED:
+        defaults = {name: known[name].get("defaultValue") for name in PARAMETERS if name in known}
+        check({**defaults, **arguments}, on_cluster=True)
+    return arguments
+
+
+def check_parameters(ir: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Refuses an argument that the compiled pipeline does not have."""
+    known = parameters_of(ir)
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, sorted(known))
+            listed = f"it has {', '.join(sorted(known))}"
+            raise InventoryError(f"the pipeline has no parameter '{name}'; {f'{hint} ' if hint else ''}{listed}")
+
+
+def parameters_of(ir: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The parameters of a compiled pipeline."""
+    return dict(ir["root"].get("inputDefinitions", {}).get("parameters", {}))
+
+
+def _from_json(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
