@@ -22,7 +22,6 @@ from components.documents.trained import TrainedModel
 from components.gate.step import gate
 from components.registry.registry import in_service
 from components.settings.gate import GatePolicy
-from components.split.step import split_bins
 from tests.documents import trained
 from tests.packed_bins import RawBin, pack
 from tests.steps import split_bins
