@@ -10,6 +10,10 @@ from components.common.container_images import REGISTRY, TAG
 STEP_SECONDS = 2 * 86_400
 """The longest that a step may take; a training's own limits are in the ``cluster`` parameter."""
 
+STEP_CPU = ("500m", "4")
+STEP_MEMORY = ("1G", "8G")
+"""Request and limit of a step's pod: a namespace with a ResourceQuota takes no pod without."""
+
 MODEL_REGISTRY_SECRET = "inventory-model-registry"  # noqa: S105 - a secret's name
 
 
@@ -27,6 +31,8 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
         kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
         kubernetes.set_image_pull_policy(task, "IfNotPresent")
         kubernetes.set_timeout(task, STEP_SECONDS)
+        task.set_cpu_request(STEP_CPU[0]).set_cpu_limit(STEP_CPU[1])
+        task.set_memory_request(STEP_MEMORY[0]).set_memory_limit(STEP_MEMORY[1])
         # the images of workers and trials that a step starts are those of the pipeline
         task.set_env_variable("INVENTORY_REGISTRY", REGISTRY).set_env_variable("INVENTORY_TAG", TAG)
         # a step looks at its source and at the store, which Kubeflow's cache does not know (components.common.run_step)

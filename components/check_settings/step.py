@@ -3,6 +3,7 @@
 A run that asks for something impossible ends here, in seconds, before a photo is fetched or a GPU waited for.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +15,18 @@ from components.settings.run import FORMAT, RunSettings
 
 
 def settle(store: Store, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks and completes a run's settings once for these parameters; see ``check``."""
+    """Checks and completes a run's settings once for these parameters, and rehearses the run on a cluster.
+
+    See ``check`` and ``components.cluster.rehearsal``.
+    """
     asked = {"format": FORMAT, "parameters": dict(parameters)}
-    return run_step(store, "settings", asked, lambda: check(parameters).model_dump(mode="json"))
+    settled: dict[str, Any] = run_step(store, "settings", asked, lambda: check(parameters).model_dump(mode="json"))
+    if "KUBERNETES_SERVICE_HOST" in os.environ:  # in a pod; the Kubernetes client takes half a second to import
+        from components.cluster.rehearsal import rehearse_here
+
+        run = RunSettings.model_validate(settled)
+        rehearse_here(run.cluster, run.serving)
+    return settled
 
 
 def check(parameters: Mapping[str, Any], on_cluster: bool | None = None) -> RunSettings:

@@ -4,9 +4,13 @@ Two modes of KServe roll out a new model differently:
 
 * *Knative* (once "Serverless"): the predictor is changed with ``canaryTrafficPercent``; Knative keeps the revision
   before and splits the traffic. Tag routing gives the new revision an address of its own.
-* *Standard* (once "RawDeployment", KServe 0.20 and later): ``spec.canary`` names a second predictor with a Deployment
-  and a Service of its own; promotion names it the predictor, and its pods stay the same but for the annotation of the
-  promotion, for which Kubernetes replaces them one by one (kserve/kserve#5672, #5912).
+* *Standard* (once "RawDeployment"): the new model is tried beside the one in service, by ``spec.canary`` (KServe 0.20
+  and later, kserve/kserve#5672) or else as a second InferenceService. Promotion gives the predictor its bundle, and
+  Kubernetes replaces the pods one by one. The predictor has no name: one would rename its Service, and every client
+  inside the cluster would lose its address.
+
+KServe copies annotations of a service to its pods, so that a changed one replaces them: none changes but together with
+the model.
 """
 
 from typing import Any
@@ -24,9 +28,11 @@ CONTAINER = "kserve-container"
 """The name that KServe gives the predictor's container; the schema of a canary asks for it."""
 LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "serve"}
 """On the service and its pods; the network policy in manifests/ selects by them."""
-PROMOTED_ANNOTATION = "bin-inventory/promoted"
-"""The bundle that was last promoted; a service without it has never answered as it should."""
+BEFORE_ANNOTATION = "bin-inventory/before"
+"""Knative: the bundle that keeps the rest of the requests while a canary gets its share."""
 TAG_ROUTING = {"serving.kserve.io/enable-tag-routing": "true"}
+MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
+"""KServe writes its default mode here when a service is created, if that is Standard."""
 STOP_ANNOTATION = "serving.kserve.io/stop"
 """KServe takes a service with this annotation out of service without deleting it."""
 
@@ -57,7 +63,6 @@ def predictor(uri: str, settings: ServingSettings) -> Object:
         "maxReplicas": settings.max_replicas,
         **scaling,
         "model": {
-            "name": CONTAINER,
             "modelFormat": {"name": MODEL_FORMAT, "version": "1"},
             "protocolVersion": "v1",
             "storageUri": uri,
@@ -82,8 +87,8 @@ def inference_service(namespace: str, uri: str, settings: ServingSettings) -> Ob
 
 
 def mode(service: Object) -> str:
-    """``Knative`` or ``Standard``, as the controller says in the status; "" before it has looked."""
-    said = str(service.get("status", {}).get("deploymentMode", ""))
+    """``Knative`` or ``Standard``, as KServe says in the status or has written on creation; "" if it has not yet."""
+    said = str(service.get("status", {}).get("deploymentMode", annotations(service).get(MODE_ANNOTATION, "")))
     return {"Serverless": "Knative", "RawDeployment": "Standard"}.get(said, said)
 
 
@@ -111,28 +116,52 @@ def settings_of(service: Object) -> ServingSettings:
 
 def settled_uri(service: Object) -> str:
     """The bundle that has, or had before a canary came, all requests; "" where the service is stopped."""
-    if STOP_ANNOTATION in annotations(service):
+    if stopped(service):
         return ""
     if "canaryTrafficPercent" in service["spec"]["predictor"]:  # Knative: the predictor is the canary
-        return annotations(service).get(PROMOTED_ANNOTATION, "")
+        return annotations(service).get(BEFORE_ANNOTATION, "")
     return served_uri(service)
 
 
-def start_canary(service: Object, uri: str, settings: ServingSettings) -> Object:
-    """The change that starts the new model beside the one in service, or alone where none was ever promoted.
+def stopped(service: Object) -> bool:
+    """Whether KServe was told to take the service out: its first model did not answer as it should."""
+    return STOP_ANNOTATION in annotations(service)
+
+
+def check_settings(service: Object, settings: ServingSettings) -> None:
+    """Refuses to touch a service of somebody else, and what its mode would ignore without a word.
 
     Raises:
-        InventoryError: if the controller has not said in which mode it works, or somebody else made the service.
+        InventoryError: if somebody else made the service, or its mode knows no such metric.
     """
     if LABELS.items() - (service["metadata"].get("labels") or {}).items():
         raise InventoryError(
             f"InferenceService {settings.name} was not made by this workflow; give the service another serving.name"
         )
-    if PROMOTED_ANNOTATION not in annotations(service):
-        started: Object = {"spec": {"predictor": predictor(uri, settings)}}
-        if STOP_ANNOTATION in annotations(service):
-            started["metadata"] = {"annotations": {STOP_ANNOTATION: None}}
-        return started
+    known = {"Standard": ("cpu", "memory"), "Knative": ("concurrency", "rps")}.get(mode(service))
+    if known and settings.scale_metric not in ("default", *known):
+        raise InventoryError(
+            f"serving.scale_metric: KServe's {mode(service)} mode does not scale on {settings.scale_metric}; use "
+            f"{' or '.join(known)}, or default"
+        )
+
+
+def start_alone(service: Object, uri: str, settings: ServingSettings) -> Object:
+    """The change that starts a model in a service that serves none."""
+    change: Object = {"spec": {"predictor": predictor(uri, settings)}}
+    if stopped(service):
+        change["metadata"] = {"annotations": {STOP_ANNOTATION: None}}
+    return change
+
+
+def start_canary(service: Object, uri: str, settings: ServingSettings) -> Object:
+    """The change that starts the new model beside the one in service.
+
+    A canary's ``minReplicas`` must not exceed those of the predictor, which Standard mode never scales to zero.
+
+    Raises:
+        InventoryError: if the controller has not said in which mode it works.
+    """
     if served_uri(service) == uri and not service["spec"].get("canary"):
         return {}  # it is in service, or a canary of an attempt before this one
     if not mode(service):
@@ -145,32 +174,43 @@ def start_canary(service: Object, uri: str, settings: ServingSettings) -> Object
             for key, value in predictor(uri, settings).items()
             if key not in ("maxReplicas", "scaleMetric", "scaleTarget")  # a canary takes no autoscaling fields
         }
-        beside["minReplicas"] = max(1, settings.min_replicas)
-        entry = {"trafficPercent": settings.canary_percent, "predictor": {"name": revision_name(uri), **beside}}
-        return {"spec": {"canary": [entry]}}
+        beside |= {"name": revision_name(uri), "minReplicas": 1}
+        beside["model"]["name"] = CONTAINER
+        spec: Object = {"canary": [{"trafficPercent": settings.canary_percent, "predictor": beside}]}
+        if not service["spec"]["predictor"].get("minReplicas", 1):
+            spec["predictor"] = {"minReplicas": 1}
+        return {"spec": spec}
     return {
-        "metadata": {"annotations": dict(TAG_ROUTING)},
+        "metadata": {"annotations": {**TAG_ROUTING, BEFORE_ANNOTATION: settled_uri(service)}},
         "spec": {"predictor": {**predictor(uri, settings), "canaryTrafficPercent": settings.canary_percent}},
     }
 
 
 def promote_canary(service: Object, uri: str, settings: ServingSettings) -> Object:
-    """The change that gives the new model all requests, and says that it was promoted.
+    """The change that gives the new model all requests.
+
+    Raises:
+        InventoryError: if another deployment has put its model in this one's place meanwhile.
+    """
+    check_there(service, uri)
+    if service["spec"].get("canary"):
+        return {"spec": {"canary": None, "predictor": predictor(uri, settings)}}
+    if "canaryTrafficPercent" in service["spec"]["predictor"]:
+        return {"spec": {"predictor": {"canaryTrafficPercent": None}}}
+    return {}
+
+
+def check_there(service: Object, uri: str) -> None:
+    """Makes sure that the new model is still the one at ``uri``.
 
     Raises:
         InventoryError: if another deployment has put its model in this one's place meanwhile.
     """
     if not is_there(service, uri):
         raise InventoryError(
-            f"InferenceService {settings.name} does not hold {uri} any more: another deployment replaced it before it "
-            "was promoted; deploy again when that one has ended"
+            f"InferenceService {service['metadata']['name']} does not hold {uri} any more: another deployment replaced "
+            "it before it was promoted; deploy again when that one has ended"
         )
-    change: Object = {"metadata": {"annotations": {PROMOTED_ANNOTATION: uri}}}
-    if service["spec"].get("canary"):
-        change["spec"] = {"canary": None, "predictor": {"name": revision_name(uri), **predictor(uri, settings)}}
-    elif "canaryTrafficPercent" in service["spec"]["predictor"]:
-        change["spec"] = {"predictor": {"canaryTrafficPercent": None}}
-    return change
 
 
 def is_there(service: Object, uri: str) -> bool:
@@ -180,20 +220,26 @@ def is_there(service: Object, uri: str) -> bool:
     return served_uri(service) == uri
 
 
-def take_out(service: Object, uri: str) -> Object:
+def take_out(service: Object, uri: str, *, alone: bool) -> Object:
     """The change that takes the new model at ``uri`` out, unless another deployment has done so.
 
-    The one in service gets all requests again. Where none was ever promoted the service is stopped, never deleted.
+    The one in service gets all requests again. A service that was started for this model ``alone`` is stopped, never
+    deleted.
     """
     if not is_there(service, uri):
         return {}
-    if PROMOTED_ANNOTATION not in annotations(service):
+    if alone:
         return {"metadata": {"annotations": {STOP_ANNOTATION: "true"}}}
     if service["spec"].get("canary"):
         return {"spec": {"canary": None}}
     if "canaryTrafficPercent" in service["spec"]["predictor"]:
         return {"spec": {"predictor": {"canaryTrafficPercent": 0}}}
     return {}
+
+
+def beside(settings: ServingSettings) -> ServingSettings:
+    """The settings of a second service, which tries a new model where the first knows no canary."""
+    return settings.model_copy(update={"name": f"{settings.name}-canary", "min_replicas": 1, "max_replicas": 1})
 
 
 def annotations(service: Object) -> dict[str, str]:
@@ -278,6 +324,16 @@ def service_urls(service: Object) -> list[str]:
     status = service.get("status", {})
     found = [status.get("address", {}).get("url"), status.get("url")]
     return [url.rstrip("/") for url in found if url]
+
+
+def pod_labels(service: Object, uri: str) -> str:
+    """A label selector of the pods that serve the new model at ``uri``, or the whole service once it is promoted."""
+    if mode(service) == "Knative":
+        part = service.get("status", {}).get("components", {}).get("predictor", {})
+        return f"serving.knative.dev/revision={part.get('latestReadyRevision', '')}"
+    canary = [revision_name(uri)] if service["spec"].get("canary") else []
+    own = [service["spec"]["predictor"]["name"]] if "name" in service["spec"]["predictor"] else []
+    return f"app=isvc.{'-'.join([service['metadata']['name'], *(canary or own), 'predictor'])}"
 
 
 def canary_urls(service: Object, uri: str) -> list[str]:

@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +34,10 @@ T = TypeVar("T")
 
 class ClusterAwayError(InventoryError):
     """The Kubernetes API did not answer, or not now; the same request may succeed later."""
+
+
+class UnknownFieldError(InventoryError):
+    """The cluster's schema of this kind lacks a field: its operator is older or newer than the object."""
 
 
 def in_cluster() -> bool:
@@ -125,8 +129,12 @@ def plain_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        later = error.status == 429 or error.status >= 500
-        raise (ClusterAwayError if later else InventoryError)(f"cannot {doing}: {explain(error)}") from error
+        kind: type[InventoryError] = InventoryError
+        if error.status == 429 or error.status >= 500:
+            kind = ClusterAwayError
+        elif _unknown_fields(error):
+            kind = UnknownFieldError
+        raise kind(f"cannot {doing}: {explain(error)}") from error
     except urllib3.exceptions.HTTPError as error:
         raise ClusterAwayError(
             f"cannot {doing}: the Kubernetes API cannot be reached or broke off ({type(error).__name__}); "
@@ -137,11 +145,13 @@ def plain_errors(doing: str) -> Iterator[None]:
 def explain(error: ApiException) -> str:
     """What an answer of the API server means, and what to do about it."""
     message = _message(error)
+    if unknown := _unknown_fields(error):
+        return f"its kind knows no {', '.join(unknown)} on this cluster; its operator is of another release"
     match error.status:
         case 401:
             return "the Kubernetes API does not accept the credentials (401); sign in again or renew the token"
-        case 403 if "admission webhook" in message:
-            return f"the cluster refuses this object (403: {message})"
+        case status if "admission webhook" in message and status < 500:
+            return f"the cluster refuses this object ({status}: {message})"
         case 403:
             return f"the service account may not do this (403: {message}); apply manifests/ or ask for the right"
         case 404:
@@ -151,9 +161,17 @@ def explain(error: ApiException) -> str:
 
 
 def _message(error: ApiException) -> str:
-    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
-    found = re.search(r'"message":\s*"((?:[^"\\]|\\.)*)"', body)
+    found = re.search(r'"message":\s*"((?:[^"\\]|\\.)*)"', _body(error))
     return (found.group(1) if found else str(error.reason)).replace('\\"', '"')[:300]
+
+
+def _unknown_fields(error: ApiException) -> list[str]:
+    """The fields that a strict validation refused; the answer to a patch repeats the whole object before it says so."""
+    return re.findall(r'unknown field \\*"([^"\\]+)', _body(error)) if error.status in (400, 422) else []
+
+
+def _body(error: ApiException) -> str:
+    return error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
 
 
 def patiently(ask: Callable[[], T], away_seconds: float = 900.0, pause_seconds: float = 5.0) -> T:
@@ -173,7 +191,11 @@ def patiently(ask: Callable[[], T], away_seconds: float = 900.0, pause_seconds: 
 
 
 class Resource:
-    """One kind of custom object in one namespace, as plain dictionaries."""
+    """One kind of custom object in one namespace, as plain dictionaries.
+
+    Objects are written with ``fieldValidation=Strict``: without it an API server drops fields that its schema does not
+    know, silently, and a security context or a deadline would be gone.
+    """
 
     def __init__(self, api: ApiClient, group: str, version: str, plural: str, namespace: str) -> None:
         self._api = kubernetes.client.CustomObjectsApi(api)
@@ -202,25 +224,62 @@ class Resource:
             )
             return list(found["items"])
 
-    def create(self, body: Object) -> Object | None:
-        """Creates an object; None when one of that name is there already."""
+    def create(self, body: Object, *, dry_run: bool = False) -> Object | None:
+        """Creates an object; None when one of that name is there already.
+
+        Args:
+            body: the object.
+            dry_run: ask schema and webhooks what they say of it, and create nothing.
+
+        Raises:
+            UnknownFieldError: if the cluster's schema lacks a field of it.
+            InventoryError: if the cluster refuses it otherwise.
+        """
         with plain_errors(f"create {self.name} {body['metadata']['name']}"):
             try:
                 made: Object = self._api.create_namespaced_custom_object(
-                    *self._where, body, _request_timeout=TIMEOUT_SECONDS
+                    *self._where, body, **_writing(dry_run), _request_timeout=TIMEOUT_SECONDS
                 )
             except ApiException as error:
-                if error.status == 409:
+                # a webhook with side effects says nothing about a dry run: the creation itself will tell
+                if error.status == 409 or (dry_run and "does not support dry run" in _message(error)):
                     return None
                 raise
             return made
 
+    def first_accepted(self, shapes: Sequence[Object]) -> Object:
+        """Asks by dry runs which of several shapes of one object fits the cluster's schema.
+
+        Args:
+            shapes: the newest first.
+
+        Returns:
+            The first whose fields the cluster all knows.
+
+        Raises:
+            InventoryError: if a webhook refuses it, or the cluster knows none of them.
+        """
+        *newer, oldest = shapes
+        for body in newer:
+            try:
+                self.create(body, dry_run=True)
+            except UnknownFieldError:
+                continue
+            return body
+        self.create(oldest, dry_run=True)
+        return oldest
+
     def patch(self, name: str, body: Object) -> Object | None:
-        """Merges ``body`` into an object; None when it has changed since the resourceVersion that ``body`` names."""
+        """Merges ``body`` into an object; None when it has changed since the resourceVersion that ``body`` names.
+
+        Raises:
+            UnknownFieldError: if the cluster's schema lacks a field of it; nothing has changed then.
+            InventoryError: if the cluster refuses it otherwise.
+        """
         with plain_errors(f"change {self.name} {name}"):
             try:
                 changed: Object = self._api.patch_namespaced_custom_object(
-                    *self._where, name, body, _request_timeout=TIMEOUT_SECONDS
+                    *self._where, name, body, **_writing(), _request_timeout=TIMEOUT_SECONDS
                 )
             except ApiException as error:
                 if error.status == 409:
@@ -260,10 +319,13 @@ class Resource:
             time.sleep(min(1.0, seconds))
 
 
+def _writing(dry_run: bool = False) -> dict[str, str]:
+    return {"field_validation": "Strict", **({"dry_run": "All"} if dry_run else {})}
+
+
 def _unknown_kind(error: ApiException) -> bool:
     """Tells "no such kind" (plain text: page not found) from "no object of that name" (a Status with details)."""
-    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
-    return '"details"' not in body
+    return '"details"' not in _body(error)
 
 
 def serves(api: ApiClient, group: str, version: str, plural: str) -> bool:

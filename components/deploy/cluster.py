@@ -6,9 +6,11 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
+from components.client.address import PORT
 from components.client.endpoint import Endpoint
 from components.cluster import inference_service as services
-from components.cluster.kube import Resource, patiently
+from components.cluster.kube import Resource, UnknownFieldError, in_cluster, patiently
+from components.cluster.tunnel import open_tunnel
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.deploy.deployer import Candidate, Revision
@@ -24,48 +26,107 @@ WAIT_SECONDS = 30.0
 
 
 class ClusterDeployer:
-    """Serves as an InferenceService; a new model is a canary until it is promoted."""
+    """Serves as an InferenceService; a new model stands beside the one in service until it is promoted."""
 
     def __init__(self, api: ApiClient, namespace: str, settings: ServingSettings) -> None:
+        self._api, self._settings = api, settings
         self._services = Resource(api, services.GROUP, services.VERSION, services.PLURAL, namespace)
-        self._settings = settings
+        self._alone = False
+        self._beside: ClusterDeployer | None = None
 
     def start(self, candidate: Candidate) -> Revision:
-        """Creates the service, or the new model as a canary beside the one in service.
+        """Creates the service, or starts the new model beside the one in service.
 
         Raises:
-            InventoryError: if the new model is not ready in time or cannot be reached; it gets no requests then.
+            InventoryError: if KServe refuses the service, or the new model is not ready in time or cannot be reached;
+                it gets no requests then.
         """
-        if self._get() is None:
+        service = self._get()
+        if service is None or services.stopped(service):
+            return self._start_alone(candidate, service)
+        services.check_settings(service, self._settings)
+        if services.mode(service) == "Standard":
+            note(
+                "KServe's Standard mode: clients inside the cluster reach only the model in service until the new one "
+                "is promoted; serving.canary_percent counts at a Gateway API ingress alone"
+            )
+        uri = candidate.uri
+        try:
+            changed = self._change(lambda current: services.start_canary(current, uri, self._settings))
+        except UnknownFieldError:
+            note("this KServe knows no spec.canary (0.20 has it); the new model is tried as a second InferenceService")
+            self._beside = ClusterDeployer(self._api, self._services.namespace, services.beside(self._settings))
+            return self._beside._start_alone(candidate, self._beside._get())
+        return self._started(candidate, changed)
+
+    def promote(self, revision: Revision) -> str:
+        """Gives the revision all requests and waits until it gets them."""
+        uri = revision.candidate.uri
+        if self._beside is None:
+            self._change(lambda current: services.promote_canary(current, uri, self._settings))
+        else:
+            services.check_there(self._beside._get() or {}, uri)
+            self._change(lambda current: services.start_alone(current, uri, self._settings))
+        try:
+            service = self._wait(services.fully_rolled_out, uri)
+            urls = services.service_urls(service)
+            addresses = self._addresses(service, uri, urls)
+            url = reachable(addresses, self._settings.ready_seconds, version=revision.candidate.bundle.version).url
+            return url if url in urls or not urls else urls[0]  # a tunnel ends with this process
+        finally:
+            if self._beside is not None:
+                self._beside.roll_back(revision)
+
+    def roll_back(self, revision: Revision) -> None:
+        """Takes the revision out; what was in service before gets all requests again."""
+        (self._beside or self)._take_out(revision.candidate.uri)
+
+    def _take_out(self, uri: str) -> None:
+        self._change(lambda current: services.take_out(current, uri, alone=self._alone))
+
+    def _start_alone(self, candidate: Candidate, service: Object | None) -> Revision:
+        """Starts a model in a service that serves none: a new one, or one that was stopped."""
+        self._alone = True
+        if service is None:
             body = services.inference_service(self._services.namespace, candidate.uri, self._settings)
+            planned = patiently(lambda: self._services.create(body, dry_run=True))
+            services.check_settings(planned or body, self._settings)
             patiently(lambda: self._services.create(body))
-        changed = self._change(lambda service: services.start_canary(service, candidate.uri, self._settings))
+        else:
+            services.check_settings(service, self._settings)
+        changed = self._change(lambda current: services.start_alone(current, candidate.uri, self._settings))
+        return self._started(candidate, changed)
+
+    def _started(self, candidate: Candidate, changed: Object | None) -> Revision:
+        """Waits for the new model.
+
+        Args:
+            candidate: the new model.
+            changed: the service as it was before it was changed for it.
+        """
         before = services.revision_before(changed) if changed else ""
         old_failure = services.failure(changed, candidate.uri) if changed else None
         try:
             service = self._wait(
                 lambda current: services.canary_ready(current, candidate.uri, before), candidate.uri, old_failure
             )
-            urls = services.canary_urls(service, candidate.uri)
-            endpoint = reachable([Endpoint(url, self._settings.name) for url in urls], REACH_SECONDS)
+            addresses = self._addresses(service, candidate.uri, services.canary_urls(service, candidate.uri))
+            endpoint = reachable(addresses, REACH_SECONDS)
         except BaseException:
-            self._change(lambda service: services.take_out(service, candidate.uri))
+            self._take_out(candidate.uri)
             raise
         service_here = Service(
             namespace=self._services.namespace, uri=candidate.uri, url=endpoint.url, model_name=endpoint.model_name
         )
-        return Revision(endpoint, service_here)
+        return Revision(endpoint, candidate, service_here)
 
-    def promote(self, revision: Revision) -> str:
-        """Gives the revision all requests and waits until it gets them."""
-        uri = revision.service.uri or ""
-        self._change(lambda current: services.promote_canary(current, uri, self._settings))
-        service = self._wait(services.fully_rolled_out, uri)
-        return (services.service_urls(service) or [revision.endpoint.url])[0]
-
-    def roll_back(self, revision: Revision) -> None:
-        """Takes the revision out; what was in service before gets all requests again."""
-        self._change(lambda current: services.take_out(current, revision.service.uri or ""))
+    def _addresses(self, service: Object, uri: str, urls: list[str]) -> list[Endpoint]:
+        """Where the model can be reached; from outside the cluster also through its API."""
+        if not in_cluster():
+            labels = services.pod_labels(service, uri)
+            if tunnel := open_tunnel(self._api, self._services.namespace, labels, PORT):
+                urls = [*urls, tunnel]
+        return [Endpoint(url, self._settings.name) for url in urls]
 
     def _get(self) -> Object | None:
         return patiently(lambda: self._services.get(self._settings.name))
@@ -89,8 +150,6 @@ class ClusterDeployer:
             changed = self._services.patch(self._settings.name, body)
             if changed is None:
                 return False
-            if body.get("spec", {}).get("canary") and not changed["spec"].get("canary"):
-                raise InventoryError("this KServe does not know spec.canary; Standard mode needs KServe 0.20 or later")
             if changed["metadata"]["generation"] != current["metadata"]["generation"]:
                 before.append(current)
             return True

@@ -27,6 +27,7 @@ class Revision:
     """A started candidate that answers at an address of its own and gets few requests yet, or none."""
 
     endpoint: Endpoint
+    candidate: Candidate
     service: Service
     """Where it runs."""
 

@@ -59,7 +59,7 @@ class LocalDeployer:
         except BaseException:
             _end(process.pid)
             raise
-        return Revision(endpoint, Service(pid=process.pid, url=endpoint.url, model_name=endpoint.model_name))
+        return Revision(endpoint, candidate, Service(pid=process.pid, url=endpoint.url, model_name=endpoint.model_name))
 
     def promote(self, revision: Revision) -> str:
         """Names the revision as the one in service and ends the one before it, which first answers what it has."""

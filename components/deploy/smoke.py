@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from components.client.endpoint import Endpoint, open_client
-from components.client.query import NoModelError, ask
+from components.client.query import NoModelError, ask, description
 from components.common.errors import InventoryError
 from components.common.retry import retry, wait_for
 from components.common.store import Store
@@ -106,7 +106,10 @@ def _compare(item: LabelledBin, got: Answer, wanted: Answer) -> None:
 
 
 def reachable(
-    endpoints: Sequence[Endpoint], seconds: float, failure: Callable[[], str | None] = lambda: None
+    endpoints: Sequence[Endpoint],
+    seconds: float,
+    failure: Callable[[], str | None] = lambda: None,
+    version: str | None = None,
 ) -> Endpoint:
     """Waits until a model answers that it is ready, at the first of several addresses that does.
 
@@ -114,6 +117,7 @@ def reachable(
         endpoints: addresses of one revision, the likeliest first.
         seconds: how long to wait.
         failure: returns None while it may still come up, or else the reason why it will not.
+        version: of the model that has to answer; None takes any.
 
     Raises:
         InventoryError: with the reason, or when the time is over.
@@ -126,12 +130,14 @@ def reachable(
             for endpoint, client in clients:
                 try:
                     response = client.get(f"/v2/models/{endpoint.model_name}/ready", timeout=5)
-                except httpx.TransportError as error:
+                    if response.status_code == 200:
+                        if version is None or description(client, endpoint).version == version:
+                            return endpoint
+                        last[endpoint.url] = "another model"
+                    else:
+                        last[endpoint.url] = f"HTTP {response.status_code}"
+                except (httpx.TransportError, InventoryError) as error:
                     last[endpoint.url] = type(error).__name__
-                    continue
-                if response.status_code == 200:
-                    return endpoint
-                last[endpoint.url] = f"HTTP {response.status_code}"
             if reason := failure():
                 raise InventoryError(reason)
             return None

@@ -21,6 +21,14 @@ Name = Annotated[
         json_schema_extra={"allowed": "a Kubernetes name: lower-case letters, digits, hyphens and dots"},
     ),
 ]
+SecretName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",  # Kubeflow Pipelines calls a volume by it, which takes no dots
+        max_length=63,
+        json_schema_extra={"allowed": "at most 63 lower-case letters, digits and hyphens"},
+    ),
+]
 MOST_PODS = 1000
 MOST_SECONDS = 365 * 86_400
 DEFAULT_STORE_SECRET = "inventory-store"  # noqa: S105 - a secret's name
@@ -70,7 +78,7 @@ class ClusterSettings(Section):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field("IfNotPresent", description="pull policy")
     image_pull_secrets: list[str] = Field([], description="names of secrets for the registry")
     service_account: Name = Field("inventory-worker", description="the workers' ServiceAccount")
-    store_secret: Name = Field(
+    store_secret: SecretName = Field(
         DEFAULT_STORE_SECRET, description="secret with the object store's endpoint and credentials"
     )
     runtime: Name = Field("torch-distributed", description="TrainJob: the ClusterTrainingRuntime")
@@ -80,7 +88,7 @@ class ClusterSettings(Section):
     )
     deadline_seconds: int = Field(86_400, ge=1, le=MOST_SECONDS, description="the cluster ends the job after this long")
     ttl_seconds: int = Field(
-        86_400, ge=0, le=MOST_SECONDS, description="the cluster removes the finished job after this long"
+        86_400, ge=0, le=MOST_SECONDS, description="the finished job is removed after this long, or with its Workflow"
     )
     clean_pod_policy: Literal["None", "Running", "All"] = Field("Running", description="pods removed at the job's end")
 

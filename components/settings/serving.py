@@ -19,11 +19,13 @@ class ServingSettings(Section):
         description="the InferenceService, and the model's name in URLs",
         json_schema_extra={"allowed": "at most 40 lower-case letters, digits and hyphens, a letter first"},
     )
-    canary_percent: int = Field(10, ge=0, le=100, description="share of requests for a new model until it is promoted")
+    canary_percent: int = Field(
+        10, ge=0, le=100, description="share of requests for a new model until it is promoted (not in Standard mode)"
+    )
     min_replicas: int = Field(1, ge=0, le=MOST_PODS, description="0 scales to zero (Knative mode only)")
     max_replicas: int = Field(3, ge=1, le=MOST_PODS, description="scales out up to this many pods")
     scale_metric: Literal["default", "cpu", "memory", "concurrency", "rps"] = Field(
-        "default", description="what it scales on; default: CPU in Standard mode, concurrency in Knative mode"
+        "default", description="what it scales on: cpu, memory in Standard mode; concurrency, rps in Knative mode"
     )
     scale_target: int | None = Field(
         None, ge=1, le=1_000_000, description="the metric's value for one pod, such as 70 (percent of CPU)"

@@ -23,7 +23,7 @@ def list_table(found: Index) -> Table:
     """All models, newest first."""
     table = Table()
     for column in ("model", "state", "registered", "test bins", "exact", "95 % interval", "within one", "gate"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "model")  # an id is copied whole
     for entry in list(found.entries.values())[::-1]:
         table.add_row(
             entry.version,

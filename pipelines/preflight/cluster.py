@@ -22,8 +22,8 @@ KINDS = (
     ("kubeflow.org", "v1", "pytorchjobs", "train", "install the Kubeflow training operator 1.8 or newer"),
     ("trainer.kubeflow.org", "v1alpha1", "trainjobs", "train", "install Kubeflow Trainer 2"),
     ("kubeflow.org", "v1beta1", "experiments", "tune", "install Katib"),
-    ("serving.kserve.io", "v1beta1", "inferenceservices", "deploy", "install KServe 0.13 or newer"),
-    ("serving.kserve.io", "v1alpha1", "servingruntimes", "deploy", "install KServe 0.13 or newer"),
+    ("serving.kserve.io", "v1beta1", "inferenceservices", "deploy", "install KServe 0.16 or newer"),
+    ("serving.kserve.io", "v1alpha1", "servingruntimes", "deploy", "install KServe 0.16 or newer"),
 )
 EITHER = ("pytorchjobs", "trainjobs")
 """One of these is enough."""
@@ -84,7 +84,7 @@ def namespace(api: ApiClient, question: Question) -> list[Check]:
     how = "on; the pods that we make opt out" if injected else "off"
     checks.append(Check("istio injection", "ok", how))
     level = labels.get(POD_SECURITY_LABEL, "privileged")
-    return [*checks, _pod_security(level, question.settings), _trials_security(level)]
+    return [*checks, _pod_security(level, question.settings), _trials_security(level), _predictor_security(api, level)]
 
 
 def _pod_security(level: str, settings: ClusterSettings) -> Check:
@@ -111,6 +111,30 @@ def _trials_security(level: str) -> Check:
         "ConfigMap katib-config gives them a security context",
         "set init.controller.injectSecurityContext, a securityContext for each of runtime.suggestions, and "
         "tuning.early_stopping to none; or do not tune",
+    )
+
+
+def _predictor_security(api: ApiClient, level: str) -> Check:
+    """KServe's storage initializer has no security context, unless a ClusterStorageContainer gives it one."""
+    what = "pod security of the predictor"
+    if level != "restricted":
+        return Check(what, "ok", level)
+    try:
+        with refusals():
+            found = kubernetes.client.CustomObjectsApi(api).list_cluster_custom_object(
+                "serving.kserve.io", "v1alpha1", "clusterstoragecontainers", _request_timeout=kube.TIMEOUT_SECONDS
+            )["items"]
+    except NoSuchError:
+        found = []
+    except InventoryError:
+        return Check(what, "unknown", "these credentials may not list ClusterStorageContainers", "ask an administrator")
+    if any(item["spec"]["container"].get("securityContext") for item in found):
+        return Check(what, "ok", "a ClusterStorageContainer has a security context")
+    return Check(
+        what,
+        "problem",
+        "restricted refuses KServe's storage initializer, which has no security context",
+        "give the ClusterStorageContainer for s3:// a securityContext (manifests/README.md)",
     )
 
 

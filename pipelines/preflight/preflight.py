@@ -16,6 +16,7 @@ from pipelines.kubeflow.image_registry import resolve_image
 from pipelines.preflight.check import Check, Question
 from pipelines.preflight.cluster import cluster_version, granted_rights, kinds, kserve, namespace
 from pipelines.preflight.gpus import gpus
+from pipelines.preflight.operators import serving, training
 from pipelines.preflight.store import secrets_and_store
 
 
@@ -41,7 +42,7 @@ def preflight(question: Question, context: str | None = None) -> list[Check]:
     checks += place
     if place[0].state == "problem":
         return checks
-    for look in (kinds, granted_rights, secrets_and_store, images, gpus, kserve):
+    for look in (kinds, granted_rights, training, serving, secrets_and_store, images, gpus, kserve):
         try:
             checks += look(api, question)
         except InventoryError as error:  # one question that cannot be asked must not hide the others

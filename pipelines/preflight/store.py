@@ -17,6 +17,7 @@ from components.common.store import open_store
 from pipelines.preflight.check import Check, NoSuchError, Question, refusals
 
 KSERVE = "serving.kserve.io/"
+CA_ANNOTATION = f"{KSERVE}s3-cabundle-configmap"
 
 
 def secrets_and_store(api: ApiClient, question: Question) -> list[Check]:
@@ -45,23 +46,45 @@ def secrets_and_store(api: ApiClient, question: Question) -> list[Check]:
     else:
         checks.append(Check(what, "ok", f"has {', '.join(sorted(values))}"))
         checks.append(_round_trip(values))
-        checks.append(_for_kserve(what, namespace, values["S3_ENDPOINT_URL"], secret.metadata.annotations or {}))
+        checks.append(_for_kserve(what, namespace, values, secret.metadata.annotations or {}))
     for secret_name in question.settings.image_pull_secrets:
         checks.append(_pull_secret(api, namespace, secret_name))
     return checks
 
 
-def _for_kserve(what: str, namespace: str, endpoint: str, annotations: dict[str, str]) -> Check:
-    """KServe's storage initializer takes the endpoint from annotations of the secret, not from its keys."""
+def _for_kserve(what: str, namespace: str, values: dict[str, str], annotations: dict[str, str]) -> Check:
+    """KServe's storage initializer takes endpoint, region and authority from annotations of the secret.
+
+    It is given the secret's AWS_CA_BUNDLE as a path, and mounts there the ConfigMap of an annotation, but never the
+    secret itself; it is never given AWS_SESSION_TOKEN (KServe, pkg/credentials/s3/utils.go).
+    """
+    endpoint = values["S3_ENDPOINT_URL"]
+    if values.get("AWS_SESSION_TOKEN"):
+        return Check(
+            "store of the predictor",
+            "problem",
+            f"{what} has AWS_SESSION_TOKEN, which KServe does not hand to the predictor",
+            "use keys that last, or give the service account inventory-serve a cloud identity",
+        )
     url = urlsplit(endpoint)
     wanted = {f"{KSERVE}s3-endpoint": url.netloc, f"{KSERVE}s3-usehttps": "1" if url.scheme == "https" else "0"}
+    if values.get("AWS_REGION"):
+        wanted[f"{KSERVE}s3-region"] = values["AWS_REGION"]
+    if values.get("AWS_CA_BUNDLE") and not annotations.get(CA_ANNOTATION):
+        return Check(
+            "store of the predictor",
+            "problem",
+            f"{what} names no ConfigMap with the certificate, which KServe would mount for the predictor",
+            f"kubectl -n {namespace} create configmap inventory-store-ca --from-file=ca.crt && "
+            f"kubectl -n {namespace} annotate {what} {CA_ANNOTATION}=inventory-store-ca",
+        )
     if {name: annotations.get(name) for name in wanted} == wanted:
         return Check("store of the predictor", "ok", f"{what} has the annotations that KServe reads")
     written = " ".join(f"{name}={value}" for name, value in wanted.items())
     return Check(
         "store of the predictor",
         "problem",
-        f"the annotations of {what} do not name {endpoint}, so KServe would look for models elsewhere",
+        f"the annotations of {what} do not name {endpoint} and its region, so KServe would look for models elsewhere",
         f"kubectl -n {namespace} annotate {what} --overwrite {written}",
     )
 

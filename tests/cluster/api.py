@@ -2,13 +2,13 @@
 
 It keeps what a client can get wrong: resourceVersion conflicts, names that are taken, status as a subresource,
 garbage collection through ownerReferences, foreground deletion, watches that end or expire (410), label and field
-selectors, discovery of custom kinds, access reviews, pod logs, bearer tokens. Custom objects are checked against
-the operators' published schemas where those lie beside the checkout. A test plays the controllers through
-``Cluster``'s methods, and plants failures with ``fail``.
+selectors, discovery of custom kinds, access reviews, pod logs, bearer tokens, dry runs, strict validation. Custom
+objects are checked against the operators' published schemas where those lie beside the checkout (unknown fields are
+dropped, or refused where the client asks for that), and against the rules of the operators' webhooks. A test plays the
+controllers through ``Cluster``'s methods, and plants failures with ``fail``.
 """
 
 import copy
-import functools
 import json
 import re
 import threading
@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import jsonschema
 import yaml
+
+from tests.cluster import rules, schemas
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]  # group, plural, namespace, name
 
-CRDS = Path(__file__).resolve().parents[3] / "shared" / "crds"
 CORE_KINDS = {
     "pods": "Pod",
     "events": "Event",
@@ -104,9 +104,10 @@ class Cluster:
         self.logs: dict[tuple[str, str], list[str]] = {}
         self.ended_logs: set[tuple[str, str]] = set()
         self.dropped_watches = 0
-        self.admit: list[Callable[[Key, Object], None]] = []  # webhooks, which may raise Refused
+        self.admit: list[Callable[[Key, Object], None]] = []  # more webhooks, which may change it or raise Refused
         self.on_create: list[Callable[[Key, Object], None]] = []
-        self.schemas = load_schemas()
+        self.releases: dict[str, str] = {}  # of operators; the newest where none is given
+        self.kserve_mode = "Standard"
         self.closing = False
         cluster = self
 
@@ -234,7 +235,7 @@ class Cluster:
         self.lock.notify_all()
         return copy.deepcopy(item)
 
-    def _create(self, key: Key, body: Object, *, keep_status: bool = False) -> Object:
+    def _create(self, key: Key, body: Object, *, keep_status: bool = False, dry_run: bool = False) -> Object:
         if key in self.objects:
             raise Refused(409, "AlreadyExists", f'{key[1]}.{key[0]} "{key[3]}" already exists')
         item = copy.deepcopy(body)
@@ -244,7 +245,7 @@ class Cluster:
         metadata.update(uid=str(uuid.uuid4()), creationTimestamp=now(), generation=1)
         if key[2]:
             metadata["namespace"] = key[2]
-        return self._store(key, item, "ADDED")
+        return item if dry_run else self._store(key, item, "ADDED")
 
     def _remove(self, key: Key, propagation: str = "Background") -> None:
         item = self.objects.get(key)
@@ -276,50 +277,6 @@ class Cluster:
             if any(owner["uid"] == uid for owner in item["metadata"].get("ownerReferences", []))
             and "deletionTimestamp" not in item["metadata"]
         ]
-
-
-@functools.cache
-def load_schemas() -> dict[tuple[str, str, str], tuple[Object, bool]]:
-    """The published schemas that lie beside the checkout: (group, version, plural) -> schema, has status."""
-    schemas: dict[tuple[str, str, str], tuple[Object, bool]] = {}
-    wanted = ("kubeflow.org_pytorchjobs", "trainer.kubeflow.org_trainjobs", "experiment", "trial", "suggestion")
-    for file in sorted(CRDS.rglob("*.yaml")):
-        if not file.stem.endswith(wanted) and "kserve" not in str(file):
-            continue
-        if file.stem.endswith(("llminferenceservices", "inferenceservices", "clusterservingruntimes", "graphs")):
-            continue  # tens of thousands of lines; tests of these kinds load what they need
-        crd = yaml.load(file.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        for version in crd["spec"]["versions"]:
-            key = (crd["spec"]["group"], version["name"], crd["spec"]["names"]["plural"])
-            schema = strict(version["schema"]["openAPIV3Schema"])
-            schemas[key] = (schema, "status" in version.get("subresources", {}))
-    return schemas
-
-
-def strict(schema: Any, at_root: bool = True) -> Any:
-    """JSON Schema from a CRD's: unknown fields are refused, as ``kubectl --validate=strict`` refuses them."""
-    if isinstance(schema, list):
-        return [strict(item, False) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {key: value for key, value in schema.items() if not key.startswith("x-") and key not in ("format",)}
-    for key in ("properties", "patternProperties"):
-        if key in made:
-            made[key] = {name: strict(value, False) for name, value in made[key].items()}
-    for key in ("items", "additionalProperties", "not"):
-        if isinstance(made.get(key), dict):
-            made[key] = strict(made[key], False)
-    for key in ("anyOf", "allOf", "oneOf"):
-        if key in made:
-            made[key] = [strict(value, False) for value in made[key]]
-    if schema.get("x-kubernetes-int-or-string"):
-        made.pop("type", None)
-    open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
-    if "properties" in made and not open_ended and not at_root:
-        made["additionalProperties"] = False
-    if at_root:
-        made.setdefault("properties", {})["metadata"] = {"type": "object"}
-    return made
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -381,10 +338,6 @@ class _Handler(BaseHTTPRequestHandler):
             if refused.reason == "NotServed":
                 self._send(404, b"404 page not found\n", "text/plain")
                 return
-        except jsonschema.ValidationError as error:
-            place = ".".join(str(part) for part in error.absolute_path)
-            status, answer = 422, {"kind": "Status", "reason": "Invalid", "message": f"{place}: {error.message}"}
-            answer["details"] = {}
         if self.cluster.login_page:
             self._send(200, b"<!doctype html><title>Sign in</title>", "text/html")
             return
@@ -429,7 +382,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 201, {**body, "status": {"allowed": allowed}}
         if found := re.fullmatch(r"/apis/([^/]+)/([^/]+)", path):
             return 200, self._resources(found[1], found[2])
-        key, subresource, kind, version = self._parse(path)
+        key, subresource, kind, _ = self._parse(path)
         self._authorise(method, key, subresource)
         if method == "GET":
             if key[3]:
@@ -441,10 +394,13 @@ class _Handler(BaseHTTPRequestHandler):
                 raise Refused(422, "Invalid", f"metadata.name: Invalid value: {key[3]!r}")
             if kind not in (body.get("kind"), None):
                 raise Refused(400, "BadRequest", f"{body.get('kind')} is no {kind}")
-            self._validate(key, version, body)
+            self._check(key, body, query)
             for review in cluster.admit:
                 review(key, body)
-            made = cluster._create(key, body)
+            self._admit(key, body)
+            made = cluster._create(key, body, dry_run="dryRun" in query)
+            if "dryRun" in query:
+                return 201, made
             for react in cluster.on_create:
                 react(key, made)
             return 201, made
@@ -456,9 +412,9 @@ class _Handler(BaseHTTPRequestHandler):
             propagation = (body or {}).get("propagationPolicy") or query.get("propagationPolicy") or "Background"
             cluster._remove(key, propagation)
             return 200, {"kind": "Status", "status": "Success"}
-        return 200, self._change(method, key, version, subresource, body)
+        return 200, self._change(method, key, query, subresource, body)
 
-    def _change(self, method: str, key: Key, version: str, subresource: str, body: Any) -> Object:
+    def _change(self, method: str, key: Key, query: dict[str, str], subresource: str, body: Any) -> Object:
         current = self._existing(key)
         item = merge(current, body) if method == "PATCH" else copy.deepcopy(body)
         given = body.get("metadata", {}).get("resourceVersion")
@@ -471,12 +427,39 @@ class _Handler(BaseHTTPRequestHandler):
         item["metadata"] = {**item["metadata"], "uid": current["metadata"]["uid"]}
         if item.get("spec") != current.get("spec"):
             item["metadata"]["generation"] = current["metadata"].get("generation", 0) + 1
-        self._validate(key, version, item)
-        return self.cluster._store(key, item, "MODIFIED")
+        self._check(key, item, query, patched=method == "PATCH")
+        self._admit(key, item, current)
+        return copy.deepcopy(item) if "dryRun" in query else self.cluster._store(key, item, "MODIFIED")
 
-    def _validate(self, key: Key, version: str, body: Object) -> None:
-        if found := self.cluster.schemas.get((key[0], version, key[1])):
-            jsonschema.Draft7Validator(found[0]).validate(body)
+    def _check(self, key: Key, body: Object, query: dict[str, str], patched: bool = False) -> None:
+        """Drops or refuses fields that the schema does not know, and refuses what it forbids."""
+        kind = f"{key[1]}.{key[0]}"
+        release = self.cluster.releases.get(schemas.FILES.get(kind, ("", ""))[0], "")
+        found, validator = schemas.schema(kind, release), schemas.validator(kind, release)
+        if found is None or validator is None:
+            return
+        unknown = list(schemas.unknown_fields(found, body))
+        if unknown and query.get("fieldValidation") == "Strict":
+            said = "strict decoding error: " + ", ".join(f'unknown field "{path}"' for path, _, _ in unknown)
+            if patched:  # the API server's answer repeats the whole object
+                raise Refused(422, "Invalid", f'patch: Invalid value: "{json.dumps(body)}": {said}')
+            raise Refused(
+                400, "BadRequest", f"{body['kind']} in version {body['apiVersion']!r} cannot be handled: {said}"
+            )
+        for _, holder, name in unknown:
+            del holder[name]
+        for error in validator.iter_errors(body):
+            raise Refused(422, "Invalid", f"{error.json_path.removeprefix('$.')}: {error.message}")
+
+    def _admit(self, key: Key, body: Object, before: Object | None = None) -> None:
+        """Asks the operator's webhook."""
+        if before is None and key[1] == "inferenceservices":
+            rules.inference_service_defaults(body, self.cluster.kserve_mode)
+        if found := rules.WEBHOOKS.get(f"{key[1]}.{key[0]}"):
+            status, name, refused = found
+            if problem := refused(body, before):
+                reason = "Forbidden" if status == 403 else "BadRequest"
+                raise Refused(status, reason, f'admission webhook "{name}" denied the request: {problem}')
 
     def _existing(self, key: Key) -> Object:
         if key not in self.cluster.objects:
@@ -588,7 +571,10 @@ class _Handler(BaseHTTPRequestHandler):
         with cluster.lock:
             key, _, _, _ = self._parse(path)
             self._authorise("GET", key, "log")
-            self._existing(key)
+            containers = [each["name"] for each in self._existing(key)["spec"].get("containers", [])]
+            if len(containers) > 1 and query.get("container") not in containers:
+                choice = f"choose one of: [{' '.join(containers)}]"
+                raise Refused(400, "BadRequest", f"a container name must be specified for pod {key[3]}, {choice}")
             where, dropped = (key[2], key[3]), cluster.dropped_watches
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")

@@ -25,7 +25,7 @@ def main(run_id: str, pending_seconds: float, kind: str) -> None:
     job_kind, described = KINDS[kind]
     body = described(job_name(run_id), "team", run_id, ["--job", "x"], settings, owners)
     done = f"runs/{run_id}/train/outcome.json"
-    KubeJob(api, job_kind, body, 2, pending_seconds, lambda: store.exists(done), QUICK).run(store)
+    KubeJob(api, job_kind, body, 2, pending_seconds, 600, lambda: store.exists(done), QUICK).run(store)
     print("verdict: trained", flush=True)
 
 

@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes.client import ApiClient
@@ -43,6 +45,7 @@ class Scene:
     environment: dict[str, str]
     folder: Path
     pending_seconds: float = 15.0
+    deadline_seconds: float = 600.0
     attempts: list["Attempt"] = field(default_factory=list)
 
     def step(self) -> "Attempt":
@@ -87,9 +90,8 @@ class Attempt:
         owners = kube.patiently(lambda: kube.owner_references(scene.api, "team", STEP_POD), pause_seconds=0.2)
         body = DESCRIBED[scene.kind.kind](JOB, "team", RUN, ["--job", "x"], ClusterSettings(workers=2), owners)
         outcome = f"runs/{RUN}/train/outcome.json"
-        self.job = KubeJob(
-            scene.api, scene.kind, body, 2, scene.pending_seconds, lambda: scene.store.exists(outcome), QUICK
-        )
+        seconds = scene.pending_seconds, scene.deadline_seconds
+        self.job = KubeJob(scene.api, scene.kind, body, 2, *seconds, lambda: scene.store.exists(outcome), QUICK)
         self.thread = threading.Thread(target=self._run, args=(scene.store,), daemon=True)
         self.thread.start()
 
@@ -210,6 +212,53 @@ def one_worker_never_starts(scene: Scene) -> str:
     step = scene.step()
     wait_until(scene.exists, "there is a job")
     scene.operator.phase(scene.leader, "Running")
+    return step.verdict()
+
+
+def queued_for_longer_than_pods_may_wait(scene: Scene) -> str:
+    scene.pending_seconds = 1.0
+
+    def suspend(_: Any, job: dict[str, Any]) -> None:
+        spec = job["spec"]["runPolicy"] if "runPolicy" in job["spec"] else job["spec"]
+        spec["suspend"] = True
+
+    def release(job: dict[str, Any]) -> None:
+        for spec in (job["spec"], job["spec"].get("runPolicy", {})):
+            spec.pop("suspend", None)
+
+    scene.cluster.admit.append(suspend)
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    time.sleep(2)
+    scene.operator.start()
+    scene.cluster.update(scene.kind.plural, JOB, release, scene.kind.group)
+    scene.operator.succeed()
+    return step.verdict()
+
+
+def an_operator_without_deadlines(scene: Scene) -> str:
+    scene.deadline_seconds = 1.0
+
+    def forget(_: Any, job: dict[str, Any]) -> None:
+        for spec in (job["spec"], job["spec"].get("runPolicy", {})):
+            spec.pop("activeDeadlineSeconds", None)
+
+    scene.cluster.admit.append(forget)
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    scene.operator.start()
+    return step.verdict()
+
+
+def a_side_car_beside_the_worker(scene: Scene) -> str:
+    step = scene.step()
+    wait_until(scene.exists, "there is a job")
+    worker = {"name": scene.operator.container}
+    add = lambda item: item["spec"].update(containers=[{"name": "side-car"}, worker])  # noqa: E731
+    scene.cluster.update("pods", scene.leader, add)
+    scene.operator.start()
+    scene.cluster.log(scene.leader, "epoch 0")
+    scene.operator.succeed()
     return step.verdict()
 
 
@@ -425,6 +474,8 @@ SCENARIOS: list[tuple[Callable[[Scene], str], str, int, int]] = [
     (image_that_cannot_be_pulled, 'ImagePullBackOff: Back-off pulling image "train:9"', 1, 0),
     (quota_that_allows_no_pod, "FailedCreatePod: exceeded quota: gpus", 1, 0),
     (one_worker_never_starts, "training did not start within 1 s", 1, 0),
+    (queued_for_longer_than_pods_may_wait, "trained", 1, 1),
+    (an_operator_without_deadlines, "did not end within 1 s (cluster.deadline_seconds); the job was removed", 1, 0),
     (failed_worker, "training failed: {leader}: exit code 1 (Error)", 1, 1),
     (out_of_memory, "exit code 137 (OOMKilled); raise cluster.memory", 1, 1),
     (eviction_and_restart, "trained", 1, 1),
@@ -483,6 +534,11 @@ def test_the_leading_workers_log_is_the_steps_log_and_no_line_comes_twice(
     assert watches_dropped_and_expired(scene) == "trained"
     printed = capsys.readouterr().out.splitlines()
     assert [line for line in printed if line.startswith("epoch")] == [f"epoch {number}" for number in range(6)]
+
+
+def test_the_log_is_the_workers_whatever_stands_beside_it(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    assert a_side_car_beside_the_worker(scene) == "trained"
+    assert "epoch 0" in capsys.readouterr().out.splitlines()
 
 
 def test_events_of_waiting_pods_and_restarts_are_told(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -18,8 +17,8 @@ import yaml
 from components import __version__
 from components.cluster.pods import STORE_OPTIONAL, STORE_REQUIRED
 from pipelines.samples import FOLDER, samples
-from tests.cluster.api import CRDS, load_schemas
 from tests.cluster.pod_security import violations
+from tests.cluster.schemas import problems
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "manifests"
@@ -44,12 +43,11 @@ def one(items: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
 
 
 def check(item: dict[str, Any]) -> None:
-    group, _, version = item["apiVersion"].rpartition("/")
+    group = item["apiVersion"].rpartition("/")[0]
     if "." not in group or group.endswith("k8s.io"):
         kubernetes_validate.validate(item, "1.34", strict=True)
-    elif CRDS.exists():
-        plural = f"{item['kind'].lower()}s"
-        jsonschema.Draft7Validator(load_schemas()[group, version, plural][0]).validate(item)
+    else:
+        assert problems(item, f"{item['kind'].lower()}s.{group}") == []
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jsonschema
 import kubernetes_validate
 import pytest
 
@@ -12,8 +11,8 @@ from components.cluster.jobs.trainjob import trainjob
 from components.cluster.kube import dns_name
 from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
-from tests.cluster.api import CRDS, load_schemas
 from tests.cluster.pod_security import violations
+from tests.cluster.schemas import problems
 
 OWNER = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "inventory-x", "uid": "1-2"}
 EVERYTHING: dict[str, Any] = {
@@ -43,18 +42,10 @@ def spec(values: dict[str, Any]) -> dict[str, Any]:
     return pytorchjob("train-x", "team", "x", ["--job", "s3://b/k"], ClusterSettings.read(values), [OWNER])
 
 
-def validate_custom(body: dict[str, Any], plural: str) -> None:
-    if not CRDS.exists():
-        pytest.skip("the operators' schemas do not lie beside this checkout")
-    group, version = body["apiVersion"].split("/")
-    schema, _ = load_schemas()[group, version, plural]
-    jsonschema.Draft7Validator(schema).validate(body)
-
-
 @pytest.mark.parametrize("values", [{}, EVERYTHING, ELASTIC], ids=["defaults", "everything", "elastic"])
 def test_a_pytorchjob_is_right_by_its_schema_and_its_pods_by_kubernetes(values: dict[str, Any]) -> None:
     body = spec(values)
-    validate_custom(body, "pytorchjobs")
+    assert problems(body, "pytorchjobs.kubeflow.org") == []
     for replicas in body["spec"]["pytorchReplicaSpecs"].values():
         pod = {"apiVersion": "v1", "kind": "Pod", **replicas["template"]}
         pod["metadata"] = {**pod["metadata"], "name": "pod"}
@@ -65,7 +56,7 @@ def test_a_pytorchjob_is_right_by_its_schema_and_its_pods_by_kubernetes(values: 
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
 def test_a_trainjob_is_right_by_its_schema(values: dict[str, Any]) -> None:
     body = trainjob("train-x", "team", "x", ["--job", "s3://b/k"], ClusterSettings.read(values), [OWNER])
-    validate_custom(body, "trainjobs")
+    assert problems(body, "trainjobs.trainer.kubeflow.org") == []
     settings = ClusterSettings.read(values)
     assert body["spec"]["trainer"]["numNodes"] == settings.workers
     assert body["spec"]["trainer"]["numProcPerNode"] == settings.processes_per_worker
@@ -136,6 +127,10 @@ def test_istio_stays_off_and_secrets_come_by_reference(describe: Any) -> None:
         (
             {"gpu_resource": "gpu"},
             "cluster.gpu_resource = 'gpu' is refused; allowed: a resource such as nvidia",
+        ),
+        (
+            {"store_secret": "team.store"},
+            "cluster.store_secret = 'team.store' is refused; allowed: at most 63 lower-case",
         ),
         ({"workers": 5000}, "cluster.workers = 5000 is refused; allowed: 1 <= integer <= 1000"),
         ({"gpus_per_worker": 65}, "cluster.gpus_per_worker = 65 is refused; allowed: 0 <= integer <= 64"),

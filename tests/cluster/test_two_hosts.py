@@ -70,6 +70,20 @@ class Job:
                     host.kill()
                     pod.wait()
 
+    def operate(self, *pods: "subprocess.Popen[bytes]") -> list[int | None]:
+        """Starts pods again that ended with 128 or more, as policy ``ExitCode`` does; gives the exit codes."""
+        running, deadline = list(pods), time.monotonic() + SECONDS
+        while time.monotonic() < deadline and any(pod.poll() != 0 for pod in running):
+            for number, pod in enumerate(running):
+                code = pod.poll()
+                if code is not None and code >= 128:
+                    time.sleep(3)  # a pod's start
+                    running[number] = self.start(number)
+                elif code:
+                    deadline = 0.0  # the job has failed
+            time.sleep(0.1)
+        return self.ends(*running) if deadline else [pod.poll() for pod in running]
+
     @property
     def steps(self) -> int:
         """Of the newest checkpoint."""
@@ -151,6 +165,22 @@ def test_a_host_that_is_killed_and_brought_back_costs_only_the_steps_since_the_l
     losses = [epoch["train_loss"] for epoch in outcome["history"]]
     assert [epoch["epoch"] for epoch in outcome["history"]] == list(range(1, 9))
     assert sum(losses[-2:]) < sum(losses[:2])
+
+
+@pytest.mark.parametrize("evicted", [1, 0], ids=["a host", "the host where they meet"])
+def test_an_elastic_training_goes_on_when_a_host_is_asked_to_end_and_another_takes_its_place(
+    two_hosts, store: Store, evicted: int
+) -> None:
+    """As Kubernetes evicts: SIGTERM, a while to write a checkpoint, a new pod of the same name."""
+    job = two_hosts("elastic", {"epochs": 10, "checkpoint_steps": 1}, {"min_workers": 1})
+    pods = [job.start(0), job.start(1)]
+    deadline = time.monotonic() + SECONDS
+    while job.steps < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    pods[evicted].terminate()
+    assert job.operate(*pods) == [0, 0], job.logs
+    outcome = json.loads(store.get_bytes(job.job.outcome_key))
+    assert [epoch["epoch"] for epoch in outcome["history"]] == list(range(1, 11))
 
 
 def _port(store_environment: dict[str, str]) -> int:

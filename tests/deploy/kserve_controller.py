@@ -1,5 +1,7 @@
 """Plays KServe's controller and gateway against the stand-in API: revisions are real servers behind real HTTP.
 
+What it makes of a service (pods, Services, autoscalers) follows ``tests.cluster.rules``.
+
 ``status.observedGeneration`` is that of the child object, as in KServe (``PropagateRawStatus`` of
 inference_service_status.go), and says nothing about the InferenceService's own generation.
 """
@@ -14,9 +16,12 @@ import httpx
 
 from components.cluster import inference_service as services
 from tests.cluster.api import Cluster, Object
+from tests.cluster.rules import pod_template, predictor_services
 from tests.waiting import wait_until
 
 NAME = "bin-counter"
+TRIAL = f"{NAME}-canary"
+"""The second service, where the first knows no canary."""
 
 
 class Gateway:
@@ -38,7 +43,11 @@ class Gateway:
                     return
                 headers = {"content-type": self.headers.get("content-type", "")}
                 answer = httpx.request(
-                    self.command, gateway.target + self.path, content=body, headers=headers, timeout=30
+                    self.command,
+                    gateway.target + self.path.replace(TRIAL, NAME),
+                    content=body,
+                    headers=headers,
+                    timeout=30,
                 )
                 self._reply(answer.status_code, answer.headers["content-type"], answer.content)
 
@@ -66,7 +75,7 @@ class Gateway:
 
 @dataclass
 class Controller:
-    """Reconciles the one InferenceService whenever its spec changes."""
+    """Reconciles the InferenceService, and a second one beside it, whenever its spec or its annotations change."""
 
     cluster: Cluster
     mode: str
@@ -84,7 +93,12 @@ class Controller:
     """Traffic after each change, by bundle."""
 
     def __post_init__(self) -> None:
-        self._shown: Object | None = None
+        self.cluster.kserve_mode = self.mode
+        self.rollouts: list[Object] = []
+        """The pods' templates of the model in service, one after the other; Standard mode."""
+        self.names: list[list[str]] = []
+        """The Services after each change; Standard mode."""
+        self._shown: dict[str, Object | None] = {}
         self._revisions: list[Object] = []
         self._rolled_out = ""
         self.running = True
@@ -107,7 +121,7 @@ class Controller:
 
     def settle(self) -> None:
         """Waits until the status shows the last change."""
-        wait_until(lambda: self._shown == self._looked_at(self.service), "the status shows the last change")
+        wait_until(lambda: self._shown.get(NAME) == self._looked_at(self.service), "the status shows the last change")
 
     @staticmethod
     def _looked_at(service: Object | None) -> Object | None:
@@ -115,17 +129,30 @@ class Controller:
 
     def _run(self) -> None:
         while self.running:
-            service = self.service
-            looked_at = self._looked_at(service)
-            if looked_at and looked_at != self._shown:
-                time.sleep(self.lag)
-                status = self._standard(service) if self.mode == "Standard" else self._knative(service)
-                status["observedGeneration"] = max(1, len(self._revisions))
-                self.cluster.update(
-                    services.PLURAL, NAME, lambda item, status=status: item.update(status=status), services.GROUP
-                )
-                self._shown = looked_at
+            for name in (NAME, TRIAL):
+                service = self.cluster.get(services.PLURAL, name, services.GROUP)
+                looked_at = self._looked_at(service)
+                if looked_at and looked_at != self._shown.get(name):
+                    time.sleep(self.lag)
+                    status = self._status_of(service)
+                    self.cluster.update(
+                        services.PLURAL, name, lambda item, status=status: item.update(status=status), services.GROUP
+                    )
+                    self._shown[name] = looked_at
             time.sleep(0.02)
+
+    def _status_of(self, service: Object) -> Object:
+        if self.mode == "Knative":
+            status = self._knative(service)
+        else:
+            status = self._standard(service) if service["metadata"]["name"] == NAME else self._trial(service)
+        return {**status, "observedGeneration": max(1, len(self._revisions))}
+
+    def _trial(self, service: Object) -> Object:
+        uri = services.served_uri(service)
+        ready = self.ready(uri) and not self._stopped(service)
+        self.canary.target = self.servers.get(uri, "") if ready else ""
+        return {**self._status(ready, uri), "url": self.canary.url}
 
     def _status(self, ready: bool, uri: str) -> Object:
         said = "True" if ready else "False"
@@ -152,6 +179,9 @@ class Controller:
         uri = services.served_uri(service)
         ready = self.ready(uri) and not self._stopped(service)
         traffic = {uri: 100} if ready else {}
+        self.names.append(predictor_services(service))
+        if not self.rollouts or self.rollouts[-1] != pod_template(service):
+            self.rollouts.append(pod_template(service))
         self.main.target = self.servers.get(uri, "") if ready else ""
         status = self._status(ready, uri)
         for entry in service["spec"].get("canary") or []:

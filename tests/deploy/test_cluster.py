@@ -1,12 +1,9 @@
 """The deploy step against a stand-in Kubernetes API whose controller the test plays; models are real servers."""
 
-import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import jsonschema
 import pytest
-import yaml
 from kubernetes.client import ApiClient
 
 from components.cluster import inference_service as services
@@ -20,13 +17,16 @@ from components.deploy.deployer import Candidate, put_into_service
 from components.deploy.smoke import LabelledBin
 from components.documents.deployed import DeployedModel
 from components.settings.serving import ServingSettings
-from tests.cluster.api import CRDS, Cluster, merge, running, strict
-from tests.deploy.kserve_controller import NAME, Controller
+from tests.cluster.api import Cluster, merge, running
+from tests.cluster.rules import inference_service_refused
+from tests.cluster.schemas import CRDS, problems
+from tests.deploy.kserve_controller import NAME, TRIAL, Controller
 from tests.tiny_model import photo, serving, write_bundle
 from tests.waiting import wait_until
 
 SETTINGS = ServingSettings(ready_seconds=1)
 BINS = [LabelledBin(str(count), photo(count), count) for count in (1, 3, 5)]
+needs_schemas = pytest.mark.skipif(not CRDS.exists(), reason="the operators' schemas do not lie beside this checkout")
 MODES = pytest.mark.parametrize("mode", ["Standard", "Knative"])
 
 
@@ -71,7 +71,11 @@ def control(cluster: Cluster, models, monkeypatch, started) -> Iterator[Callable
             monkeypatch.setattr(
                 services,
                 "canary_urls",
-                lambda service, _: [controller.canary.url if service["spec"].get("canary") else controller.main.url],
+                lambda service, _: [
+                    controller.canary.url
+                    if service["spec"].get("canary") or service["metadata"]["name"] == TRIAL
+                    else controller.main.url
+                ],
             )
         return controller
 
@@ -110,6 +114,24 @@ def test_the_first_model_and_then_a_better_one_go_into_service(control, deploy, 
     assert "ownerReferences" not in controller.service["metadata"]
 
 
+def test_clients_keep_their_address_and_pods_are_replaced_for_a_new_model_only(control, deploy):
+    controller = control("Standard")
+    for number, version in enumerate(("1", "2", "2", "1"), 1):
+        deploy(version)
+        wait_until(lambda version=version: controller.traffic.get(uri(version)), "the traffic has moved")
+        assert len(controller.rollouts) == {1: 1, 2: 2, 3: 2, 4: 3}[number]
+    assert {names[0] for names in controller.names} == {f"{NAME}-predictor"}
+    assert len(controller.names[-1]) == 1, "no canary is left"
+
+
+def test_knative_makes_one_revision_for_each_new_model(control, deploy):
+    controller = control("Knative")
+    for version in ("1", "2", "1"):
+        deploy(version)
+    controller.settle()
+    assert len(controller._revisions) == 3
+
+
 @MODES
 def test_models_replace_each_other_time_and_again(control, deploy, mode):
     controller = control(mode)
@@ -144,7 +166,8 @@ def test_a_service_that_somebody_else_made_is_not_touched(api, control, deploy):
     kube.Resource(api, services.GROUP, services.VERSION, services.PLURAL, "team").create(body)
     with pytest.raises(InventoryError, match="not made by this workflow"):
         deploy("1")
-    assert services.annotations(controller.service).keys() == services.TAG_ROUTING.keys()
+    assert services.served_uri(controller.service) == uri("1")
+    assert services.STOP_ANNOTATION not in services.annotations(controller.service)
 
 
 @MODES
@@ -225,25 +248,64 @@ def test_another_change_at_the_same_time_is_no_harm(control, deploy, cluster):
     assert controller.traffic == {uri("2"): 100}
 
 
-def test_a_kserve_without_canaries_in_standard_mode_is_named(control, deploy, monkeypatch):
-    patch = kube.Resource.patch
-
-    def pruned(self: kube.Resource, name: str, body: dict) -> dict | None:
-        """What an API server does with a field that its schema does not know."""
-        known = {key: value for key, value in body.get("spec", {}).items() if key != "canary"}
-        return patch(self, name, {**body, "spec": known} if "spec" in body else body)
-
-    monkeypatch.setattr(kube.Resource, "patch", pruned)
+@needs_schemas
+def test_a_kserve_without_canaries_tries_a_model_in_a_second_service(control, deploy, cluster, capsys):
+    cluster.releases["kserve"] = "0.18.0"
     controller = control("Standard")
+    for version in ("1", "2", "1"):
+        assert deploy(version).url == controller.main.url
+        assert controller.traffic == {uri(version): 100}
+    assert "knows no spec.canary" in capsys.readouterr().out
+    assert len(controller.rollouts) == 3
+    trial = cluster.get(services.PLURAL, TRIAL, services.GROUP)
+    assert services.stopped(trial), "no pod of it is left"
+
+
+@needs_schemas
+def test_a_wrong_model_in_a_second_service_leaves_the_first_alone(control, deploy, cluster, models):
+    cluster.releases["kserve"] = "0.18.0"
+    controller = control("Standard", servers={uri("2"): models["1"][1]})
     deploy("1")
-    with pytest.raises(InventoryError, match=r"does not know spec\.canary"):
+    before = controller.service["spec"]
+    with pytest.raises(InventoryError, match="answers for model 1, not for 2"):
         deploy("2")
-    assert controller.traffic == {uri("1"): 100}
+    assert controller.service["spec"] == before
+    assert services.stopped(cluster.get(services.PLURAL, TRIAL, services.GROUP))
+
+
+@pytest.mark.parametrize(("stable", "wanted"), [(0, 2), (1, 2), (2, 1)])
+def test_a_canary_never_asks_for_more_pods_than_the_model_in_service(control, deploy, stable, wanted):
+    controller = control("Standard")
+    deploy("1", ServingSettings(ready_seconds=5, min_replicas=stable))
+    assert deploy("2", ServingSettings(ready_seconds=5, min_replicas=wanted)).version == "2"
+    assert controller.service["spec"]["predictor"]["minReplicas"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("mode", "metric", "words"),
+    [
+        ("Standard", "concurrency", "Standard mode does not scale on concurrency; use cpu or memory"),
+        ("Standard", "rps", "Standard mode does not scale on rps"),
+        ("Knative", "cpu", r"\[cpu\] is not a supported metric"),
+        ("Knative", "memory", r"\[memory\] is not a supported metric"),
+    ],
+)
+def test_a_metric_that_the_mode_does_not_know_is_refused_before_anything_is_made(control, deploy, mode, metric, words):
+    controller = control(mode)
+    with pytest.raises(InventoryError, match=words):
+        deploy("1", ServingSettings(scale_metric=metric))
+    assert controller.service is None
+    deploy("1")
+    before = controller.service["spec"]
+    with pytest.raises(InventoryError, match=f"does not scale on {metric}"):
+        deploy("2", ServingSettings(scale_metric=metric))
+    assert controller.service["spec"] == before
 
 
 def service(mode: str, **changes: object) -> dict:
     body = services.inference_service("team", uri("1"), SETTINGS)
-    body["metadata"]["annotations"][services.PROMOTED_ANNOTATION] = uri("1")
+    if mode == "Standard":
+        body["metadata"]["annotations"][services.MODE_ANNOTATION] = mode
     return {**body, "status": {"deploymentMode": mode, **changes}}
 
 
@@ -260,31 +322,25 @@ def test_a_new_model_is_addressed_alone_in_both_modes():
     ]
 
 
-@functools.cache
-def published_schema() -> dict:
-    file = CRDS / "kserve-0.20.0" / "serving.kserve.io_inferenceservices.yaml"
-    if not file.exists():
-        pytest.skip("KServe's schemas do not lie beside this checkout")
-    crd = yaml.load(file.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return strict(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
-
-
 @MODES
-def test_every_object_satisfies_kserves_schema(mode):
-    validator = jsonschema.Draft7Validator(published_schema())
+def test_every_object_satisfies_kserves_schema_and_its_webhook(mode):
     current = service(mode)
-    settings = ServingSettings(scale_metric="concurrency", scale_target=4, min_replicas=0)
+    metric = "cpu" if mode == "Standard" else "concurrency"
+    settings = ServingSettings(scale_metric=metric, scale_target=4, min_replicas=0)
     steps = [
+        lambda body: {},
         lambda body: services.start_canary(body, uri("2"), settings),
-        lambda body: services.take_out(body, uri("2")),
+        lambda body: services.take_out(body, uri("2"), alone=False),
         lambda body: services.start_canary(body, uri("3"), settings),
         lambda body: services.promote_canary(body, uri("3"), settings),
+        lambda body: services.take_out(body, uri("3"), alone=True),
+        lambda body: services.start_alone(body, uri("4"), settings),
     ]
-    validator.validate(current)
     for step in steps:
-        current = merge(current, step(current))
-        validator.validate(current)
-    assert services.served_uri(current) == uri("3")
+        before, current = current, merge(current, step(current))
+        assert problems(current, "inferenceservices.serving.kserve.io") == []
+        assert inference_service_refused(current, before) is None
+    assert services.served_uri(current) == uri("4")
 
 
 @pytest.mark.parametrize(

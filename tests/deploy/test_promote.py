@@ -65,14 +65,20 @@ def in_service(registry: Registry) -> str | None:
     return entry.version if entry else None
 
 
-def serves(process: psutil.Process) -> bool:
-    try:
-        return "components.serve" in process.cmdline()
-    except psutil.Error:  # it has ended; nobody collects it before this process does
-        return False
+def servers() -> set[psutil.Process]:
+    """The model servers that run, those of other tests included."""
+
+    def serves(process: psutil.Process) -> bool:
+        try:
+            return "components.serve" in process.cmdline()
+        except psutil.Error:  # it has ended; nobody collects it before this process does
+            return False
+
+    return {child for child in psutil.Process().children(recursive=True) if serves(child)}
 
 
 def test_models_are_promoted_after_a_smoke_test_and_rolled_back_one_at_a_time(store, registry, add):
+    running_before = servers()
     for version in ("a", "b"):
         add(version)
     first = promote(store, registry, NAME, "a")
@@ -83,8 +89,7 @@ def test_models_are_promoted_after_a_smoke_test_and_rolled_back_one_at_a_time(st
     assert (back.entry.version, back.before.version, in_service(registry)) == ("a", "b", "a")
     with pytest.raises(InventoryError, match="nothing to go back to: only a was ever in service as bin-counter"):
         roll_back(store, registry, NAME)
-    children = psutil.Process().children
-    wait_until(lambda: not any(serves(child) for child in children(recursive=True)), "no model server is left", 30)
+    wait_until(lambda: servers() <= running_before, "no model server is left", 30)
 
 
 def test_two_promotions_at_once_leave_one_model_in_service(store, registry, add):
@@ -194,8 +199,8 @@ def resize(place: Cluster) -> None:
 @pytest.mark.parametrize(
     ("annotations", "canary", "expected"),
     [
-        ({services.PROMOTED_ANNOTATION: "s3://x/old"}, None, "s3://x/new"),
-        ({services.PROMOTED_ANNOTATION: "s3://x/old"}, 10, "s3://x/old"),
+        ({services.BEFORE_ANNOTATION: "s3://x/old"}, None, "s3://x/new"),
+        ({services.BEFORE_ANNOTATION: "s3://x/old"}, 10, "s3://x/old"),
         ({}, 10, ""),
         ({services.STOP_ANNOTATION: "true"}, None, ""),
         ({}, None, "s3://x/new"),

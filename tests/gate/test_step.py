@@ -15,6 +15,7 @@ from components.gate.step import gate
 from components.registry.entry import Index
 from components.registry.registry import in_service, open_registry, put_in_service, read_index
 from components.settings.gate import GatePolicy
+from components.settings.serving import ServingSettings
 from tests.documents import rule, trained
 from tests.evaluate.conftest import Made
 from tests.gate.test_challenge import put
@@ -178,13 +179,20 @@ def test_what_cannot_be_judged_is_one_line_and_promotes_nothing(made: Made, tmp_
 
 
 def test_a_refused_option_is_named(made: Made) -> None:
-    with pytest.raises(InventoryError, match=r"gate\.metric: .*\(given: 'f1'\)"):
-        gate(made.store, made.dataset, trained("x"), "x", {"metric": "f1"})
+    with pytest.raises(InventoryError, match=r"gate\.metric = 'f1' is refused; allowed: accuracy"):
+        ask(made, "x", policy={"metric": "f1"})
 
 
 def test_models_are_registered_under_the_name_of_their_service(made: Made, tmp_path: Path) -> None:
     new = put(made, tmp_path / "new", "new", made.counts, **known(made))
-    gate(made.store, made.dataset, trained(new), "new", POLICY, {"name": "bin-counter-north"})
+    gate(
+        made.store,
+        made.dataset,
+        trained(new),
+        "new",
+        GatePolicy.read(POLICY),
+        ServingSettings(name="bin-counter-north"),
+    )
     assert not models(made.store).entries
     assert list(read_index(open_registry(made.store, {}), "bin-counter-north").entries) == ["new"]
     assert bundles.look(made.store, new).version == "new"

@@ -18,7 +18,8 @@ from pipelines.kubeflow.image_registry import split_image
 from pipelines.preflight.check import Check, Question
 from pipelines.preflight.cluster import ROLE, rights
 from pipelines.preflight.preflight import exit_code, preflight, report
-from tests.cluster.api import CUSTOM_KINDS, Cluster, running
+from tests.cluster.api import CUSTOM_KINDS, Cluster, Refused, running
+from tests.cluster.schemas import CRDS
 from tests.pipelines.kfp_api import KfpApi, serving
 
 GPU = "nvidia.com/gpu"
@@ -57,7 +58,7 @@ class Place:
 @pytest.fixture
 def registry() -> Iterator[tuple[str, set[str]]]:
     """A registry on loopback: its address, and the images that it has."""
-    tags = {"team/train:1"}
+    tags = {"team/train:1", "team/serve:1"}
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -89,6 +90,11 @@ def registry() -> Iterator[tuple[str, set[str]]]:
     server.server_close()
 
 
+def serving_runtime(image: str) -> dict[str, Any]:
+    container = {"name": "kserve-container", "image": image}
+    return {"metadata": {"name": "inventory-bundle"}, "spec": {"containers": [container]}}
+
+
 @pytest.fixture
 def place(
     store_environment: dict[str, str],
@@ -104,6 +110,7 @@ def place(
         kserves = {
             "serving.kserve.io/s3-endpoint": store_environment["S3_ENDPOINT_URL"].removeprefix("http://"),
             "serving.kserve.io/s3-usehttps": "0",
+            "serving.kserve.io/s3-region": store_environment["AWS_REGION"],
         }
         store_secret = secret("inventory-store", store_environment)
         store_secret["metadata"]["annotations"] = kserves
@@ -111,6 +118,7 @@ def place(
         cluster.add(secret("key", {".dockerconfigjson": "{}"}, "kubernetes.io/dockerconfigjson"), "secrets")
         for name in ("a", "b"):
             cluster.add(node(name, 2, labels={"pool": "gpu"}), "nodes")
+        cluster.add(serving_runtime(f"{address}/team/serve:1"), "servingruntimes", "serving.kserve.io")
         mode = {"deploy": json.dumps({"defaultDeploymentMode": "Standard"})}
         cluster.add({"metadata": {"name": "inferenceservice-config"}, "data": mode}, "configmaps", "", "kserve")
 
@@ -256,6 +264,47 @@ def knative_mode_without_knative(place: Place) -> None:
     place.cluster.update("configmaps", "inferenceservice-config", lambda item: item.update(data=mode), ns="kserve")
 
 
+def an_old_trainer(place: Place) -> None:
+    place.settings(launcher="trainjob", workers=2)
+    place.cluster.releases["trainer"] = "2.1.0"
+
+
+def a_service_that_a_policy_refuses(place: Place) -> None:
+    def review(key: Any, _: Any) -> None:
+        if key[1] == "inferenceservices":
+            raise Refused(403, "Forbidden", 'admission webhook "validate.kyverno.svc" denied the request: no')
+
+    place.cluster.admit.append(review)
+
+
+def no_serving_runtime(place: Place) -> None:
+    place.cluster.remove("servingruntimes", "inventory-bundle", "serving.kserve.io")
+
+
+def a_serving_image_that_was_not_pushed(place: Place) -> None:
+    place.tags.discard("team/serve:1")
+
+
+def a_session_token(place: Place) -> None:
+    token = base64.b64encode(b"short").decode()
+    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(AWS_SESSION_TOKEN=token))
+
+
+def a_region_that_kserve_is_not_told(place: Place) -> None:
+    region = base64.b64encode(b"eu-west-1").decode()
+    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(AWS_REGION=region))
+
+
+def an_authority_that_kserve_does_not_mount(place: Place) -> None:
+    path = base64.b64encode(b"/etc/ssl/store.crt").decode()
+    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(AWS_CA_BUNDLE=path))
+
+
+def a_restricted_namespace(place: Place) -> None:
+    label = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "restricted"}
+    place.cluster.update("namespaces", "team", lambda item: item["metadata"].update(labels=label), ns="")
+
+
 def kfp_login_page(place: Place) -> None:
     place.kfp.login_page = True
 
@@ -301,6 +350,13 @@ DEFECTS: list[tuple[Callable[[Place], None], str, str, str]] = [
     (a_taint_without_toleration, "gpus", f"has the taint {GPU}:NoSchedule", '"operator": "Exists"'),
     (a_selector_that_no_node_has, "gpus", "has the labels {'pool': 'other'}", "change cluster.node_selector"),
     (knative_mode_without_knative, "kserve mode", "no Knative Serving", "install Knative"),
+    (a_service_that_a_policy_refuses, "inference service", "validate.kyverno.svc", "change what"),
+    (no_serving_runtime, "serving runtime inventory-bundle", "there is none in namespace team", "kubectl apply -k"),
+    (a_serving_image_that_was_not_pushed, "serving runtime", "has no such image", "under images: in the overlay"),
+    (a_session_token, "store of the predictor", "AWS_SESSION_TOKEN, which KServe does not hand", "keys that last"),
+    (a_region_that_kserve_is_not_told, "store of the predictor", "and its region", "s3-region=eu-west-1"),
+    (an_authority_that_kserve_does_not_mount, "store of the predictor", "names no ConfigMap", "s3-cabundle-configmap="),
+    (a_restricted_namespace, "pod security of the predictor", "storage initializer", "ClusterStorageContainer"),
     (kfp_login_page, "kubeflow pipelines", "sign-in page", "set KF_PIPELINES_TOKEN"),
     (kfp_for_several_users, "kubeflow pipelines", "serves several users", "give --namespace"),
 ]
@@ -320,6 +376,24 @@ def test_a_planted_defect_is_found_named_and_given_its_fix(
     assert "\n" not in found.line()
     assert exit_code(checks) == 1
     assert len(problems) <= 2, "one defect is not reported as many"
+
+
+@pytest.mark.skipif(not CRDS.exists(), reason="the operators' schemas do not lie beside this checkout")
+def test_an_old_trainer_is_named_with_what_is_lost(place: Place) -> None:
+    an_old_trainer(place)
+    (check,) = [check for check in place.look() if check.name == "training job"]
+    assert check.state == "unknown"
+    assert "found Kubeflow Trainer 2.1, needed 2.2" in check.message
+    place.cluster.releases.clear()
+    assert "ok       training job: the cluster takes a TrainJob" in report(place.look())
+
+
+@pytest.mark.skipif(not CRDS.exists(), reason="the operators' schemas do not lie beside this checkout")
+@pytest.mark.parametrize(("release", "how"), [("0.18.0", "a second InferenceService"), ("0.20.0", "spec.canary")])
+def test_how_a_new_model_is_tried_is_said(place: Place, release: str, how: str) -> None:
+    place.cluster.releases["kserve"] = release
+    assert f"a new model is tried by {how}" in report(place.look())
+    assert place.cluster.items("inferenceservices", "serving.kserve.io") == []
 
 
 def test_a_namespace_where_nothing_is_installed_gets_one_line_for_each_lack(place: Place) -> None:

@@ -34,7 +34,6 @@ from components.cluster.claim import RUN_ANNOTATION
 from components.cluster.jobs.katib import EXPERIMENT_LABEL, GROUP, VERSION
 from components.cluster.jobs.pytorchjob import CONTAINER, pytorchjob
 from components.cluster.kube import dns_name
-from components.cluster.pods import TRAIN_LABELS
 from components.common.errors import InventoryError
 from components.counter.training_log import DIRECTIONS, LINES, Metric, pattern
 from components.documents.search_plan import SearchPlan
@@ -53,8 +52,8 @@ from components.settings.tuning import TuningSettings
 
 Object = dict[str, Any]
 
-LONGEST_NAME = 42
-"""Katib names a service after Experiment and algorithm; ``-bayesianoptimization`` must fit into its 63 characters."""
+LONGEST_NAME = 40
+"""Katib's webhook allows no more; what Katib appends (``-bayesianoptimization``) fits into 63 characters then."""
 TRIAL_NAME = "trialName"
 CONDITION = 'status.conditions.#(type=="{}")#|#(status=="True")#'
 SEEDED = ("random", "tpe", "bayesianoptimization", "cmaes")
@@ -108,8 +107,7 @@ def experiment(
         metadata=V1ObjectMeta(
             name=experiment_name(plan.run_id),
             namespace=namespace,
-            # Katib writes an Experiment's labels over those of its trials' pods, so they must be the workers' own
-            labels=dict(TRAIN_LABELS),
+            # no labels: Katib hands them on to its algorithm's pods, which the workers' network policy would select
             annotations={RUN_ANNOTATION: plan.run_id},
             owner_references=list(owners) or None,
         ),

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from kubernetes.client import ApiClient
 
@@ -51,6 +52,7 @@ class KubeJob:
         body: the object to create.
         needed: how many running pods make the job a running one.
         pending_seconds: how long fewer than that may go on.
+        deadline_seconds: how long the job may take, where its operator knows no deadline.
         done: says whether the outcome is in the store.
         patience: see ``Patience``.
     """
@@ -60,6 +62,7 @@ class KubeJob:
     body: Object
     needed: int
     pending_seconds: float
+    deadline_seconds: float
     done: Callable[[], bool]
     patience: Patience = field(default_factory=Patience)
 
@@ -115,7 +118,11 @@ class KubeJob:
                 return self._wait_for_outcome()
             if has_condition(job, "Failed"):
                 return f"training failed: {self.pods.why_failed() or condition_message(job, 'Failed')}"
-            if sum(pod.started for pod in pods) >= self.needed:
+            if not _ends_by_itself(job) and _age_seconds(job) > self.deadline_seconds:
+                self.claim.delete(job)
+                seconds = f"{self.deadline_seconds:.0f} s (cluster.deadline_seconds)"
+                return f"training did not end within {seconds}; the job was removed"
+            if _is_queued(job) or sum(pod.started for pod in pods) >= self.needed:
                 waiting_since = time.monotonic()
             else:
                 self.claim.patiently(self.pods.show_events)
@@ -135,6 +142,22 @@ class KubeJob:
             f"{self.kind.kind} {self.name} says {self.kind.succeeded}, but its outcome is not in the object store; "
             "look at the workers' logs and at the store"
         )
+
+
+def _is_queued(job: Object) -> bool:
+    """Whether a queue such as Kueue holds the job back until it is its turn, which is no failure to start."""
+    spec = job["spec"]
+    return bool(spec.get("suspend") or spec.get("runPolicy", {}).get("suspend"))
+
+
+def _ends_by_itself(job: Object) -> bool:
+    """Whether the operator knows the job's deadline."""
+    return "activeDeadlineSeconds" in {**job["spec"], **job["spec"].get("runPolicy", {})}
+
+
+def _age_seconds(job: Object) -> float:
+    """Seconds since the job was created, by the cluster's clock and this one."""
+    return time.time() - datetime.fromisoformat(job["metadata"]["creationTimestamp"]).timestamp()
 
 
 def job_name(run_id: str) -> str:
@@ -162,4 +185,5 @@ def run_training(
         return found is not None and json.loads(found)["settings"] == job.settings.model_dump(mode="json")
 
     needed = settings.min_workers or settings.workers
-    KubeJob(api, kind, body, needed, settings.pending_seconds, done, patience or Patience()).run(store)
+    seconds = settings.pending_seconds, settings.deadline_seconds
+    KubeJob(api, kind, body, needed, *seconds, done, patience or Patience()).run(store)

@@ -6,7 +6,7 @@ from functools import partial
 
 import kubernetes
 import urllib3
-from kubernetes.client import ApiClient, ApiException
+from kubernetes.client import ApiClient, ApiException, V1Pod
 
 from components.cluster.kube import TIMEOUT_SECONDS
 from components.common.background import every
@@ -15,6 +15,7 @@ from components.common.progress import note
 QUIET_SECONDS = 60.0
 """A log that says nothing for this long is asked for again; the connection may have died without a word."""
 LAST_LINES_SECONDS = 2.0
+WORKER_CONTAINERS = ("pytorch", "node")
 
 
 @contextmanager
@@ -55,11 +56,11 @@ class _Tail:
         """Prints the new lines of the log, and those that are still to come until it ends."""
         # when the pod is gone, or the connection broke, the next round asks again
         with suppress(ApiException, urllib3.exceptions.HTTPError):
-            for pod, uid, restarts in self._leader():
-                self._print(pod, (uid, restarts), follow=to_its_end)
+            for pod, container, uid, restarts in self._leader():
+                self._print(pod, container, (uid, restarts), follow=to_its_end)
 
-    def _leader(self) -> Iterator[tuple[str, str, int]]:
-        """The leading pod's name and uid and its container's restarts, once its container has something to say."""
+    def _leader(self) -> Iterator[tuple[str, str, str, int]]:
+        """The leading pod's name, its worker's container, uid and restarts, once there is something to say."""
         for selector in self._selectors:
             pods = self._core.list_namespaced_pod(
                 self._namespace, label_selector=selector, _request_timeout=TIMEOUT_SECONDS
@@ -68,13 +69,14 @@ class _Tail:
                 newest = max(pods, key=lambda pod: pod.metadata.creation_timestamp)
                 if newest.status.phase in ("Running", "Succeeded", "Failed"):
                     restarts = sum(status.restart_count for status in newest.status.container_statuses or [])
-                    yield newest.metadata.name, newest.metadata.uid, restarts
+                    yield newest.metadata.name, worker_container(newest), newest.metadata.uid, restarts
                 return
 
-    def _print(self, pod: str, container: tuple[str, int], *, follow: bool) -> None:
+    def _print(self, pod: str, name: str, container: tuple[str, int], *, follow: bool) -> None:
         response = self._core.read_namespaced_pod_log(
             pod,
             self._namespace,
+            container=name,
             follow=follow,
             timestamps=True,  # tells after a broken connection which lines have been printed
             _preload_content=False,
@@ -97,3 +99,12 @@ class _Tail:
         if stamp > self._read_to.get(container, ""):
             self._read_to[container] = stamp
             print(text, flush=True)
+
+
+def worker_container(pod: V1Pod) -> str:
+    """The container that trains: operators call it ``pytorch`` or ``node``, and side-cars may come before it.
+
+    The API answers for a pod of several containers only when one is named.
+    """
+    names = [container.name for container in pod.spec.containers]
+    return next((name for name in names if name in WORKER_CONTAINERS), names[0] if names else "")

@@ -1,14 +1,18 @@
-"""A training as a TrainJob (``trainer.kubeflow.org/v1alpha1``), for clusters with Kubeflow Trainer v2."""
+"""A training as a TrainJob (``trainer.kubeflow.org/v1alpha1``), for clusters with Kubeflow Trainer v2.
+
+What the runtime's template lacks comes as a patch of it: ``runtimePatches`` since Trainer 2.2; Trainer 2.1 has
+``podTemplateOverrides``, which carry no security context, and knows no deadline.
+"""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from kubernetes.client import ApiClient
 
 from components.cluster.claim import RUN_ANNOTATION
 from components.cluster.jobs.job import JobKind, job_name, run_training
 from components.cluster.jobs.pytorchjob import resources, worker_command
-from components.cluster.kube import owner_references, patiently
+from components.cluster.kube import Resource, owner_references, patiently
 from components.cluster.pods import (
     TRAIN_LABELS,
     WITHOUT_ISTIO,
@@ -19,6 +23,7 @@ from components.cluster.pods import (
 )
 from components.common.container_images import image
 from components.common.errors import InventoryError
+from components.common.progress import note
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
@@ -37,6 +42,9 @@ TRAINJOB = JobKind(
 NODE = "node"
 """The replicated job and the container that ``torch-distributed`` and every runtime made after it call so."""
 MANAGER = "bin-inventory/train"
+Patch = Literal["runtimePatches", "podTemplateOverrides"]
+PATCHES: tuple[Patch, ...] = ("runtimePatches", "podTemplateOverrides")
+"""The newest first."""
 
 
 def trainjob(
@@ -46,8 +54,9 @@ def trainjob(
     arguments: Sequence[str],
     settings: ClusterSettings,
     owners: Sequence[Object] = (),
+    patch: Patch = "runtimePatches",
 ) -> Object:
-    """Describes the job; what the runtime's template lacks comes as a patch of it.
+    """Describes the job.
 
     How long a finished job stays, its restart policy and its clean-up are the runtime's; ``ttl_seconds``,
     ``clean_pod_policy`` and ``image_pull_policy`` do not apply.
@@ -59,6 +68,7 @@ def trainjob(
         arguments: of ``python -m components.train``.
         settings: what the job asks of the cluster.
         owners: owner references, so that the job goes when the run goes.
+        patch: which field of the API carries what the runtime's template lacks.
 
     Returns:
         The object to create.
@@ -69,23 +79,27 @@ def trainjob(
     if settings.elastic:
         raise InventoryError("cluster.min_workers: a TrainJob has a fixed number of workers; use launcher pytorchjob")
     volumes, mounts = worker_volumes(settings.store_secret, settings.shared_memory, settings.ephemeral_storage)
-    pod: Object = {
-        "containers": [{"name": NODE, "securityContext": container_security(), "volumeMounts": mounts}],
-        "securityContext": pod_security(),
-        "serviceAccountName": settings.service_account,
-        "volumes": volumes,
-    }
+    container: Object = {"name": NODE, "volumeMounts": mounts}
+    pod: Object = {"containers": [container], "serviceAccountName": settings.service_account, "volumes": volumes}
     if settings.node_selector:
         pod["nodeSelector"] = dict(settings.node_selector)
     if settings.tolerations:
         pod["tolerations"] = [toleration.model_dump(exclude_none=True) for toleration in settings.tolerations]
     if settings.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": secret} for secret in settings.image_pull_secrets]
-    pod_template = {
+    template: Object = {
         "metadata": {"labels": {**TRAIN_LABELS, **WITHOUT_ISTIO}, "annotations": dict(WITHOUT_ISTIO)},
         "spec": pod,
     }
-    job_set = {"spec": {"replicatedJobs": [{"name": NODE, "template": {"spec": {"template": pod_template}}}]}}
+    if patch == "runtimePatches":
+        container["securityContext"], pod["securityContext"] = container_security(), pod_security()
+        job_set = {"spec": {"replicatedJobs": [{"name": NODE, "template": {"spec": {"template": template}}}]}}
+        shape: Object = {
+            "activeDeadlineSeconds": settings.deadline_seconds,
+            "runtimePatches": [{"manager": MANAGER, "trainingRuntimeSpec": {"template": job_set}}],
+        }
+    else:
+        shape = {"podTemplateOverrides": [{"targetJobs": [{"name": NODE}], **template}]}
     metadata: Object = {
         "name": name,
         "namespace": namespace,
@@ -99,9 +113,8 @@ def trainjob(
         "kind": "TrainJob",
         "metadata": metadata,
         "spec": {
-            "activeDeadlineSeconds": settings.deadline_seconds,
             "runtimeRef": {"name": settings.runtime},
-            "runtimePatches": [{"manager": MANAGER, "trainingRuntimeSpec": {"template": job_set}}],
+            **shape,
             "trainer": {
                 "image": settings.image or image("train"),
                 "command": worker_command(settings, arguments),
@@ -122,12 +135,13 @@ class TrainJobLauncher:
 
     def run(self, job: TrainingSpec, store: Store) -> None:
         """See ``components.documents.training_spec.Launcher``."""
-        body = trainjob(
-            job_name(job.run_id),
-            self._namespace,
-            job.run_id,
-            ["--job", store.uri(job.job_key)],
-            self._settings,
-            patiently(lambda: owner_references(self._api, self._namespace)),
-        )
+        owners = patiently(lambda: owner_references(self._api, self._namespace))
+        name, arguments = job_name(job.run_id), ["--job", store.uri(job.job_key)]
+        jobs = Resource(self._api, TRAINJOB.group, TRAINJOB.version, TRAINJOB.plural, self._namespace)
+        shapes = [
+            trainjob(name, self._namespace, job.run_id, arguments, self._settings, owners, patch) for patch in PATCHES
+        ]
+        body = patiently(lambda: jobs.first_accepted(shapes))
+        if body is not shapes[0]:
+            note("training: this Kubeflow Trainer is older than 2.2; the workers' pods have the runtime's own security")
         run_training(self._api, TRAINJOB, body, self._settings, job, store)

@@ -58,11 +58,15 @@ class KatibSearch:
         owners = patiently(lambda: owner_references(self._api, self._namespace), *waits)
         job = plan.job(DEFAULT_TRIAL, {})
         body = experiment(plan, self._cluster, self._namespace, store.uri(job.job_key), owners)
+        experiments = Resource(self._api, GROUP, VERSION, EXPERIMENTS, self._namespace)
+        if plan.tuning.max_trials > 1:  # what Katib would refuse is found out before the first trial is trained
+            patiently(lambda: experiments.create(body, dry_run=True), *waits)
         abandoned = lease.is_stale(store, plan.run_id)
         with lease.held(store, plan.run_id, self._patience.renew):
             trials = [self._default(plan, store, owners)]
             if plan.tuning.max_trials > 1:
-                trials += self._others(plan, store, body, trials[0], abandoned)
+                claim = Claim(experiments, body, "tuning", self._patience)
+                trials += self._others(plan, store, claim, trials[0], abandoned)
         return SearchResult(
             backend="katib",
             name=body["metadata"]["name"],
@@ -94,18 +98,16 @@ class KatibSearch:
             end=intervals[-1][1],
         )
 
-    def _others(self, plan: SearchPlan, store: Store, body: Object, default: Trial, abandoned: bool) -> list[Trial]:
+    def _others(self, plan: SearchPlan, store: Store, claim: Claim, default: Trial, abandoned: bool) -> list[Trial]:
         """Runs all trials that Katib chooses.
 
         Args:
             plan: what is searched.
             store: holds the outcomes.
-            body: the Experiment.
+            claim: the Experiment.
             default: the trial that Katib knows nothing of.
             abandoned: the lease had run out, so that trials may have ended for no other reason.
         """
-        experiments = Resource(self._api, GROUP, VERSION, EXPERIMENTS, self._namespace)
-        claim = Claim(experiments, body, "tuning", self._patience)
 
         def attempt() -> Attempt:
             return Attempt(self._api, claim, plan, store, self._cluster, best=default.objective or 0.0)

@@ -1,7 +1,7 @@
 """Plays Katib 0.19 and the training operator against the stand-in API, one deed at a time, as a test tells it.
 
-The webhook, the substitution of parameters, the collector and the Experiment's status follow Katib's sources
-(validator.go, generator.go, utils.go and file-metricscollector.go, status_util.go).
+The substitution of parameters, the collector and the Experiment's status follow Katib's sources (generator.go, utils.go
+and file-metricscollector.go, status_util.go); its webhook is in ``tests.cluster.rules``.
 """
 
 import json
@@ -18,15 +18,14 @@ from components.common.store import Store
 from components.counter.training_log import EpochRecord, lines
 from components.documents.training_spec import TrainingSpec
 from components.settings.training import TrainingSettings
-from tests.cluster.api import Cluster, Key, Object, Refused, now
+from tests.cluster.api import Cluster, Key, Object, now
+from tests.cluster.rules import trial_labels
 from tests.cluster.training_operator import GROUP, JOBS, container, make_pods
 from tests.documents import epoch, trained
 from tests.waiting import wait_until
 
-EXPERIMENT_LABEL = "katib.kubeflow.org/experiment"
 COLLECTOR = "metrics-logger-and-collector"
 UNAVAILABLE = "unavailable"
-WEBHOOK = 'admission webhook "validator.experiment.katib.kubeflow.org" denied the request: '
 
 
 class Katib:
@@ -38,7 +37,6 @@ class Katib:
         self.suggests = True
         self.injects = True
         self.random = random.Random(0)
-        cluster.admit.append(self._review)
         cluster.on_create.append(self._created)
 
     # what a test looks at
@@ -194,10 +192,6 @@ class Katib:
 
     # what Katib does with an Experiment
 
-    def _review(self, key: Key, body: Object) -> None:
-        if key[:2] == (GROUP, "experiments") and (problem := refused(body)):
-            raise Refused(400, "BadRequest", WEBHOOK + problem)
-
     def _created(self, key: Key, item: Object) -> None:
         if key[:2] == (GROUP, JOBS):
             self.jobs_made += 1
@@ -254,7 +248,7 @@ class Katib:
         spec = experiment["spec"]
         assigned = [{"name": each["name"], "value": drawn(each, self.random)} for each in spec["parameters"]]
         metadata = self._owned(experiment, name)
-        metadata["labels"] = {**experiment["metadata"]["labels"], EXPERIMENT_LABEL: experiment["metadata"]["name"]}
+        metadata["labels"] = trial_labels(experiment)
         trial = {
             "apiVersion": "kubeflow.org/v1beta1",
             "kind": "Trial",
@@ -431,45 +425,3 @@ def add_condition(item: Object, kind: str, reason: str, message: str, status: st
     entry = {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now()}
     found = item.setdefault("status", {})
     found["conditions"] = [each for each in found.get("conditions", []) if each["type"] != kind] + [entry]
-
-
-def refused(experiment: Object) -> str | None:
-    """Why Katib's webhook refuses an Experiment; None when it does not."""
-    spec = experiment["spec"]
-    most, parallel = spec["maxTrialCount"], spec["parallelTrialCount"]
-    template, names = spec["trialTemplate"], [each["name"] for each in spec["parameters"]]
-    text = json.dumps(template["trialSpec"])
-    if not re.match(r"^[a-z]([-a-z0-9]*[a-z0-9])?", experiment["metadata"]["name"]):
-        return "name must start with an alphabetic character"
-    if most <= 0 or not 0 < parallel <= most:
-        return "spec.paralelTrialCount should be less than or equal to spec.maxTrialCount"
-    if not 0 <= spec.get("maxFailedTrialCount", 0) <= most:
-        return "spec.maxFailedTrialCount should be less than or equal to spec.maxTrialCount"
-    if spec["objective"]["objectiveMetricName"] in spec["objective"].get("additionalMetricNames", []):
-        return "spec.objective.additionalMetricNames should not contain spec.objective.objectiveMetricName"
-    if spec["resumePolicy"] not in ("Never", "LongRunning", "FromVolume"):
-        return f"invalid ResumePolicyType {spec['resumePolicy']}"
-    for parameter in spec["parameters"]:
-        space, listed = parameter["feasibleSpace"], parameter["parameterType"] in ("categorical", "discrete")
-        if listed == bool(space.get("min")) or listed != bool(space.get("list")):
-            return f"feasibleSpace does not fit parameterType in {parameter}"
-        if not all(isinstance(value, str) for key, value in space.items() if key != "list"):
-            return f"feasibleSpace is no text in {parameter}"
-    for key in ("primaryContainerName", "successCondition", "failureCondition", "trialParameters"):
-        if not template.get(key):
-            return f"spec.trialTemplate.{key} must be specified"
-    for parameter in template["trialParameters"]:
-        if parameter["reference"] not in (*names, "${trialSpec.Name}"):
-            return f"parameter reference {parameter['reference']} does not exist in spec.parameters"
-        placeholder = f"${{trialParameters.{parameter['name']}}}"
-        if placeholder not in text:
-            return f"parameter name: {parameter['name']} in spec.trialParameters not found in spec.trialTemplate"
-        text = text.replace(placeholder, "test-value")
-    if "${trialParameters." in text:
-        return "parameters in spec.trialTemplate not found in spec.trialParameters"
-    if {"name", "namespace"} & template["trialSpec"]["metadata"].keys():
-        return "metadata.name and metadata.namespace in spec.trialTemplate must be omitted"
-    for expression in spec["metricsCollectorSpec"]["source"]["filter"]["metricsFormat"]:
-        if not re.match(r".*\(.*\).*\(.*\).*", expression) or ";" in expression:
-            return f"invalid {expression!r} in .spec.metricsCollectorSpec.source.filter"
-    return None

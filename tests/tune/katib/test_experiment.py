@@ -11,9 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import kubernetes_validate
 import pytest
+import yaml
 from kubeflow.katib import ApiClient
 
 from components.cluster.jobs.experiment import LONGEST_NAME, experiment, experiment_name
@@ -25,13 +25,15 @@ from components.documents.search_plan import SearchPlan
 from components.settings.cluster import ClusterSettings
 from components.settings.training import TrainingSettings
 from components.settings.tuning import TuningSettings
-from tests.cluster.api import CRDS, load_schemas
 from tests.cluster.pod_security import violations
+from tests.cluster.rules import experiment_refused
+from tests.cluster.schemas import problems
 from tests.cluster.training_operator import environment
 from tests.drawn_bins import make_dataset
 from tests.train.fitting import fast, train_here
-from tests.tune.katib.controller import Object, observed, refused, substituted, told, wrapped
+from tests.tune.katib.controller import Object, observed, substituted, told, wrapped
 
+ROOT = Path(__file__).parents[3]
 RUN = "0b1e6a3c-9d1f-4c51-8a5e-0f6a3b1c2d3e"
 JOB = f"s3://inventory/runs/{RUN}/trials/default/train/job.json"
 OWNER = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "inventory-x", "uid": "1-2"}
@@ -66,13 +68,6 @@ class Answer:
         self.data = json.dumps(body)
 
 
-def validate(body: Object, plural: str) -> None:
-    if not CRDS.exists():
-        pytest.skip("the operators' schemas do not lie beside this checkout")
-    group, version = body["apiVersion"].split("/")
-    jsonschema.Draft7Validator(load_schemas()[group, version, plural][0]).validate(body)
-
-
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "defaults": ({}, {}),
     "a wide space": ({**WIDE, "algorithm": "random"}, {}),
@@ -95,14 +90,14 @@ def test_it_comes_back_unchanged_from_the_sdks_own_models(tuning: dict[str, Any]
 @EACH
 def test_it_is_right_by_its_schema_and_passes_katibs_webhook(tuning: dict[str, Any], cluster: dict[str, Any]) -> None:
     body = described(tuning, cluster)
-    assert refused(body) is None
-    validate(body, "experiments")
+    assert experiment_refused(body) is None
+    assert problems(body, "experiments.kubeflow.org") == []
 
 
 @EACH
 def test_its_trials_are_right_pytorchjobs_with_right_pods(tuning: dict[str, Any], cluster: dict[str, Any]) -> None:
     job = trial(described(tuning, cluster))
-    validate(job, "pytorchjobs")
+    assert problems(job, "pytorchjobs.kubeflow.org") == []
     for replicas in job["spec"]["pytorchReplicaSpecs"].values():
         pod = {"apiVersion": "v1", "kind": "Pod", **replicas["template"]}
         pod["metadata"] = {**pod["metadata"], "name": "pod"}
@@ -139,10 +134,14 @@ def test_a_finished_job_stays_until_katib_has_noticed() -> None:
     assert template["retain"] is True
 
 
-def test_labels_that_katib_copies_to_pods_are_those_that_the_network_policy_selects() -> None:
+def test_only_the_trials_own_pods_have_the_labels_that_the_network_policy_selects() -> None:
+    """Katib hands an Experiment's labels on to the pods of its algorithm, which must hear from Katib's controller."""
     body = described()
+    assert "labels" not in body["metadata"]
     labels = trial(body)["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["metadata"]["labels"]
-    assert body["metadata"]["labels"].items() <= labels.items()
+    policies = yaml.safe_load_all((ROOT / "manifests" / "base" / "network-policies.yaml").read_text())
+    (wanted,) = [each["spec"]["podSelector"] for each in policies if each["metadata"]["name"] == "inventory-workers"]
+    assert wanted["matchLabels"].items() <= labels.items()
 
 
 def test_every_setting_reaches_the_experiment() -> None:
@@ -262,12 +261,14 @@ def test_what_the_run_gives_itself_may_leave_an_algorithm_too_little(
 
 
 def test_names_leave_room_for_what_katib_appends() -> None:
-    assert experiment_name(RUN) == f"tune-{RUN}"
+    assert experiment_name("a-short-run") == "tune-a-short-run"
     for run in (RUN, "x" * 200, "My Run"):
         name = experiment_name(run)
+        assert name == experiment_name(run)
+        assert name != experiment_name(f"{run}2")
+        assert len(name) <= LONGEST_NAME == 40
         assert len(f"{name}-bayesianoptimization") <= 63
-        assert len(f"{name}-abcd1234-worker-12") <= 63
-    assert len(experiment_name("x" * 200)) <= LONGEST_NAME
+        assert len(f"{name}-abcd1234-worker-999") <= 63
 
 
 def found(log: str, body: Object) -> Object:

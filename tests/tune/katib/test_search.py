@@ -309,10 +309,8 @@ def katibs_webhook_refuses(scene: Scene) -> str:
         if key[1] == "experiments":
             body["spec"]["trialTemplate"]["trialSpec"]["metadata"]["name"] = "mine"
 
-    scene.cluster.admit.insert(0, review)
-    step = scene.step()
-    scene.default()
-    return step.verdict()
+    scene.cluster.admit.append(review)
+    return scene.step().verdict()
 
 
 def a_policy_refuses(scene: Scene) -> str:
@@ -320,17 +318,13 @@ def a_policy_refuses(scene: Scene) -> str:
         if key[1] == "experiments":
             raise Refused(403, "Forbidden", 'admission webhook "validate.kyverno.svc" denied the request: no')
 
-    scene.cluster.admit.insert(0, review)
-    step = scene.step()
-    scene.default()
-    return step.verdict()
+    scene.cluster.admit.append(review)
+    return scene.step().verdict()
 
 
 def no_right_to_create_experiments(scene: Scene) -> str:
     scene.cluster.forbidden.add(("create", GROUP, "experiments"))
-    step = scene.step()
-    scene.default()
-    return step.verdict()
+    return scene.step().verdict()
 
 
 def throttled_and_broken_api(scene: Scene) -> str:

@@ -1,0 +1,72 @@
+"""Asks a cluster, by dry runs, whether it takes what a run is going to create. Nothing is created."""
+
+from kubernetes.client import ApiClient
+
+from components.cluster import inference_service as services
+from components.cluster import kube
+from components.cluster.jobs.choose import choose, runs_on_cluster
+from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
+from components.cluster.jobs.trainjob import PATCHES, TRAINJOB, TrainJobLauncher, trainjob
+from components.cluster.kube import Object, Resource, UnknownFieldError, patiently
+from components.settings.cluster import ClusterSettings
+from components.settings.serving import ServingSettings
+
+NAME = "rehearsal"
+URIS = ("s3://rehearsal/one", "s3://rehearsal/other")
+
+
+def rehearse_here(cluster: ClusterSettings, serving: ServingSettings) -> None:
+    """Rehearses on the cluster that this process runs in; does nothing on one machine.
+
+    Raises:
+        InventoryError: as ``rehearse``.
+    """
+    if runs_on_cluster():
+        api, namespace = kube.connect(), kube.namespace()
+        patiently(lambda: rehearse(api, namespace, cluster, serving))
+
+
+def rehearse(api: ApiClient, namespace: str, cluster: ClusterSettings, serving: ServingSettings) -> None:
+    """Asks for the training's job and, where there is KServe, for the service.
+
+    Raises:
+        InventoryError: if schema or webhooks refuse one of them, with their own words.
+    """
+    training_job(api, namespace, cluster)
+    if kube.serves(api, services.GROUP, services.VERSION, services.PLURAL):
+        new_model(api, namespace, serving)
+
+
+def training_job(api: ApiClient, namespace: str, settings: ClusterSettings) -> Object:
+    """The training's job in the shape that the cluster takes.
+
+    Raises:
+        InventoryError: if there is no operator for it, or the cluster refuses it.
+    """
+    if choose(api, settings) is TrainJobLauncher:
+        kind, shapes = TRAINJOB, [trainjob(NAME, namespace, NAME, [], settings, patch=patch) for patch in PATCHES]
+    else:
+        kind, shapes = PYTORCHJOB, [pytorchjob(NAME, namespace, NAME, [], settings)]
+    return Resource(api, kind.group, kind.version, kind.plural, namespace).first_accepted(shapes)
+
+
+def new_model(api: ApiClient, namespace: str, settings: ServingSettings) -> str:
+    """How a new model is tried beside the one in service: which field of the InferenceService, or a second one.
+
+    Raises:
+        InventoryError: if the cluster refuses the service, or its mode does not go with the settings.
+    """
+    resource = Resource(api, services.GROUP, services.VERSION, services.PLURAL, namespace)
+    body = services.inference_service(namespace, URIS[0], settings)
+    made = resource.create(body, dry_run=True) or resource.get(settings.name) or body
+    services.check_settings(made, settings)
+    if services.mode(made) != "Standard":
+        return "canaryTrafficPercent"
+    body["metadata"]["annotations"][services.MODE_ANNOTATION] = "Standard"
+    body["spec"]["predictor"]["minReplicas"] = max(1, settings.min_replicas)
+    body["spec"] |= services.start_canary(body, URIS[1], settings)["spec"]
+    try:
+        resource.create(body, dry_run=True)
+    except UnknownFieldError:
+        return "a second InferenceService (KServe older than 0.20)"
+    return "spec.canary (KServe 0.20 or newer)"

@@ -1,0 +1,68 @@
+"""A port of this machine leads to a pod through the Kubernetes API, which speaks port-forwarding over a WebSocket."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from kubernetes.client import ApiClient, Configuration
+from websockets.sync.server import ServerConnection, serve
+
+from components.cluster import tunnel
+from tests.cluster.api import Cluster
+from tests.tiny_model import serving, write_bundle
+
+LABELS = {"serving.kserve.io/inferenceservice": "bin-counter"}
+SELECTOR = "serving.kserve.io/inferenceservice=bin-counter"
+
+
+def pod(name: str, ready: str) -> dict:
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}
+    return {"metadata": {"name": name, "labels": LABELS}, "spec": {"containers": []}, "status": status}
+
+
+@contextmanager
+def kubelet(port: int) -> Iterator[str]:
+    """Plays an API server's port-forwarding: channel 0 carries data, 1 errors, each begun by the port's number."""
+
+    def forward(connection: ServerConnection) -> None:
+        number = int(connection.request.path.partition("ports=")[2]) if connection.request else 0
+        for channel in (b"\0", b"\1"):
+            connection.send(channel + number.to_bytes(2, "little"))
+        upstream = socket.create_connection(("127.0.0.1", port))
+
+        def back() -> None:
+            while data := upstream.recv(65_536):
+                connection.send(b"\0" + data)
+            connection.close()
+
+        threading.Thread(target=back, daemon=True).start()
+        for message in connection:
+            upstream.sendall(bytes(message)[1:])
+        upstream.close()
+
+    with serve(forward, "127.0.0.1", 0, subprotocols=["v4.channel.k8s.io"]) as server:  # type: ignore[list-item]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.socket.getsockname()[1]}"
+        server.shutdown()
+
+
+def test_a_served_model_is_asked_through_the_cluster(
+    cluster: Cluster, api: ApiClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tunnel.open_tunnel(api, "team", SELECTOR, 8080) is None, "there is no pod"
+    cluster.add(pod("starting", "False"), "pods")
+    assert tunnel.open_tunnel(api, "team", SELECTOR, 8080) is None, "none is ready"
+    cluster.add(pod("serving", "True"), "pods")
+    assert tunnel._ready_pod(api, "team", SELECTOR) == "serving"
+    write_bundle(tmp_path / "bundle")
+    with serving(tmp_path / "bundle") as server, kubelet(int(server.url.rpartition(":")[2])) as host:
+        monkeypatch.setattr(tunnel, "_ready_pod", lambda *_: "serving")
+        url = tunnel.open_tunnel(ApiClient(Configuration(host=host)), "team", SELECTOR, 8080)
+        assert url
+        for _ in range(2):  # each client its own connection
+            assert httpx.get(f"{url}/v2/health/ready", timeout=20).status_code == 200
+        assert httpx.get(f"{url}/page/icon.svg", timeout=20).content.startswith(b"<svg")
