@@ -18,6 +18,8 @@ from benchmarks.common import options
 from benchmarks.trainings import LITE0, SAMPLE, Bench, Timed, bench, train
 from components.common.files import content_hash
 from components.counter.dataset import cache_folder
+from components.documents.evaluated import Evaluation
+from components.documents.trained import TrainedModel
 from components.evaluate.step import evaluate
 
 SEED = 1
@@ -57,20 +59,19 @@ def trained(place: Bench, name: str, run: dict[str, Any]) -> Timed:
     return timed
 
 
-def tested(place: Bench, timed: Timed) -> dict[str, Any]:
+def tested(place: Bench, timed: Timed) -> Evaluation:
     """The evaluation step's metrics on the test split."""
-    model = timed.outcome
-    found: dict[str, Any] = evaluate(place.store, place.dataset, model, model["run_id"])["evaluation"]
-    return found
+    model = TrainedModel.of(timed.outcome, "the training's outcome")
+    return evaluate(place.store, place.dataset, model, model.run_id).evaluation
 
 
-def row(name: str, timed: Timed, found: dict[str, Any]) -> str:
+def row(name: str, timed: Timed, found: Evaluation) -> str:
     """One line of the table."""
     said = timed.outcome["validation"]
     cells = [f"{100 * said['accuracy']:.1f} %", f"{said['loss']:.3f}"]
-    low, high = found["intervals"]["accuracy"]
-    cells += [f"{100 * found['accuracy']:.1f} % ({100 * low:.1f} - {100 * high:.1f})", f"{found['rmse']:.3f}"]
-    cells += [f"{found['expected_rmse']:.3f}", f"{100 * found['within_one']:.1f} %", f"{found['loss']:.3f}"]
+    low, high = found.intervals["accuracy"] or (0.0, 1.0)
+    cells += [f"{100 * found.accuracy:.1f} % ({100 * low:.1f} - {100 * high:.1f})", f"{found.rmse:.3f}"]
+    cells += [f"{found.expected_rmse:.3f}", f"{100 * found.within_one:.1f} %", f"{found.loss:.3f}"]
     cells += [f"{timed.cpu_seconds / 120:.1f}", f"{timed.seconds / 60:.1f}"]
     return "| " + " | ".join([name, *cells]) + " |"
 

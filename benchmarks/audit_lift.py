@@ -81,12 +81,12 @@ def main() -> int:
     print(f"{'wrong records found in':24}" + "".join(f"{share:>9.0%}" for share in SHOWN) + f"{'lift at 10 %':>24}")
     rows: list[dict[str, Any]] = []
     for row in found:
-        how, (low, high) = row["corruption"], row["interval"]
-        shares = [curves[how]["mean"][round(100 * share)] for share in SHOWN]
-        lift = f"{row['lift']:.2f} ({low:.1f} to {high:.1f})"
+        how, (low, high) = row.corruption, row.interval
+        shares = [curves[how].mean[round(100 * share)] for share in SHOWN]
+        lift = f"{row.lift:.2f} ({low:.1f} to {high:.1f})"
         print(f"{how:24}" + "".join(f"{share:>9.1%}" for share in shares) + f"{lift:>24}")
         target = TARGETS[how]
-        rows.append({**row, "target": target, "ok": row["lift"] >= target})
+        rows.append({**row.model_dump(), "target": target, "ok": row.lift >= target})
     for how, numbers in said.items():
         print(
             f"{how}: share of wrong records estimated {numbers['estimated_rate']:.1%}; wrong among the first "

@@ -66,10 +66,10 @@ def finished_run(place: str, scratch: Path) -> Iterator[FinishedRun]:
         result = folder / "result.json"
         key = store.key(read_json(result)["model_uri"]) if result.exists() else f"runs/{folder.name}/model"
         bundle = bundles.fetch(store, key, scratch / "model")
-        dataset_key = bundle.provenance.get("dataset_key")
+        dataset_key = bundle.provenance.dataset_key
         if not dataset_key:
             sys.exit(f"error: the model of run {place} was not evaluated, so that its test bins are not known")
-        manifest = DatasetManifest.model_validate_json(store.get_bytes(dataset_key))
+        manifest = DatasetManifest.fetch(store, dataset_key)
         yield FinishedRun(scratch / "model", bundle, open_split(store, manifest, "test"))
 
 

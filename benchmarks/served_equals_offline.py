@@ -85,7 +85,9 @@ def offline(run: FinishedRun) -> list[Answer]:
     logits = score(run.folder / run.bundle.serve_file, run.bins, run.bundle.input, "test bins, offline")
     rows = softmax(Calibration.of(run.bundle).apply(logits))
     return [
-        answer(run.bundle, row.tolist(), brightness(preprocess(run.bins.image(place), run.bundle.input)), expected)
+        answer(
+            run.bundle, row.tolist(), brightness(preprocess(run.bins.image(place), run.bundle.input)), expected
+        ).model_dump()
         for place, (row, expected) in enumerate(zip(rows, quantities, strict=True))
     ]
 

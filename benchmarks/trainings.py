@@ -119,8 +119,8 @@ def describe(place: Bench, run_id: str, options: dict[str, Any]) -> TrainingSpec
         output=f"runs/{run_id}",
         settings=resolve("default", {**place.network, **options}),
     )
-    place.store.put_bytes(job.dataset_key, place.dataset.model_dump_json().encode())
-    place.store.put_bytes(job.job_key, job.model_dump_json().encode())
+    place.dataset.put(place.store, job.dataset_key)
+    job.put(place.store, job.job_key)
     return job
 
 
@@ -194,7 +194,7 @@ def _child(job_key: str) -> None:
     store = open_store()
     job = load_job(job_key, store)
     meter, started = Meter(), time.perf_counter()
-    outcome = run_job(job, store, [meter])
+    outcome = run_job(job, store, [meter]).model_dump(mode="json")
     seconds = time.perf_counter() - started
     used = resource.getrusage(resource.RUSAGE_SELF)
     found = {"seconds": seconds, "cpu_seconds": used.ru_utime + used.ru_stime, **meter.measured(), "outcome": outcome}

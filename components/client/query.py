@@ -7,11 +7,15 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx
+from pydantic import ValidationError
 
 from components.client.endpoint import Endpoint, open_client
+from components.common.document import first_error
 from components.common.errors import InventoryError
 from components.common.retry import back_off, retry
 from components.common.run_ahead import run_ahead
+from components.counter.answers import Answer
+from components.counter.bundle import Bundle
 
 ATTEMPTS = 6
 BACK_OFF_SECONDS = 0.25
@@ -40,7 +44,7 @@ class _AwayError(Exception):
 
 def query(
     url: str, image: bytes, expected_quantity: int | None = None, headers: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+) -> Answer:
     """Asks the only model at a URL for one photo.
 
     Args:
@@ -48,9 +52,6 @@ def query(
         image: the bytes of a JPEG, PNG or WebP file.
         expected_quantity: what the stock record says, when known.
         headers: sent with the request.
-
-    Returns:
-        The answer, as ``components.counter.answers.answer`` describes it.
 
     Raises:
         PhotoError: if the server refuses this photo (no image, too large).
@@ -74,14 +75,14 @@ def served_model(client: httpx.Client, endpoint: Endpoint) -> str:
     return str(names[0])
 
 
-def description(client: httpx.Client, endpoint: Endpoint) -> dict[str, Any]:
-    """What the served model says of itself: its bundle's ``bundle.json`` without the list of files.
+def description(client: httpx.Client, endpoint: Endpoint) -> Bundle:
+    """What the served model says of itself: its bundle, without the list of files.
 
     Raises:
         InventoryError: as ``query``.
     """
     request = client.build_request("GET", f"/v1/models/{endpoint.model_name}/bundle")
-    return _json(_send(client, endpoint, request, ATTEMPTS), endpoint)
+    return Bundle.of(_json(_send(client, endpoint, request, ATTEMPTS), endpoint), str(request.url))
 
 
 def ask(
@@ -90,7 +91,7 @@ def ask(
     image: bytes,
     expected_quantity: int | None = None,
     attempts: int = ATTEMPTS,
-) -> dict[str, Any]:
+) -> Answer:
     """Asks for one photo over an open client.
 
     Tries again after 429, 502, 503, 504 and connection errors, with exponential back-off or as ``Retry-After`` says.
@@ -101,9 +102,6 @@ def ask(
         image: the bytes of a JPEG, PNG or WebP file.
         expected_quantity: what the stock record says, when known.
         attempts: tries in all.
-
-    Returns:
-        The answer, as ``components.counter.answers.answer`` describes it.
 
     Raises:
         PhotoError, InventoryError: as ``query``.
@@ -116,10 +114,13 @@ def ask(
         headers={"content-type": _content_type(image)},
     )
     predictions = _json(_send(client, endpoint, request, attempts), endpoint).get("predictions")
-    if not isinstance(predictions, list) or len(predictions) != 1 or not _is_answer(predictions[0]):
-        raise InventoryError(f"{endpoint.url} answers, but not like a bin counter; check the address and the model")
-    answer: dict[str, Any] = predictions[0]
-    return answer
+    what, wrong = "check the address and the model", f"{endpoint.url} answers, but not like a bin counter"
+    if not isinstance(predictions, list) or len(predictions) != 1:
+        raise InventoryError(f"{wrong}; {what}")
+    try:
+        return Answer.model_validate(predictions[0])
+    except ValidationError as error:
+        raise InventoryError(f"{wrong} ({first_error(error)}); {what}") from error
 
 
 def _content_type(image: bytes) -> str:
@@ -128,17 +129,13 @@ def _content_type(image: bytes) -> str:
     return "image/webp" if image.startswith(b"RIFF") else "image/jpeg"
 
 
-def _is_answer(prediction: Any) -> bool:
-    return isinstance(prediction, dict) and {"count", "label", "probabilities", "confidence"} <= set(prediction)
-
-
 def ask_many(
     client: httpx.Client,
     endpoint: Endpoint,
     photos: Iterable[tuple[Key, Callable[[], bytes], int | None]],
     concurrency: int,
     attempts: int = ATTEMPTS,
-) -> Iterator[tuple[Key, dict[str, Any] | PhotoError]]:
+) -> Iterator[tuple[Key, Answer | PhotoError]]:
     """Asks for many photos, several at a time, holding only those in flight.
 
     Args:
@@ -156,7 +153,7 @@ def ask_many(
         InventoryError: as ``query``, for what concerns the server and not one photo.
     """
 
-    def one(photo: tuple[Key, Callable[[], bytes], int | None]) -> tuple[Key, dict[str, Any] | PhotoError]:
+    def one(photo: tuple[Key, Callable[[], bytes], int | None]) -> tuple[Key, Answer | PhotoError]:
         key, read, expected_quantity = photo
         try:
             return key, ask(client, endpoint, read(), expected_quantity, attempts)

@@ -10,8 +10,9 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
+from components.common.document import Document
 from components.common.errors import InventoryError
 from components.common.files import content_hash
 from components.common.parent_process import end_with_run
@@ -20,6 +21,8 @@ from components.common.store import Store
 
 RUN_ID_VARIABLE = "INVENTORY_RUN_ID"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+Outcome = TypeVar("Outcome", bound=Document)
 
 
 def run_step(
@@ -71,6 +74,20 @@ def run_step(
         }
     )
     return outcome
+
+
+def document_step(
+    store: Store,
+    name: str,
+    inputs: dict[str, Any],
+    document: type[Outcome],
+    work: Callable[[], Outcome],
+    *,
+    always: bool = False,
+) -> Outcome:
+    """Does a step's work once, see ``run_step``, whose outcome is a document."""
+    outcome = run_step(store, name, inputs, lambda: work().model_dump(mode="json"), always=always)
+    return document.of(outcome, f"the outcome of the step {name}")
 
 
 def run_name(run_id: str) -> str:

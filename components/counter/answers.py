@@ -1,13 +1,39 @@
 """What a person is told about one photo: the count, how sure, and whether the stock record can be right."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
+from components.common.document import Part
 from components.counter.bundle import Bundle
-from components.counter.verdict import verdict
+from components.counter.verdict import Verdict, verdict
 
-NOT_COUNTABLE = "not countable"
-"""Instead of a verdict, when the model has no class for the expected quantity."""
+Recorded = Verdict | Literal["not countable"]
+"""What is said about a record; ``not countable`` when the model has no class for its quantity."""
+
+
+class Answer(Part):
+    """What the server answers for one photo."""
+
+    count: int
+    """The likeliest number of items."""
+    label: str
+    """The count as text; "6+" means six or more."""
+    probabilities: dict[str, float]
+    """The calibrated probability of every count, by label; they sum to 1."""
+    confidence: float
+    """The calibrated probability of the count."""
+    brightness: float
+    """Mean of the photo's pixels, 0 (black) to 1 (white)."""
+    model: str
+    """Version of the model."""
+    expected_quantity: int | None = None
+    """What the stock record says; only when it was asked about."""
+    verdict: Recorded | None = None
+    """Whether the photo agrees with the record; "not countable" when the model has no class for its quantity."""
+    verdict_confidence: float | None = None
+    """How sure the verdict is when a record is as likely right as wrong, 0.5 to 1; not when not countable."""
+    mismatch_probability: float | None = None
+    """P(count != expected); not when not countable."""
 
 
 def class_of(bundle: Bundle, quantity: int) -> int | None:
@@ -22,38 +48,35 @@ def class_of(bundle: Bundle, quantity: int) -> int | None:
 
 def answer(
     bundle: Bundle, probabilities: Sequence[float], brightness: float, expected_quantity: int | None = None
-) -> dict[str, Any]:
-    """The answer for one photo, as it stands in the server's JSON.
+) -> Answer:
+    """The answer for one photo.
 
     Args:
         bundle: the model's description.
         probabilities: [classes], calibrated.
         brightness: mean of the photo's pixels, 0 (black) to 1 (white).
         expected_quantity: what the stock record says, when known.
-
-    Returns:
-        ``count``, ``label`` ("6+" for an open top), ``probabilities`` by label, ``confidence`` (that of the count),
-        ``brightness`` and ``model`` (the version); with an expected quantity also ``expected_quantity``, ``verdict``
-        (``agrees``, ``recount``, ``unsure`` or ``not countable``) and, unless not countable, ``verdict_confidence``
-        and ``mismatch_probability`` (P(count != expected)).
     """
     best = max(range(len(probabilities)), key=probabilities.__getitem__)
-    result: dict[str, Any] = {
-        "count": bundle.counts[best],
-        "label": bundle.label(best),
-        "probabilities": {bundle.label(index): value for index, value in enumerate(probabilities)},
-        "confidence": probabilities[best],
-        "brightness": brightness,
-        "model": bundle.version,
-    }
-    if expected_quantity is not None:
-        result["expected_quantity"] = expected_quantity
-        expected = class_of(bundle, expected_quantity)
-        if expected is None:
-            result["verdict"] = NOT_COUNTABLE
-        else:
-            result["verdict"], result["verdict_confidence"] = verdict(
-                probabilities[expected], len(probabilities), bundle.recount_threshold
-            )
-            result["mismatch_probability"] = 1 - probabilities[expected]
-    return result
+    counted = Answer(
+        count=bundle.counts[best],
+        label=bundle.label(best),
+        probabilities={bundle.label(index): value for index, value in enumerate(probabilities)},
+        confidence=probabilities[best],
+        brightness=brightness,
+        model=bundle.version,
+    )
+    if expected_quantity is None:
+        return counted
+    expected = class_of(bundle, expected_quantity)
+    if expected is None:
+        return counted.model_copy(update={"expected_quantity": expected_quantity, "verdict": "not countable"})
+    said, sure = verdict(probabilities[expected], len(probabilities), bundle.recount_threshold)
+    return counted.model_copy(
+        update={
+            "expected_quantity": expected_quantity,
+            "verdict": said,
+            "verdict_confidence": sure,
+            "mismatch_probability": 1 - probabilities[expected],
+        }
+    )

@@ -7,27 +7,31 @@ calibration and metrics, the gate and the server read it; what is evaluated is t
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import field_validator
 
+from components.common.document import Document, Part
 from components.common.errors import InventoryError
-from components.common.files import sha256_file, write_atomic
+from components.common.files import sha256_file
 from components.common.store import Store
+from components.counter.bootstrap import Interval
+from components.counter.drift import Reference
+from components.counter.metrics import CountScore
 
 BUNDLE_FILE = "bundle.json"
 ONNX_FILE = "model.onnx"
 WEIGHTS_FILE = "model.safetensors"
 
 
-class FileInfo(BaseModel):
+class FileInfo(Part):
     """Size and hash of one file of the bundle."""
 
     sha256: str
     bytes: int
 
 
-class InputTransform(BaseModel):
+class InputTransform(Part):
     """How a photo becomes the network's input; ``components.counter.photo.preprocess`` does it."""
 
     size: int
@@ -37,11 +41,80 @@ class InputTransform(BaseModel):
     interpolation: Literal["bilinear"] = "bilinear"
 
 
-class Bundle(BaseModel):
+class ValidationScores(Part):
+    """The metrics of the epoch that was kept, on the validation bins, before calibration."""
+
+    loss: float
+    """Mean negative log-likelihood, nats."""
+    accuracy: float
+    """Fraction counted exactly."""
+    within_one: float
+    """Fraction at most one item off."""
+    mae: float
+    """Mean absolute error, items."""
+    rmse: float
+    """Root of the mean squared error, items."""
+
+
+class ModelScores(Part):
+    """What a model carries of its evaluation on the test bins; nothing before it was evaluated."""
+
+    n: int | None = None
+    """Test bins."""
+    accuracy: float | None = None
+    """Fraction counted exactly."""
+    within_one: float | None = None
+    """Fraction at most one item off."""
+    mae: float | None = None
+    """Mean absolute error, items."""
+    rmse: float | None = None
+    """Root of the mean squared error, items."""
+    expected_rmse: float | None = None
+    """The same of the expected number of items."""
+    loss: float | None = None
+    """Mean negative log-likelihood, nats."""
+    majority: float | None = None
+    """The accuracy of always naming the most frequent count."""
+    intervals: dict[str, Interval | None] = {}
+    """By metric, 95 %; None where there are too few groups of products."""
+    per_count: dict[str, CountScore] = {}
+    """By count."""
+
+
+class BundleMetrics(Part):
+    """What is known of how well a model counts."""
+
+    validation: ValidationScores | None = None
+    test: ModelScores = ModelScores()
+
+
+class Provenance(Part):
+    """Where a model comes from."""
+
+    dataset_id: str = ""
+    """Of the dataset it was trained on."""
+    dataset_key: str = ""
+    """Store key of that dataset's manifest; empty until it was evaluated."""
+    source: str = ""
+    """Of the dataset's bins."""
+    train_ids_sha256: str | None = None
+    """Over the sorted ids of the training bins."""
+    extra_ids_sha256: str | None = None
+    """The same of the training bins with further counts."""
+    config: dict[str, Any] = {}
+    """Every training option."""
+    weights_sha256: str | None = None
+    """Of the file that the backbone started from; None for random weights."""
+    versions: dict[str, str] = {}
+    """Of Python and the packages that decide the numbers."""
+    commit: str | None = None
+    """Of this code."""
+
+
+class Bundle(Document):
     """Content of ``bundle.json``."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
-    format: Literal["inventory-bundle/1"] = "inventory-bundle/1"
+    KIND: ClassVar[str] = "bundle"
     name: str = "bin-counter"
     version: str
     """The run that trained it."""
@@ -58,11 +131,17 @@ class Bundle(BaseModel):
     recount_threshold: float | None = None
     """Smallest confidence of a verdict that needs no recount; None until evaluation chose it."""
     serve_file: str = ONNX_FILE
-    drift_reference: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
-    provenance: dict[str, Any] = {}
-    """dataset_id, dataset_key, train_ids_sha256, config, versions, commit."""
+    drift_reference: Reference | None = None
+    """The model's answers on its test bins; None until it was evaluated."""
+    metrics: BundleMetrics = BundleMetrics()
+    provenance: Provenance = Provenance()
     files: dict[str, FileInfo] = {}
+    """By name, all but ``bundle.json``."""
+
+    @field_validator("drift_reference", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return value or None
 
     def probabilities(self, logits: Sequence[Sequence[float]]) -> list[list[float]]:
         """Calibrated probabilities from the network's outputs: softmax((logits + logit_shift) / temperature).
@@ -97,7 +176,7 @@ def save(bundle: Bundle, folder: Path) -> Bundle:
         if path.name != BUNDLE_FILE and path.is_file()
     }
     bundle = bundle.model_copy(update={"files": files})
-    write_atomic(folder / BUNDLE_FILE, bundle.model_dump_json(indent=1) + "\n")
+    bundle.write(folder / BUNDLE_FILE)
     return bundle
 
 
@@ -112,7 +191,7 @@ def load(folder: Path) -> Bundle:
         raise InventoryError(
             f"{folder} holds no {BUNDLE_FILE}; give the folder of a model bundle, e.g. runs/<id>/model"
         )
-    bundle = _parse(path.read_bytes(), str(path))
+    bundle = Bundle.load(path)
     for name, info in bundle.files.items():
         file = folder / name
         if not file.is_file():
@@ -122,17 +201,9 @@ def load(folder: Path) -> Bundle:
     return bundle
 
 
-def _parse(data: bytes, where: str) -> Bundle:
-    try:
-        return Bundle.model_validate_json(data)
-    except ValidationError as error:
-        raise InventoryError(f"{where} is not a model bundle: {error.errors()[0]['msg']}") from error
-
-
 def look(store: Store, prefix: str) -> Bundle:
     """Reads ``bundle.json`` of the bundle under ``prefix`` in the store, and no other file of it."""
-    key = f"{prefix}/{BUNDLE_FILE}"
-    return _parse(store.get_bytes(key), store.uri(key))
+    return Bundle.fetch(store, f"{prefix}/{BUNDLE_FILE}")
 
 
 def upload(store: Store, folder: Path, prefix: str) -> str:
@@ -147,7 +218,7 @@ def fetch(store: Store, prefix: str, folder: Path) -> Bundle:
     """Fetches the bundle under ``prefix`` into ``folder`` and verifies it."""
     folder.mkdir(parents=True, exist_ok=True)
     store.get_file(f"{prefix}/{BUNDLE_FILE}", folder / BUNDLE_FILE)
-    bundle = _parse((folder / BUNDLE_FILE).read_bytes(), str(folder / BUNDLE_FILE))
+    bundle = Bundle.load(folder / BUNDLE_FILE)
     for name in bundle.files:
         store.get_file(f"{prefix}/{name}", folder / name)
     return load(folder)

@@ -6,11 +6,11 @@ Adaptation", 2020).
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.document import Part
 from components.counter.bundle import Bundle
 from components.counter.metrics import Floats, Integers, log_softmax, softmax
 
@@ -18,6 +18,30 @@ ECE_BINS = 15
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 SHIFT_SPREAD = 0.3
 """Standard deviation of a shift before any bin was seen: few bins move it little."""
+
+
+class ConfidenceInterval(Part):
+    """One point of a reliability diagram: the bins whose confidence lies in an interval."""
+
+    low: float
+    """The interval begins at this confidence."""
+    high: float
+    """And ends at this one."""
+    n: int
+    """Bins."""
+    confidence: float | None
+    """Their mean confidence; None when there is no bin."""
+    accuracy: float | None
+    """Fraction of them counted exactly; None when there is no bin."""
+
+
+class PerfectError(Part):
+    """The calibration errors of perfectly calibrated models with the same confidences."""
+
+    mean: float
+    """Their mean, a fraction."""
+    high: float
+    """95 % of them stay below this one."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +103,7 @@ def _bin_of(confidence: Floats, bins: int) -> Integers:
     return np.minimum((confidence * bins).astype(np.int64), bins - 1)
 
 
-def reliability(probabilities: Floats, labels: Integers, bins: int = ECE_BINS) -> list[dict[str, Any]]:
+def reliability(probabilities: Floats, labels: Integers, bins: int = ECE_BINS) -> list[ConfidenceInterval]:
     """Confidence against accuracy in equally wide intervals of confidence: the reliability diagram.
 
     Args:
@@ -88,7 +112,7 @@ def reliability(probabilities: Floats, labels: Integers, bins: int = ECE_BINS) -
         bins: how many intervals.
 
     Returns:
-        One row for each interval: ``low``, ``high``, ``n``, ``confidence`` and ``accuracy`` (means; None when empty).
+        One row for each interval.
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     index = _bin_of(confidence, bins)
@@ -96,13 +120,13 @@ def reliability(probabilities: Floats, labels: Integers, bins: int = ECE_BINS) -
     confidences = np.bincount(index, confidence, minlength=bins)
     hits = np.bincount(index, right, minlength=bins)
     return [
-        {
-            "low": b / bins,
-            "high": (b + 1) / bins,
-            "n": int(n[b]),
-            "confidence": float(confidences[b] / n[b]) if n[b] else None,
-            "accuracy": float(hits[b] / n[b]) if n[b] else None,
-        }
+        ConfidenceInterval(
+            low=b / bins,
+            high=(b + 1) / bins,
+            n=int(n[b]),
+            confidence=float(confidences[b] / n[b]) if n[b] else None,
+            accuracy=float(hits[b] / n[b]) if n[b] else None,
+        )
         for b in range(bins)
     ]
 
@@ -124,15 +148,12 @@ def calibration_error(probabilities: Floats, labels: Integers, bins: int = ECE_B
 
 def calibration_error_if_perfect(
     probabilities: Floats, bins: int = ECE_BINS, draws: int = 1000, seed: int = 0
-) -> dict[str, float]:
+) -> PerfectError:
     """The calibration error that a perfectly calibrated model would show with these confidences and this many bins.
 
     It is not zero: in each interval the share of hits scatters around the confidence. Simulated by drawing whether
     each answer is right with its own stated confidence (the consistency resampling of Bröcker, Smith, "Increasing
     the Reliability of Reliability Diagrams", 2007).
-
-    Returns:
-        ``mean``, and ``high``: the value that 95 % of perfectly calibrated models stay below.
     """
     confidence = probabilities.max(axis=1)
     index = _bin_of(confidence, bins)
@@ -144,7 +165,7 @@ def calibration_error_if_perfect(
             for size in _chunks(draws, max(1, 4_000_000 // max(1, len(confidence))))
         ]
     ) / max(1, len(confidence))
-    return {"mean": float(errors.mean()), "high": float(np.quantile(errors, 0.95))}
+    return PerfectError(mean=float(errors.mean()), high=float(np.quantile(errors, 0.95)))
 
 
 def _chunks(total: int, size: int) -> list[int]:

@@ -8,12 +8,12 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
 
+from components.common.document import Document, Part
 from components.common.errors import InventoryError
 from components.common.files import arriving, content_hash, sha256_bytes, sha256_file
 from components.common.store import Store
@@ -45,20 +45,18 @@ SHARD_SCHEMA = pa.schema(
 )
 
 
-class ShardInfo(BaseModel):
+class ShardInfo(Part):
     """One shard: where it lies in the store and how to know that it is intact."""
 
-    model_config = ConfigDict(extra="forbid")
     key: str
     sha256: str
     bytes: int
     rows: int
 
 
-class SplitInfo(BaseModel):
+class SplitInfo(Part):
     """One part of the dataset (train, validation or test)."""
 
-    model_config = ConfigDict(extra="forbid")
     bins: int
     per_count: dict[str, int]
     ids_sha256: str
@@ -66,10 +64,10 @@ class SplitInfo(BaseModel):
     shards: list[ShardInfo]
 
 
-class DatasetManifest(BaseModel):
+class DatasetManifest(Document):
     """What the split step hands on; small, whatever the number of bins."""
 
-    model_config = ConfigDict(extra="forbid")
+    KIND: ClassVar[str] = "dataset"
     dataset_id: str
     """Content hash over the shards and labels: equal bins in equal splits, equal id."""
     source: str
@@ -94,11 +92,6 @@ class DatasetManifest(BaseModel):
     shared_products: dict[str, int]
     """For validation and test: how many of their bins share a product with a training bin."""
     notes: list[str] = []
-
-    @classmethod
-    def load(cls, path: str | Path) -> "DatasetManifest":
-        """Reads the manifest artifact that split wrote."""
-        return cls.model_validate_json(Path(path).read_text())
 
     def split(self, name: str) -> SplitInfo:
         """Returns one part of the dataset.

@@ -11,46 +11,87 @@ drift.
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal, get_args
 
 import numpy as np
+
+from components.common.document import Part
 
 INTERVALS = 10
 SMALLEST_SHARE = 1e-4
 CHANGED, MAJOR = 0.1, 0.25
 NORMAL_99 = 2.326
 """The 99 % quantile of the standard normal distribution."""
-MEASURES = ("count", "confidence", "brightness")
+Measure = Literal["count", "confidence", "brightness"]
+State = Literal["stable", "changed", "retrain"]
 
 
-def reference(labels: Sequence[str], confidences: Sequence[float], brightness: Sequence[float]) -> dict[str, Any]:
+class Intervals(Part):
+    """How a number was distributed over the reference bins."""
+
+    edges: list[float]
+    """Inner borders of at most ten equally filled intervals, ascending."""
+    shares: list[float]
+    """Fraction of the bins in each interval, one more than borders."""
+
+
+class Reference(Part):
+    """The model's answers on bins it was made with."""
+
+    bins: int
+    count: dict[str, float]
+    """Fraction of the bins by predicted count."""
+    confidence: Intervals
+    """Calibrated, 0 to 1."""
+    brightness: Intervals
+    """Mean of a photo's pixels, 0 to 1."""
+
+
+class Today(Part):
+    """The answers of a day, over the reference's intervals."""
+
+    bins: int
+    count: dict[str, float]
+    """Fraction of the bins by predicted count."""
+    confidence: list[float]
+    """Fraction of the bins by interval."""
+    brightness: list[float]
+    """Fraction of the bins by interval."""
+
+
+class Moved(Part):
+    """How far one measure has moved."""
+
+    measure: Measure
+    psi: float
+    """Population stability index."""
+    by_chance: float
+    """The index that 99 % of comparisons without drift stay under."""
+    state: State
+
+
+def reference(labels: Sequence[str], confidences: Sequence[float], brightness: Sequence[float]) -> Reference:
     """What the bundle keeps of the model's answers on bins it was made with.
 
     Args:
         labels: the predicted count of each bin, as ``Bundle.label`` writes it.
         confidences: its calibrated confidence, 0 to 1.
         brightness: the photo's mean brightness, 0 to 1.
-
-    Returns:
-        JSON-serialisable: ``bins``, ``count`` (share by label), and for ``confidence`` and ``brightness`` the inner
-        ``edges`` of ten equally filled intervals with their ``shares``.
     """
     counted = Counter(labels)
-    return {
-        "bins": len(labels),
-        "count": {label: counted[label] / len(labels) for label in sorted(counted)},
-        "confidence": _intervals(confidences),
-        "brightness": _intervals(brightness),
-    }
+    return Reference(
+        bins=len(labels),
+        count={label: counted[label] / len(labels) for label in sorted(counted)},
+        confidence=_intervals(confidences),
+        brightness=_intervals(brightness),
+    )
 
 
-def _intervals(values: Sequence[float]) -> dict[str, list[float]]:
+def _intervals(values: Sequence[float]) -> Intervals:
     inner = np.unique(np.quantile(values, np.linspace(0, 1, INTERVALS + 1)[1:-1]))
     places = np.searchsorted(inner, values, side="right")
-    return {
-        "edges": inner.tolist(),
-        "shares": (np.bincount(places, minlength=len(inner) + 1) / len(values)).tolist(),
-    }
+    shares = np.bincount(places, minlength=len(inner) + 1) / len(values)
+    return Intervals(edges=inner.tolist(), shares=shares.tolist())
 
 
 def psi(today: Sequence[float], before: Sequence[float]) -> float:
@@ -68,27 +109,18 @@ def by_chance(intervals: int, bins: int, reference_bins: int) -> float:
     return (1 / bins + 1 / reference_bins) * freedom * (1 - spread + NORMAL_99 * math.sqrt(spread)) ** 3
 
 
-def drift(stored: dict[str, Any], bins: int, today: dict[str, Any]) -> list[dict[str, Any]]:
-    """Compares a day with the bundle's reference.
-
-    Args:
-        stored: from ``reference``.
-        bins: answered today.
-        today: ``count`` (share by label), ``confidence`` and ``brightness`` (shares over the reference's intervals).
-
-    Returns:
-        For each measure ``measure``, ``psi``, ``by_chance`` and ``state``: ``stable``, ``changed`` or ``retrain``.
-    """
-    labels = sorted(set(stored["count"]) | set(today["count"]))
-    pairs = {
-        "count": ([today["count"].get(key, 0) for key in labels], [stored["count"].get(key, 0) for key in labels]),
-        "confidence": (today["confidence"], stored["confidence"]["shares"]),
-        "brightness": (today["brightness"], stored["brightness"]["shares"]),
+def drift(stored: Reference, today: Today) -> list[Moved]:
+    """Compares a day with the bundle's reference, measure by measure."""
+    labels = sorted(set(stored.count) | set(today.count))
+    pairs: dict[Measure, tuple[list[float], list[float]]] = {
+        "count": ([today.count.get(key, 0) for key in labels], [stored.count.get(key, 0) for key in labels]),
+        "confidence": (today.confidence, stored.confidence.shares),
+        "brightness": (today.brightness, stored.brightness.shares),
     }
     found = []
-    for measure in MEASURES:
+    for measure in get_args(Measure):
         now, before = pairs[measure]
-        index, chance = psi(now, before), by_chance(len(before), bins, stored["bins"])
-        state = "stable" if index < max(CHANGED, chance) else "retrain" if index >= MAJOR else "changed"
-        found.append({"measure": measure, "psi": index, "by_chance": chance, "state": state})
+        index, chance = psi(now, before), by_chance(len(before), today.bins, stored.bins)
+        state: State = "stable" if index < max(CHANGED, chance) else "retrain" if index >= MAJOR else "changed"
+        found.append(Moved(measure=measure, psi=index, by_chance=chance, state=state))
     return found

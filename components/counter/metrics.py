@@ -5,15 +5,68 @@ is an error of 2 whatever the indices are.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.document import Part
 from components.common.errors import InventoryError
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+
+class CountScore(Part):
+    """How well one count is told from all others."""
+
+    precision: float | None
+    """Fraction of the bins counted so that are right; None when none was."""
+    recall: float | None
+    """Fraction of the bins with so many items that are counted so; None when there is none."""
+    support: int
+    """Bins that hold so many items."""
+    predicted: int
+    """Bins that were counted so."""
+
+
+class Scores(Part):
+    """All metrics of one set of bins."""
+
+    n: int
+    """Bins."""
+    accuracy: float
+    """Fraction counted exactly."""
+    within_one: float
+    """Fraction at most one item off."""
+    mae: float
+    """Mean absolute error, items."""
+    rmse: float
+    """Root of the mean squared error, items."""
+    expected_rmse: float
+    """The same of the expected number of items, the mean of the probabilities."""
+    loss: float
+    """Mean negative log-likelihood, nats."""
+    majority: float
+    """The accuracy of always naming the most frequent count."""
+    per_count: dict[str, CountScore]
+    """By count."""
+    confusion: list[list[int]]
+    """Bins by true (rows) and predicted (columns) count."""
+    warnings: list[str]
+    """A line for each count that no bin holds, since nothing can be said of it."""
+
+
+class RocCurve(Part):
+    """A receiver operating characteristic, point by point."""
+
+    fpr: list[float]
+    """Fraction of the negative bins taken for positive."""
+    tpr: list[float]
+    """Fraction of the positive bins taken for positive."""
+    threshold: list[float]
+    """Of the score."""
+    auc: float
+    """Area under the curve; 0.5 is guessing."""
 
 
 def log_softmax(logits: NDArray[np.floating]) -> Floats:
@@ -52,7 +105,7 @@ def confusion_matrix(predicted: Integers, labels: Integers, classes: int) -> Int
     return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
-def per_count(confusion: Integers, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def per_count(confusion: Integers, names: Sequence[str]) -> dict[str, CountScore]:
     """Precision, recall and support of every count (one against the rest).
 
     precision = TP / (TP + FP), recall = TP / (TP + FN) (van Rijsbergen, "Information Retrieval", 1979).
@@ -60,19 +113,15 @@ def per_count(confusion: Integers, names: Sequence[str]) -> dict[str, dict[str, 
     Args:
         confusion: int64 [K, K], rows true, columns predicted.
         names: the counts as text, K of them.
-
-    Returns:
-        count -> ``precision`` (None when the count was never predicted), ``recall`` (None when no bin holds it),
-        ``support`` (bins that hold it) and ``predicted`` (bins taken for it).
     """
     hits, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     return {
-        name: {
-            "precision": float(hits[k] / predicted[k]) if predicted[k] else None,
-            "recall": float(hits[k] / support[k]) if support[k] else None,
-            "support": int(support[k]),
-            "predicted": int(predicted[k]),
-        }
+        name: CountScore(
+            precision=float(hits[k] / predicted[k]) if predicted[k] else None,
+            recall=float(hits[k] / support[k]) if support[k] else None,
+            support=int(support[k]),
+            predicted=int(predicted[k]),
+        )
         for k, name in enumerate(names)
     }
 
@@ -107,8 +156,8 @@ def summarise(
     labels: Integers,
     counts: Sequence[int],
     names: Sequence[str],
-) -> dict[str, Any]:
-    """All metrics of one set of bins, fractions from 0 to 1.
+) -> Scores:
+    """All metrics of one set of bins.
 
     MAE and RMSE are of the most probable count, in items, as in Bertorello et al. 2019. The expected number of items
     (the mean of the probabilities) is the estimate with the least squared error (Bishop, 2006, 1.5.5); its RMSE is
@@ -120,11 +169,6 @@ def summarise(
         counts: the K counts.
         names: the K counts as text.
 
-    Returns:
-        ``n``, ``accuracy``, ``within_one``, ``mae``, ``rmse``, ``expected_rmse``, ``loss``, ``per_count``,
-        ``confusion``, ``majority`` (the accuracy of always naming the most frequent count) and ``warnings`` (a line
-        for each count that no bin holds, since nothing can be said of it).
-
     Raises:
         InventoryError: if there is no bin.
     """
@@ -133,26 +177,26 @@ def summarise(
     means = {name: float(values.mean()) for name, values in bin_values(logits, labels, counts).items()}
     confusion = confusion_matrix(logits.argmax(axis=1), labels, len(counts))
     table = per_count(confusion, names)
-    return {
-        "n": len(labels),
-        "accuracy": means["accuracy"],
-        "within_one": means["within_one"],
-        "mae": means["absolute_error"],
-        "rmse": float(np.sqrt(means["squared_error"])),
-        "expected_rmse": float(np.sqrt(means["expected_squared_error"])),
-        "loss": means["loss"],
-        "majority": float(confusion.sum(axis=1).max() / len(labels)),
-        "per_count": table,
-        "confusion": confusion.tolist(),
-        "warnings": [
+    return Scores(
+        n=len(labels),
+        accuracy=means["accuracy"],
+        within_one=means["within_one"],
+        mae=means["absolute_error"],
+        rmse=float(np.sqrt(means["squared_error"])),
+        expected_rmse=float(np.sqrt(means["expected_squared_error"])),
+        loss=means["loss"],
+        majority=float(confusion.sum(axis=1).max() / len(labels)),
+        per_count=table,
+        confusion=confusion.tolist(),
+        warnings=[
             f"no bin here holds {name} {'item' if name == '1' else 'items'}, so nothing can be said about that count"
             for name, row in table.items()
-            if row["support"] == 0
+            if row.support == 0
         ],
-    }
+    )
 
 
-def roc_curve(scores: Floats, positive: NDArray[np.bool_], points: int = 200) -> dict[str, list[float]] | None:
+def roc_curve(scores: Floats, positive: NDArray[np.bool_], points: int = 200) -> RocCurve | None:
     """The receiver operating characteristic of a score (Fawcett, "An introduction to ROC analysis", 2006).
 
     Args:
@@ -161,7 +205,7 @@ def roc_curve(scores: Floats, positive: NDArray[np.bool_], points: int = 200) ->
         points: at most so many points are kept, evenly along the curve.
 
     Returns:
-        ``fpr``, ``tpr``, ``threshold`` (points each) and ``auc``, or None when all bins are of one kind.
+        The curve, or None when all bins are of one kind.
     """
     total, hits = len(positive), int(positive.sum())
     if hits in (0, total):
@@ -173,17 +217,17 @@ def roc_curve(scores: Floats, positive: NDArray[np.bool_], points: int = 200) ->
     fpr = np.concatenate([[0.0], (last + 1 - tp) / (total - hits)])
     threshold = np.concatenate([[1.0], scores[order][last]])
     keep = np.unique(np.linspace(0, len(tpr) - 1, min(points, len(tpr))).round().astype(int))
-    return {
-        "fpr": fpr[keep].tolist(),
-        "tpr": tpr[keep].tolist(),
-        "threshold": threshold[keep].tolist(),
-        "auc": float(np.trapezoid(tpr, fpr)),
-    }
+    return RocCurve(
+        fpr=fpr[keep].tolist(),
+        tpr=tpr[keep].tolist(),
+        threshold=threshold[keep].tolist(),
+        auc=float(np.trapezoid(tpr, fpr)),
+    )
 
 
 def roc_curves(
     probabilities: Floats, labels: Integers, names: Sequence[str], points: int = 200
-) -> dict[str, dict[str, Any] | None]:
+) -> dict[str, RocCurve | None]:
     """One ROC for every "count <= k": the ordered counts as K - 1 questions with a yes or a no.
 
     Args:

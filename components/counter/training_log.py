@@ -3,7 +3,9 @@
 Tuning goes by these lines: Katib's metrics collector finds them in the log of a trial's first worker.
 """
 
-from typing import Any, Literal
+from typing import Literal
+
+from components.common.document import Part
 
 Metric = Literal["accuracy", "loss", "rmse"]
 
@@ -21,13 +23,43 @@ DIRECTIONS: dict[Metric, Literal["minimize", "maximize"]] = {
 NUMBER = r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 
 
-def lines(record: dict[str, Any]) -> list[str]:
-    """The lines of one epoch.
+class EpochRecord(Part):
+    """One epoch of a training's history."""
 
-    Args:
-        record: the epoch's entry in the history, with ``validation_<metric>``.
-    """
-    return [f"{text}: {record[f'validation_{metric}']:.4f}" for metric, text in LINES.items()]
+    epoch: int
+    """From 1."""
+    train_loss: float
+    """Mean of the losses trained on, over the epoch's augmented bins."""
+    train_accuracy: float
+    """Fraction of these bins counted exactly."""
+    validation_loss: float
+    """Negative log-likelihood of the served network on the validation bins, nats."""
+    validation_accuracy: float
+    """Fraction counted exactly."""
+    validation_within_one: float
+    """Fraction at most one item off."""
+    validation_mae: float
+    """Mean absolute error, items."""
+    validation_rmse: float
+    """Root of the mean squared error, items."""
+    learning_rate: float
+    """Of the head, at the epoch's last step."""
+    seconds: float
+    """The epoch took, with its validation."""
+
+    def validation(self, metric: Metric) -> float:
+        """A metric that an epoch can be chosen by, on the validation bins."""
+        values = {"accuracy": self.validation_accuracy, "loss": self.validation_loss, "rmse": self.validation_rmse}
+        return values[metric]
+
+    def metrics(self) -> dict[str, float]:
+        """Every metric by its name here, such as ``validation_loss``."""
+        return self.model_dump(exclude={"epoch", "learning_rate", "seconds"})
+
+
+def lines(record: EpochRecord) -> list[str]:
+    """The lines of one epoch."""
+    return [f"{text}: {record.validation(metric):.4f}" for metric, text in LINES.items()]
 
 
 def pattern(metric: Metric) -> str:

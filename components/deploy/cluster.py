@@ -15,6 +15,7 @@ from components.common.errors import InventoryError
 from components.common.progress import note
 from components.deploy.deployer import Candidate, Revision
 from components.deploy.smoke import reachable
+from components.documents.deployed import Service
 from components.settings.serving import ServingSettings
 
 Object = dict[str, Any]
@@ -60,7 +61,7 @@ class ClusterDeployer:
 
     def promote(self, revision: Revision) -> str:
         """Gives the revision all requests and waits until it gets them."""
-        uri = revision.details["uri"]
+        uri = revision.candidate.uri
         if self._beside is None:
             self._change(lambda current: services.promote_canary(current, uri, self._settings))
         else:
@@ -70,7 +71,7 @@ class ClusterDeployer:
             service = self._wait(services.fully_rolled_out, uri)
             urls = services.service_urls(service)
             addresses = self._addresses(service, uri, urls)
-            url = reachable(addresses, self._settings.ready_seconds, version=revision.details["version"]).url
+            url = reachable(addresses, self._settings.ready_seconds, version=revision.candidate.bundle.version).url
             return url if url in urls or not urls else urls[0]  # a tunnel ends with this process
         finally:
             if self._beside is not None:
@@ -78,7 +79,7 @@ class ClusterDeployer:
 
     def roll_back(self, revision: Revision) -> None:
         """Takes the revision out; what was in service before gets all requests again."""
-        (self._beside or self)._take_out(revision.details["uri"])
+        (self._beside or self)._take_out(revision.candidate.uri)
 
     def _take_out(self, uri: str) -> None:
         self._change(lambda current: services.take_out(current, uri, alone=self._alone))
@@ -114,8 +115,10 @@ class ClusterDeployer:
         except BaseException:
             self._take_out(candidate.uri)
             raise
-        details = {"namespace": self._services.namespace, "uri": candidate.uri, "version": candidate.bundle.version}
-        return Revision(endpoint, details)
+        service_here = Service(
+            namespace=self._services.namespace, uri=candidate.uri, url=endpoint.url, model_name=endpoint.model_name
+        )
+        return Revision(endpoint, candidate, service_here)
 
     def _addresses(self, service: Object, uri: str, urls: list[str]) -> list[Endpoint]:
         """Where the model can be reached; from outside the cluster also through its API."""

@@ -24,16 +24,16 @@ def deploy(
     """
     from pathlib import Path
 
-    from components.common.files import read_json, write_json
     from components.common.run_step import main_step, run_name
     from components.common.store import open_store
     from components.counter.dataset import DatasetManifest
     from components.deploy.step import deploy as deploy_model
+    from components.documents.evaluated import EvaluatedModel
     from components.settings.run import RunSettings
 
-    manifest, model = DatasetManifest.load(dataset.path), read_json(Path(evaluated.path))
+    manifest, model = DatasetManifest.load(dataset.path), EvaluatedModel.load(evaluated.path)
     outcome = main_step(
         lambda: deploy_model(open_store(), manifest, model, run_name(run_id), RunSettings.load(settings.path).serving)
     )
-    write_json(Path(service.path), outcome)
-    service.metadata.update({key: outcome[key] for key in ("url", "model_name", "version")})
+    outcome.write(Path(service.path))
+    service.metadata.update({"url": outcome.url, "model_name": outcome.model_name, "version": outcome.version})

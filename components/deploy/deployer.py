@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from components.client.query import Endpoint
 from components.common.progress import note
 from components.counter.bundle import Bundle
 from components.deploy.smoke import LabelledBin, smoke_test
+from components.documents.deployed import DeployedModel, Service
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class Revision:
     """A started candidate that answers at an address of its own and gets few requests yet, or none."""
 
     endpoint: Endpoint
-    details: dict[str, Any]
-    """What the step's outcome says about it, such as ``pid``."""
+    candidate: Candidate
+    service: Service
+    """Where it runs."""
 
 
 class Deployer(Protocol):
@@ -51,16 +53,13 @@ class Deployer(Protocol):
         """Removes the revision; what was in service stays."""
 
 
-def put_into_service(deployer: Deployer, candidate: Candidate, bins: list[LabelledBin]) -> dict[str, Any]:
+def put_into_service(deployer: Deployer, candidate: Candidate, bins: list[LabelledBin]) -> DeployedModel:
     """Starts a candidate, asks it about labelled bins, and promotes it or rolls it back.
 
     Args:
         deployer: where to serve it.
         candidate: the model.
         bins: labelled bins for the smoke test.
-
-    Returns:
-        The revision's details with ``url``, ``model_name``, ``version`` and ``smoke`` (see ``smoke_test``).
 
     Raises:
         InventoryError: if the candidate does not come up or fails the smoke test; it has been rolled back then.
@@ -74,12 +73,7 @@ def put_into_service(deployer: Deployer, candidate: Candidate, bins: list[Labell
     url = deployer.promote(revision)
     note(
         f"serving {revision.endpoint.model_name} (model {candidate.bundle.version}) at {url}; "
-        f"{smoke['bins']} labelled bins answered as the model does, {smoke['correct']} with the right count"
+        f"{smoke.bins} labelled bins answered as the model does, {smoke.correct} with the right count"
     )
-    return {
-        **revision.details,
-        "url": url,
-        "model_name": revision.endpoint.model_name,
-        "version": candidate.bundle.version,
-        "smoke": smoke,
-    }
+    place = revision.service.model_dump(exclude={"format", "url"})
+    return DeployedModel(**place, url=url, version=candidate.bundle.version, smoke=smoke)

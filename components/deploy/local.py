@@ -11,11 +11,11 @@ import psutil
 
 from components.client.endpoint import Endpoint
 from components.common.errors import InventoryError
-from components.common.files import read_json, write_json
 from components.common.parent_process import LOCK_FILE
 from components.common.retry import wait_for
 from components.deploy.deployer import Candidate, Revision
 from components.deploy.smoke import reachable
+from components.documents.deployed import Service
 
 START_SECONDS = 60
 POLL_SECONDS = 0.1
@@ -59,23 +59,20 @@ class LocalDeployer:
         except BaseException:
             _end(process.pid)
             raise
-        return Revision(endpoint, {"pid": process.pid})
+        return Revision(endpoint, candidate, Service(pid=process.pid, url=endpoint.url, model_name=endpoint.model_name))
 
     def promote(self, revision: Revision) -> str:
         """Names the revision as the one in service and ends the one before it, which first answers what it has."""
-        service = self.run_folder / SERVICE_FILE
-        before = read_json(service) if service.exists() else None
-        write_json(
-            service,
-            {**revision.details, "url": revision.endpoint.url, "model_name": revision.endpoint.model_name},
-        )
+        file = self.run_folder / SERVICE_FILE
+        before = Service.load(file) if file.exists() else None
+        revision.service.write(file)
         if before:
-            _end(before["pid"])
+            _end(before.pid)
         return revision.endpoint.url
 
     def roll_back(self, revision: Revision) -> None:
         """Ends the revision's process."""
-        _end(revision.details["pid"])
+        _end(revision.service.pid)
 
 
 def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
@@ -101,8 +98,10 @@ def _failure(log: Path, process: subprocess.Popen[bytes]) -> str | None:
     return f"the model server ended at once ({lines[-1] if lines else 'no output'}); its log is {log}"
 
 
-def _end(pid: int) -> None:
+def _end(pid: int | None) -> None:
     """Asks a supervisor to stop its server; a number that now belongs to another process is left alone."""
+    if pid is None:
+        return
     try:
         process = psutil.Process(pid)
         if SUPERVISOR in process.cmdline():

@@ -4,7 +4,6 @@ The smoke test is never left out: a model that does not answer as it should goes
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from kubernetes.client import ApiClient
 
@@ -15,6 +14,7 @@ from components.common.store import Store
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import put_into_service
 from components.deploy.try_out import local_trial, registered_candidate, try_out
+from components.documents.deployed import SmokeTest
 from components.registry.entry import Entry, Event
 from components.registry.in_service import on_cluster
 from components.registry.registry import Registry, read_index
@@ -37,7 +37,7 @@ class Change:
     """The model in service now."""
     before: Entry | None
     """The one before; None when there was none, or it is the same."""
-    smoke: dict[str, Any]
+    smoke: SmokeTest
     """As ``smoke_test``."""
     url: str
     """Of the service on a cluster; empty on one machine, where a promotion starts no server that stays."""
@@ -87,14 +87,14 @@ def roll_back(store: Store, registry: Registry, name: str, cluster: Cluster | No
     return Change(entry, left, smoke, url)
 
 
-def _serve(store: Store, name: str, entry: Entry, cluster: Cluster | None) -> tuple[dict[str, Any], str]:
+def _serve(store: Store, name: str, entry: Entry, cluster: Cluster | None) -> tuple[SmokeTest, str]:
     with registered_candidate(store, entry) as (candidate, bins):
         if cluster is None:
             with local_trial() as deployer:
                 return try_out(deployer, candidate, bins), ""
         settings = _settings(cluster, name)
         outcome = put_into_service(ClusterDeployer(cluster.api, cluster.namespace, settings), candidate, bins)
-        return outcome["smoke"], outcome["url"]
+        return outcome.smoke, outcome.url
 
 
 def _settings(cluster: Cluster, name: str) -> ServingSettings:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -19,11 +18,12 @@ from components.client.query import NoModelError, ask, description
 from components.common.errors import InventoryError
 from components.common.retry import retry, wait_for
 from components.common.store import Store
-from components.counter.answers import answer
+from components.counter.answers import Answer, answer
 from components.counter.bundle import Bundle
 from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard
 from components.counter.network import open_served, run
 from components.counter.photo import brightness, preprocess
+from components.documents.deployed import SmokeTest
 
 BINS = 8
 PAUSE_SECONDS = 0.1
@@ -59,7 +59,7 @@ def labelled_bins(store: Store, manifest: DatasetManifest) -> list[LabelledBin]:
     return [LabelledBin(bins.ids[row], bytes(bins.image(row)), quantities[row]) for row in rows[:BINS]]
 
 
-def smoke_test(endpoint: Endpoint, bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> dict[str, Any]:
+def smoke_test(endpoint: Endpoint, bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> SmokeTest:
     """Asks the endpoint about labelled bins and compares with the bundle's network in this process.
 
     Args:
@@ -68,9 +68,6 @@ def smoke_test(endpoint: Endpoint, bundle: Bundle, folder: Path, bins: list[Labe
         folder: the bundle's files.
         bins: at least one.
 
-    Returns:
-        ``bins``, ``correct`` (exact counts), ``ids`` and ``seconds`` (median time of an answer).
-
     Raises:
         InventoryError: if it cannot be reached, answers for another model, or answers differently.
     """
@@ -78,19 +75,19 @@ def smoke_test(endpoint: Endpoint, bundle: Bundle, folder: Path, bins: list[Labe
     with open_client(endpoint) as client:
         for item, wanted in _expected(bundle, folder, bins):
             started = time.perf_counter()
-            got = _ask(client, endpoint, item, wanted["model"])
+            got = _ask(client, endpoint, item, wanted.model)
             times.append(time.perf_counter() - started)
             _compare(item, got, wanted)
-            correct += got["count"] == item.expected_quantity
-    return {
-        "bins": len(bins),
-        "correct": correct,
-        "ids": [item.id for item in bins],
-        "seconds": round(sorted(times)[len(times) // 2], 4),
-    }
+            correct += got.count == item.expected_quantity
+    return SmokeTest(
+        bins=len(bins),
+        correct=correct,
+        ids=[item.id for item in bins],
+        seconds=round(sorted(times)[len(times) // 2], 4),
+    )
 
 
-def _expected(bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> Iterator[tuple[LabelledBin, dict[str, Any]]]:
+def _expected(bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> Iterator[tuple[LabelledBin, Answer]]:
     session = open_served(folder, bundle, threads=1)
     for item in bins:
         image = preprocess(item.image, bundle.input)
@@ -98,10 +95,10 @@ def _expected(bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> Iterator
         yield item, answer(bundle, probabilities, brightness(image), item.expected_quantity)
 
 
-def _compare(item: LabelledBin, got: dict[str, Any], wanted: dict[str, Any]) -> None:
-    if set(got) != set(wanted) or set(got["probabilities"]) != set(wanted["probabilities"]):
-        raise InventoryError(f"the service's answer for bin {item.id} has other fields than model {wanted['model']}")
-    apart = max(abs(got["probabilities"][label] - value) for label, value in wanted["probabilities"].items())
+def _compare(item: LabelledBin, got: Answer, wanted: Answer) -> None:
+    if got.model_fields_set != wanted.model_fields_set or set(got.probabilities) != set(wanted.probabilities):
+        raise InventoryError(f"the service's answer for bin {item.id} has other fields than model {wanted.model}")
+    apart = max(abs(got.probabilities[label] - value) for label, value in wanted.probabilities.items())
     if not apart <= TOLERANCE:
         raise InventoryError(
             f"the service's answer for bin {item.id} is not the model's own: probabilities differ by {apart:.3f}"
@@ -134,7 +131,7 @@ def reachable(
                 try:
                     response = client.get(f"/v2/models/{endpoint.model_name}/ready", timeout=5)
                     if response.status_code == 200:
-                        if version is None or description(client, endpoint)["version"] == version:
+                        if version is None or description(client, endpoint).version == version:
                             return endpoint
                         last[endpoint.url] = "another model"
                     else:
@@ -151,13 +148,13 @@ def reachable(
     raise InventoryError(f"the model was not reachable within {seconds:.0f} s ({answers})")
 
 
-def _ask(client: httpx.Client, endpoint: Endpoint, item: LabelledBin, model: str) -> dict[str, Any]:
+def _ask(client: httpx.Client, endpoint: Endpoint, item: LabelledBin, model: str) -> Answer:
     """Asks about a bin, again while the gateway has no way to the model, or still one to another model."""
 
-    def once() -> dict[str, Any]:
+    def once() -> Answer:
         got = ask(client, endpoint, item.image, item.expected_quantity)
-        if got.get("model") != model:
-            raise _OtherModelError(f"the service answers for model {got.get('model')}, not for {model}")
+        if got.model != model:
+            raise _OtherModelError(f"the service answers for model {got.model}, not for {model}")
         return got
 
     pauses = itertools.repeat(PAUSE_SECONDS)

@@ -1,15 +1,13 @@
 """The deploy step: the evaluated model goes into service if it answers labelled bins as it should."""
 
-import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from components.cluster import kube
 from components.common.errors import InventoryError
 from components.common.parent_process import RUN_FOLDER_VARIABLE
-from components.common.run_step import run_step
+from components.common.run_step import document_step
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest
@@ -17,6 +15,9 @@ from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import Candidate, Deployer, put_into_service
 from components.deploy.local import LocalDeployer
 from components.deploy.smoke import labelled_bins
+from components.documents.deployed import DeployedModel
+from components.documents.gated import GatedModel
+from components.documents.trained import TrainedModel
 from components.registry.in_service import InService, find_in_service, serves_on_cluster
 from components.registry.registry import open_registry, put_in_service, read_index
 from components.settings.gate import decision_key
@@ -29,10 +30,10 @@ DEFAULTS = ServingSettings()
 def deploy(
     store: Store,
     manifest: DatasetManifest,
-    evaluated: dict[str, Any],
+    evaluated: TrainedModel,
     run_id: str,
     serving: ServingSettings = DEFAULTS,
-) -> dict[str, Any]:
+) -> DeployedModel:
     """Puts the evaluated model into service; done anew on every run, since it looks at the world.
 
     Args:
@@ -42,17 +43,13 @@ def deploy(
         run_id: the run.
         serving: the service on a cluster.
 
-    Returns:
-        ``url``, ``model_name``, ``version``, ``smoke`` and ``replaced`` (the version before, kept for a rollback, or
-        None); on this machine also ``pid``, on a cluster ``namespace``.
-
     Raises:
         InventoryError: if the model does not come up or answers wrongly, or another one has gone into service since
             the gate compared; what was in service before stays.
     """
-    key = evaluated["bundle_key"]
+    key = evaluated.bundle_key
 
-    def work() -> dict[str, Any]:
+    def work() -> DeployedModel:
         registry = open_registry(store)  # one that cannot be reached is told before anything is changed
         _check_compared(store, find_in_service(store, read_index(registry, serving.name), serving), key, run_id)
         with tempfile.TemporaryDirectory(prefix="deploy-") as scratch:
@@ -60,20 +57,20 @@ def deploy(
             candidate = Candidate(bundles.fetch(store, key, folder), folder, store.uri(key))
             outcome = put_into_service(deployer, candidate, labelled_bins(store, manifest))
         replaced = put_in_service(registry, store, serving.name, key, run_id)
-        return {**outcome, "replaced": replaced.version if replaced else None}
+        return outcome.model_copy(update={"replaced": replaced.version if replaced else None})
 
     inputs = {"bundle_key": key, "dataset_id": manifest.dataset_id, "run_id": run_id, "serving": serving.model_dump()}
-    return run_step(store, "deploy", inputs, work, always=True)
+    return document_step(store, "deploy", inputs, DeployedModel, work, always=True)
 
 
 def _check_compared(store: Store, serving: InService | None, key: str, run_id: str) -> None:
     """Of two runs that were approved at once, the second has not shown that it is better than the first."""
-    if serving is None or serving.bundle_key == key or not store.exists(decision_key(run_id)):
+    if serving is None or serving.bundle_key == key:
         return
-    decided = json.loads(store.get_bytes(decision_key(run_id)))
-    if decided["policy"]["enforce"] and decided["in_service"] != serving.bundle_key:
+    decided = GatedModel.fetch_or_none(store, decision_key(run_id))
+    if decided and decided.policy.enforce and decided.in_service != serving.bundle_key:
         raise InventoryError(
-            f"the gate compared with {decided['in_service'] or 'nothing'}, but {serving.bundle_key} has gone into "
+            f"the gate compared with {decided.in_service or 'nothing'}, but {serving.bundle_key} has gone into "
             "service since: run again to compare with that one, or `inventory promote` this model all the same"
         )
 

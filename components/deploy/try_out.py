@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from components.common.errors import InventoryError
 from components.common.parent_process import LOCK_FILE
@@ -16,10 +15,11 @@ from components.counter.dataset import DatasetManifest
 from components.deploy.deployer import Candidate, Deployer
 from components.deploy.local import LocalDeployer
 from components.deploy.smoke import LabelledBin, labelled_bins, smoke_test
+from components.documents.deployed import SmokeTest
 from components.registry.entry import Entry
 
 
-def try_out(deployer: Deployer, candidate: Candidate, bins: list[LabelledBin]) -> dict[str, Any]:
+def try_out(deployer: Deployer, candidate: Candidate, bins: list[LabelledBin]) -> SmokeTest:
     """Starts a model, asks it about labelled bins and ends it.
 
     Returns:
@@ -44,7 +44,7 @@ def registered_candidate(store: Store, entry: Entry) -> Iterator[tuple[Candidate
     """
     if not entry.dataset_key:
         raise InventoryError(f"model {entry.version} was never evaluated; there are no bins to try it on")
-    manifest = DatasetManifest.model_validate_json(store.get_bytes(entry.dataset_key))
+    manifest = DatasetManifest.fetch(store, entry.dataset_key)
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         folder = Path(scratch)
         bundle = bundles.fetch(store, entry.bundle_key, folder)

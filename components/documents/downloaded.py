@@ -1,9 +1,10 @@
 """What the download step hands on: a small manifest, and blocks of bins in the object store."""
 
-from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+
+from components.common.document import Document, Part
 
 BLOCK_SCHEMA = pa.schema(
     [
@@ -15,20 +16,19 @@ BLOCK_SCHEMA = pa.schema(
 )
 
 
-class BlockInfo(BaseModel):
+class BlockInfo(Part):
     """One block: where it lies in the store and how to know that it is intact."""
 
-    model_config = ConfigDict(extra="forbid")
     key: str
     sha256: str
     bytes: int
     rows: int
 
 
-class BinsManifest(BaseModel):
+class BinsManifest(Document):
     """The bins that download selected and packed; small, whatever their number."""
 
-    model_config = ConfigDict(extra="forbid")
+    KIND: ClassVar[str] = "bins"
     source: str
     counts: list[int]
     """The selected counts, ascending."""
@@ -47,8 +47,3 @@ class BinsManifest(BaseModel):
     skipped_key: str
     """Store object with one JSON line for each bin left out: ``{"id", "reason", "detail"}``."""
     notes: list[str] = []
-
-    @classmethod
-    def load(cls, path: str | Path) -> "BinsManifest":
-        """Reads the manifest artifact that download wrote."""
-        return cls.model_validate_json(Path(path).read_text())

@@ -5,19 +5,17 @@ one address. This module does without torch: whoever only starts jobs need not h
 """
 
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from components.common.errors import InventoryError
+from components.common.document import Document
 from components.common.store import Store, is_address
 from components.settings.training import TrainingSettings
 
 
-class TrainingSpec(BaseModel):
+class TrainingSpec(Document):
     """What to train, on which dataset, and where the results go."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    KIND: ClassVar[str] = "training-job"
     run_id: str
     dataset_key: str
     """Store key of the dataset's manifest."""
@@ -95,9 +93,4 @@ def load_job(address: str, store: Store) -> TrainingSpec:
     Raises:
         InventoryError: if there is none or it is not one.
     """
-    try:
-        return TrainingSpec.model_validate_json(read_object(address, store))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InventoryError(f"{address} is no training job: {place}: {first['msg']}") from error
+    return TrainingSpec.parse(read_object(address, store), address)

@@ -1,11 +1,11 @@
-"""Everything that is said about a model, as one dictionary for the report, the model card and the registry.
+"""Everything that follows from a model's outputs, for the report, the model card and the registry.
 
 Validation chooses (temperature, threshold of the verdict), test reports; no number below is chosen on test bins.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from components.counter.bootstrap import DRAWS, Interval, intervals, mean_of, ratio_of
 from components.counter.calibration import (
     ECE_BINS,
+    Calibration,
     calibration_error,
     calibration_error_if_perfect,
     fit,
@@ -28,6 +29,14 @@ from components.counter.metrics import (
     summarise,
 )
 from components.counter.record_errors import Corruption
+from components.documents.evaluated import (
+    Analysis,
+    CalibrationGain,
+    Curves,
+    ReliabilityCurves,
+    VerdictRow,
+    VerdictTable,
+)
 from components.evaluate.audit import audit
 from components.evaluate.verdicts import (
     WANTED_PRECISION,
@@ -64,7 +73,7 @@ def analyse(
     names: Sequence[str],
     wanted_precision: float = WANTED_PRECISION,
     draws: int = DRAWS,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[Analysis, Curves]:
     """Calibrates on validation and measures on test.
 
     Args:
@@ -76,45 +85,44 @@ def analyse(
         draws: bootstrap resamples.
 
     Returns:
-        The evaluation (numbers; small) and the curves (points for charts). Fractions are from 0 to 1. ``loss`` is that
-        of the calibrated probabilities; ``intervals`` are 95 % bootstrap intervals over product groups.
+        The analysis (numbers; small; ``loss`` is that of the calibrated probabilities) and the curves (points for
+        charts).
 
     Raises:
         InventoryError: if there is no test bin.
     """
     calibration = fit(validation.logits, validation.labels)
     calibrated = calibration.apply(test.logits)
-    evaluation = summarise(calibrated, test.labels, counts, names)
-    evaluation["intervals"] = _metric_intervals(calibrated, test, counts, names, draws)
+    scores = summarise(calibrated, test.labels, counts, names)
     before, after = softmax(test.logits), softmax(calibrated)
-    evaluation["calibration"] = {
-        "temperature": calibration.temperature,
-        "logit_shift": list(calibration.shift),
-        "validation_bins": len(validation.labels),
-        **_calibration_gain(test, calibrated, draws),
-    }
     threshold = choose_threshold(softmax(calibration.apply(validation.logits)), validation.labels, wanted_precision)
     found = verdicts(after, test.labels)
-    evaluation["verdict"] = {
-        "chosen": threshold,
-        "test": _verdict_table(found, test.labels, threshold["threshold"]),
-        "interval": _verdict_interval(found, test, threshold["threshold"], draws),
-    }
-    evaluation["audit"], audited = audit(after, test.labels)
+    lifts, audited = audit(after, test.labels)
     rocs = roc_curves(after, test.labels, names)
-    evaluation["auc"] = {name: curve["auc"] if curve else None for name, curve in rocs.items()}
-    curves = {
-        "audit": audited,
-        "roc": rocs,
-        "reliability": {"before": reliability(before, test.labels), "after": reliability(after, test.labels)},
-        "verdict": {
+    analysis = Analysis(
+        **dict(scores),
+        intervals=_metric_intervals(calibrated, test, counts, names, draws),
+        calibration=_calibration_gain(calibration, len(validation.labels), test, calibrated, draws),
+        verdict=VerdictTable(
+            chosen=threshold,
+            test=_verdict_table(found, test.labels, threshold.threshold),
+            interval=_verdict_interval(found, test, threshold.threshold, draws),
+        ),
+        audit=lifts,
+        auc={name: curve.auc if curve else None for name, curve in rocs.items()},
+    )
+    curves = Curves(
+        audit=audited,
+        roc=rocs,
+        reliability=ReliabilityCurves(before=reliability(before, test.labels), after=reliability(after, test.labels)),
+        verdict={
             f"{100 * rate:.0f}{SPACE}% of records wrong": precision_curve(
                 found, record_weights(test.labels, len(counts), rate), points=120
             )
             for rate in RECORD_ERROR_RATES
         },
-    }
-    return evaluation, curves
+    )
+    return analysis, curves
 
 
 def _metric_intervals(
@@ -141,32 +149,37 @@ def _metric_intervals(
     return intervals(columns, test.groups, statistics, draws)
 
 
-def _calibration_gain(test: Outputs, calibrated: Floats, draws: int) -> dict[str, Any]:
+def _calibration_gain(
+    calibration: Calibration, validation_bins: int, test: Outputs, calibrated: Floats, draws: int
+) -> CalibrationGain:
     before = negative_log_likelihood(test.logits, test.labels)
     after = negative_log_likelihood(calibrated, test.labels)
     change = intervals({"change": after - before}, test.groups, {"change": mean_of("change")}, draws)["change"]
     probabilities = softmax(calibrated)
-    return {
-        "accuracy_before": float((test.logits.argmax(axis=1) == test.labels).mean()),
-        "nll_before": float(before.mean()),
-        "nll_after": float(after.mean()),
-        "nll_change": float((after - before).mean()),
-        "nll_change_interval": change,
-        "ece_bins": ECE_BINS,
-        "ece_before": calibration_error(softmax(test.logits), test.labels),
-        "ece_after": calibration_error(probabilities, test.labels),
-        "ece_if_perfect": calibration_error_if_perfect(probabilities),
-    }
+    return CalibrationGain(
+        temperature=calibration.temperature,
+        logit_shift=list(calibration.shift),
+        validation_bins=validation_bins,
+        accuracy_before=float((test.logits.argmax(axis=1) == test.labels).mean()),
+        nll_before=float(before.mean()),
+        nll_after=float(after.mean()),
+        nll_change=float((after - before).mean()),
+        nll_change_interval=change,
+        ece_bins=ECE_BINS,
+        ece_before=calibration_error(softmax(test.logits), test.labels),
+        ece_after=calibration_error(probabilities, test.labels),
+        ece_if_perfect=calibration_error_if_perfect(probabilities),
+    )
 
 
-def _verdict_table(found: Verdicts, labels: Integers, threshold: float) -> list[dict[str, Any]]:
+def _verdict_table(found: Verdicts, labels: Integers, threshold: float) -> list[VerdictRow]:
     classes = found.confidence.shape[1]
     return [
-        {
-            "wrong_records": rate,
-            "corruption": corruption,
-            **at_threshold(found, record_weights(labels, classes, rate, corruption), threshold),
-        }
+        VerdictRow(
+            wrong_records=rate,
+            corruption=corruption,
+            **dict(at_threshold(found, record_weights(labels, classes, rate, corruption), threshold)),
+        )
         for corruption in get_args(Corruption)
         for rate in RECORD_ERROR_RATES
     ]

@@ -1,15 +1,16 @@
 """From and to Kubeflow Pipelines artifacts."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Markdown, Metrics, Model
 
-from components.common.files import write_atomic, write_json
+from components.common.files import write_atomic
 from components.common.run_step import run_name
 from components.common.store import open_store
 from components.counter.dataset import DatasetManifest
+from components.documents.evaluated import EvaluationFile
+from components.documents.trained import TrainedModel
 from components.evaluate.step import evaluate
 from components.pages.text import summary_lines
 
@@ -31,18 +32,17 @@ def run(
         InventoryError: as ``components.evaluate.step.evaluate``.
     """
     store = open_store()
-    outcome = evaluate(
-        store, DatasetManifest.load(dataset.path), json.loads(Path(model.path).read_text()), run_name(run_id)
-    )
-    evaluation = outcome["evaluation"]
-    curves = json.loads(store.get_bytes(outcome["evaluation_key"]))["curves"]
-    write_json(Path(evaluated.path), outcome)
-    write_atomic(Path(report.path), store.get_bytes(outcome["report_key"]))
+    trained = TrainedModel.load(model.path)
+    outcome = evaluate(store, DatasetManifest.load(dataset.path), trained, run_name(run_id))
+    evaluation = outcome.evaluation
+    curves = EvaluationFile.fetch(store, outcome.evaluation_key).curves
+    outcome.write(Path(evaluated.path))
+    write_atomic(Path(report.path), store.get_bytes(outcome.report_key))
     write_atomic(Path(summary.path), "\n".join(summary_lines(evaluation)) + "\n")
     for name in ("accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss", "n"):
-        metrics.log_metric(name, evaluation[name])
-    confusion.log_confusion_matrix(list(evaluation["per_count"]), evaluation["confusion"])
-    for artifact, (name, curve) in zip(rocs, curves["roc"].items(), strict=False):  # as many as there are
+        metrics.log_metric(name, getattr(evaluation, name))
+    confusion.log_confusion_matrix(list(evaluation.per_count), evaluation.confusion)
+    for artifact, (name, curve) in zip(rocs, curves.roc.items(), strict=False):  # as many as there are
         if curve:
             artifact.metadata["display_name"] = name
-            artifact.log_roc_curve(curve["fpr"], curve["tpr"], curve["threshold"])
+            artifact.log_roc_curve(curve.fpr, curve.tpr, curve.threshold)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from components.counter.metrics import Floats, Integers
 from components.counter.record_errors import Corruption, doubt, wrong_record_table
+from components.documents.evaluated import AuditCurve, AuditLift
 
 WRONG_RECORDS = 0.05
 """Share of the records that are corrupted."""
@@ -68,7 +69,7 @@ def curves_of(probabilities: Floats, labels: Integers, corruption: Corruption, s
 
 def audit(
     probabilities: Floats, labels: Integers, seeds: int = SEEDS
-) -> tuple[list[dict[str, Any]], dict[str, dict[str, list[float]]]]:
+) -> tuple[list[AuditLift], dict[Corruption, AuditCurve]]:
     """Recounts in the list's order, with corrupted records.
 
     Args:
@@ -77,38 +78,33 @@ def audit(
         seeds: how often records are corrupted anew.
 
     Returns:
-        For each kind of corruption ``corruption``, ``wrong_records``, ``recounted`` (share), ``lift`` (how many times
-        as many wrong records are found as at random, mean over the seeds) and its ``interval`` (of 95 % of the seeds);
-        and by corruption the curve: ``share`` recounted, ``mean``, ``low`` and ``high`` share of wrong records found.
-        Both are empty when there are too few bins to corrupt one.
+        The lift for each kind of corruption, and the curves by corruption; both are empty when there are too few bins
+        to corrupt one.
     """
-    rows: list[dict[str, Any]] = []
-    curves: dict[str, dict[str, list[float]]] = {}
+    rows: list[AuditLift] = []
+    curves: dict[Corruption, AuditCurve] = {}
     if not round(WRONG_RECORDS * len(labels)):
         return rows, curves
     at = int(np.argmin(np.abs(SHARES - TOP)))
     for corruption in get_args(Corruption):
         drawn = curves_of(probabilities, labels, corruption, seeds)
         low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-        curves[corruption] = {
-            "share": SHARES.tolist(),
-            "mean": drawn.mean(axis=0).tolist(),
-            "low": low.tolist(),
-            "high": high.tolist(),
-        }
+        curves[corruption] = AuditCurve(
+            share=SHARES.tolist(), mean=drawn.mean(axis=0).tolist(), low=low.tolist(), high=high.tolist()
+        )
         rows.append(
-            {
-                "corruption": corruption,
-                "wrong_records": WRONG_RECORDS,
-                "recounted": TOP,
-                "lift": float(drawn[:, at].mean() / TOP),
-                "interval": [float(low[at] / TOP), float(high[at] / TOP)],
-            }
+            AuditLift(
+                corruption=corruption,
+                wrong_records=WRONG_RECORDS,
+                recounted=TOP,
+                lift=float(drawn[:, at].mean() / TOP),
+                interval=(float(low[at] / TOP), float(high[at] / TOP)),
+            )
         )
     return rows, curves
 
 
-def figures(rows: list[dict[str, Any]], curves: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
+def figures(rows: list[AuditLift], curves: dict[Corruption, AuditCurve]) -> dict[str, Any]:
     """What ``report/audit.html.j2`` shows of ``audit``: rows with their lines, and what is ``found`` at some shares."""
     return {
         "wrong_records": WRONG_RECORDS,
@@ -117,11 +113,13 @@ def figures(rows: list[dict[str, Any]], curves: dict[str, dict[str, list[float]]
         "shares": SHOWN,
         "rows": [
             {
-                **row,
-                "found": [curve["mean"][round(100 * share)] for share in SHOWN],
-                **{line: list(zip(curve["share"], curve[line], strict=True)) for line in ("mean", "low", "high")},
+                **dict(row),
+                "found": [curve.mean[round(100 * share)] for share in SHOWN],
+                "mean": list(zip(curve.share, curve.mean, strict=True)),
+                "low": list(zip(curve.share, curve.low, strict=True)),
+                "high": list(zip(curve.share, curve.high, strict=True)),
             }
             for row in rows
-            for curve in [curves[row["corruption"]]]
+            for curve in [curves[row.corruption]]
         ],
     }

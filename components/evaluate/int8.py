@@ -10,7 +10,6 @@ when the answers differ too often they stay exact and the rest is tried again.
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -24,6 +23,7 @@ from components.counter.bundle import ONNX_FILE, InputTransform
 from components.counter.dataset import Bins
 from components.counter.network import open_session
 from components.counter.scoring import Logits, answers, batches, median_seconds, threads
+from components.documents.evaluated import Int8Offer
 from components.pages.text import percent
 
 INT8_FILE = "model.int8.onnx"
@@ -46,7 +46,7 @@ class _Photos(CalibrationDataReader):
         return None if images is None else {"images": images}
 
 
-def offer(folder: Path, bins: Bins, transform: InputTransform, exact: Logits) -> dict[str, Any]:
+def offer(folder: Path, bins: Bins, transform: InputTransform, exact: Logits) -> Int8Offer:
     """Adds the 8-bit network to a bundle's folder and says whether it should be the one in service.
 
     Args:
@@ -54,11 +54,6 @@ def offer(folder: Path, bins: Bins, transform: InputTransform, exact: Logits) ->
         bins: the validation split.
         transform: the bundle's input transform.
         exact: logits of ``model.onnx`` on ``bins``, float32 [N, K].
-
-    Returns:
-        ``chosen``, ``agreement`` (share of bins with the same answer), ``exact_share`` (of the convolutions that are
-        not quantised), ``seconds_fp32`` and ``seconds_int8`` (median for one photo here), ``bytes_fp32``,
-        ``bytes_int8`` and ``explanation``, one line for people.
     """
     source, target = folder / ONNX_FILE, folder / INT8_FILE
     rows = np.linspace(0, len(bins) - 1, min(CALIBRATION_PHOTOS, len(bins))).astype(np.int64)
@@ -79,20 +74,20 @@ def offer(folder: Path, bins: Bins, transform: InputTransform, exact: Logits) ->
         [open_session(file, threads()) for file in (source, target)], next(batches(bins, transform, rows[:1]))
     )
     chosen = bool(finite.all()) and agreement >= MIN_AGREEMENT and fast * MIN_SPEED <= slow
-    return {
-        "chosen": chosen,
-        "agreement": agreement,
-        "exact_share": share,
-        "bins": len(bins),
-        "seconds_fp32": slow,
-        "seconds_int8": fast,
-        "bytes_fp32": source.stat().st_size,
-        "bytes_int8": target.stat().st_size,
-        "explanation": f"On {len(bins):,} validation bins the 8-bit network names the same count as the full one for "
+    return Int8Offer(
+        chosen=chosen,
+        agreement=agreement,
+        exact_share=share,
+        bins=len(bins),
+        seconds_fp32=slow,
+        seconds_int8=fast,
+        bytes_fp32=source.stat().st_size,
+        bytes_int8=target.stat().st_size,
+        explanation=f"On {len(bins):,} validation bins the 8-bit network names the same count as the full one for "
         f"{percent(agreement)} ({percent(MIN_AGREEMENT)} are asked), and it takes {1000 * fast:.1f} ms for a photo "
         f"here instead of {1000 * slow:.1f} ms: "
         + ("it is the one in service." if chosen else "the full network stays in service."),
-    }
+    )
 
 
 def quantise(source: Path, target: Path, images: Iterator[NDArray[np.uint8]], exact_share: float = 0.0) -> None:

@@ -5,7 +5,7 @@ on says little about products still to come, whether it flatters the model or no
 """
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from components.counter.assignment import Method, assign, refuse_empty, units_of
 from components.counter.bootstrap import DRAWS, intervals, mean_of
 from components.counter.dataset import SPLITS, Bins
 from components.counter.metrics import Floats, Integers
+from components.documents.evaluated import SharedProductsRow, SplitLeak
 
 Flags = NDArray[np.bool_]
 
@@ -59,7 +60,7 @@ def shares_product(test: Bins, *trained: Bins) -> Flags:
     return flags
 
 
-def with_and_without(shared: Flags, correct: Floats, groups: Integers, draws: int = DRAWS) -> list[dict[str, Any]]:
+def with_and_without(shared: Flags, correct: Floats, groups: Integers, draws: int = DRAWS) -> list[SharedProductsRow]:
     """Accuracy on the test bins that share a product with training, on the others, and on all.
 
     Args:
@@ -69,7 +70,7 @@ def with_and_without(shared: Flags, correct: Floats, groups: Integers, draws: in
         draws: resamples for the intervals.
 
     Returns:
-        A row each: ``bins`` (words), ``n``, ``accuracy`` (None when there is no such bin) and ``interval``.
+        A row each.
     """
     rows = []
     for words, chosen in (
@@ -80,12 +81,12 @@ def with_and_without(shared: Flags, correct: Floats, groups: Integers, draws: in
         any_bin = bool(chosen.any())
         spread = intervals({"hit": correct[chosen]}, groups[chosen], {"accuracy": mean_of("hit")}, draws)
         rows.append(
-            {
-                "bins": words,
-                "n": int(chosen.sum()),
-                "accuracy": float(correct[chosen].mean()) if any_bin else None,
-                "interval": spread["accuracy"],
-            }
+            SharedProductsRow(
+                bins=words,
+                n=int(chosen.sum()),
+                accuracy=float(correct[chosen].mean()) if any_bin else None,
+                interval=spread["accuracy"],
+            )
         )
     return rows
 
@@ -127,9 +128,7 @@ def split_leaks(
     return parts, leaking & (parts == SPLITS.index("test"))
 
 
-def what_splits_would_leak(
-    parts_of_dataset: Sequence[Bins], ratios: Sequence[float], seed: int
-) -> list[dict[str, Any]]:
+def what_splits_would_leak(parts_of_dataset: Sequence[Bins], ratios: Sequence[float], seed: int) -> list[SplitLeak]:
     """For every split method, the share of test bins that would share a product with a training bin.
 
     Args:
@@ -138,7 +137,7 @@ def what_splits_would_leak(
         seed: of the split.
 
     Returns:
-        A row for each method that can split these bins: ``method``, ``test_bins``, ``leaking`` (bins) and ``share``.
+        A row for each method that can split these bins.
     """
     offsets = np.cumsum([0, *map(len, parts_of_dataset)])
     found = [products_of(bins) for bins in parts_of_dataset]
@@ -158,6 +157,6 @@ def what_splits_would_leak(
             note(f"leak check: a split by {method} is not possible: {error}")
             continue
         test_bins = int((parts == SPLITS.index("test")).sum())
-        row = {"method": method, "test_bins": test_bins, "leaking": int(leaking.sum())}
-        table.append({**row, "share": row["leaking"] / test_bins})
+        leaks = int(leaking.sum())
+        table.append(SplitLeak(method=method, test_bins=test_bins, leaking=leaks, share=leaks / test_bins))
     return table

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from components.counter.dataset import Bins
 from components.counter.metrics import Floats, Integers
 from components.counter.photo import brightness, preprocess
 from components.counter.scoring import threads
+from components.documents.evaluated import QualityRow
 
 PARTS = 3
 """Into how many equally large parts the bins are cut by each measure."""
@@ -64,7 +64,7 @@ def measure(bins: Bins, transform: InputTransform) -> Quality:
 
 def by_quality(
     quality: Quality, correct: Floats, absolute_error: Floats, groups: Integers, draws: int = DRAWS
-) -> list[dict[str, Any]]:
+) -> list[QualityRow]:
     """Accuracy and error of darker and brighter, blurred and sharp, simple and mixed bins.
 
     Args:
@@ -75,8 +75,7 @@ def by_quality(
         draws: resamples for the intervals.
 
     Returns:
-        One row for each measure and part: ``measure``, ``part`` (words), ``n``, ``accuracy``, ``interval`` (95 %, or
-        None) and ``mae``.
+        One row for each measure and part.
     """
     rows = []
     for name, values, words in (
@@ -99,7 +98,7 @@ def _rows(
     absolute_error: Floats,
     groups: Integers,
     draws: int,
-) -> list[dict[str, Any]]:
+) -> list[QualityRow]:
     rows = []
     for index, word in enumerate(words):
         chosen = part == index
@@ -107,13 +106,13 @@ def _rows(
             continue
         spread = intervals({"hit": correct[chosen]}, groups[chosen], {"accuracy": mean_of("hit")}, draws)
         rows.append(
-            {
-                "measure": measure,
-                "part": word,
-                "n": int(chosen.sum()),
-                "accuracy": float(correct[chosen].mean()),
-                "interval": spread["accuracy"],
-                "mae": float(absolute_error[chosen].mean()),
-            }
+            QualityRow(
+                measure=measure,
+                part=word,
+                n=int(chosen.sum()),
+                accuracy=float(correct[chosen].mean()),
+                interval=spread["accuracy"],
+                mae=float(absolute_error[chosen].mean()),
+            )
         )
     return rows

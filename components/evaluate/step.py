@@ -1,23 +1,23 @@
 """The evaluation step: opens the test split, scores the file that will be served, and says what it is worth."""
 
-import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from components.common.files import write_atomic, write_json
 from components.common.progress import note
-from components.common.run_step import run_step
+from components.common.run_step import document_step
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter import drift
-from components.counter.bundle import Bundle
+from components.counter.bundle import Bundle, ModelScores
 from components.counter.calibration import Calibration
 from components.counter.counts import same_counts
 from components.counter.dataset import SPLITS, Bins, DatasetManifest, open_extra, open_split
 from components.counter.metrics import bin_values, softmax
 from components.counter.network import open_session
 from components.counter.scoring import score, threads
+from components.documents.evaluated import Curves, EvaluatedModel, Evaluation, EvaluationFile, Leakage
+from components.documents.trained import TrainedModel
 from components.evaluate import int8, leakage
 from components.evaluate.analysis import Outputs, analyse
 from components.evaluate.quality import by_quality, measure
@@ -25,14 +25,8 @@ from components.evaluate.report.card import JSON_FILE, MARKDOWN_FILE, make_card,
 from components.evaluate.report.page import render
 from components.evaluate.report.worst import worst_errors
 
-KEPT_METRICS = (
-    *("n", "accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss"),
-    *("majority", "intervals", "per_count"),
-)
-"""What the model bundle carries of its evaluation."""
 
-
-def evaluate(store: Store, dataset: DatasetManifest, model: dict[str, Any], run_id: str) -> dict[str, Any]:
+def evaluate(store: Store, dataset: DatasetManifest, model: TrainedModel, run_id: str) -> EvaluatedModel:
     """Evaluates a trained model, or returns what was found when it was already evaluated.
 
     Calibration and metrics are added to the model's bundle in the store; the report and all numbers are written under
@@ -41,47 +35,49 @@ def evaluate(store: Store, dataset: DatasetManifest, model: dict[str, Any], run_
     Args:
         store: holds the dataset's shards and the model bundle.
         dataset: the split dataset.
-        model: what training handed on: ``bundle_key``, ``history``, ``settings``, ``seconds`` and more.
+        model: what training handed on.
         run_id: names the run.
-
-    Returns:
-        ``model`` with ``evaluation`` (metrics, fractions from 0 to 1), ``report_key`` and ``evaluation_key``.
 
     Raises:
         InventoryError: if a split is empty, the model has other counts than the dataset or its answers are no numbers.
     """
-    inputs = {"dataset": dataset.dataset_id, "model": model, "run": run_id}
-    return run_step(store, "evaluate", inputs, lambda: _evaluate(store, dataset, model, run_id))
+    inputs = {"dataset": dataset.dataset_id, "model": model.model_dump(mode="json", exclude={"format"}), "run": run_id}
+    return document_step(store, "evaluate", inputs, EvaluatedModel, lambda: _evaluate(store, dataset, model, run_id))
 
 
-def _evaluate(store: Store, dataset: DatasetManifest, model: dict[str, Any], run_id: str) -> dict[str, Any]:
+def _evaluate(store: Store, dataset: DatasetManifest, model: TrainedModel, run_id: str) -> EvaluatedModel:
     splits = {name: open_split(store, dataset, name) for name in SPLITS} | {"extra": open_extra(store, dataset)}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        trained = bundles.fetch(store, model["bundle_key"], folder)
+        trained = bundles.fetch(store, model.bundle_key, folder)
         bundle, evaluation, curves, page = evaluate_bundle(folder, trained, splits, dataset, model)
-        store.put_bytes(f"runs/{run_id}/dataset.json", dataset.model_dump_json().encode())
-        bundle = bundle.model_copy(
-            update={"provenance": {**bundle.provenance, "dataset_key": f"runs/{run_id}/dataset.json"}}
-        )
-        card = make_card(bundle, model["bundle_key"], evaluation, dataset, model["settings"])
+        dataset_key = f"runs/{run_id}/dataset.json"
+        dataset.put(store, dataset_key)
+        provenance = bundle.provenance.model_copy(update={"dataset_key": dataset_key})
+        bundle = bundle.model_copy(update={"provenance": provenance})
+        card = make_card(bundle, model.bundle_key, evaluation, dataset, model.settings)
         write_json(folder / JSON_FILE, card)
         write_atomic(folder / MARKDOWN_FILE, render_markdown(card))
         bundles.save(bundle, folder)
-        bundles.upload(store, folder, model["bundle_key"])
-    keys = {"report_key": f"runs/{run_id}/report.html", "evaluation_key": f"runs/{run_id}/evaluation.json"}
-    store.put_bytes(keys["report_key"], page.encode())
-    store.put_bytes(keys["evaluation_key"], json.dumps({"evaluation": evaluation, "curves": curves}).encode())
-    note(f"Testing Loss: {evaluation['loss']:.4f}")
-    note(f"Testing Accuracy: {100 * evaluation['accuracy']:.2f}")
-    for warning in evaluation["warnings"]:
+        bundles.upload(store, folder, model.bundle_key)
+    report_key, evaluation_key = f"runs/{run_id}/report.html", f"runs/{run_id}/evaluation.json"
+    store.put_bytes(report_key, page.encode())
+    EvaluationFile(evaluation=evaluation, curves=curves).put(store, evaluation_key)
+    note(f"Testing Loss: {evaluation.loss:.4f}")
+    note(f"Testing Accuracy: {100 * evaluation.accuracy:.2f}")
+    for warning in evaluation.warnings:
         note(f"warning: {warning}")
-    return {**model, "evaluation": evaluation, **keys}
+    return EvaluatedModel(
+        **{name: value for name, value in model if name in model.model_fields_set and name != "format"},
+        evaluation=evaluation,
+        report_key=report_key,
+        evaluation_key=evaluation_key,
+    )
 
 
 def evaluate_bundle(
-    folder: Path, bundle: Bundle, splits: dict[str, Bins], dataset: DatasetManifest, model: dict[str, Any]
-) -> tuple[Bundle, dict[str, Any], dict[str, Any], str]:
+    folder: Path, bundle: Bundle, splits: dict[str, Bins], dataset: DatasetManifest, model: TrainedModel
+) -> tuple[Bundle, Evaluation, Curves, str]:
     """Evaluates the bundle in a folder; writes ``model.int8.onnx`` beside ``model.onnx`` and nothing else.
 
     Args:
@@ -103,33 +99,37 @@ def evaluate_bundle(
 
     validated = score(folder / bundles.ONNX_FILE, validation, bundle.input, "validation bins")
     small = int8.offer(folder, validation, bundle.input, validated)
-    bundle = bundle.model_copy(update={"serve_file": int8.INT8_FILE if small["chosen"] else bundles.ONNX_FILE})
+    bundle = bundle.model_copy(update={"serve_file": int8.INT8_FILE if small.chosen else bundles.ONNX_FILE})
     served = folder / bundle.serve_file
-    if small["chosen"]:
+    if small.chosen:
         validated = score(served, validation, bundle.input, "validation bins, 8-bit")
     tested = score(served, test, bundle.input, "test bins")
 
-    evaluation, curves = analyse(
+    analysis, curves = analyse(
         Outputs(validated, validation.labels, validation.groups),
         Outputs(tested, test.labels, test.groups),
         bundle.counts,
         names,
     )
-    found = evaluation["calibration"]
-    bundle = bundle.model_copy(update={name: found[name] for name in ("temperature", "logit_shift")})
+    found = analysis.calibration
+    bundle = bundle.model_copy(update={"temperature": found.temperature, "logit_shift": found.logit_shift})
     calibrated = Calibration.of(bundle).apply(tested)
     probabilities = softmax(calibrated)
     values = bin_values(calibrated, test.labels, bundle.counts)
     quality = measure(test, bundle.input)
-    evaluation["quality"] = by_quality(quality, values["accuracy"], values["absolute_error"], test.groups)
     shared = leakage.shares_product(test, splits["train"], splits["extra"])
-    evaluation["leakage"] = {
-        "known": int(leakage.lists_product(test).sum()),
-        "shared": int(shared.sum()),
-        "accuracy": leakage.with_and_without(shared, values["accuracy"], test.groups),
-        "methods": leakage.what_splits_would_leak([splits[name] for name in SPLITS], dataset.ratios, dataset.seed),
-    }
-    evaluation["int8"] = small
+    evaluation = Evaluation(
+        **dict(analysis),
+        quality=by_quality(quality, values["accuracy"], values["absolute_error"], test.groups),
+        leakage=Leakage(
+            known=int(leakage.lists_product(test).sum()),
+            shared=int(shared.sum()),
+            accuracy=leakage.with_and_without(shared, values["accuracy"], test.groups),
+            methods=leakage.what_splits_would_leak([splits[name] for name in SPLITS], dataset.ratios, dataset.seed),
+        ),
+        int8=small,
+    )
+    scores = ModelScores(**evaluation.model_dump(include=set(ModelScores.model_fields)))
     bundle = bundle.model_copy(
         update={
             "drift_reference": drift.reference(
@@ -137,8 +137,8 @@ def evaluate_bundle(
                 probabilities.max(axis=1).tolist(),
                 quality.brightness.tolist(),
             ),
-            "recount_threshold": evaluation["verdict"]["chosen"]["threshold"],
-            "metrics": {**bundle.metrics, "test": {name: evaluation[name] for name in KEPT_METRICS}},
+            "recount_threshold": evaluation.verdict.chosen.threshold,
+            "metrics": bundle.metrics.model_copy(update={"test": scores}),
         }
     )
     errors = worst_errors(open_session(served, threads()), bundle, test, probabilities)

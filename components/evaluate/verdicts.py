@@ -7,13 +7,14 @@ with ``1 - wrong``, a wrong one with ``wrong`` spread over the other counts (``u
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.counter.metrics import Floats, Integers
 from components.counter.record_errors import Corruption, wrong_record_table
 from components.counter.verdict import agreement
+from components.documents.evaluated import ChosenThreshold, PrecisionCurve, VerdictScores
 from components.pages.text import percent
 
 WRONG_RECORDS = 0.5
@@ -67,51 +68,51 @@ def verdicts(probabilities: Floats, labels: Integers) -> Verdicts:
     return Verdicts(np.maximum(right, 1 - right), agrees, agrees == truth)
 
 
-def precision_curve(found: Verdicts, weights: Floats, points: int = 200) -> dict[str, list[float]]:
+def precision_curve(found: Verdicts, weights: Floats, points: int = 200) -> PrecisionCurve:
     """Precision of the standing verdicts against coverage, as the threshold falls from 1 to one half.
 
     Args:
         found: verdicts on N bins and K quantities.
         weights: float64 [N, K], from ``record_weights``.
         points: at most so many points are kept.
-
-    Returns:
-        ``threshold``, ``coverage`` (share of records whose verdict stands) and ``precision`` (share of those that is
-        right); falling thresholds.
     """
     confidence, weight = found.confidence.ravel(), weights.ravel()
     order = np.argsort(-confidence, kind="stable")
     order = order[weight[order] > 0]
     if len(order) == 0:
-        return {"threshold": [], "coverage": [], "precision": []}
+        return PrecisionCurve(threshold=[], coverage=[], precision=[])
     total = np.cumsum(weight[order])
     hits = np.cumsum((weight * found.correct.ravel())[order])
     last = np.append(np.flatnonzero(np.diff(confidence[order])), len(order) - 1)
     keep = last if points == 0 else last[np.unique(np.linspace(0, len(last) - 1, min(points, len(last))).astype(int))]
-    return {
-        "threshold": confidence[order][keep].tolist(),
-        "coverage": (total[keep] / weight.sum()).tolist(),
-        "precision": (hits[keep] / total[keep]).tolist(),
-    }
+    return PrecisionCurve(
+        threshold=confidence[order][keep].tolist(),
+        coverage=(total[keep] / weight.sum()).tolist(),
+        precision=(hits[keep] / total[keep]).tolist(),
+    )
 
 
-def at_threshold(found: Verdicts, weights: Floats, threshold: float) -> dict[str, Any]:
-    """Coverage and precision of the verdicts that stand at a threshold, together and for each of the two.
-
-    Returns:
-        ``coverage``, ``precision``, ``agrees_coverage``, ``agrees_precision``, ``recount_coverage`` and
-        ``recount_precision``; a precision is None when no verdict stands.
-    """
+def at_threshold(found: Verdicts, weights: Floats, threshold: float) -> VerdictScores:
+    """Coverage and precision of the verdicts that stand at a threshold, together and for each of the two."""
     stands = found.confidence >= threshold
-    result: dict[str, Any] = {}
-    for name, which in (("", stands), ("agrees_", stands & found.agrees), ("recount_", stands & ~found.agrees)):
+
+    def of(which: NDArray[np.bool_]) -> tuple[float, float | None]:
         covered = float((weights * which).sum())
-        result[f"{name}coverage"] = covered / float(weights.sum()) if weights.size else 0.0
-        result[f"{name}precision"] = float((weights * which * found.correct).sum()) / covered if covered > 0 else None
-    return result
+        right = float((weights * which * found.correct).sum())
+        return (covered / float(weights.sum()) if weights.size else 0.0), (right / covered if covered > 0 else None)
+
+    together, agrees, recount = of(stands), of(stands & found.agrees), of(stands & ~found.agrees)
+    return VerdictScores(
+        coverage=together[0],
+        precision=together[1],
+        agrees_coverage=agrees[0],
+        agrees_precision=agrees[1],
+        recount_coverage=recount[0],
+        recount_precision=recount[1],
+    )
 
 
-def choose_threshold(probabilities: Floats, labels: Integers, wanted: float = WANTED_PRECISION) -> dict[str, Any]:
+def choose_threshold(probabilities: Floats, labels: Integers, wanted: float = WANTED_PRECISION) -> ChosenThreshold:
     """The lowest confidence from which verdicts are right often enough.
 
     Chosen on bins that the network was not trained on, at even odds of right and wrong records: the lowest threshold
@@ -123,35 +124,35 @@ def choose_threshold(probabilities: Floats, labels: Integers, wanted: float = WA
         wanted: precision from 0 to 1.
 
     Returns:
-        ``threshold`` (``NO_VERDICT`` when none reaches it), ``reached``, ``wanted``, the ``precision`` and
-        ``coverage`` seen, and ``explanation``, one line for people.
+        The threshold, ``NO_VERDICT`` when none reaches it, with the precision and coverage seen.
     """
     found = verdicts(probabilities, labels)
     weights = record_weights(labels, probabilities.shape[1], WRONG_RECORDS)
-    curve = {name: np.asarray(values) for name, values in precision_curve(found, weights, points=0).items()}
-    enough = curve["coverage"] * len(labels) >= MIN_VERDICTS
-    good = np.flatnonzero(enough & (curve["precision"] >= wanted))
+    curve = precision_curve(found, weights, points=0)
+    coverages, precisions = np.asarray(curve.coverage), np.asarray(curve.precision)
+    enough = coverages * len(labels) >= MIN_VERDICTS
+    good = np.flatnonzero(enough & (precisions >= wanted))
     seen = f"on {len(labels):,} validation bins"
     if len(good) == 0:
-        best = f"; the best is {percent(float(curve['precision'][enough].max()))}" if enough.any() else ""
-        return {
-            "threshold": NO_VERDICT,
-            "reached": False,
-            "wanted": wanted,
-            "precision": None,
-            "coverage": 0.0,
-            "explanation": f"No threshold leaves at least {MIN_VERDICTS} verdicts {seen} and {percent(wanted)} of them "
+        best = f"; the best is {percent(float(precisions[enough].max()))}" if enough.any() else ""
+        return ChosenThreshold(
+            threshold=NO_VERDICT,
+            reached=False,
+            wanted=wanted,
+            precision=None,
+            coverage=0.0,
+            explanation=f"No threshold leaves at least {MIN_VERDICTS} verdicts {seen} and {percent(wanted)} of them "
             f"right{best}. So no verdict stands: every record is answered with “unsure”, and the recount list still "
             "ranks them, since that needs no threshold.",
-        }
+        )
     at = int(good[-1])
-    threshold, precision, coverage = (float(curve[name][at]) for name in ("threshold", "precision", "coverage"))
-    return {
-        "threshold": threshold,
-        "reached": True,
-        "wanted": wanted,
-        "precision": precision,
-        "coverage": coverage,
-        "explanation": f"Verdicts with a confidence of at least {threshold:.3f} were right in {percent(precision)} of "
+    threshold, precision, coverage = curve.threshold[at], curve.precision[at], curve.coverage[at]
+    return ChosenThreshold(
+        threshold=threshold,
+        reached=True,
+        wanted=wanted,
+        precision=precision,
+        coverage=coverage,
+        explanation=f"Verdicts with a confidence of at least {threshold:.3f} were right in {percent(precision)} of "
         f"the cases {seen}, and they are {percent(coverage)} of all verdicts; the others are “unsure”.",
-    }
+    )

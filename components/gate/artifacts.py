@@ -4,11 +4,11 @@ from pathlib import Path
 
 from kfp.dsl import Markdown
 
-from components.common.files import read_json, write_atomic
+from components.common.files import write_atomic
 from components.common.run_step import run_name
 from components.common.store import open_store
 from components.counter.dataset import DatasetManifest
-from components.gate.decision import Decision
+from components.documents.evaluated import EvaluatedModel
 from components.gate.page import markdown
 from components.gate.step import gate
 from components.settings.run import RunSettings
@@ -27,12 +27,11 @@ def run(dataset: Path, evaluated: Path, settings: Path, decision: Markdown, run_
     outcome = gate(
         open_store(),
         DatasetManifest.load(dataset),
-        read_json(evaluated),
+        EvaluatedModel.load(evaluated),
         run_name(run_id),
         chosen.gate,
         chosen.serving,
     )
-    text = markdown(Decision.of(outcome["decision"]), outcome["version"], outcome["policy"]["metric"])
-    write_atomic(Path(decision.path), text)
-    decision.metadata.update({"approved": outcome["approved"], "summary": outcome["decision"]["summary"]})
-    return str(outcome["approved"])
+    write_atomic(Path(decision.path), markdown(outcome.decision, outcome.version, outcome.policy.metric))
+    decision.metadata.update({"approved": outcome.approved, "summary": outcome.decision.summary})
+    return outcome.approved

@@ -17,10 +17,10 @@ from components.counter.dataset import Bins, DatasetManifest, open_extra, open_s
 from components.counter.metrics import Integers
 from components.counter.network import open_session
 from components.counter.scoring import batches, median_seconds, score, threads
+from components.documents.gated import Decision
 from components.gate.decision import (
     Candidate,
     Countable,
-    Decision,
     Incumbent,
     Predictions,
     common_counts,
@@ -103,13 +103,12 @@ def seen_ids(store: Store, model: Bundle, dataset: DatasetManifest) -> set[str] 
     Returns:
         Ids; None when nobody knows.
     """
-    if model.provenance.get("dataset_id") == dataset.dataset_id:
+    if model.provenance.dataset_id == dataset.dataset_id:
         return set()  # none of them is among the test bins of the same dataset
-    key = model.provenance.get("dataset_key")
-    data = store.get_bytes_or_none(key) if key else None
-    if data is None:
+    key = model.provenance.dataset_key
+    own = DatasetManifest.fetch_or_none(store, key) if key else None
+    if own is None:
         return None
-    own = DatasetManifest.model_validate_json(data)
     try:
         seen = {bin_id for name in ("train", "validation") for bin_id in open_split(store, own, name).ids}
         return seen | set(open_extra(store, own).ids)

@@ -5,14 +5,14 @@ hold: a gate that does not know says no.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.counter.bootstrap import group_sums, resample
+from components.documents.gated import Criterion, Decision, Power
 from components.pages.text import of_items, percent, plural
 from components.settings.gate import GatePolicy
 
@@ -92,41 +92,6 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Criterion:
-    """One thing that was asked, and the answer."""
-
-    name: str
-    ok: bool
-    reason: str
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The gate's answer; ``as_dict`` is the artifact."""
-
-    promote: bool
-    summary: str
-    criteria: list[Criterion]
-    n: int
-    """Comparable test bins."""
-    effect: float | None = None
-    """Estimated improvement in the metric's unit; positive is better, also for errors."""
-    lower_bound: float | None = None
-    """What the improvement exceeds with the policy's confidence."""
-    power: dict[str, float] = field(default_factory=dict)
-    """See ``power``; empty when nothing is compared."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The decision as JSON."""
-        return asdict(self)
-
-    @classmethod
-    def of(cls, values: dict[str, Any]) -> "Decision":
-        """The decision that ``as_dict`` wrote."""
-        return cls(**{**values, "criteria": [Criterion(**row) for row in values["criteria"]]})
-
-
-@dataclass(frozen=True)
 class Comparison:
     """The paired comparison of two models on the same bins."""
 
@@ -176,7 +141,7 @@ def decide(
         n=n,
         effect=comparison.effect if comparison else None,
         lower_bound=comparison.lower_bound if comparison else None,
-        power=power(comparison.standard_error, policy) if comparison else {},
+        power=power(comparison.standard_error, policy) if comparison else None,
     )
 
 
@@ -206,27 +171,23 @@ def compare(predictions: Predictions, policy: GatePolicy) -> Comparison:
     return Comparison(float(gain.mean()), float(np.quantile(means, 1 - policy.confidence)), float(means.std()))
 
 
-def power(standard_error: float, policy: GatePolicy) -> dict[str, float]:
+def power(standard_error: float, policy: GatePolicy) -> Power:
     """What the comparison can find at this test size, by the normal approximation.
 
     Args:
         standard_error: of the improvement, from the bootstrap.
         policy: its confidence and minimum effect.
-
-    Returns:
-        ``standard_error``, ``at_5_points`` (probability that a model really ``REFERENCE_EFFECT`` better passes the
-        comparison) and ``found_at_80_percent`` (the improvement that passes it four times out of five).
     """
     needed = max(policy.minimum_effect, NormalDist().inv_cdf(policy.confidence) * standard_error)
     if standard_error == 0:
         at_reference = float(needed <= REFERENCE_EFFECT)
     else:
         at_reference = 1 - NormalDist(REFERENCE_EFFECT, standard_error).cdf(needed)
-    return {
-        "standard_error": standard_error,
-        "at_5_points": at_reference,
-        "found_at_80_percent": needed + NormalDist().inv_cdf(0.8) * standard_error,
-    }
+    return Power(
+        standard_error=standard_error,
+        at_5_points=at_reference,
+        found_at_80_percent=needed + NormalDist().inv_cdf(0.8) * standard_error,
+    )
 
 
 def _resampled_means(values: Floats, groups: Integers, policy: GatePolicy) -> Floats:
@@ -252,7 +213,8 @@ def _enough(predictions: Predictions, policy: GatePolicy) -> Criterion:
         f"{plural(n, 'comparable test bin')} in {plural(groups, 'group')} of products, "
         f"at least {policy.minimum_bins:,} in {policy.minimum_groups:,} are asked"
     )
-    return Criterion("enough test bins", n >= policy.minimum_bins and groups >= policy.minimum_groups, reason)
+    ok = n >= policy.minimum_bins and groups >= policy.minimum_groups
+    return Criterion(name="enough test bins", ok=ok, reason=reason)
 
 
 def _points(value: float) -> str:
@@ -273,7 +235,7 @@ def _better(comparison: Comparison, policy: GatePolicy, incumbent: Incumbent) ->
         reason += f" (asked: an improvement beyond doubt, estimated at {asked} or better)"
     if not incumbent.training_known:
         reason += "; its training bins are unknown: if it has seen these, that flatters it"
-    return Criterion("better than the model in service", ok, reason)
+    return Criterion(name="better than the model in service", ok=ok, reason=reason)
 
 
 def _recalls(predictions: Predictions, counts: set[int], policy: GatePolicy) -> Criterion:
@@ -289,10 +251,12 @@ def _recalls(predictions: Predictions, counts: set[int], policy: GatePolicy) -> 
             drops.append(f"{of_items(str(items))} from {percent(old)} to {percent(new)} on {plural(held.sum(), 'bin')}")
     if missing or not counts:
         what = of_items(", ".join(missing)) if missing else "a count that both can answer"
-        return Criterion(name, False, f"no comparable test bin holds {what}, so recall cannot be compared")
+        reason = f"no comparable test bin holds {what}, so recall cannot be compared"
+        return Criterion(name=name, ok=False, reason=reason)
     if drops:
-        return Criterion(name, False, f"recall falls by more than {percent(policy.recall_drop)}: {', '.join(drops)}")
-    return Criterion(name, True, f"no recall falls by more than {percent(policy.recall_drop)}")
+        reason = f"recall falls by more than {percent(policy.recall_drop)}: {', '.join(drops)}"
+        return Criterion(name=name, ok=False, reason=reason)
+    return Criterion(name=name, ok=True, reason=f"no recall falls by more than {percent(policy.recall_drop)}")
 
 
 def _covers(candidate: Countable, incumbent: Countable, version: str) -> Criterion:
@@ -303,13 +267,13 @@ def _covers(candidate: Countable, incumbent: Countable, version: str) -> Criteri
     reason = (
         f"cannot answer {of_items(', '.join(lost))}, which {version} can" if lost else f"all that {version} answers"
     )
-    return Criterion("answers every count that the model in service answers", not lost, reason)
+    return Criterion(name="answers every count that the model in service answers", ok=not lost, reason=reason)
 
 
 def _tested(predictions: Predictions, countable: Countable) -> Criterion:
     missing = ", ".join(str(count) for count in countable.counts if not (predictions.truth == count).any())
     reason = f"no test bin holds {of_items(missing)}" if missing else "every count is among the test bins"
-    return Criterion("every count was tested", not missing, reason)
+    return Criterion(name="every count was tested", ok=not missing, reason=reason)
 
 
 def _floors(predictions: Predictions, incumbent: Incumbent | None, policy: GatePolicy) -> list[Criterion]:
@@ -322,42 +286,46 @@ def _floors(predictions: Predictions, incumbent: Incumbent | None, policy: GateP
         _floor("exact accuracy", exact, policy.floor_accuracy),
         _floor("within-one accuracy", near, policy.floor_within_one),
         Criterion(
-            "better than one constant answer",
-            lower > majority,
-            f"exact accuracy with {policy.confidence:.0%} confidence at least {percent(lower)}, always naming the most "
-            f"frequent count gives {percent(majority)}",
+            name="better than one constant answer",
+            ok=lower > majority,
+            reason=f"exact accuracy with {policy.confidence:.0%} confidence at least {percent(lower)}, always naming "
+            f"the most frequent count gives {percent(majority)}",
         ),
     ]
     return criteria if incumbent is None else [*criteria, _better_than_gone(exact, lower, incumbent, policy)]
 
 
 def _floor(name: str, value: float, floor: float) -> Criterion:
-    return Criterion(f"{name} floor", value >= floor, f"{name} {percent(value)}, floor {percent(floor)}")
+    reason = f"{name} {percent(value)}, floor {percent(floor)}"
+    return Criterion(name=f"{name} floor", ok=value >= floor, reason=reason)
 
 
 def _better_than_gone(exact: float, lower: float, incumbent: Incumbent, policy: GatePolicy) -> Criterion:
     name, gone = "better than the model in service", f"{incumbent.version} cannot be run any more ({incumbent.gone})"
     recorded = incumbent.recorded_accuracy
     if recorded is None:
-        return Criterion(name, True, f"{gone} and left no accuracy on record: the floors of a first deployment decide")
+        reason = f"{gone} and left no accuracy on record: the floors of a first deployment decide"
+        return Criterion(name=name, ok=True, reason=reason)
     return Criterion(
-        name,
-        lower > recorded and exact - recorded >= policy.minimum_effect,
-        f"{gone}; exact accuracy with {policy.confidence:.0%} confidence at least {percent(lower)}, against its "
+        name=name,
+        ok=lower > recorded and exact - recorded >= policy.minimum_effect,
+        reason=f"{gone}; exact accuracy with {policy.confidence:.0%} confidence at least {percent(lower)}, against its "
         f"{percent(recorded)} on record, on other bins",
     )
 
 
 def _rules(candidate: Candidate) -> Criterion:
     failed = ", ".join(candidate.failed_rules)
-    return Criterion("training rules", not failed, f"training failed the rules {failed}" if failed else "none failed")
+    reason = f"training failed the rules {failed}" if failed else "none failed"
+    return Criterion(name="training rules", ok=not failed, reason=reason)
 
 
 def _latency(candidate: Candidate, policy: GatePolicy) -> Criterion:
     reason = f"{1000 * candidate.latency_seconds:.1f} ms for one photo, budget {1000 * policy.latency_seconds:.0f} ms"
-    return Criterion("latency budget", candidate.latency_seconds <= policy.latency_seconds, reason)
+    ok = candidate.latency_seconds <= policy.latency_seconds
+    return Criterion(name="latency budget", ok=ok, reason=reason)
 
 
 def _size(candidate: Candidate, policy: GatePolicy) -> Criterion:
     reason = f"{candidate.size_bytes / 1e6:.1f} MB served, budget {policy.size_bytes / 1e6:.0f} MB"
-    return Criterion("size budget", candidate.size_bytes <= policy.size_bytes, reason)
+    return Criterion(name="size budget", ok=candidate.size_bytes <= policy.size_bytes, reason=reason)

@@ -1,6 +1,7 @@
 """The gate's decision for people: a page of its own and a Markdown artifact."""
 
-from components.gate.decision import REFERENCE_EFFECT, Decision
+from components.documents.gated import Decision
+from components.gate.decision import REFERENCE_EFFECT
 from components.pages.page import render_page
 from components.pages.text import percent, plural
 
@@ -41,9 +42,9 @@ def power_text(decision: Decision, metric: str) -> str:
     power = decision.power
     return (
         f"On {plural(decision.n, 'comparable test bin')} the improvement has a standard error of "
-        f"{scale * power['standard_error']:.2g} {unit}. A model that is really {scale * REFERENCE_EFFECT:g} {unit} "
-        f"better passes the comparison in {percent(power['at_5_points'])} of all cases; one that passes it four times "
-        f"out of five is {scale * power['found_at_80_percent']:.2g} {unit} better."
+        f"{scale * power.standard_error:.2g} {unit}. A model that is really {scale * REFERENCE_EFFECT:g} {unit} "
+        f"better passes the comparison in {percent(power.at_5_points)} of all cases; one that passes it four times "
+        f"out of five is {scale * power.found_at_80_percent:.2g} {unit} better."
     )
 
 

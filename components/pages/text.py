@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+
+from components.documents.evaluated import Evaluation
 
 NONE = "-"
 SPACE = "\N{NO-BREAK SPACE}"
@@ -109,24 +110,24 @@ def moment(seconds: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     return NONE if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime(form)
 
 
-def summary_lines(evaluation: dict[str, Any]) -> list[str]:
+def summary_lines(evaluation: Evaluation) -> list[str]:
     """The evaluation in a few lines of Markdown."""
-    spread, verdict = evaluation["intervals"], evaluation["verdict"]["chosen"]
+    spread, verdict = evaluation.intervals, evaluation.verdict.chosen
     return [
-        f"# {percent(evaluation['accuracy'])} exact on {evaluation['n']:,} test bins",
+        f"# {percent(evaluation.accuracy)} exact on {evaluation.n:,} test bins",
         "",
         "| metric | value | 95 % interval |",
         "|---|---|---|",
-        f"| exact accuracy | {percent(evaluation['accuracy'])} | {interval(spread['accuracy'], percent)} |",
-        f"| within one item | {percent(evaluation['within_one'])} | {interval(spread['within_one'], percent)} |",
-        f"| mean error, items | {items(evaluation['mae'])} | {interval(spread['mae'], items)} |",
-        f"| RMSE, items | {items(evaluation['rmse'])} | {interval(spread['rmse'], items)} |",
-        f"| RMSE of the expected number, items | {items(evaluation['expected_rmse'])} | "
+        f"| exact accuracy | {percent(evaluation.accuracy)} | {interval(spread['accuracy'], percent)} |",
+        f"| within one item | {percent(evaluation.within_one)} | {interval(spread['within_one'], percent)} |",
+        f"| mean error, items | {items(evaluation.mae)} | {interval(spread['mae'], items)} |",
+        f"| RMSE, items | {items(evaluation.rmse)} | {interval(spread['rmse'], items)} |",
+        f"| RMSE of the expected number, items | {items(evaluation.expected_rmse)} | "
         f"{interval(spread['expected_rmse'], items)} |",
-        f"| loss, nats | {plain(evaluation['loss'])} | {interval(spread['loss'], plain)} |",
+        f"| loss, nats | {plain(evaluation.loss)} | {interval(spread['loss'], plain)} |",
         "",
-        verdict["explanation"],
+        verdict.explanation,
         "",
-        evaluation["int8"]["explanation"],
-        *[f"\n**Mind:** {warning}" for warning in evaluation["warnings"]],
+        evaluation.int8.explanation,
+        *[f"\n**Mind:** {warning}" for warning in evaluation.warnings],
     ]

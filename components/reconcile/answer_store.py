@@ -6,12 +6,13 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from components.client.query import PhotoError
 from components.common.errors import InventoryError
+from components.counter.answers import Answer, Recorded
 from components.counter.record_errors import likelihood_if_wrong
 from components.reconcile.records import Record
 
@@ -86,7 +87,7 @@ def remaining(ledger: sqlite3.Connection, records: Iterable[Record]) -> Iterator
             )
 
 
-def add(ledger: sqlite3.Connection, rows: list[tuple[int, Record, dict[str, Any] | PhotoError]]) -> None:
+def add(ledger: sqlite3.Connection, rows: list[tuple[int, Record, Answer | PhotoError]]) -> None:
     """Writes answers, all or none."""
     with ledger:  # commits, or rolls back
         ledger.execute("BEGIN")
@@ -96,22 +97,22 @@ def add(ledger: sqlite3.Connection, rows: list[tuple[int, Record, dict[str, Any]
         )
 
 
-def _row(position: int, record: Record, answer: dict[str, Any] | PhotoError) -> tuple[Any, ...]:
+def _row(position: int, record: Record, answer: Answer | PhotoError) -> tuple[Any, ...]:
     begin = (position, record.id, record.expected_quantity, record.products)
     if isinstance(answer, PhotoError):
         return (*begin, record.problem or str(answer), *[None] * 9)
-    fields = ("count", "label", "confidence", "brightness", "verdict", "mismatch_probability")
-    classes = len(answer["probabilities"])
-    return (*begin, None, *(answer.get(name) for name in fields), classes, _if_wrong(answer), answer["model"])
+    counted = (answer.count, answer.label, answer.confidence, answer.brightness)
+    judged = (answer.verdict, answer.mismatch_probability, len(answer.probabilities), _if_wrong(answer))
+    return (*begin, None, *counted, *judged, answer.model)
 
 
-def _if_wrong(answer: dict[str, Any]) -> float | None:
+def _if_wrong(answer: Answer) -> float | None:
     """P(this record | photo, the record is wrong); None for a record that is not countable."""
-    if "mismatch_probability" not in answer:
+    if answer.mismatch_probability is None:
         return None
-    labels, expected = list(answer["probabilities"]), str(answer["expected_quantity"])
+    labels, expected = list(answer.probabilities), str(answer.expected_quantity)
     place = labels.index(expected) if expected in labels else len(labels) - 1  # the open top
-    return float(likelihood_if_wrong(np.array([list(answer["probabilities"].values())]))[0, place])
+    return float(likelihood_if_wrong(np.array([list(answer.probabilities.values())]))[0, place])
 
 
 def estimated_error_rate(ledger: sqlite3.Connection) -> float | None:
@@ -158,18 +159,35 @@ def not_checked(ledger: sqlite3.Connection) -> Iterator[sqlite3.Row]:
     yield from ledger.execute("SELECT * FROM bins WHERE problem IS NOT NULL ORDER BY position")
 
 
-def tallies(ledger: sqlite3.Connection) -> dict[str, Any]:
-    """Numbers of bins: in all, by verdict, by model version, and without an answer."""
-    return {
-        "bins": ledger.execute("SELECT count(*) FROM bins").fetchone()[0],
-        "not_checked": ledger.execute("SELECT count(*) FROM bins WHERE problem IS NOT NULL").fetchone()[0],
-        "verdicts": dict(
+class Tallies(NamedTuple):
+    """Numbers of bins."""
+
+    bins: int
+    not_checked: int
+    """Without an answer."""
+    verdicts: dict[Recorded, int]
+    """Answered ones, by verdict."""
+    models: dict[str, int]
+    """Answered ones, by model version."""
+
+    @property
+    def answered(self) -> int:
+        """Bins with an answer."""
+        return self.bins - self.not_checked
+
+
+def tallies(ledger: sqlite3.Connection) -> Tallies:
+    """Counts the bins."""
+    return Tallies(
+        bins=ledger.execute("SELECT count(*) FROM bins").fetchone()[0],
+        not_checked=ledger.execute("SELECT count(*) FROM bins WHERE problem IS NOT NULL").fetchone()[0],
+        verdicts=dict(
             map(tuple, ledger.execute("SELECT verdict, count(*) FROM bins WHERE problem IS NULL GROUP BY verdict"))
         ),
-        "models": dict(
+        models=dict(
             map(tuple, ledger.execute("SELECT model, count(*) FROM bins WHERE problem IS NULL GROUP BY model"))
         ),
-    }
+    )
 
 
 def shares(ledger: sqlite3.Connection, column: str, edges: list[float]) -> list[float]:

@@ -57,16 +57,16 @@ def run_reconcile(options: argparse.Namespace) -> int:
         total, records = open_records(stock, options.photos, options.source_endpoint)
         summary = reconcile(records, total, photos, endpoint, options.out, settings)
     print(
-        f"{plural(summary['bins'], 'bin')}: {summary['verdicts'].get('agrees', 0):,} agree, "
-        f"{summary['verdicts'].get('recount', 0):,} to recount, {summary['verdicts'].get('unsure', 0):,} unsure, "
-        f"{summary['not_countable']:,} not countable, {summary['not_checked']:,} not checked"
+        f"{plural(summary.bins, 'bin')}: {summary.verdicts.get('agrees', 0):,} agree, "
+        f"{summary.verdicts.get('recount', 0):,} to recount, {summary.verdicts.get('unsure', 0):,} unsure, "
+        f"{summary.not_countable:,} not countable, {summary.not_checked:,} not checked"
     )
-    if summary["ranked"]:
+    if summary.ranked:
         print(
-            f"about {plural(summary['expected_wrong'], 'record is', 'records are')} expected to be wrong, "
-            f"{summary['expected_wrong_in_top']:.0f} of them among the first {summary['top']:,} of the list"
+            f"about {plural(summary.expected_wrong, 'record is', 'records are')} expected to be wrong, "
+            f"{summary.expected_wrong_in_top:.0f} of them among the first {summary.top:,} of the list"
         )
-    if summary["retrain"]:
+    if summary.retrain:
         print("today's bins differ a lot from those the model was made with: retrain it (see the page)")
     return 0
 
@@ -79,6 +79,6 @@ def run_feedback(options: argparse.Namespace) -> int:
     """
     photos = open_photos(options.photos, options.source_endpoint)
     outcome = labels_from_recounts(options.recounts, photos, options.out)
-    print(f"{outcome['labels']:,} labels, {outcome['wrong']:,} of them differ from the record")
-    print(f"learn from them: inventory run --source {outcome['source']}")
+    print(f"{outcome.labels:,} labels, {outcome.wrong:,} of them differ from the record")
+    print(f"learn from them: inventory run --source {outcome.source}")
     return 0

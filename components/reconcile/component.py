@@ -59,7 +59,7 @@ def reconcile(
         )
     )
     for name, artifact in copies.items():
-        artifact.metadata["key"] = found["keys"][name]
+        artifact.metadata["key"] = found.keys[name]
     for name in ("bins", "ranked", "not_countable", "not_checked", "expected_wrong", "expected_wrong_in_top"):
-        summary.log_metric(name, found[name])
-    summary.log_metric("retrain", int(found["retrain"]))
+        summary.log_metric(name, getattr(found, name))
+    summary.log_metric("retrain", int(found.retrain))

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 from urllib.parse import quote
 
 from components.client.query import PhotoError
@@ -17,7 +17,19 @@ LABELS_FILE, PHOTOS_FOLDER = "labels.csv", "photos"
 LARGEST_COUNT = 1_000_000
 
 
-def labels_from_recounts(recounts: Path, photos: Photos, folder: Path) -> dict[str, Any]:
+class Labels(NamedTuple):
+    """What recounts became."""
+
+    labels: int
+    wrong: int
+    """Recounts that differ from the record."""
+    left_out: list[dict[str, str]]
+    """``id`` and ``reason`` of the rows that are no label."""
+    source: Path
+    """The CSV with the labels."""
+
+
+def labels_from_recounts(recounts: Path, photos: Photos, folder: Path) -> Labels:
     """Turns recounted bins into a CSV of own photos, ``folder/labels.csv``, with the photos beside it.
 
     Args:
@@ -25,10 +37,6 @@ def labels_from_recounts(recounts: Path, photos: Photos, folder: Path) -> dict[s
             and optionally ``expected_quantity`` and ``products``; rows without a count are left out.
         photos: the photos that were reconciled.
         folder: receives the source; ``inventory run --source folder/labels.csv`` learns from it.
-
-    Returns:
-        ``labels`` (how many), ``wrong`` (recounts that differ from ``expected_quantity``), ``left_out`` (id and reason)
-        and ``source`` (the path of the CSV).
 
     Raises:
         InventoryError: if the CSV lacks the columns or no bin was recounted.
@@ -59,7 +67,7 @@ def labels_from_recounts(recounts: Path, photos: Photos, folder: Path) -> dict[s
         writer.writeheader()
         writer.writerows(lines)
     note(f"{len(lines)} recounted bins are labels now: {folder / LABELS_FILE}; {len(left_out)} rows were left out")
-    return {"labels": len(lines), "wrong": wrong, "left_out": left_out, "source": str(folder / LABELS_FILE)}
+    return Labels(len(lines), wrong, left_out, folder / LABELS_FILE)
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

@@ -8,6 +8,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from components.counter.bundle import Bundle
+from components.counter.drift import Moved
+from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store as ledgers
 
 if TYPE_CHECKING:
@@ -104,33 +107,30 @@ def expected_wrong_in(curve: Curve, first: int) -> float:
 
 def summarise(
     ledger: sqlite3.Connection,
-    model: dict[str, Any],
+    model: Bundle,
     rate: float | None,
     settings: "Settings",
     curve: Curve,
-    moved: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """The numbers of a reconciliation.
-
-    Returns:
-        ``bins``, ``ranked``, ``not_countable``, ``not_checked``, ``verdicts``, ``models`` (answers by model version),
-        ``model``, ``error_rate`` and whether it is ``error_rate_estimated``, ``expected_wrong`` (in all), ``top``,
-        ``expected_wrong_in_top``, ``drift`` (see ``components.counter.drift``) and ``retrain``.
-    """
+    moved: list[Moved],
+) -> Reconciliation:
+    """The numbers of a reconciliation."""
     counted = ledgers.tallies(ledger)
-    apart = counted["verdicts"].pop("not countable", 0)
-    ranked = counted["bins"] - counted["not_checked"] - apart
-    return {
-        **counted,
-        "ranked": ranked,
-        "not_countable": apart,
-        "model": model["version"],
-        "counts": model["counts"],
-        "error_rate": rate,
-        "error_rate_estimated": settings.error_rate is None,
-        "expected_wrong": curve[-1][1],
-        "top": min(settings.top, ranked),
-        "expected_wrong_in_top": expected_wrong_in(curve, settings.top),
-        "drift": moved,
-        "retrain": any(item["state"] == "retrain" for item in moved),
-    }
+    apart = counted.verdicts.pop("not countable", 0)
+    ranked = counted.answered - apart
+    return Reconciliation(
+        bins=counted.bins,
+        not_checked=counted.not_checked,
+        verdicts=counted.verdicts,
+        models=counted.models,
+        ranked=ranked,
+        not_countable=apart,
+        model=model.version,
+        counts=model.counts,
+        error_rate=rate,
+        error_rate_estimated=settings.error_rate is None,
+        expected_wrong=curve[-1][1],
+        top=min(settings.top, ranked),
+        expected_wrong_in_top=expected_wrong_in(curve, settings.top),
+        drift=moved,
+        retrain=any(item.state == "retrain" for item in moved),
+    )

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components.client.endpoint import Endpoint, bearer
 from components.client.options import credentials
 from components.common.errors import InventoryError
-from components.common.run_step import run_step
+from components.common.run_step import document_step
 from components.common.store import Store
+from components.documents.reconciled import StoredReconciliation
 from components.reconcile import answer_store as ledgers
 from components.reconcile.records import fetch_records, open_photos, open_records
 from components.reconcile.step import (
@@ -65,7 +65,7 @@ def find_endpoint(url: str, service: str, namespace: str) -> Endpoint:
 
 def reconcile_run(
     store: Store, run_id: str, stock: Stock, endpoint: Endpoint, settings: Settings, copies: Mapping[str, Path]
-) -> dict[str, Any]:
+) -> StoredReconciliation:
     """Reconciles, and puts ``RESULTS`` into the store under ``runs/<run_id>/reconciliation/``.
 
     The answers are kept there too, so that the step, started again with the same ``run_id``, asks only for the rest.
@@ -78,16 +78,13 @@ def reconcile_run(
         settings: how to.
         copies: files that get a copy, by the name of the result.
 
-    Returns:
-        The summary, see ``report.summarise``, with ``keys``: where each result lies in the store.
-
     Raises:
         InventoryError: as ``reconcile``.
     """
     prefix = f"runs/{run_id}/reconciliation"
     inputs = {"run_id": run_id, "photos": stock.photos, "records": stock.records, "url": endpoint.url}
 
-    def work() -> dict[str, Any]:
+    def work() -> StoredReconciliation:
         with tempfile.TemporaryDirectory(prefix="reconcile-") as scratch:
             folder = Path(scratch)
             key = f"{prefix}/{LEDGER_FILE}"
@@ -111,9 +108,10 @@ def reconcile_run(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(folder / name, path)
             store.put_file(key, folder / LEDGER_FILE)
-            return {**summary, "keys": {name: f"{prefix}/{name}" for name in RESULTS}}
+            keys = {name: f"{prefix}/{name}" for name in RESULTS}
+            return StoredReconciliation(**summary.model_dump(exclude={"format"}), keys=keys)
 
-    return run_step(store, "reconcile", inputs, work, always=True)
+    return document_step(store, "reconcile", inputs, StoredReconciliation, work, always=True)
 
 
 def _keeper(store: Store, key: str, folder: Path) -> Callable[[sqlite3.Connection], None]:

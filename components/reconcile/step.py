@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from components.client.endpoint import Endpoint, open_client
 from components.client.query import PhotoError, ask_many, description
 from components.common.errors import InventoryError
-from components.common.files import write_json
 from components.common.progress import Counter, note
-from components.counter.drift import drift
+from components.counter.answers import Answer
+from components.counter.bundle import Bundle
+from components.counter.drift import Moved, Today, drift
+from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store as ledgers
 from components.reconcile import report
 from components.reconcile.page import render
@@ -60,7 +61,7 @@ def reconcile(
     folder: Path,
     settings: Settings,
     keep: Callable[[sqlite3.Connection], None] = lambda _: None,
-) -> dict[str, Any]:
+) -> Reconciliation:
     """Asks about every record, and writes the ranked list.
 
     What is answered is kept in ``folder/answers.sqlite`` at once, so that a reconciliation that was killed goes on when
@@ -74,9 +75,6 @@ def reconcile(
         folder: for ``recount.csv``, ``recount.json`` and ``recount.html``, ``summary.json`` and the answers.
         settings: how to.
         keep: called with the answers whenever some were added.
-
-    Returns:
-        The summary, see ``report.summarise``.
 
     Raises:
         InventoryError: if the server cannot be reached or the folder holds the answers for other records.
@@ -95,7 +93,7 @@ def reconcile(
         ):
             curve = report.write_lists(ledger, rate, csv_file, json_file)
         summary = report.summarise(ledger, model, rate, settings, curve, moved)
-        write_json(folder / SUMMARY_FILE, summary)
+        summary.write(folder / SUMMARY_FILE)
         (folder / PAGE_FILE).write_text(render(ledger, summary, curve, photos), encoding="utf-8")
     finally:
         ledger.close()
@@ -114,7 +112,7 @@ def _ask_all(
     keep: Callable[[sqlite3.Connection], None],
 ) -> None:
     counter = Counter("bins", total)
-    rows: list[tuple[int, Record, dict[str, Any] | PhotoError]] = []
+    rows: list[tuple[int, Record, Answer | PhotoError]] = []
     written = time.monotonic()
     done = 0
     questions = (
@@ -143,17 +141,14 @@ def _read(photos: Photos, record: Record) -> bytes:
     return photos.read(record.id)
 
 
-def _drift(ledger: sqlite3.Connection, model: dict[str, Any]) -> list[dict[str, Any]]:
-    stored = model.get("drift_reference")
-    answered = ledgers.tallies(ledger)
-    bins = answered["bins"] - answered["not_checked"]
-    if not stored or not bins:
+def _drift(ledger: sqlite3.Connection, model: Bundle) -> list[Moved]:
+    stored, bins = model.drift_reference, ledgers.tallies(ledger).answered
+    if stored is None or not bins:
         return []
-    today = {
-        "count": ledgers.label_shares(ledger),
-        **{
-            measure: ledgers.shares(ledger, measure, stored[measure]["edges"])
-            for measure in ("confidence", "brightness")
-        },
-    }
-    return drift(stored, bins, today)
+    today = Today(
+        bins=bins,
+        count=ledgers.label_shares(ledger),
+        confidence=ledgers.shares(ledger, "confidence", stored.confidence.edges),
+        brightness=ledgers.shares(ledger, "brightness", stored.brightness.edges),
+    )
+    return drift(stored, today)

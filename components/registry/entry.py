@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from components.common.errors import InventoryError
+from components.counter.bundle import ModelScores
+from components.documents.gated import Decision
 
 State = Literal["candidate", "in service", "archived", "rejected"]
 Kind = Literal["registered", "in service", "rolled back", "removed"]
@@ -32,10 +34,19 @@ class ModelFacts(BaseModel):
     dataset_key: str
     """Store key of the manifest of the dataset on which it was trained and tested."""
     run_id: str
-    metrics: dict[str, Any]
-    """On the test bins, with ``intervals``; fractions from 0 to 1."""
-    decision: dict[str, Any] = {}
-    """Of the gate; empty when it was not asked."""
+    metrics: ModelScores
+    """On the test bins."""
+    decision: Decision | None = None
+    """Of the gate; None when it was not asked, which is written as an empty one."""
+
+    @field_validator("decision", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return value or None
+
+    @field_serializer("decision")
+    def _none_is_empty(self, value: Decision | None) -> dict[str, Any]:
+        return value.model_dump(mode="json") if value else {}
 
 
 class Event(BaseModel):
@@ -119,7 +130,7 @@ def index(events: Iterable[Event]) -> Index:
             if known and known.model_sha256 != event.facts.model_sha256:
                 service = [version for version in service if version != event.version]
             created, served = (known.created, known.served) if known else (event.time, ())
-            entries[event.version] = Entry(**event.facts.model_dump(), created=created, served=served)
+            entries[event.version] = Entry(**dict(event.facts), created=created, served=served)
         elif event.version not in entries:
             continue  # it was removed meanwhile
         elif event.kind == "removed":
@@ -153,6 +164,6 @@ def _stated(entry: Entry, service: list[str]) -> Entry:
         state = "in service"
     elif entry.served:
         state = "archived"
-    elif entry.decision and not entry.decision["promote"]:
+    elif entry.decision and not entry.decision.promote:
         state = "rejected"
     return entry.model_copy(update={"state": state})

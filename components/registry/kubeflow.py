@@ -141,11 +141,12 @@ class KubeflowRegistry:
             ) from error
 
 
-def _properties(facts: ModelFacts, events: list[Event]) -> dict[str, Any]:
+def _properties(facts: ModelFacts, events: list[Event]) -> dict[str, str | float]:
+    plain = facts.model_dump(mode="json")
     return {
-        **{name: getattr(facts, name) for name in TEXTS},
-        **{name: json.dumps(getattr(facts, name)) for name in DOCUMENTS},
-        **{name: float(facts.metrics[name]) for name in SHOWN if name in facts.metrics},
+        **{name: plain[name] for name in TEXTS},
+        **{name: json.dumps(plain[name]) for name in DOCUMENTS},
+        **{name: plain["metrics"][name] for name in SHOWN if name in plain["metrics"]},
         "events": json.dumps([event.model_dump(exclude={"facts"}) for event in events]),
     }
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import ONNX_FILE, Bundle
+from components.documents.gated import Decision
 from components.registry.entry import Entry, Event, Index, ModelFacts, index
 from components.registry.store_index import StoreIndex
 from components.settings.serving import ServingSettings
@@ -63,18 +64,20 @@ def in_service(store: Store, name: str = DEFAULT_NAME) -> Entry | None:
     return read_index(open_registry(store), name).in_service
 
 
-def facts_of(store: Store, bundle_key: str, bundle: Bundle, run_id: str, decision: Mapping | None = None) -> ModelFacts:
+def facts_of(
+    store: Store, bundle_key: str, bundle: Bundle, run_id: str, decision: Decision | None = None
+) -> ModelFacts:
     """What to register about an evaluated model."""
     return ModelFacts(
         version=bundle.version,
         bundle_key=bundle_key,
         uri=store.uri(bundle_key),
         model_sha256=bundle.files[ONNX_FILE].sha256,
-        dataset_id=bundle.provenance.get("dataset_id", ""),
-        dataset_key=bundle.provenance.get("dataset_key", ""),
+        dataset_id=bundle.provenance.dataset_id,
+        dataset_key=bundle.provenance.dataset_key,
         run_id=run_id,
-        metrics=bundle.metrics.get("test", {}),
-        decision=dict(decision or {}),
+        metrics=bundle.metrics.test,
+        decision=decision,
     )
 
 

@@ -121,7 +121,7 @@ def _unused_shared(store: Store, models: list[Removal]) -> dict[str, int]:
     used: list[DatasetManifest] = []
     for key in store.list("runs/"):  # all runs: some never came to a model, or have not yet
         if key.endswith("/dataset.json"):
-            manifest = DatasetManifest.model_validate_json(store.get_bytes(key))
+            manifest = DatasetManifest.fetch(store, key)
             (going if key in own else used).append(manifest)
     used_keys = {shard.key for manifest in used for shard in _shards(manifest)}
     roots = {f"datasets/{manifest.dataset_id}/" for manifest in going}

@@ -1,9 +1,10 @@
 """What Prometheus reads at ``/metrics``; preprocess and predict times per request come from KServe itself."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
+
+from components.counter.answers import Answer
 
 TENTHS = [tenth / 10 for tenth in range(1, 11)]
 
@@ -23,11 +24,11 @@ VERDICTS = Counter("bin_counter_verdicts", "Photos sent with an expected quantit
 MODEL = Gauge("bin_counter_model_info", "The model in service", ["name", "version", "backbone"])
 
 
-def record_answers(answers: Sequence[dict[str, Any]]) -> None:
+def record_answers(answers: Sequence[Answer]) -> None:
     """Counts the answers of one request."""
     for answer in answers:
-        COUNTS.labels(answer["label"]).inc()
-        CONFIDENCE.observe(answer["confidence"])
-        BRIGHTNESS.observe(answer["brightness"])
-        if "verdict" in answer:
-            VERDICTS.labels(answer["verdict"]).inc()
+        COUNTS.labels(answer.label).inc()
+        CONFIDENCE.observe(answer.confidence)
+        BRIGHTNESS.observe(answer.brightness)
+        if answer.verdict is not None:
+            VERDICTS.labels(answer.verdict).inc()

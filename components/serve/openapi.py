@@ -1,6 +1,11 @@
-"""What ``/openapi.json`` says of the prediction requests, which are parsed by hand."""
+"""What ``/openapi.json`` says of the prediction requests, which are parsed by hand, and of their answers."""
 
 from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from components.counter.answers import Answer
 
 _QUANTITY = {"type": "integer", "minimum": 0, "description": "what the stock record says"}
 _PHOTO = {"schema": {"type": "string", "format": "binary"}}
@@ -13,22 +18,25 @@ _INSTANCE = {
     "type": "object",
     "properties": {**_BASE64["properties"], "image": _BASE64, "image_bytes": _BASE64, "expected_quantity": _QUANTITY},
 }
-_ANSWER = {
-    "type": "object",
-    "required": ["count", "label", "probabilities", "confidence", "brightness", "model"],
-    "properties": {
-        "count": {"type": "integer"},
-        "label": {"type": "string", "description": 'the count as text; "6+" means six or more'},
-        "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
-        "confidence": {"type": "number", "description": "calibrated probability of the count"},
-        "brightness": {"type": "number", "description": "mean of the photo's pixels, 0 to 1"},
-        "model": {"type": "string", "description": "version of the model"},
-        "expected_quantity": _QUANTITY,
-        "verdict": {"enum": ["agrees", "recount", "unsure", "not countable"]},
-        "verdict_confidence": {"type": "number"},
-        "mismatch_probability": {"type": "number", "description": "P(count != expected)"},
-    },
-}
+
+
+class _AsWritten(GenerateJsonSchema):
+    """A field without a value stays out of an answer; it is never null."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """The schema of a value."""
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """The schema of a value."""
+        return self.generate_inner(schema["schema"])
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        """Names say enough."""
+        return False
+
+
+_ANSWER = Answer.model_json_schema(schema_generator=_AsWritten)
 _ERRORS = {
     str(status): {"description": text}
     for status, text in {

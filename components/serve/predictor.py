@@ -13,7 +13,7 @@ import kserve
 from PIL import Image
 
 from components.counter import bundle as bundles
-from components.counter.answers import answer
+from components.counter.answers import Answer, answer
 from components.counter.bundle import Bundle
 from components.counter.network import Pixels, open_served, run
 from components.counter.photo import FORMATS, brightness, preprocess
@@ -89,7 +89,7 @@ class CountPredictor(kserve.Model):
             pixels = photo.image
         return Decoded(pixels, brightness(pixels), photo.expected_quantity)
 
-    async def predict(self, decoded: list[Decoded], headers: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    async def predict(self, decoded: list[Decoded], headers: dict[str, str] | None = None) -> list[Answer]:
         """Counts decoded photos; returns their answers in order."""
         logits = await asyncio.gather(*(self._batcher.submit(photo.pixels) for photo in decoded))
         rows = self.bundle.probabilities([row.tolist() for row in logits])

@@ -30,6 +30,7 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from components.common.errors import InventoryError
+from components.counter.answers import Answer
 from components.counter.photo import BadImageError
 from components.serve import metrics
 from components.serve.limits import RETRY_AFTER_SECONDS, Budget, Limits, read_body
@@ -66,7 +67,7 @@ def create_app(model: CountPredictor, limits: Limits) -> FastAPI:
     app.add_exception_handler(ModelNotReady, lambda _, error: _error(503, str(error)))
     app.add_exception_handler(Exception, lambda *_: _error(500, "internal error; the server's log says more"))
 
-    async def answers_for(photos: list[Photo]) -> list[dict[str, Any]]:
+    async def answers_for(photos: list[Photo]) -> list[Answer]:
         with at_work.taking(len(photos)):
             answers, _ = await model(photos)
         return answers
@@ -79,7 +80,7 @@ def create_app(model: CountPredictor, limits: Limits) -> FastAPI:
                     photos = [Photo(body, quantity(expected))]
                 else:
                     photos = await _parse(body, lambda: parse_v1(body))
-                return _json({"predictions": await answers_for(photos)})
+                return _json({"predictions": [answer.model_dump() for answer in await answers_for(photos)]})
 
         return await _respond("v1", model_name, repository, work)
 
@@ -153,13 +154,13 @@ async def _respond(
     return response
 
 
-def _v2_response(model: CountPredictor, asked: V2Request, answers: list[dict[str, Any]]) -> Response:
+def _v2_response(model: CountPredictor, asked: V2Request, answers: list[Answer]) -> Response:
     columns = {
-        "count": np.array([item["count"] for item in answers], np.int64),
-        "label": np.array([item["label"].encode() for item in answers], np.object_),
-        "confidence": np.array([item["confidence"] for item in answers], np.float32),
-        "probabilities": np.array([list(item["probabilities"].values()) for item in answers], np.float32),
-        "verdict": np.array([item.get("verdict", "").encode() for item in answers], np.object_),
+        "count": np.array([item.count for item in answers], np.int64),
+        "label": np.array([item.label.encode() for item in answers], np.object_),
+        "confidence": np.array([item.confidence for item in answers], np.float32),
+        "probabilities": np.array([list(item.probabilities.values()) for item in answers], np.float32),
+        "verdict": np.array([(item.verdict or "").encode() for item in answers], np.object_),
     }
     outputs = [
         InferOutput(output["name"], list(columns[output["name"]].shape), output["datatype"], columns[output["name"]])

@@ -1,15 +1,14 @@
 """The train step: from a dataset to a model bundle in the store."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.common.files import write_json
 from components.common.progress import note
-from components.common.run_step import run_step
+from components.common.run_step import document_step
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
+from components.documents.trained import TrainedModel
 from components.documents.training_spec import Launcher, TrainingSpec
 from components.settings.presets import choose, resolve
 from components.train.launchers.local import LocalLauncher
@@ -24,7 +23,7 @@ def train(
     training: Mapping[str, Any] | None = None,
     launcher: Launcher | None = None,
     trained: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> TrainedModel:
     """Trains a counter and leaves its bundle under ``runs/<run_id>/model``.
 
     Args:
@@ -39,7 +38,7 @@ def train(
             already; its model is taken as it is.
 
     Returns:
-        The outcome, as ``job.run_job`` describes it; also the content of the model artifact.
+        What was trained; also the content of the model artifact.
 
     Raises:
         InventoryError: for refused options, an empty split, an unknown backbone, weights that do not fit, and
@@ -50,16 +49,14 @@ def train(
     output = f"runs/{run_id}"
     job = TrainingSpec(run_id=run_id, dataset_key=f"{output}/train/dataset.json", output=output, settings=settings)
 
-    def work() -> dict[str, Any]:
+    def work() -> TrainedModel:
         if trained:
             note(f"train: the model of {trained['outcome_key']} is taken as it is")
-            found: dict[str, Any] = json.loads(store.get_bytes(trained["outcome_key"]))
-            return found
-        store.put_bytes(job.dataset_key, dataset.model_dump_json().encode())
-        store.put_bytes(job.job_key, job.model_dump_json().encode())
+            return TrainedModel.fetch(store, trained["outcome_key"])
+        dataset.put(store, job.dataset_key)
+        job.put(store, job.job_key)
         (launcher or LocalLauncher()).run(job, store)
-        outcome: dict[str, Any] = json.loads(store.get_bytes(job.outcome_key))
-        return outcome
+        return TrainedModel.fetch(store, job.outcome_key)
 
     inputs = {
         "run_id": run_id,
@@ -68,14 +65,8 @@ def train(
         "trained": dict(trained or {}),
     }
     # under the same name another training may have put its model in the place of this one's
-    replaced = not trained and (outcome_of(job, store) or {}).get("settings") != settings.model_dump()
-    outcome = run_step(store, "train", inputs, work, always=replaced)
-    write_json(Path(model_path), outcome)
-    return outcome
-
-
-def outcome_of(job: TrainingSpec, store: Store) -> dict[str, Any] | None:
-    """The outcome that lies in a job's place, or None."""
-    data = store.get_bytes_or_none(job.outcome_key)
-    outcome: dict[str, Any] | None = json.loads(data) if data else None
+    there = None if trained else TrainedModel.fetch_or_none(store, job.outcome_key)
+    replaced = not trained and (there is None or there.settings != settings)
+    outcome = document_step(store, "train", inputs, TrainedModel, work, always=replaced)
+    outcome.write(Path(model_path))
     return outcome

@@ -20,6 +20,7 @@ import torch
 from components.common.errors import InventoryError
 from components.common.parent_process import RUN_FOLDER_VARIABLE, end_with_run
 from components.common.store import Store, open_store
+from components.counter.training_log import EpochRecord, Metric
 from components.documents.training_spec import TrainingSpec
 from components.train.engine.hooks import StepReport
 from components.train.worker import run_job
@@ -34,8 +35,8 @@ class Asking:
 
     exact_times = False
 
-    def __init__(self, search: Connection, metric: str) -> None:
-        self.search, self.metric = search, f"validation_{metric}"
+    def __init__(self, search: Connection, metric: Metric) -> None:
+        self.search, self.metric = search, metric
 
     def before_step(self, step: int, network: torch.nn.Module) -> None:
         """Nothing to do."""
@@ -43,11 +44,11 @@ class Asking:
     def on_step(self, report: StepReport, network: torch.nn.Module) -> None:
         """Nothing to do."""
 
-    def on_epoch(self, record: dict[str, Any], network: torch.nn.Module) -> None:
+    def on_epoch(self, record: EpochRecord, network: torch.nn.Module) -> None:
         """Raises ``Stopped`` when the search has given the trial up, or it has nothing to give any more."""
-        if not math.isfinite(record["validation_loss"]):
-            raise Stopped(f"diverged in epoch {record['epoch']}")
-        if not ask(self.search, {"kind": "epoch", "epoch": record["epoch"], "value": record[self.metric]}):
+        if not math.isfinite(record.validation_loss):
+            raise Stopped(f"diverged in epoch {record.epoch}")
+        if not ask(self.search, {"kind": "epoch", "epoch": record.epoch, "value": record.validation(self.metric)}):
             raise Stopped
 
     def want_stop(self) -> str | None:
@@ -61,7 +62,7 @@ def ask(search: Connection, question: dict[str, Any]) -> bool:
     return bool(json.loads(search.recv_bytes()))
 
 
-def run_trial(job: TrainingSpec, metric: str, final: bool, search: Connection, store: Store) -> dict[str, Any]:
+def run_trial(job: TrainingSpec, metric: Metric, final: bool, search: Connection, store: Store) -> dict[str, Any]:
     """Runs one trial, whatever comes of it.
 
     Args:
@@ -86,7 +87,7 @@ def run_trial(job: TrainingSpec, metric: str, final: bool, search: Connection, s
     except Exception as error:  # a trial that fails must not end the trials after it
         traceback.print_exc()
         return {"kind": "failed", "reason": f"{type(error).__name__}: {error}".partition("\n")[0]}
-    return {"kind": "done", "values": [record[f"validation_{metric}"] for record in outcome["history"]]}
+    return {"kind": "done", "values": [record.validation(metric) for record in outcome.history]}
 
 
 def main(descriptor: int) -> None:

@@ -1,6 +1,5 @@
 """What each worker process of a job does, from the dataset's shards to the bundle in the store."""
 
-import json
 import math
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,7 +17,9 @@ from components.common.progress import note
 from components.common.retry import retry
 from components.common.store import Store
 from components.counter import bundle as bundles
+from components.counter.bundle import ValidationScores
 from components.counter.dataset import DatasetManifest
+from components.documents.trained import TrainedModel
 from components.documents.training_spec import TrainingSpec
 from components.settings.training import MACHINE_OPTIONS, TrainingSettings
 from components.train.data.batches import ImageFeed
@@ -65,8 +66,8 @@ def build_network(settings: TrainingSettings, classes: int, store: Store) -> tup
 
 
 def run_job(
-    job: TrainingSpec, store: Store, hooks: Sequence[Hook] = (), keep: Callable[[dict[str, Any]], bool] = lambda _: True
-) -> dict[str, Any]:
+    job: TrainingSpec, store: Store, hooks: Sequence[Hook] = (), keep: Callable[[TrainedModel], bool] = lambda _: True
+) -> TrainedModel:
     """Trains as one worker among those that the launcher started; the leading one writes bundle and outcome.
 
     Args:
@@ -77,10 +78,7 @@ def run_job(
             hyperparameters keeps only those that are better than the ones before.
 
     Returns:
-        The outcome: ``run_id``, ``bundle_key``, ``uri``, ``dataset_id``, ``validation`` (of the chosen epoch),
-        ``history``, ``ended`` (why it ended before its last epoch, or None), ``settings``, and what the watchers add:
-        ``rules``, ``profile``. When it is kept also ``intervals`` (start and end of each run, Unix time), ``seconds``
-        (their sum) and ``cost``.
+        The outcome; with times and cost when it is kept.
 
     Raises:
         InventoryError: for an empty split, an unknown backbone, weights that cannot be had or do not fit, or a
@@ -90,7 +88,7 @@ def run_job(
     signals = Signals()
     with signals.listening(), signals.watching_lease(store, job.run_id), join() as workers:
         torch.set_num_threads(compute_threads(job.settings, workers))
-        dataset = DatasetManifest.model_validate_json(store.get_bytes(job.dataset_key))
+        dataset = DatasetManifest.fetch(store, job.dataset_key)
         if done := _finished(job, dataset, store):
             return done
         times = RunTimes(store, job.runs_key, workers, training_id(job.settings, dataset))
@@ -106,8 +104,8 @@ def _train(
     signals: Signals,
     times: RunTimes,
     hooks: Sequence[Hook],
-    keep: Callable[[dict[str, Any]], bool],
-) -> dict[str, Any]:
+    keep: Callable[[TrainedModel], bool],
+) -> TrainedModel:
     """One run of a training, on one worker; see ``run_job``."""
     classes = classes_of(dataset, job.settings)
     network, weights_sha256 = build_network(job.settings, len(classes.counts), store)
@@ -133,11 +131,11 @@ def _train(
         state = fit(network, task)
         outcome = describe(job, dataset, state, store)
         for watcher in watching:
-            outcome |= watcher.summary()
+            outcome = outcome.model_copy(update={**watcher.summary()})
     if workers.leads and keep(outcome):
-        if not math.isfinite(outcome["validation"]["loss"]):
+        if not math.isfinite(outcome.validation.loss):
             raise InventoryError(
-                f"the training diverged: its validation loss is {outcome['validation']['loss']}; lower learning_rate "
+                f"the training diverged: its validation loss is {outcome.validation.loss}; lower learning_rate "
                 f"(now {job.settings.learning_rate:g}) or set clip_norm (now {job.settings.clip_norm:g})"
             )
         network = network.cpu()
@@ -151,14 +149,13 @@ def _train(
                 validation,
                 Path(folder),
                 job.run_id,
-                outcome["validation"],
+                outcome.validation,
                 weights_sha256,
             )
             _insist(lambda: bundles.upload(store, Path(folder), job.bundle_key))
-        outcome |= time_and_cost(times.runs, job.settings)
-        note(outcome["cost"]["line"])
-        _insist(lambda: store.put_bytes(job.outcome_key, json.dumps(outcome, indent=1).encode()))
-
+        finished = with_time_and_cost(outcome, times.runs)
+        _insist(lambda: finished.put(store, job.outcome_key))
+        return finished
     return outcome
 
 
@@ -198,26 +195,33 @@ def make_feed(
     return ImageFeed(train, validation, settings, workers, classes.logits(settings.loss))
 
 
-def describe(job: TrainingSpec, dataset: DatasetManifest, state: State, store: Store) -> dict[str, Any]:
+def describe(job: TrainingSpec, dataset: DatasetManifest, state: State, store: Store) -> TrainedModel:
     """The outcome of a finished training."""
     best = best_epoch(state.history, job.settings.select_by)
-    prefix = "validation_"
-    return {
-        "run_id": job.run_id,
-        "bundle_key": job.bundle_key,
-        "uri": store.uri(job.bundle_key),
-        "dataset_id": dataset.dataset_id,
-        "validation": {name.removeprefix(prefix): value for name, value in best.items() if name.startswith(prefix)},
-        "history": state.history,
-        "ended": state.ended,
-        "settings": job.settings.model_dump(),
-    }
+    return TrainedModel(
+        run_id=job.run_id,
+        bundle_key=job.bundle_key,
+        uri=store.uri(job.bundle_key),
+        dataset_id=dataset.dataset_id,
+        validation=ValidationScores(
+            loss=best.validation_loss,
+            accuracy=best.validation_accuracy,
+            within_one=best.validation_within_one,
+            mae=best.validation_mae,
+            rmse=best.validation_rmse,
+        ),
+        history=state.history,
+        ended=state.ended,
+        settings=job.settings,
+    )
 
 
-def time_and_cost(runs: Sequence[Run], settings: TrainingSettings) -> dict[str, Any]:
-    """What the outcome says of a training's runs."""
-    cost = cost_of(runs, settings.on_demand_price, settings.spot_price)
-    return {"intervals": [[run.start, run.end] for run in runs], "seconds": cost["run_seconds"], "cost": cost}
+def with_time_and_cost(outcome: TrainedModel, runs: Sequence[Run]) -> TrainedModel:
+    """Adds what is known of a training's runs, and says what they cost."""
+    cost = cost_of(runs, outcome.settings.on_demand_price, outcome.settings.spot_price)
+    note(cost.line)
+    intervals = [(run.start, run.end) for run in runs]
+    return outcome.model_copy(update={"intervals": intervals, "seconds": cost.run_seconds, "cost": cost})
 
 
 def identity(settings: TrainingSettings, dataset: DatasetManifest, weights_sha256: str | None) -> dict[str, Any]:
@@ -234,11 +238,10 @@ def training_id(settings: TrainingSettings, dataset: DatasetManifest) -> str:
     return content_hash(identity(settings, dataset, None))
 
 
-def _finished(job: TrainingSpec, dataset: DatasetManifest, store: Store) -> dict[str, Any] | None:
+def _finished(job: TrainingSpec, dataset: DatasetManifest, store: Store) -> TrainedModel | None:
     """The outcome of an earlier attempt that was only not noticed, such as when the launcher was killed."""
-    data = store.get_bytes_or_none(job.outcome_key)
-    outcome: dict[str, Any] | None = json.loads(data) if data else None
-    if outcome and outcome["settings"] == job.settings.model_dump() and outcome["dataset_id"] == dataset.dataset_id:
+    outcome = TrainedModel.fetch_or_none(store, job.outcome_key)
+    if outcome and (outcome.settings, outcome.dataset_id) == (job.settings, dataset.dataset_id):
         return outcome
     return None
 

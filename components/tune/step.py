@@ -9,6 +9,7 @@ from components.common.store import Store
 from components.counter.dataset import DatasetManifest
 from components.documents.search_plan import Search, make_search_plan
 from components.documents.search_result import SearchResult, Trial
+from components.documents.trained import TrainedModel
 from components.settings.cluster import ClusterSettings
 from components.settings.run import RunSettings
 from components.tune.compare import Comparison, compare
@@ -60,7 +61,7 @@ def _tune(
     for name in sorted(set(tuning.parameters) - set(plan.space)):
         note(f"tune: {name} stays {getattr(training, name)}, since the run gives it")
     searched, held_out = part_validation(store, dataset)
-    store.put_bytes(plan.dataset_key, searched.model_dump_json().encode())
+    searched.put(store, plan.dataset_key)
     result = (search or _search(settings.cluster))(plan, store)
     best = result.best
     comparison = _compare(store, held_out, result)
@@ -102,5 +103,4 @@ def _compare(store: Store, held_out: DatasetManifest, result: SearchResult) -> C
 
 
 def _bundle(store: Store, trial: Trial) -> str:
-    bundle_key: str = json.loads(store.get_bytes(trial.outcome_key))["bundle_key"]
-    return bundle_key
+    return TrainedModel.fetch(store, trial.outcome_key).bundle_key

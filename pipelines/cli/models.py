@@ -157,9 +157,7 @@ def _say_how_to_serve(store: "Store", options: argparse.Namespace, change: "Chan
     from components.counter import bundle as bundles
 
     smoke = change.smoke
-    print(
-        f"smoke test: {smoke['bins']} labelled bins answered as the model does, {smoke['correct']} with the right count"
-    )
+    print(f"smoke test: {smoke.bins} labelled bins answered as the model does, {smoke.correct} with the right count")
     if change.url:
         print(f"it answers at {change.url}")
         return
@@ -240,11 +238,11 @@ def _reproduce(options: argparse.Namespace) -> int:
             key = read_index(registry, options.name).get(options.model).bundle_key
         found = reproduce_afresh(key, environment, options.fresh_environment)
     if options.json:
-        print(json.dumps(found, indent=1))
-        return int(not found["confirmed"])
-    for name, pair in found["metrics"].items():
-        print(f"{name}: recorded {pair['recorded']:.6g}, found {pair['found']:.6g}")
-    for name, pair in found["versions"].items():
-        print(f"mind: {name} {pair['recorded']} then, {pair['found']} now")
-    print(f"{options.model}: the numbers are {'confirmed' if found['confirmed'] else 'NOT confirmed'}")
-    return int(not found["confirmed"])
+        print(found.to_json(), end="")
+        return int(not found.confirmed)
+    for name, pair in found.metrics.items():
+        print(f"{name}: recorded {pair.recorded:.6g}, found {pair.found:.6g}")
+    for name, version in found.versions.items():
+        print(f"mind: {name} {version.recorded} then, {version.found} now")
+    print(f"{options.model}: the numbers are {'confirmed' if found.confirmed else 'NOT confirmed'}")
+    return int(not found.confirmed)

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from components.pages.text import NONE, interval, items, percent, plain
-from components.registry.entry import Entry, Index
+from components.registry.entry import Entry, Index, Period
 from components.registry.retention import RetentionPlan
 
 METRICS = {
@@ -29,10 +29,10 @@ def list_table(found: Index) -> Table:
             entry.version,
             state(entry, found),
             moment(entry.created),
-            f"{entry.metrics['n']:,}" if "n" in entry.metrics else NONE,
-            percent(entry.metrics.get("accuracy")),
-            interval(entry.metrics.get("intervals", {}).get("accuracy"), percent),
-            percent(entry.metrics.get("within_one")),
+            NONE if entry.metrics.n is None else f"{entry.metrics.n:,}",
+            percent(entry.metrics.accuracy),
+            interval(entry.metrics.intervals.get("accuracy"), percent),
+            percent(entry.metrics.within_one),
             _gate(entry),
         )
     return table
@@ -50,7 +50,7 @@ def show_table(entry: Entry, found: Index) -> Table:
         "network": f"sha256 {entry.model_sha256}",
         "dataset": entry.dataset_id,
         **_metrics(entry),
-        "gate": entry.decision.get("summary", "was not asked"),
+        "gate": entry.decision.summary if entry.decision else "was not asked",
         "in service": "\n".join(_period(period) for period in entry.served) or "never",
     }
     for name, text in rows.items():
@@ -65,15 +65,14 @@ def compare_table(entries: Sequence[Entry], found: Index) -> Table:
     for entry in entries:
         table.add_column(entry.version, overflow="fold")
     table.add_row("state", *[state(entry, found) for entry in entries])
-    table.add_row(
-        "test bins", *[f"{entry.metrics.get('n', 0):,} of dataset {entry.dataset_id[:12]}" for entry in entries]
-    )
+    table.add_row("test bins", *[f"{entry.metrics.n or 0:,} of dataset {entry.dataset_id[:12]}" for entry in entries])
     cells = [_metrics(entry) for entry in entries]
     for name, _ in METRICS.values():
         table.add_row(name, *[row[name] for row in cells])
-    per_count = [entry.metrics.get("per_count", {}) for entry in entries]
+    per_count = [entry.metrics.per_count for entry in entries]
     for count in sorted({count for row in per_count for count in row}, key=lambda text: (len(text), text)):
-        table.add_row(f"recall, {count} items", *[percent(row.get(count, {}).get("recall")) for row in per_count])
+        recalls = [row[count].recall if count in row else None for row in per_count]
+        table.add_row(f"recall, {count} items", *map(percent, recalls))
     table.add_row("gate", *[_gate(entry) for entry in entries])
     return table
 
@@ -101,7 +100,10 @@ def prune_table(plan: RetentionPlan) -> Table:
 
 def as_json(entry: Entry, found: Index) -> dict[str, Any]:
     """One model as JSON; ``before`` says whether a rollback goes back to it."""
-    return {**entry.model_dump(), "before": found.before is not None and found.before.version == entry.version}
+    return {
+        **entry.model_dump(mode="json"),
+        "before": found.before is not None and found.before.version == entry.version,
+    }
 
 
 def state(entry: Entry, found: Index) -> str:
@@ -123,17 +125,17 @@ def megabytes(size: int) -> str:
 def _gate(entry: Entry) -> str:
     if not entry.decision:
         return "not asked"
-    return "approved" if entry.decision["promote"] else "refused"
+    return "approved" if entry.decision.promote else "refused"
 
 
 def _metrics(entry: Entry) -> dict[str, str]:
-    intervals = entry.metrics.get("intervals", {})
+    intervals = entry.metrics.intervals
     return {
-        name: f"{text(entry.metrics.get(key))} ({interval(intervals.get(key), text)})"
+        name: f"{text(getattr(entry.metrics, key))} ({interval(intervals.get(key), text)})"
         for key, (name, text) in METRICS.items()
     }
 
 
-def _period(period: Any) -> str:
+def _period(period: Period) -> str:
     until = moment(period.until) if period.until else "now"
     return f"{moment(period.since)} to {until}, by {f'run {period.run_id}' if period.run_id else 'a person'}"

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 from rich.console import Console
@@ -13,12 +12,13 @@ from rich.table import Table
 from components.client.endpoint import Endpoint, open_client
 from components.client.query import PhotoError, ask_many
 from components.common.errors import InventoryError
+from components.counter.answers import Answer
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MAX_PHOTO_BYTES = 20_000_000
 FETCH_SECONDS = 30.0
 
-Answer = dict[str, Any] | PhotoError
+Reply = Answer | PhotoError
 
 
 def print_answers(
@@ -58,7 +58,7 @@ def print_answers(
 
 def _answers(
     photos: list[str], endpoint: Endpoint, expected_quantity: int | None, concurrency: int, attempts: int
-) -> Iterator[tuple[str, Answer]]:
+) -> Iterator[tuple[str, Reply]]:
     questions = ((name, partial(_read, name), expected_quantity) for name in _expand(photos))
     with open_client(endpoint, concurrency) as client:
         yield from ask_many(client, endpoint, questions, concurrency, attempts)
@@ -108,12 +108,12 @@ def _within(data: bytes, name: str) -> bytes:
     return data
 
 
-def _print_json(name: str, answer: Answer) -> bool:
+def _print_json(name: str, answer: Reply) -> bool:
     """Prints one line; returns whether the photo was refused."""
     if isinstance(answer, PhotoError):
         print(json.dumps({"photo": name, "error": str(answer)}), flush=True)
         return True
-    print(json.dumps({"photo": name, **answer}), flush=True)
+    print(json.dumps({"photo": name, **answer.model_dump()}), flush=True)
     return False
 
 
@@ -128,12 +128,12 @@ def _table(*, with_verdict: bool) -> Table:
     return table
 
 
-def _add_row(table: Table, name: str, answer: Answer) -> bool:
+def _add_row(table: Table, name: str, answer: Reply) -> bool:
     """Adds one row; returns whether the photo was refused."""
     if isinstance(answer, PhotoError):
         table.add_row(name, *["-"] * (len(table.columns) - 2), f"error: {answer}")
         return True
-    chances = "  ".join(f"{label}: {chance:.0%}" for label, chance in answer["probabilities"].items())
-    verdict = [answer["verdict"]] if "verdict" in answer else []
-    table.add_row(name, answer["label"], f"{answer['confidence']:.0%}", *verdict, chances)
+    chances = "  ".join(f"{label}: {chance:.0%}" for label, chance in answer.probabilities.items())
+    verdict = [answer.verdict] if answer.verdict else []
+    table.add_row(name, answer.label, f"{answer.confidence:.0%}", *verdict, chances)
     return False

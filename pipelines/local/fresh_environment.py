@@ -7,10 +7,9 @@ import tempfile
 import venv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from components.common.errors import InventoryError
-from components.common.files import read_json
+from components.documents.evaluated import Reproduction
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements" / "control.txt"
@@ -21,18 +20,13 @@ STANDARD_ERROR = 2
 INSTALL_SECONDS, EVALUATE_SECONDS = 1200, 3600
 
 
-def reproduce_afresh(
-    bundle_key: str, environment: Mapping[str, str], fresh_environment: bool = False
-) -> dict[str, Any]:
+def reproduce_afresh(bundle_key: str, environment: Mapping[str, str], fresh_environment: bool = False) -> Reproduction:
     """Runs ``components.evaluate.reproduce`` in a new process with an empty home, working folder and cache.
 
     Args:
         bundle_key: folder of the bundle in the store.
         environment: names the store.
         fresh_environment: also install the pinned requirements into an environment made for this.
-
-    Returns:
-        As ``components.evaluate.reproduce.reproduce``.
 
     Raises:
         InventoryError: with the process's own line when it fails.
@@ -59,8 +53,7 @@ def reproduce_afresh(
         )
         if done.returncode:
             raise InventoryError((done.stderr.strip().splitlines() or ["it said nothing"])[-1].removeprefix("error: "))
-        found: dict[str, Any] = read_json(result)
-        return found
+        return Reproduction.load(result)
 
 
 def _install(folder: Path) -> str:

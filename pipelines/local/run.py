@@ -29,6 +29,10 @@ from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest, open_split
 from components.deploy.deployer import Candidate
 from components.deploy.local import LocalDeployer
+from components.documents.deployed import DeployedModel
+from components.documents.evaluated import EvaluatedModel, Evaluation
+from components.documents.gated import GatedModel
+from components.documents.run_result import Query, RunResult
 from components.settings.run import RunSettings
 from components.settings.source import S3
 from components.sources.open import open_source
@@ -36,6 +40,7 @@ from pipelines.cli.options import TRAINING
 from pipelines.local.object_store import store_environment
 from pipelines.local.progress_view import View
 
+RESULT_FILE = "result.json"
 VERSIONS = ("kfp", "kserve", "minio", "numpy", "onnxruntime", "pyarrow", "timm", "torch", "torchvision")
 
 
@@ -89,12 +94,13 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
         except RuntimeError as error:
             raise InventoryError(view.error.removeprefix("error: ") if view.error else _defect(folder)) from error
         store = open_store()
-        _gather(store, view, folder, arguments, time.time() - started)
-        _show(view, folder, console)
-        url = _service(store, view.outcomes, folder, console)
+        result = _gather(store, view, folder, arguments, time.time() - started)
+        _show(result.test, folder, console)
+        url = _service(store, result, folder, console)
         if url:
-            answer = _ask(store, view.outcomes, url, folder, console)
-            write_json(folder / "result.json", {**read_json(folder / "result.json"), "query": answer})
+            dataset = DatasetManifest.of(view.outcomes["split"], "what the step split left")
+            asked = _ask(store, dataset, url, folder, console)
+            result.model_copy(update={"query": asked}).write(folder / RESULT_FILE)
         if keep_serving and url:
             console.print(f"serving at {url} until Ctrl-C", highlight=False)
             with contextlib.suppress(KeyboardInterrupt):
@@ -229,58 +235,57 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], seconds: float) -> None:
+def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], seconds: float) -> RunResult:
     """Copies the report and the bundle out of the store and writes ``result.json``."""
     outcomes = view.outcomes
-    evaluated = outcomes["evaluate"]
-    bundles.fetch(store, evaluated["bundle_key"], folder / "model")
-    write_atomic(folder / "report.html", store.get_bytes(evaluated["report_key"]))
+    evaluated = EvaluatedModel.of(outcomes["evaluate"], "what the step evaluate left")
+    gated = GatedModel.of(outcomes["gate"], "what the step gate left")
+    bundles.fetch(store, evaluated.bundle_key, folder / "model")
+    write_atomic(folder / "report.html", store.get_bytes(evaluated.report_key))
     pages = {
         "explore.html": outcomes["explore"]["page_key"],
         "tune.html": outcomes["tune"]["report_key"],
-        "gate.html": outcomes["gate"]["page_key"],
-        "profile.html": evaluated.get("profile", {}).get("page_key"),
+        "gate.html": gated.page_key,
+        "profile.html": evaluated.profile.page_key if evaluated.profile else None,
     }
     for name, key in pages.items():
         if key:
             write_atomic(folder / name, store.get_bytes(key))
-    write_json(
-        folder / "result.json",
-        {
-            "run_id": folder.name,
-            "arguments": arguments,
-            "test": evaluated["evaluation"],
-            "validation": evaluated["validation"],
-            "model_uri": evaluated["uri"],
-            "dataset_id": evaluated["dataset_id"],
-            "rules": evaluated.get("rules", []),
-            "cost": evaluated.get("cost"),
-            "gate": outcomes["gate"],
-            "service": outcomes.get("deploy"),
-            "seconds": {**view.seconds, "total": round(seconds, 1)},
-            "versions": versions(VERSIONS),
-            "git_commit": commit(),
-        },
+    deployed = outcomes.get("deploy")
+    result = RunResult(
+        run_id=folder.name,
+        arguments=arguments,
+        test=evaluated.evaluation,
+        validation=evaluated.validation,
+        model_uri=evaluated.uri,
+        dataset_id=evaluated.dataset_id,
+        rules=evaluated.rules or [],
+        cost=evaluated.cost,
+        gate=gated,
+        service=DeployedModel.of(deployed, "what the step deploy left") if deployed else None,
+        seconds={**view.seconds, "total": round(seconds, 1)},
+        versions=versions(VERSIONS),
+        git_commit=commit(),
     )
+    result.write(folder / RESULT_FILE)
+    return result
 
 
-def _show(view: View, folder: Path, console: Console) -> None:
-    test = view.outcomes["evaluate"]["evaluation"]
-    table = Table(title=f"Accuracy on {test['n']} test bins", title_justify="left")
+def _show(test: Evaluation, folder: Path, console: Console) -> None:
+    table = Table(title=f"Accuracy on {test.n} test bins", title_justify="left")
     for column in ("exact", "within one", "MAE", "RMSE"):
         table.add_column(column, justify="right")
-    table.add_row(f"{test['accuracy']:.1%}", f"{test['within_one']:.1%}", f"{test['mae']:.3f}", f"{test['rmse']:.3f}")
+    table.add_row(f"{test.accuracy:.1%}", f"{test.within_one:.1%}", f"{test.mae:.3f}", f"{test.rmse:.3f}")
     console.print(table)
     console.print(f"report: {_short(folder / 'report.html')}\nmodel:  {_short(folder / 'model')}", highlight=False)
 
 
-def _service(store: Store, outcomes: dict[str, Any], folder: Path, console: Console) -> str | None:
+def _service(store: Store, result: RunResult, folder: Path, console: Console) -> str | None:
     """The address of the model in service: the new one, or, when the gate refused it, the one before it."""
-    if "deploy" in outcomes:
-        return str(outcomes["deploy"]["url"])
-    gated = outcomes["gate"]
-    console.print(f"not deployed: {gated['decision']['summary']}; see {_short(folder / 'gate.html')}", highlight=False)
-    before = gated["in_service"]
+    if result.service:
+        return result.service.url
+    console.print(f"not deployed: {result.gate.decision.summary}; see {_short(folder / 'gate.html')}", highlight=False)
+    before = result.gate.in_service
     if before is None or not store.exists(f"{before}/{bundles.BUNDLE_FILE}"):
         console.print(f"to serve it anyway: inventory serve {_short(folder / 'model')}", highlight=False)
         return None
@@ -290,20 +295,19 @@ def _service(store: Store, outcomes: dict[str, Any], folder: Path, console: Cons
     return deployer.promote(deployer.start(Candidate(bundle, folder / "in-service", store.uri(before))))
 
 
-def _ask(store: Store, outcomes: dict[str, Any], url: str, folder: Path, console: Console) -> dict[str, Any]:
+def _ask(store: Store, dataset: DatasetManifest, url: str, folder: Path, console: Console) -> Query:
     """Sends one test photo to the service over HTTP, as ``inventory query`` does."""
-    manifest = DatasetManifest.model_validate(outcomes["split"])
-    bins = open_split(store, manifest, "test")
+    bins = open_split(store, dataset, "test")
     photo = folder / "sample.jpg"
     photo.write_bytes(bins.image(0))
     expected = bins.table.column("expected_quantity")[0].as_py()
     answer = query(url, photo.read_bytes(), expected_quantity=expected)
     console.print(
-        f"query:  bin {bins.ids[0]} holds {expected}; {url} answers {answer['label']} "
-        f"({answer['confidence']:.0%} sure): {answer['verdict']}",
+        f"query:  bin {bins.ids[0]} holds {expected}; {url} answers {answer.label} "
+        f"({answer.confidence:.0%} sure): {answer.verdict}",
         highlight=False,
     )
-    return {"bin": bins.ids[0], "url": url, "answer": answer}
+    return Query(bin=bins.ids[0], url=url, answer=answer)
 
 
 def _short(path: Path) -> str:

@@ -48,7 +48,7 @@ def test_through_a_port_forward_the_host_header_names_the_service(cluster, serve
     endpoint = find_service("bin-counter", gateway=server.url)
     assert endpoint.headers == {"Host": "bin-counter.team.example.com"}
     with open_client(endpoint) as client:
-        assert ask(client, endpoint, photo(3))["count"] == 3
+        assert ask(client, endpoint, photo(3)).count == 3
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ import pytest
 from components.client import query as clients
 from components.client.query import Endpoint, PhotoError, ask, ask_many, open_client, query
 from components.common.errors import InventoryError
+from tests.documents import answered
 from tests.tiny_model import photo
 
 Reply = tuple[int, str, bytes, dict[str, str]]
-ANSWER = {"predictions": [{"count": 3, "label": "3", "confidence": 0.9, "probabilities": {"3": 0.9}}]}
+ANSWER = {"predictions": [answered(count=3, label="3", probabilities={"2": 0.1, "3": 0.9}).model_dump()]}
 
 
 @contextmanager
@@ -67,7 +68,7 @@ def ok(_: int = 0) -> Reply:
 
 def test_a_photo_is_asked_by_url_alone(server):
     answer = query(server.url, photo(3), expected_quantity=4)
-    assert (answer["count"], answer["verdict"]) == (3, "recount")
+    assert (answer.count, answer.verdict) == (3, "recount")
 
 
 def test_many_photos_come_back_in_order_with_the_refused_ones_in_their_place(server):
@@ -81,7 +82,7 @@ def test_many_photos_come_back_in_order_with_the_refused_ones_in_their_place(ser
     refused = answers.pop(7)[1]
     assert isinstance(refused, PhotoError)
     assert "not a readable" in str(refused)
-    assert all(answer["count"] == key % 5 + 1 for key, answer in answers)
+    assert all(answer.count == key % 5 + 1 for key, answer in answers)
 
 
 def test_photos_are_read_only_as_fast_as_they_are_answered():
@@ -105,14 +106,14 @@ def test_photos_are_read_only_as_fast_as_they_are_answered():
 def test_a_busy_server_is_asked_again(status):
     busy = (status, "application/json", b'{"error": "busy"}', {})
     with misbehaving(lambda number: busy if number < 3 else ok()) as url:
-        assert query(url, photo(3))["count"] == 3
+        assert query(url, photo(3)).count == 3
 
 
 def test_retry_after_is_honoured():
     busy = (429, "application/json", b'{"error": "busy"}', {"retry-after": "1"})
     with misbehaving(lambda number: busy if number < 1 else ok()) as url:
         started = time.monotonic()
-        assert query(url, photo(3))["count"] == 3
+        assert query(url, photo(3)).count == 3
         assert time.monotonic() - started >= 1
 
 
@@ -160,4 +161,4 @@ def test_an_address_where_nothing_is_served_is_one_clear_line(url, message):
 def test_headers_go_with_every_request(server):
     endpoint = Endpoint(server.url, server.name, {"Host": "bin-counter.team.example.com", "Authorization": "Bearer x"})
     with open_client(endpoint) as client:
-        assert ask(client, endpoint, photo(2))["count"] == 2
+        assert ask(client, endpoint, photo(2)).count == 2

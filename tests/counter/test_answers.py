@@ -14,8 +14,8 @@ def bundle(**changes: object) -> Bundle:
 
 def test_an_answer_names_the_most_probable_count_and_how_sure_it_is():
     got = answer(bundle(), SURE, 0.5)
-    assert (got["count"], got["label"], got["confidence"], got["model"]) == (3, "3", 0.9, "v1")
-    assert got["probabilities"] == {"1": 0.01, "2": 0.02, "3": 0.9, "4": 0.05, "5": 0.02}
+    assert (got.count, got.label, got.confidence, got.model) == (3, "3", 0.9, "v1")
+    assert got.probabilities == {"1": 0.01, "2": 0.02, "3": 0.9, "4": 0.05, "5": 0.02}
     assert "verdict" not in got
 
 
@@ -35,14 +35,14 @@ def test_an_answer_names_the_most_probable_count_and_how_sure_it_is():
 )
 def test_the_verdict_compares_the_photo_with_the_stock_record(probabilities, expected, threshold, verdict):
     got = answer(bundle(recount_threshold=threshold), probabilities, 0.5, expected)
-    assert got["verdict"] == verdict
-    assert got["expected_quantity"] == expected
+    assert got.verdict == verdict
+    assert got.expected_quantity == expected
 
 
 def test_the_mismatch_probability_ranks_bins_and_is_absent_when_not_countable():
-    assert answer(bundle(), SURE, 0.5, 3)["mismatch_probability"] == pytest.approx(0.1)
-    assert answer(bundle(), SURE, 0.5, 5)["mismatch_probability"] == pytest.approx(0.98)
-    assert "mismatch_probability" not in answer(bundle(), SURE, 0.5, 9)
+    assert answer(bundle(), SURE, 0.5, 3).mismatch_probability == pytest.approx(0.1)
+    assert answer(bundle(), SURE, 0.5, 5).mismatch_probability == pytest.approx(0.98)
+    assert "mismatch_probability" not in answer(bundle(), SURE, 0.5, 9).model_dump()
 
 
 @pytest.mark.parametrize(
@@ -54,5 +54,5 @@ def test_an_open_top_stands_for_every_larger_quantity(open_top, quantity, index)
 
 
 def test_the_label_of_an_open_top_says_so():
-    assert answer(bundle(open_top=True), [0, 0, 0, 0.1, 0.9], 0.5, 12)["label"] == "5+"
-    assert answer(bundle(open_top=True), [0, 0, 0, 0.1, 0.9], 0.5, 12)["verdict"] == "agrees"
+    assert answer(bundle(open_top=True), [0, 0, 0, 0.1, 0.9], 0.5, 12).label == "5+"
+    assert answer(bundle(open_top=True), [0, 0, 0, 0.1, 0.9], 0.5, 12).verdict == "agrees"

@@ -8,6 +8,7 @@ from components.counter.calibration import (
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
     Calibration,
+    ConfidenceInterval,
     calibration_error,
     calibration_error_if_perfect,
     fit,
@@ -89,16 +90,16 @@ def test_calibration_error_by_hand() -> None:
 def test_reliability_rows_hold_every_bin_once() -> None:
     logits, labels = calibrated(500)
     rows = reliability(softmax(logits), labels)
-    assert sum(row["n"] for row in rows) == 500
-    assert all(row["low"] <= row["confidence"] <= row["high"] for row in rows if row["n"])
-    gaps = sum(row["n"] * abs(row["confidence"] - row["accuracy"]) for row in rows if row["n"])
+    assert sum(row.n for row in rows) == 500
+    assert all(row.low <= row.confidence <= row.high for row in rows if row.n)
+    gaps = sum(row.n * abs(row.confidence - row.accuracy) for row in rows if row.n)
     assert gaps / 500 == pytest.approx(calibration_error(softmax(logits), labels))
 
 
 def test_full_confidence_falls_into_the_last_interval() -> None:
     rows = reliability(np.array([[1.0, 0.0]]), np.array([0]))
-    assert rows[-1]["n"] == 1
-    assert rows[0] == {"low": 0.0, "high": 1 / 15, "n": 0, "confidence": None, "accuracy": None}
+    assert rows[-1].n == 1
+    assert rows[0] == ConfidenceInterval(low=0.0, high=1 / 15, n=0, confidence=None, accuracy=None)
 
 
 def test_perfectly_calibrated_models_show_the_stated_error() -> None:
@@ -107,7 +108,7 @@ def test_perfectly_calibrated_models_show_the_stated_error() -> None:
         logits, labels = calibrated(400, seed)
         errors.append(calibration_error(softmax(logits), labels))
         stated.append(calibration_error_if_perfect(softmax(logits), draws=200))
-    assert np.mean(errors) == pytest.approx(np.mean([row["mean"] for row in stated]), rel=0.1)
+    assert np.mean(errors) == pytest.approx(np.mean([row.mean for row in stated]), rel=0.1)
     assert np.mean(errors) > 0.02  # far from zero at 400 bins, although nothing is wrong
-    above = [error > row["high"] for error, row in zip(errors, stated, strict=True)]
+    above = [error > row.high for error, row in zip(errors, stated, strict=True)]
     assert np.mean(above) <= 0.15

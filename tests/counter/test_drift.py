@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.counter.drift import by_chance, drift, psi, reference
+from components.counter.drift import Today, by_chance, drift, psi, reference
 
 
 def day(counts: np.ndarray, confidences: np.ndarray, brightness: np.ndarray, stored: dict) -> dict:
@@ -10,11 +10,12 @@ def day(counts: np.ndarray, confidences: np.ndarray, brightness: np.ndarray, sto
             np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1) / len(values)
         ).tolist()
 
-    return {
-        "count": {str(count): float((counts == count).mean()) for count in np.unique(counts)},
-        "confidence": shares(confidences, stored["confidence"]["edges"]),
-        "brightness": shares(brightness, stored["brightness"]["edges"]),
-    }
+    return Today(
+        bins=len(counts),
+        count={str(count): float((counts == count).mean()) for count in np.unique(counts)},
+        confidence=shares(confidences, stored.confidence.edges),
+        brightness=shares(brightness, stored.brightness.edges),
+    )
 
 
 def draw(bins: int, seed: int, darker: float = 0.0, fuller: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -26,8 +27,8 @@ def draw(bins: int, seed: int, darker: float = 0.0, fuller: bool = False) -> tup
 def states(bins: int, **changes: object) -> dict[str, str]:
     counts, confidences, brightness = draw(2000, 1)
     stored = reference([str(count) for count in counts], confidences.tolist(), brightness.tolist())
-    found = drift(stored, bins, day(*draw(bins, 2, **changes), stored))
-    return {item["measure"]: item["state"] for item in found}
+    found = drift(stored, day(*draw(bins, 2, **changes), stored))
+    return {item.measure: item.state for item in found}
 
 
 @pytest.mark.parametrize("bins", [60, 500, 20_000])
@@ -45,8 +46,8 @@ def test_fuller_bins_show_in_the_counts_alone():
 
 def test_a_count_that_was_never_seen_before_is_compared_too():
     stored = reference(["1"] * 50 + ["2"] * 50, [0.5] * 100, [0.5] * 100)
-    today = {"count": {"2": 0.5, "3": 0.5}, "confidence": [0, 1], "brightness": [0, 1]}
-    assert drift(stored, 1000, today)[0]["state"] == "retrain"
+    today = Today(bins=1000, count={"2": 0.5, "3": 0.5}, confidence=[0, 1], brightness=[0, 1])
+    assert drift(stored, today)[0].state == "retrain"
 
 
 def test_psi_is_that_of_the_definition():

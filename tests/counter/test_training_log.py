@@ -17,12 +17,12 @@ def test_the_patterns_find_every_epoch_in_what_a_training_prints(
 ) -> None:
     job = TrainingSpec(run_id="r", dataset_key="d", output="runs/r", settings=fast(epochs=2))
     store.put_bytes("d", drawn.model_dump_json().encode())
-    history = run_job(job, store, keep=lambda _: False)["history"]
+    history = run_job(job, store, keep=lambda _: False).history
     printed = capsys.readouterr().out
     for metric, name in LINES.items():
         found = re.findall(pattern(metric), printed)
         assert [line[0] for line in found] == [name] * 2
-        values = [record[f"validation_{metric}"] for record in history]
+        values = [record.validation(metric) for record in history]
         assert [float(line[1]) for line in found] == pytest.approx(values, abs=1e-4)
     assert not store.exists("runs/r/train/outcome.json")  # nobody wanted to keep it
 

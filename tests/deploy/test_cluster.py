@@ -15,6 +15,7 @@ from components.deploy import smoke
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import Candidate, put_into_service
 from components.deploy.smoke import LabelledBin
+from components.documents.deployed import DeployedModel
 from components.settings.serving import ServingSettings
 from tests.cluster.api import Cluster, merge, running
 from tests.cluster.rules import inference_service_refused
@@ -86,8 +87,8 @@ def control(cluster: Cluster, models, monkeypatch, started) -> Iterator[Callable
 
 
 @pytest.fixture
-def deploy(api: ApiClient, models, started) -> Callable[..., dict]:
-    def put(version: str, settings: ServingSettings = SETTINGS) -> dict:
+def deploy(api: ApiClient, models, started) -> Callable[..., DeployedModel]:
+    def put(version: str, settings: ServingSettings = SETTINGS) -> DeployedModel:
         for controller in started:
             controller.settle()
         return put_into_service(ClusterDeployer(api, "team", settings), models[version][0], BINS)
@@ -103,11 +104,11 @@ def uri(version: str) -> str:
 def test_the_first_model_and_then_a_better_one_go_into_service(control, deploy, mode):
     controller = control(mode)
     first = deploy("1")
-    assert (first["version"], first["smoke"]["correct"]) == ("1", 3)
+    assert (first.version, first.smoke.correct) == ("1", 3)
     assert controller.traffic == {uri("1"): 100}
     second = deploy("2")
-    assert (second["version"], second["model_name"]) == ("2", NAME)
-    assert second["url"] == controller.main.url
+    assert (second.version, second.model_name) == ("2", NAME)
+    assert second.url == controller.main.url
     assert controller.traffic == {uri("2"): 100}
     assert {uri("1"): 90, uri("2"): 10} in controller.history
     assert "ownerReferences" not in controller.service["metadata"]
@@ -135,7 +136,7 @@ def test_knative_makes_one_revision_for_each_new_model(control, deploy):
 def test_models_replace_each_other_time_and_again(control, deploy, mode):
     controller = control(mode)
     for version in ("1", "2", "1", "2"):
-        assert deploy(version)["version"] == version
+        assert deploy(version).version == version
         wait_until(lambda version=version: controller.traffic == {uri(version): 100}, "the traffic has moved")
 
 
@@ -203,7 +204,7 @@ def test_a_gateway_that_answers_404_after_ready_is_waited_for(control, deploy, m
     controller = control(mode)
     deploy("1")
     controller.canary.missing = 5
-    assert deploy("2")["version"] == "2"
+    assert deploy("2").version == "2"
     assert controller.traffic == {uri("2"): 100}
 
 
@@ -223,7 +224,7 @@ def test_the_model_in_service_is_checked_again_and_left_alone(control, deploy, m
     controller = control(mode)
     deploy("1")
     before = controller.service["spec"]
-    assert deploy("1")["version"] == "1"
+    assert deploy("1").version == "1"
     assert controller.service["spec"] == before
 
 
@@ -232,9 +233,9 @@ def test_a_canary_left_by_a_killed_step_is_replaced(control, deploy, models, api
     controller = control(mode)
     deploy("1")
     ClusterDeployer(api, "team", SETTINGS).start(models["2"][0])  # and then the step is killed
-    assert deploy("1")["version"] == "1"
+    assert deploy("1").version == "1"
     wait_until(lambda: controller.traffic.get(uri("1")) == 100, "the traffic has moved")
-    assert deploy("2")["version"] == "2"
+    assert deploy("2").version == "2"
     wait_until(lambda: controller.traffic == {uri("2"): 100}, "the traffic has moved")
 
 
@@ -243,7 +244,7 @@ def test_another_change_at_the_same_time_is_no_harm(control, deploy, cluster):
     deploy("1")
     cluster.fail(409, "PATCH", NAME, times=2)
     cluster.fail(503, "PATCH", NAME, times=1, after=True)
-    assert deploy("2")["version"] == "2"
+    assert deploy("2").version == "2"
     assert controller.traffic == {uri("2"): 100}
 
 
@@ -252,7 +253,7 @@ def test_a_kserve_without_canaries_tries_a_model_in_a_second_service(control, de
     cluster.releases["kserve"] = "0.18.0"
     controller = control("Standard")
     for version in ("1", "2", "1"):
-        assert deploy(version)["url"] == controller.main.url
+        assert deploy(version).url == controller.main.url
         assert controller.traffic == {uri(version): 100}
     assert "knows no spec.canary" in capsys.readouterr().out
     assert len(controller.rollouts) == 3
@@ -276,7 +277,7 @@ def test_a_wrong_model_in_a_second_service_leaves_the_first_alone(control, deplo
 def test_a_canary_never_asks_for_more_pods_than_the_model_in_service(control, deploy, stable, wanted):
     controller = control("Standard")
     deploy("1", ServingSettings(ready_seconds=5, min_replicas=stable))
-    assert deploy("2", ServingSettings(ready_seconds=5, min_replicas=wanted))["version"] == "2"
+    assert deploy("2", ServingSettings(ready_seconds=5, min_replicas=wanted)).version == "2"
     assert controller.service["spec"]["predictor"]["minReplicas"] == wanted
 
 

@@ -18,9 +18,11 @@ from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest
 from components.deploy import smoke
 from components.deploy.step import deploy
+from components.documents.trained import TrainedModel
 from components.gate.step import gate
 from components.registry.registry import in_service
 from components.settings.gate import GatePolicy
+from tests.documents import trained
 from tests.packed_bins import RawBin, pack
 from tests.steps import split_bins
 from tests.tiny_model import photo, write_bundle
@@ -54,38 +56,38 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess
     owner.stdout.close()
 
 
-def evaluated(store: Store, folder: Path, **changes: object) -> dict[str, str]:
+def evaluated(store: Store, folder: Path, **changes: object) -> TrainedModel:
     write_bundle(folder, **changes)
     bundles.upload(store, folder, f"runs/{folder.name}/model")
-    return {"bundle_key": f"runs/{folder.name}/model"}
+    return trained(f"runs/{folder.name}/model")
 
 
 def test_models_take_over_from_each_other_and_end_with_the_run_however_it_ends(store, dataset, run, tmp_path):
     first = deploy(store, dataset, evaluated(store, tmp_path / "first"), "r1")
-    assert (first["model_name"], first["version"]) == ("bin-counter", "test-1")
-    assert first["smoke"]["bins"] == first["smoke"]["correct"] == 8
-    assert query(first["url"], photo(4), 4)["verdict"] == "agrees"
+    assert (first.model_name, first.version) == ("bin-counter", "test-1")
+    assert first.smoke.bins == first.smoke.correct == 8
+    assert query(first.url, photo(4), 4).verdict == "agrees"
 
     second = deploy(store, dataset, evaluated(store, tmp_path / "second", version="test-2"), "r1")
-    assert json.loads((tmp_path / "service.json").read_text())["url"] == second["url"]
-    assert query(second["url"], photo(2))["model"] == "test-2"
-    wait_until_gone(first["pid"])
-    assert (first["replaced"], second["replaced"]) == (None, "test-1")
+    assert json.loads((tmp_path / "service.json").read_text())["url"] == second.url
+    assert query(second.url, photo(2)).model == "test-2"
+    wait_until_gone(first.pid)
+    assert (first.replaced, second.replaced) == (None, "test-1")
     assert in_service(store).version == "test-2"
 
     with pytest.raises(InventoryError, match="is not the model's own"):
         deploy_with_wrong_answers(store, dataset, evaluated(store, tmp_path / "third", version="test-3"))
-    assert query(second["url"], photo(2))["model"] == "test-2"
-    assert json.loads((tmp_path / "service.json").read_text())["url"] == second["url"]
+    assert query(second.url, photo(2)).model == "test-2"
+    assert json.loads((tmp_path / "service.json").read_text())["url"] == second.url
     assert in_service(store).version == "test-2"
 
-    server = [child.pid for child in psutil.Process(second["pid"]).children()]
+    server = [child.pid for child in psutil.Process(second.pid).children()]
     run.kill()
-    for pid in (second["pid"], *server):
+    for pid in (second.pid, *server):
         wait_until_gone(pid)
 
 
-def deploy_with_wrong_answers(store: Store, dataset: DatasetManifest, outcome: dict[str, str]) -> None:
+def deploy_with_wrong_answers(store: Store, dataset: DatasetManifest, outcome: TrainedModel) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(smoke, "run", lambda session, images: -run_network(session, images))
         deploy(store, dataset, outcome, "r1")
@@ -94,14 +96,14 @@ def deploy_with_wrong_answers(store: Store, dataset: DatasetManifest, outcome: d
 def test_of_two_models_approved_at_once_only_the_first_goes_into_service(store, dataset, run, tmp_path):
     models = {name: evaluated(store, tmp_path / name, version=name) for name in ("one", "two")}
     for name, model in models.items():
-        assert gate(store, dataset, model, name, GatePolicy(minimum_bins=5, draws=100))["in_service"] is None
+        assert gate(store, dataset, model, name, GatePolicy(minimum_bins=5, draws=100)).in_service is None
     deploy(store, dataset, models["one"], "one")
     deploy(store, dataset, models["one"], "one")  # tried again
     with pytest.raises(InventoryError, match="compared with nothing, but runs/one/model has gone into service since"):
         deploy(store, dataset, models["two"], "two")
     assert in_service(store).version == "one"
     gate(store, dataset, models["two"], "two", GatePolicy(minimum_bins=5, draws=100, enforce=False))
-    assert deploy(store, dataset, models["two"], "two")["replaced"] == "one"
+    assert deploy(store, dataset, models["two"], "two").replaced == "one"
 
 
 run_network = smoke.run
@@ -117,7 +119,7 @@ def test_a_model_that_cannot_be_served_fails_with_the_servers_own_line(store, da
 def test_without_a_run_there_is_no_place_to_serve(store, dataset, tmp_path, monkeypatch):
     monkeypatch.delenv(RUN_FOLDER_VARIABLE, raising=False)
     with pytest.raises(InventoryError, match=RUN_FOLDER_VARIABLE):
-        deploy(store, dataset, {"bundle_key": "runs/x/model"}, "r1")
+        deploy(store, dataset, trained("runs/x/model"), "r1")
 
 
 def test_the_smoke_test_takes_every_count_in_turn(store, dataset):

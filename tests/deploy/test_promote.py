@@ -82,7 +82,7 @@ def test_models_are_promoted_after_a_smoke_test_and_rolled_back_one_at_a_time(st
     for version in ("a", "b"):
         add(version)
     first = promote(store, registry, NAME, "a")
-    assert (first.entry.version, first.before, first.smoke["bins"]) == ("a", None, 8)
+    assert (first.entry.version, first.before, first.smoke.bins) == ("a", None, 8)
     second = promote(store, registry, NAME, "b")
     assert (second.entry.version, second.before.version, in_service(registry)) == ("b", "a", "b")
     back = roll_back(store, registry, NAME)

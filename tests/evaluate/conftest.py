@@ -16,6 +16,8 @@ from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle, InputTransform
 from components.counter.dataset import Bins, DatasetManifest, ShardInfo, SplitInfo, write_shard
+from components.documents.trained import TrainedModel
+from tests.documents import trained
 
 SIZE = 32
 LEVEL = 40
@@ -136,29 +138,10 @@ class Made:
             shared_products={"validation": 0, "test": 0},
         )
 
-    def publish(self) -> dict[str, Any]:
+    def publish(self) -> TrainedModel:
         """Uploads the bundle and returns what training would hand on."""
         uri = bundles.upload(self.store, self.model_folder, "runs/run-1/model")
-        history = [
-            {
-                "epoch": epoch,
-                "train_loss": 1.6 / epoch,
-                "train_accuracy": 0.2 * epoch,
-                "validation_loss": 1.6 / epoch,
-                "validation_accuracy": 0.2 * epoch,
-            }
-            for epoch in (1, 2, 3)
-        ]
-        return {
-            "run_id": "run-1",
-            "bundle_key": "runs/run-1/model",
-            "uri": uri,
-            "dataset_id": self.dataset.dataset_id,
-            "validation": {"accuracy": 0.6},
-            "history": history,
-            "settings": {"backbone": "brightness", "epochs": 3},
-            "seconds": 1.5,
-        }
+        return trained(uri=uri, dataset_id=self.dataset.dataset_id)
 
 
 @pytest.fixture

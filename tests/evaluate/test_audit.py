@@ -22,11 +22,11 @@ def test_a_share_of_the_records_is_wrong_and_none_of_the_others(labels, corrupti
 
 def test_one_that_knows_finds_all_and_one_that_guesses_finds_as_many_as_by_chance(labels) -> None:
     certain, ignorant = np.eye(5)[labels], np.random.default_rng(1).dirichlet(np.full(5, 50.0), len(labels))
-    assert [row["lift"] for row in audit(certain, labels, seeds=10)[0]] == pytest.approx([10, 10])
+    assert [row.lift for row in audit(certain, labels, seeds=10)[0]] == pytest.approx([10, 10])
     uniform, off_by_one = audit(ignorant, labels, seeds=100)[0]
-    assert uniform["interval"][0] <= 1 <= uniform["interval"][1]
-    assert uniform["lift"] == pytest.approx(1, abs=0.4)
-    assert off_by_one["lift"] < 2  # a record of 1 or 5 has one neighbour that it may be mistaken for, the others two
+    assert uniform.interval[0] <= 1 <= uniform.interval[1]
+    assert uniform.lift == pytest.approx(1, abs=0.4)
+    assert off_by_one.lift < 2  # a record of 1 or 5 has one neighbour that it may be mistaken for, the others two
 
 
 def test_the_curve_rises_from_nothing_to_all(labels) -> None:

@@ -20,7 +20,7 @@ def artifacts(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store
     for name, value in {**store_environment, "INVENTORY_BUCKET": made.store.bucket}.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "dataset.json").write_text(made.dataset.model_dump_json())
-    (tmp_path / "model.json").write_text(json.dumps(made.publish()))
+    made.publish().write(tmp_path / "model.json")
     kinds = {
         "evaluated": dsl.Model,
         "metrics": dsl.Metrics,

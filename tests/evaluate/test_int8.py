@@ -29,9 +29,9 @@ def test_the_8_bit_network_names_the_same_counts(validation: tuple[Path, Bins]) 
     exact = score(folder / "model.onnx", bins, TRANSFORM, "exact")
     found = int8.offer(folder, bins, TRANSFORM, exact)
     rounded = score(folder / int8.INT8_FILE, bins, TRANSFORM, "rounded")
-    assert found["agreement"] == (rounded.argmax(axis=1) == exact.argmax(axis=1)).mean()
-    assert found["agreement"] >= 0.98
-    assert found["chosen"] == (found["seconds_int8"] * 1.05 <= found["seconds_fp32"])
+    assert found.agreement == (rounded.argmax(axis=1) == exact.argmax(axis=1)).mean()
+    assert found.agreement >= 0.98
+    assert found.chosen == (found.seconds_int8 * 1.05 <= found.seconds_fp32)
     kinds = {node.op_type for node in onnx.load(str(folder / int8.INT8_FILE)).graph.node}
     assert "QuantizeLinear" in kinds
 
@@ -53,9 +53,9 @@ def test_it_serves_only_when_it_agrees_and_is_faster(
         exact = np.roll(exact, 1, axis=0) + np.random.default_rng(0).normal(size=exact.shape).astype(np.float32) * 50
     monkeypatch.setattr(int8, "median_seconds", lambda *_: [0.010, 0.004 if faster else 0.0099])
     found = int8.offer(folder, bins, TRANSFORM, exact)
-    assert found["chosen"] is chosen
-    assert words in found["explanation"]
-    assert found["exact_share"] == (0.0 if agrees else int8.EXACT_SHARES[-1])
+    assert found.chosen is chosen
+    assert words in found.explanation
+    assert found.exact_share == (0.0 if agrees else int8.EXACT_SHARES[-1])
 
 
 def test_an_8_bit_network_that_answers_nan_is_not_chosen_and_fails_nothing(
@@ -72,8 +72,8 @@ def test_an_8_bit_network_that_answers_nan_is_not_chosen_and_fails_nothing(
     monkeypatch.setattr(int8, "answers", broken)
     monkeypatch.setattr(int8, "median_seconds", lambda *_: [0.010, 0.001])
     found = int8.offer(folder, bins, TRANSFORM, exact)
-    assert found["chosen"] is False
-    assert found["agreement"] == pytest.approx(1 - 2 / len(bins), abs=0.02)
+    assert found.chosen is False
+    assert found.agreement == pytest.approx(1 - 2 / len(bins), abs=0.02)
     session = open_session(folder / int8.INT8_FILE, threads=1)
     assert np.isfinite(run(session, np.zeros((1, SIZE, SIZE, 3), np.uint8))).all(), "the shift is of finite answers"
 

@@ -3,6 +3,7 @@ import pytest
 
 from components.counter.dataset import SPLITS
 from components.counter.product_groups import product_groups
+from components.documents.evaluated import SharedProductsRow
 from components.evaluate.leakage import shares_product, split_leaks, what_splits_would_leak, with_and_without
 from tests.evaluate.conftest import Made, split_rows
 
@@ -17,9 +18,9 @@ def test_bins_that_share_a_product_are_found_by_asin(make) -> None:
 def test_accuracy_with_and_without_shared_products() -> None:
     shared = np.array([True] * 4 + [False] * 6)
     rows = with_and_without(shared, np.array([1.0] * 4 + [0.0] * 6), np.arange(10), draws=50)
-    assert [(row["n"], row["accuracy"]) for row in rows] == [(10, 0.4), (4, 1.0), (6, 0.0)]
+    assert [(row.n, row.accuracy) for row in rows] == [(10, 0.4), (4, 1.0), (6, 0.0)]
     nothing = with_and_without(np.zeros(3, bool), np.ones(3), np.arange(3), draws=50)
-    assert nothing[1] == {"bins": "share a product with training", "n": 0, "accuracy": None, "interval": None}
+    assert nothing[1] == SharedProductsRow(bins="share a product with training", n=0, accuracy=None, interval=None)
 
 
 def chain_of_bins(n: int) -> tuple[list[str], list[list[str]]]:
@@ -47,7 +48,7 @@ def test_a_split_with_an_empty_part_is_left_out_and_said(make, capsys) -> None:
     for row in few_products:
         row["group"] = int(row["products"][0]["asin"][1:])
     rows = what_splits_would_leak([made.add("train", few_products)], [0.8, 0.1, 0.1], 0)
-    assert [row["method"] for row in rows] == ["blocks", "random"]
+    assert [row.method for row in rows] == ["blocks", "random"]
     assert "a split by products is not possible: the validation split would hold no bin" in capsys.readouterr().out
 
 
@@ -57,6 +58,6 @@ def test_a_split_that_is_not_possible_is_left_out_and_said(make, capsys) -> None
     for row in one_product:
         row["group"] = 0
     rows = what_splits_would_leak([made.add("train", one_product)], [0.6, 0.2, 0.2], 0)
-    assert [row["method"] for row in rows] == ["blocks", "random"]
-    assert all(row["share"] == 1 for row in rows)
+    assert [row.method for row in rows] == ["blocks", "random"]
+    assert all(row.share == 1 for row in rows)
     assert "a split by products is not possible" in capsys.readouterr().out

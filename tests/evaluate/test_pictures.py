@@ -53,11 +53,11 @@ def test_accuracy_by_quality_counts_every_bin_once_for_each_measure() -> None:
     rows = by_quality(quality, correct, 1 - correct, np.arange(n), draws=100)
     sizes = {}
     for row in rows:
-        sizes[row["measure"]] = sizes.get(row["measure"], 0) + row["n"]
+        sizes[row.measure] = sizes.get(row.measure, 0) + row.n
     assert sizes == {"brightness": n, "sharpness": n, "products in the bin": n}
-    accuracy = {row["part"]: row["accuracy"] for row in rows if row["measure"] == "brightness"}
+    accuracy = {row.part: row.accuracy for row in rows if row.measure == "brightness"}
     assert accuracy == {"darkest third": 0, "middle third": 0, "brightest third": 1}
-    assert len([row for row in rows if row["measure"] == "sharpness"]) == 1  # all photos are alike
+    assert len([row for row in rows if row.measure == "sharpness"]) == 1  # all photos are alike
 
 
 def test_covering_the_part_that_decides_changes_the_answer(tmp_path) -> None:

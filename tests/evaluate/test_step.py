@@ -1,5 +1,4 @@
 import io
-import json
 from collections.abc import Callable
 from contextlib import redirect_stdout
 
@@ -10,6 +9,7 @@ from onnx import numpy_helper
 
 from components.common.errors import InventoryError
 from components.counter import bundle as bundles
+from components.documents.evaluated import EvaluationFile
 from components.evaluate.step import evaluate
 from tests.evaluate.conftest import Made, split_rows
 
@@ -22,27 +22,26 @@ def test_a_model_is_scored_calibrated_and_reported(make: Make, tmp_path) -> None
     with redirect_stdout(io.StringIO()) as printed:
         outcome = evaluate(made.store, made.dataset, model, "run-1")
 
-    found = outcome["evaluation"]
-    assert found["n"] == 120
-    assert 0.7 < found["accuracy"] < 1
-    low, high = found["intervals"]["accuracy"]
-    assert low < found["accuracy"] < high
-    assert np.trace(found["confusion"]) == round(found["accuracy"] * 120)
-    assert found["calibration"]["temperature"] > 1.5  # the network was made too sure of itself
-    assert found["calibration"]["nll_after"] < found["calibration"]["nll_before"]
-    assert f"Testing Accuracy: {100 * found['accuracy']:.2f}" in printed.getvalue()
-    assert f"Testing Loss: {found['loss']:.4f}" in printed.getvalue()
+    found = outcome.evaluation
+    assert found.n == 120
+    assert 0.7 < found.accuracy < 1
+    low, high = found.intervals["accuracy"]
+    assert low < found.accuracy < high
+    assert np.trace(found.confusion) == round(found.accuracy * 120)
+    assert found.calibration.temperature > 1.5  # the network was made too sure of itself
+    assert found.calibration.nll_after < found.calibration.nll_before
+    assert f"Testing Accuracy: {100 * found.accuracy:.2f}" in printed.getvalue()
+    assert f"Testing Loss: {found.loss:.4f}" in printed.getvalue()
 
-    bundle = bundles.fetch(made.store, model["bundle_key"], tmp_path / "fetched")
-    assert bundle.temperature == pytest.approx(found["calibration"]["temperature"])
-    assert bundle.recount_threshold == found["verdict"]["chosen"]["threshold"]
-    assert bundle.metrics["test"]["accuracy"] == found["accuracy"]
+    bundle = bundles.fetch(made.store, model.bundle_key, tmp_path / "fetched")
+    assert bundle.temperature == pytest.approx(found.calibration.temperature)
+    assert bundle.recount_threshold == found.verdict.chosen.threshold
+    assert bundle.metrics.test.accuracy == found.accuracy
     assert "model.int8.onnx" in bundle.files
-    page = made.store.get_bytes(outcome["report_key"]).decode()
+    page = made.store.get_bytes(outcome.report_key).decode()
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
-    stored = json.loads(made.store.get_bytes(outcome["evaluation_key"]))
-    assert stored["evaluation"] == json.loads(json.dumps(found))
+    assert EvaluationFile.fetch(made.store, outcome.evaluation_key).evaluation == found
 
 
 def test_a_finished_evaluation_is_not_repeated(make: Make) -> None:
@@ -50,23 +49,23 @@ def test_a_finished_evaluation_is_not_repeated(make: Make) -> None:
     model = made.publish()
     first = evaluate(made.store, made.dataset, model, "run-1")
     made.store.delete("shards/test.arrow")
-    made.store.delete(f"{model['bundle_key']}/model.onnx")
-    assert evaluate(made.store, made.dataset, model, "run-1") == json.loads(json.dumps(first))
+    made.store.delete(f"{model.bundle_key}/model.onnx")
+    assert evaluate(made.store, made.dataset, model, "run-1") == first
 
 
 def test_a_count_that_no_test_bin_holds_is_named_and_divides_nothing(make: Make) -> None:
     made = make(test={1: 10, 2: 10, 4: 10, 5: 10})
-    found = evaluate(made.store, made.dataset, made.publish(), "run-1")["evaluation"]
-    assert found["per_count"]["3"]["recall"] is None
-    assert found["intervals"]["recall 3"] is None
-    assert found["warnings"] == ["no bin here holds 3 items, so nothing can be said about that count"]
+    found = evaluate(made.store, made.dataset, made.publish(), "run-1").evaluation
+    assert found.per_count["3"].recall is None
+    assert found.intervals["recall 3"] is None
+    assert found.warnings == ["no bin here holds 3 items, so nothing can be said about that count"]
 
 
 def test_a_test_split_of_one_bin_still_gives_a_report(make: Make) -> None:
     made = make(test={2: 1})
     outcome = evaluate(made.store, made.dataset, made.publish(), "run-1")
-    assert outcome["evaluation"]["intervals"]["accuracy"] is None
-    assert "Result on the test bins" in made.store.get_bytes(outcome["report_key"]).decode()
+    assert outcome.evaluation.intervals["accuracy"] is None
+    assert "Result on the test bins" in made.store.get_bytes(outcome.report_key).decode()
 
 
 def test_an_empty_test_split_is_refused(make: Make) -> None:
@@ -116,21 +115,21 @@ def test_shared_products_are_found_in_the_test_split(make: Make) -> None:
         "test", dict.fromkeys(made.counts, 8), made.counts, product=lambda row: trained_on.get(row, f"new-{row}")
     )
     made.add("test", rows)
-    found = evaluate(made.store, made.dataset, made.publish(), "run-1")["evaluation"]["leakage"]
-    assert found["shared"] == 6
-    assert [row["n"] for row in found["accuracy"]] == [40, 6, 34]
-    assert {row["method"] for row in found["methods"]} == {"products", "blocks", "random"}
+    found = evaluate(made.store, made.dataset, made.publish(), "run-1").evaluation.leakage
+    assert found.shared == 6
+    assert [row.n for row in found.accuracy] == [40, 6, 34]
+    assert {row.method for row in found.methods} == {"products", "blocks", "random"}
 
 
 def test_a_test_split_without_products_is_not_said_to_share_none(make: Make) -> None:
     made = make()
     outcome = evaluate(made.store, made.dataset, made.publish(), "run-1")
-    assert "no product of a test bin was trained on" in made.store.get_bytes(outcome["report_key"]).decode()
+    assert "no product of a test bin was trained on" in made.store.get_bytes(outcome.report_key).decode()
     for name in ("train", "test"):
         rows = split_rows(name, dict.fromkeys(made.counts, 24), made.counts)
         made.add(name, [{**row, "products": []} for row in rows])
     outcome = evaluate(made.store, made.dataset, made.publish(), "run-2")
-    page = made.store.get_bytes(outcome["report_key"]).decode()
-    assert outcome["evaluation"]["leakage"]["known"] == 0
+    page = made.store.get_bytes(outcome.report_key).decode()
+    assert outcome.evaluation.leakage.known == 0
     assert "no product of a test bin was trained on" not in page
     assert "Not to be relied on: the test bins list no products" in page

@@ -79,25 +79,25 @@ def test_drawing_records_gives_the_same_precision_as_the_weights() -> None:
     stands = np.array([answer != "unsure" for answer in answers])
     right = np.array([(answer == "agrees") == (r == t) for answer, r, t in zip(answers, records, labels, strict=True)])
     expected = at_threshold(found, record_weights(labels, 5, 0.3), 0.8)
-    assert stands.mean() == pytest.approx(expected["coverage"], abs=0.01)
-    assert right[stands].mean() == pytest.approx(expected["precision"], abs=0.01)
+    assert stands.mean() == pytest.approx(expected.coverage, abs=0.01)
+    assert right[stands].mean() == pytest.approx(expected.precision, abs=0.01)
 
 
 def test_the_threshold_keeps_its_promise_on_other_bins() -> None:
     chosen = choose_threshold(*calibrated(5_000, 2, seed=0), wanted=0.9)
-    assert chosen["reached"]
-    assert chosen["precision"] >= 0.9
+    assert chosen.reached
+    assert chosen.precision >= 0.9
     probabilities, labels = calibrated(5_000, 2, seed=1)
-    seen = at_threshold(verdicts(probabilities, labels), record_weights(labels, 5, 0.5), chosen["threshold"])
-    assert seen["precision"] == pytest.approx(0.9, abs=0.02)
-    assert seen["coverage"] == pytest.approx(chosen["coverage"], abs=0.03)
+    seen = at_threshold(verdicts(probabilities, labels), record_weights(labels, 5, 0.5), chosen.threshold)
+    assert seen.precision == pytest.approx(0.9, abs=0.02)
+    assert seen.coverage == pytest.approx(chosen.coverage, abs=0.03)
 
 
 def test_a_lower_wish_lets_more_verdicts_stand() -> None:
     data = calibrated(3_000, 2)
     strict, easy = choose_threshold(*data, wanted=0.95), choose_threshold(*data, wanted=0.8)
-    assert easy["threshold"] < strict["threshold"]
-    assert easy["coverage"] > strict["coverage"]
+    assert easy.threshold < strict.threshold
+    assert easy.coverage > strict.coverage
 
 
 @pytest.mark.parametrize(
@@ -113,17 +113,17 @@ def test_when_no_threshold_reaches_the_wish_no_verdict_stands(
     probabilities: np.ndarray, labels: np.ndarray, best: str
 ) -> None:
     chosen = choose_threshold(probabilities, labels)
-    assert not chosen["reached"]
-    assert chosen["threshold"] == NO_VERDICT
-    assert best in chosen["explanation"]
-    assert "every record is answered with “unsure”" in chosen["explanation"]
-    assert verdict(0.96, 5, chosen["threshold"])[0] == "unsure"
+    assert not chosen.reached
+    assert chosen.threshold == NO_VERDICT
+    assert best in chosen.explanation
+    assert "every record is answered with “unsure”" in chosen.explanation
+    assert verdict(0.96, 5, chosen.threshold)[0] == "unsure"
 
 
 def test_the_curve_ends_with_every_verdict_standing() -> None:
     probabilities, labels = calibrated(500, 2)
     curve = precision_curve(verdicts(probabilities, labels), record_weights(labels, 5, 0.5))
-    assert curve["coverage"][-1] == pytest.approx(1)
-    assert curve["threshold"] == sorted(curve["threshold"], reverse=True)
-    assert curve["coverage"] == sorted(curve["coverage"])
-    assert curve["precision"][0] > curve["precision"][-1]
+    assert curve.coverage[-1] == pytest.approx(1)
+    assert curve.threshold == sorted(curve.threshold, reverse=True)
+    assert curve.coverage == sorted(curve.coverage)
+    assert curve.precision[0] > curve.precision[-1]

@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from components.counter import bundle as bundles
-from components.counter.bundle import Bundle, InputTransform
+from components.counter.bundle import Bundle, InputTransform, Provenance
 from components.gate.challenge import challenge, seen_ids
 from components.settings.gate import GatePolicy
 from tests.evaluate.conftest import SIZE, Made, network
@@ -31,7 +31,7 @@ def put(
         offset.CopyFrom(numpy_helper.from_array(values.astype(np.float32), "offset"))
         onnx.save(model, str(folder / "model.onnx"))
     bundle = Bundle(version=key, backbone="brightness", counts=counts, input=InputTransform(size=size))
-    bundles.save(bundle.model_copy(update=changes), folder)
+    bundles.save(Bundle.model_validate({**bundle.model_dump(), **changes}), folder)
     bundles.upload(made.store, folder, key)
     return key
 
@@ -103,7 +103,7 @@ def test_shards_that_are_gone_make_the_training_set_unknown(made: Made) -> None:
     train = made.splits["train"].model_copy(update={"shards": [shard]})
     other = made.dataset.model_copy(update={"splits": {**made.splits, "train": train}})
     made.store.put_bytes("other.json", other.model_dump_json().encode())
-    model = made.bundle.model_copy(update={"provenance": {"dataset_id": "x", "dataset_key": "other.json"}})
+    model = made.bundle.model_copy(update={"provenance": Provenance(dataset_id="x", dataset_key="other.json")})
     assert seen_ids(made.store, model, made.dataset) is None
 
 

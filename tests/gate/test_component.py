@@ -8,10 +8,11 @@ from kfp import compiler, dsl, local
 
 from components.common.component import control_component
 from components.common.run_step import RUN_ID_VARIABLE
+from components.documents.gated import Criterion, Decision, Power
 from components.gate.component import gate
-from components.gate.decision import Criterion, Decision
 from components.gate.page import markdown, power_text, render
 from tests.browser import assert_self_contained
+from tests.documents import evaluated
 from tests.evaluate.conftest import Made
 from tests.gate.test_challenge import put
 
@@ -60,7 +61,7 @@ def test_a_pipeline_serves_what_the_gate_approves(
     flag = tmp_path / "flag"
     gated(
         dataset_text=made.dataset.model_dump_json(),
-        model_text=json.dumps({"bundle_key": key}),
+        model_text=evaluated(key).to_json(),
         settings_text=json.dumps({"format": 2, "gate": {"draws": 200, "floor_accuracy": floor}}),
         flag=str(flag),
     )
@@ -79,13 +80,13 @@ COMPARED = Decision(
     promote=False,
     summary="Not promoted: exact accuracy +0.2 points against <b>run-0</b>",
     criteria=[
-        Criterion("enough test bins", True, "300 | 100"),
-        Criterion("better", False, "exact accuracy +0.2 points"),
+        Criterion(name="enough test bins", ok=True, reason="300 | 100"),
+        Criterion(name="better", ok=False, reason="exact accuracy +0.2 points"),
     ],
     n=300,
     effect=0.002,
     lower_bound=-0.03,
-    power={"standard_error": 0.021, "at_5_points": 0.71, "found_at_80_percent": 0.054},
+    power=Power(standard_error=0.021, at_5_points=0.71, found_at_80_percent=0.054),
 )
 
 
@@ -101,7 +102,7 @@ def test_the_decision_states_its_power_in_the_unit_of_its_metric() -> None:
     assert "standard error of 2.1 points" in text
     assert "really 5 points better passes the comparison in 71.0" in text
     assert "standard error of 0.021 items" in power_text(COMPARED, "mae")
-    assert "no statistical power" in power_text(Decision(True, "", [], 0), "accuracy")
+    assert "no statistical power" in power_text(Decision(promote=True, summary=""), "accuracy")
 
 
 def test_the_artifact_is_a_table_that_reasons_cannot_break() -> None:

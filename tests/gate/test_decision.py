@@ -211,19 +211,19 @@ def test_the_stated_power_is_that_of_the_comparison() -> None:
             predictions, replace(GOOD, countable=Countable((3,))), replace(SERVED, countable=Countable((3,))), POLICY
         )
         passed.append(decision.promote)
-        stated.append(decision.power["at_5_points"])
+        stated.append(decision.power.at_5_points)
     assert np.mean(passed) == pytest.approx(np.mean(stated), abs=0.08)
     assert 0.7 < np.mean(stated) < 0.97
 
 
 def test_larger_tests_find_smaller_improvements() -> None:
-    found = [power(error, POLICY)["found_at_80_percent"] for error in (0.03, 0.01, 0.0)]
+    found = [power(error, POLICY).found_at_80_percent for error in (0.03, 0.01, 0.0)]
     assert found == sorted(found, reverse=True)
     assert found[-1] == POLICY.minimum_effect
 
 
 def test_the_decision_is_a_json_artifact() -> None:
-    found = decide(bins(), GOOD, SERVED, POLICY).as_dict()
+    found = decide(bins(), GOOD, SERVED, POLICY).model_dump(mode="json")
     assert found["promote"] is True
     assert {"name", "ok", "reason"} == set(found["criteria"][0])
     assert found["lower_bound"] < found["effect"]

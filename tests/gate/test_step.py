@@ -1,6 +1,5 @@
 """The gate step on real bundles in a real store: what is in service, what is decided, what is registered."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,13 @@ from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest
+from components.documents.gated import GatedModel
 from components.gate.step import gate
 from components.registry.entry import Index
 from components.registry.registry import in_service, open_registry, put_in_service, read_index
 from components.settings.gate import GatePolicy
 from components.settings.serving import ServingSettings
+from tests.documents import rule, trained
 from tests.evaluate.conftest import Made
 from tests.gate.test_challenge import put
 
@@ -28,10 +29,10 @@ def made(make: Make) -> Made:
     return make(test=dict.fromkeys([1, 2, 3, 4, 5], 60))
 
 
-def ask(made: Made, key: str, dataset: DatasetManifest | None = None, **evaluated: Any) -> dict[str, Any]:
+def ask(made: Made, key: str, dataset: DatasetManifest | None = None, **evaluated: Any) -> GatedModel:
     """The gate's answer about a model whose run has the name of its bundle."""
     policy = {**POLICY, **evaluated.pop("policy", {})}
-    return gate(made.store, dataset or made.dataset, {"bundle_key": key, **evaluated}, key, GatePolicy.read(policy))
+    return gate(made.store, dataset or made.dataset, trained(key, **evaluated), key, GatePolicy.read(policy))
 
 
 def models(store: Store) -> Index:
@@ -48,14 +49,13 @@ def known(made: Made, accuracy: float = 0.5) -> dict[str, Any]:
 
 def test_the_first_model_is_approved_and_registered_as_a_candidate(made: Made, tmp_path: Path) -> None:
     outcome = ask(made, put(made, tmp_path / "new", "new", made.counts, **known(made)))
-    assert outcome["approved"] == "yes"
-    assert outcome["in_service"] is None
+    assert outcome.approved == "yes"
+    assert outcome.in_service is None
     entry = models(made.store).get("new")
     assert (entry.state, entry.run_id, entry.dataset_id) == ("candidate", "new", made.dataset.dataset_id)
-    assert entry.decision["summary"] == "Promoted: first in service"
+    assert entry.decision.summary == "Promoted: first in service"
     assert in_service(made.store) is None  # only a deployment puts it there
-    written = json.loads(made.store.get_bytes("runs/new/gate.json"))
-    assert written["decision"] == outcome["decision"]
+    assert GatedModel.fetch(made.store, "runs/new/gate.json") == outcome
     assert "first in service" in made.store.get_bytes("runs/new/gate.html").decode()
 
 
@@ -64,13 +64,13 @@ def test_a_better_model_is_approved_and_a_worse_one_rejected_with_power_and_reas
     old = put(made, tmp_path / "old", "old", made.counts, bias=2, **known(made))
     serve(made, old)
     better = ask(made, new)
-    assert (better["approved"], better["in_service"]) == ("yes", "old")
-    assert 0 < better["decision"]["power"]["at_5_points"] <= 1
+    assert (better.approved, better.in_service) == ("yes", "old")
+    assert 0 < better.decision.power.at_5_points <= 1
     serve(made, new)
     worse = put(made, tmp_path / "worse", "worse", made.counts, bias=2, **known(made))
     refused = ask(made, worse)
-    assert refused["approved"] == "no"
-    assert any("exact accuracy -" in reason for reason in refused["reasons"])
+    assert refused.approved == "no"
+    assert any("exact accuracy -" in reason for reason in refused.reasons)
     assert models(made.store).get("worse").state == "rejected"
     assert "points better passes the comparison" in made.store.get_bytes("runs/worse/gate.html").decode()
     assert in_service(made.store).version == "new"
@@ -81,11 +81,11 @@ def test_a_run_that_is_tried_again_after_its_deployment_is_not_refused(made: Mad
     first = ask(made, new)
     serve(made, new)
     again = ask(made, new)
-    assert again["approved"] == "yes"
-    assert again["decision"]["summary"] == "Promoted: new is in service already"
+    assert again.approved == "yes"
+    assert again.decision.summary == "Promoted: new is in service already"
     entry = models(made.store).get("new")
     assert entry.state == "in service"
-    assert entry.decision == first["decision"]
+    assert entry.decision == first.decision
 
 
 @pytest.mark.parametrize(("accuracy", "approved"), [(0.2, "yes"), (0.99, "no")])
@@ -95,16 +95,16 @@ def test_a_training_that_overwrote_the_model_in_service_is_measured_by_its_recor
     serve(made, put(made, tmp_path / "first", "same", made.counts, bias=2, **known(made, accuracy)))
     other = put(made, tmp_path / "second", "same", made.counts, **known(made))
     outcome = ask(made, other)
-    assert outcome["approved"] == approved
-    assert "a later training of the same run has overwritten its files" in json.dumps(outcome["decision"])
+    assert outcome.approved == approved
+    assert "a later training of the same run has overwritten its files" in outcome.decision.model_dump_json()
 
 
 def test_a_model_in_service_whose_files_are_gone_is_measured_by_its_record(made: Made, tmp_path: Path) -> None:
     serve(made, put(made, tmp_path / "old", "old", made.counts, **known(made, 0.99)))
     made.store.delete("old/model.onnx")
     outcome = ask(made, put(made, tmp_path / "new", "new", made.counts, **known(made)))
-    assert outcome["approved"] == "no"
-    assert "old cannot be run any more" in outcome["reasons"][0]
+    assert outcome.approved == "no"
+    assert "old cannot be run any more" in outcome.reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -131,34 +131,34 @@ def test_the_model_in_service_may_be_of_another_kind(
     )
     serve(made, old)
     outcome = ask(made, put(made, tmp_path / "new", "new", made.counts, **known(made)))
-    assert outcome["approved"] == approved, outcome["reasons"]
+    assert outcome.approved == approved, outcome.reasons
 
 
 def test_rules_refuse_a_model_when_its_weights_are_not_to_be_trusted(made: Made, tmp_path: Path) -> None:
     rules = [
-        {"rule": "exploding_tensor", "status": "fired", "action": "stop"},
-        {"rule": "dead_relu", "status": "silent"},
-        {"rule": "overfit", "status": "fired", "action": "warn"},  # the epoch before it was kept
+        rule("exploding_tensor", "fired", action="stop"),
+        rule("dead_relu"),
+        rule("overfit", "fired"),  # the epoch before it was kept
     ]
     outcome = ask(made, put(made, tmp_path / "new", "new", made.counts, **known(made)), rules=rules)
-    assert (outcome["approved"], outcome["reasons"]) == ("no", ["training failed the rules exploding_tensor"])
+    assert (outcome.approved, outcome.reasons) == ("no", ["training failed the rules exploding_tensor"])
 
 
 def test_a_gate_that_is_not_enforced_says_what_it_thinks_and_lets_pass(made: Made, tmp_path: Path) -> None:
-    rules = [{"rule": "exploding_tensor", "status": "fired", "action": "stop"}]
+    rules = [rule("exploding_tensor", "fired", action="stop")]
     key = put(made, tmp_path / "new", "new", made.counts, **known(made))
     outcome = ask(made, key, rules=rules, policy={"enforce": False})
-    assert (outcome["approved"], outcome["decision"]["promote"]) == ("yes", False)
-    assert "Deployed all the same" in made.store.get_bytes(outcome["page_key"]).decode()
+    assert (outcome.approved, outcome.decision.promote) == ("yes", False)
+    assert "Deployed all the same" in made.store.get_bytes(outcome.page_key).decode()
 
 
 def test_a_test_split_that_lacks_a_count_promotes_nothing(make: Make, tmp_path: Path) -> None:
     made = make(test={1: 60, 2: 60, 4: 60, 5: 60})
     new = put(made, tmp_path / "new", "new", made.counts, **known(made))
     first = ask(made, new)
-    assert (first["approved"], first["reasons"]) == ("no", ["no test bin holds 3 items"])
+    assert (first.approved, first.reasons) == ("no", ["no test bin holds 3 items"])
     serve(made, put(made, tmp_path / "old", "old", made.counts, bias=2, **known(made)))
-    assert "no comparable test bin holds 3 items" in ask(made, new)["reasons"][0]
+    assert "no comparable test bin holds 3 items" in ask(made, new).reasons[0]
 
 
 @pytest.mark.parametrize("trouble", ["no test bin", "NaN", "other counts"])
@@ -185,8 +185,14 @@ def test_a_refused_option_is_named() -> None:
 
 def test_models_are_registered_under_the_name_of_their_service(made: Made, tmp_path: Path) -> None:
     new = put(made, tmp_path / "new", "new", made.counts, **known(made))
-    service = ServingSettings(name="bin-counter-north")
-    gate(made.store, made.dataset, {"bundle_key": new}, "new", GatePolicy.read(POLICY), service)
+    gate(
+        made.store,
+        made.dataset,
+        trained(new),
+        "new",
+        GatePolicy.read(POLICY),
+        ServingSettings(name="bin-counter-north"),
+    )
     assert not models(made.store).entries
     assert list(read_index(open_registry(made.store, {}), "bin-counter-north").entries) == ["new"]
     assert bundles.look(made.store, new).version == "new"

@@ -10,6 +10,8 @@ import pytest
 
 from components.common.store import Store
 from components.counter import bundle as bundles
+from components.counter.bundle import BundleMetrics
+from components.documents.gated import Decision
 from components.evaluate.step import evaluate
 from components.registry.registry import facts_of, open_registry, put_in_service, read_index, register
 from pipelines.cli.main import main
@@ -54,7 +56,10 @@ def metrics(accuracy: float) -> dict[str, Any]:
         "rmse": 0.8,
         "loss": 1.2,
         "intervals": {"accuracy": [accuracy - 0.05, accuracy + 0.05]},
-        "per_count": {"1": {"recall": accuracy}, "2": {"recall": None}},
+        "per_count": {
+            "1": {"precision": None, "recall": accuracy, "support": 60, "predicted": 0},
+            "2": {"precision": None, "recall": None, "support": 0, "predicted": 0},
+        },
     }
 
 
@@ -71,7 +76,7 @@ def add(made: Made, folder: Path, version: str, accuracy: float, dataset_id: str
     )
     made.store.put_bytes("dataset.json", made.dataset.model_dump_json().encode())
     bundle = bundles.look(made.store, key)
-    decision = {"promote": accuracy > 0.3, "summary": "as the gate says"}
+    decision = Decision(promote=accuracy > 0.3, summary="as the gate says")
     register(open_registry(made.store, {}), NAME, facts_of(made.store, key, bundle, version, decision))
 
 
@@ -184,8 +189,8 @@ def test_numbers_are_confirmed_after_everything_but_the_store_is_gone(
 def test_changed_numbers_are_not_confirmed(made: Made, tmp_path: Path, inventory: Command) -> None:
     key = evaluated(made)
     bundle = bundles.fetch(made.store, key, tmp_path / "fetched")
-    claimed = {**bundle.metrics["test"], "accuracy": bundle.metrics["test"]["accuracy"] + 0.05}
-    bundles.save(bundle.model_copy(update={"metrics": {"test": claimed}}), tmp_path / "fetched")
+    claimed = bundle.metrics.test.model_copy(update={"accuracy": bundle.metrics.test.accuracy + 0.05})
+    bundles.save(bundle.model_copy(update={"metrics": BundleMetrics(test=claimed)}), tmp_path / "fetched")
     bundles.upload(made.store, tmp_path / "fetched", key)
     code, output, _ = inventory("reproduce", "run-1", "--json")
     assert code == 1

@@ -82,10 +82,10 @@ def test_a_token_that_is_renewed_meanwhile_is_taken_up(server, photos, tmp_path)
         file.write_text("first")
         endpoint = clients.Endpoint(entry.url, "bin-counter", {"Host": HOST}, token_file=str(file))
         with clients.open_client(endpoint) as client:
-            assert clients.ask(client, endpoint, photo(3))["count"] == 3
+            assert clients.ask(client, endpoint, photo(3)).count == 3
             entry.token = "second"
             file.write_text("second")
-            assert clients.ask(client, endpoint, photo(4))["count"] == 4
+            assert clients.ask(client, endpoint, photo(4)).count == 4
 
 
 def test_a_gateway_with_a_private_certificate_needs_its_ca_and_checks_the_services_name(

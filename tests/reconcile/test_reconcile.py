@@ -12,12 +12,15 @@ import pytest
 
 from components.client.query import Endpoint
 from components.common.errors import InventoryError
+from components.counter.answers import Answer
+from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store as ledgers
 from components.reconcile.feedback import labels_from_recounts
 from components.reconcile.records import FolderPhotos, Record, open_photos, open_records, records_from_csv
 from components.reconcile.step import Settings, reconcile
 from components.sources.own_photos import open_csv
 from tests.browser import assert_self_contained
+from tests.documents import answered as whole_answer
 from tests.tiny_model import photo
 
 WRONG = {"00007": 1, "00013": 5, "00021": 4}
@@ -47,7 +50,7 @@ def warehouse(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(warehouse: Path, server, **settings: object) -> dict:
+def run(warehouse: Path, server, **settings: object) -> Reconciliation:
     total, records = open_records(warehouse / "stock.csv", str(warehouse / "photos"))
     endpoint = Endpoint(server.url, server.name)
     photos = open_photos(str(warehouse / "photos"))
@@ -72,9 +75,9 @@ def test_wrong_records_come_first_and_the_others_stand_apart(warehouse, server):
         "00032": "not checked",
         "00033": "not checked",
     }
-    assert (summary["bins"], summary["ranked"], summary["not_countable"], summary["not_checked"]) == (40, 36, 1, 3)
-    assert summary["error_rate"] == pytest.approx(3 / 36, abs=0.02)
-    assert summary["expected_wrong"] == pytest.approx(3, abs=0.6)
+    assert (summary.bins, summary.ranked, summary.not_countable, summary.not_checked) == (40, 36, 1, 3)
+    assert summary.error_rate == pytest.approx(3 / 36, abs=0.02)
+    assert summary.expected_wrong == pytest.approx(3, abs=0.6)
 
 
 def test_the_list_is_the_same_as_json_and_no_cell_is_a_formula(warehouse, server):
@@ -99,8 +102,8 @@ def test_the_page_shows_the_first_bins_and_needs_nothing_from_outside(warehouse,
 
 def test_the_first_k_are_said_to_hold_as_many_wrong_records_as_they_do(warehouse, server):
     summary = run(warehouse, server, top=2)
-    assert summary["top"] == 2
-    assert summary["expected_wrong_in_top"] == pytest.approx(2, abs=0.2)
+    assert summary.top == 2
+    assert summary.expected_wrong_in_top == pytest.approx(2, abs=0.2)
 
 
 def test_a_given_error_rate_changes_the_expectation_but_not_the_order(warehouse, server):
@@ -108,7 +111,7 @@ def test_a_given_error_rate_changes_the_expectation_but_not_the_order(warehouse,
     before = [row["id"] for row in listed(warehouse)]
     summary = run(warehouse, server, error_rate=0.3)
     assert [row["id"] for row in listed(warehouse)] == before
-    assert (summary["error_rate"], summary["error_rate_estimated"]) == (0.3, False)
+    assert (summary.error_rate, summary.error_rate_estimated) == (0.3, False)
 
 
 def test_other_records_are_not_mixed_into_a_folder(warehouse, server):
@@ -171,7 +174,7 @@ def answered(path: Path) -> int:
         return 0
     ledger = ledgers.open_ledger(path)
     try:
-        return int(ledgers.tallies(ledger)["bins"])
+        return int(ledgers.tallies(ledger).bins)
     finally:
         ledger.close()
 
@@ -196,7 +199,7 @@ def test_bins_with_metadata_need_no_csv(tmp_path, server):
         tmp_path / "out",
         Settings(),
     )
-    assert (summary["bins"], summary["verdicts"], summary["not_checked"]) == (6, {"agrees": 5}, 1)
+    assert (summary.bins, summary.verdicts, summary.not_checked) == (6, {"agrees": 5}, 1)
     assert listed(tmp_path)[0]["products"] == "Socks"
 
 
@@ -215,19 +218,17 @@ def test_the_share_of_wrong_records_is_found_from_the_photos_alone(tmp_path):
     assert ledgers.estimated_error_rate(ledger) == pytest.approx(0.08, abs=0.02)
 
 
-def fake_answer(chances: np.ndarray, expected: int) -> dict:
+def fake_answer(chances: np.ndarray, expected: int) -> Answer:
     best = int(chances.argmax())
-    return {
-        "count": best + 1,
-        "label": str(best + 1),
-        "probabilities": {str(count + 1): float(chance) for count, chance in enumerate(chances)},
-        "expected_quantity": expected + 1,
-        "confidence": float(chances[best]),
-        "brightness": 0.5,
-        "verdict": "agrees",
-        "mismatch_probability": float(1 - chances[expected]),
-        "model": "m",
-    }
+    return whole_answer(
+        count=best + 1,
+        label=str(best + 1),
+        probabilities={str(count + 1): float(chance) for count, chance in enumerate(chances)},
+        confidence=float(chances[best]),
+        expected_quantity=expected + 1,
+        verdict="agrees",
+        mismatch_probability=float(1 - chances[expected]),
+    )
 
 
 def test_recounts_become_labels_that_training_takes(warehouse, server):
@@ -241,9 +242,9 @@ def test_recounts_become_labels_that_training_takes(warehouse, server):
         writer.writerows(rows)
     photos = open_photos(str(warehouse / "photos"))
     outcome = labels_from_recounts(warehouse / "recounted.csv", photos, warehouse / "labels")
-    assert (outcome["labels"], outcome["wrong"]) == (4, 3)
-    assert len(outcome["left_out"]) == BINS - 4
-    source = open_csv(Path(outcome["source"]))
+    assert (outcome.labels, outcome.wrong) == (4, 3)
+    assert len(outcome.left_out) == BINS - 4
+    source = open_csv(outcome.source)
     entries = source.entries()
     assert len(entries) == 4
     for entry in entries:

@@ -122,7 +122,7 @@ def test_a_second_registration_adds_what_is_new_and_keeps_the_history(registry: 
     serve(registry, "a")
     register(registry, NAME, facts("a", accuracy=0.6))
     entry = look(registry).get("a")
-    assert (entry.metrics["accuracy"], entry.created, entry.state) == (0.6, created, "in service")
+    assert (entry.metrics.accuracy, entry.created, entry.state) == (0.6, created, "in service")
 
 
 def test_another_network_under_the_same_version_is_not_in_service(registry: Registry) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
+from components.documents.trained import RuleVerdict
 from components.rules.rules import Rules
 from components.settings.training import TrainingSettings
 from components.train.data.features import FeatureFeed
@@ -62,11 +63,11 @@ def watched(
     )
     state = fit(network, task)
     debugger.close()
-    return state, {row["rule"]: row for row in debugger.summary()["rules"]}
+    return state, {row.rule: row for row in debugger.summary()["rules"]}
 
 
-def statuses(rules: dict[str, dict[str, Any]]) -> dict[str, str]:
-    return {name: row["status"] for name, row in rules.items()}
+def statuses(rules: dict[str, RuleVerdict]) -> dict[str, str]:
+    return {name: row.status for name, row in rules.items()}
 
 
 class DeepSigmoids(nn.Module):
@@ -131,10 +132,10 @@ def test_a_rule_fires_in_a_sick_training(
 ) -> None:
     _, rules = watched(store, drawn, fast(rule_steps=1, **options), change)
     row = rules[rule]
-    assert row["status"] == "fired"
-    assert evidence in row["evidence"]
-    assert row["step"] >= 1
-    assert f"rule {rule} fired at step {row['step']}, epoch {row['epoch']}" in capsys.readouterr().out
+    assert row.status == "fired"
+    assert evidence in row.evidence
+    assert row.step >= 1
+    assert f"rule {rule} fired at step {row.step}, epoch {row.epoch}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -181,11 +182,11 @@ def test_overfit_fires_when_labels_are_learnt_by_heart_and_ends_the_training_if_
     rules = {"overfit": {"action": "stop", "ratio": 0.2}}
     state, found = watched(store, meaningless, fast(rules=rules, **MEMORISING))
     row = found["overfit"]
-    assert (row["status"], row["action"]) == ("fired", "stop")
-    assert row["epoch"] == len(state.history) < 60
-    assert state.ended == f"rule overfit: {row['evidence']}"
+    assert (row.status, row.action) == ("fired", "stop")
+    assert row.epoch == len(state.history) < 60
+    assert state.ended == f"rule overfit: {row.evidence}"
     said = capsys.readouterr().out
-    assert f"training ended after {row['epoch']} of 60 epochs: rule overfit: validation loss" in said
+    assert f"training ended after {row.epoch} of 60 epochs: rule overfit: validation loss" in said
 
     # started again, as when only the upload had failed, it ends at once; told to go on, it does
     again, found = watched(store, meaningless, fast(rules=rules, **MEMORISING))
@@ -199,4 +200,4 @@ def test_overfit_fires_when_labels_are_learnt_by_heart_and_ends_the_training_if_
 def test_overtraining_fires_when_neither_loss_improves_any_more(store: Store, drawn: DatasetManifest) -> None:
     settings = fast(trainable="head", colour_jitter=0, horizontal_flip=0, learning_rate=0.1, epochs=150)
     _, rules = watched(store, drawn, settings)
-    assert rules["overtraining"]["status"] == "fired"
+    assert rules["overtraining"].status == "fired"

@@ -5,6 +5,7 @@ from typing import Any
 
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
+from components.counter.training_log import EpochRecord
 from components.settings.presets import resolve
 from components.settings.training import TrainingSettings
 from components.train.data.batches import ImageFeed
@@ -80,7 +81,7 @@ class Recorder:
 
     def __init__(self, at: dict[int, Any] | None = None) -> None:
         self.losses: list[float] = []
-        self.records: list[dict[str, Any]] = []
+        self.records: list[EpochRecord] = []
         self.at = at or {}
         self.reason: str | None = None
 

@@ -91,7 +91,7 @@ def _work(
             {
                 "images": recorder.images,
                 "losses": recorder.losses,
-                "history": state.history,
+                "history": [record.model_dump() for record in state.history],
                 "network": state.network.state_dict(),
                 "ended": state.ended,
             },

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,8 @@ from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest, open_split
 from components.counter.photo import preprocess
+from components.counter.training_log import EpochRecord
+from components.documents.trained import TrainedModel
 from components.train.__main__ import main
 from components.train.launchers.local import first_cause
 from components.train.step import train
@@ -38,21 +39,21 @@ def test_two_processes_leave_a_bundle_that_answers_and_says_where_it_comes_from(
 ) -> None:
     outcome = train(drawn_path, tmp_path / "model.json", "r1", store, "rendered", {**FAST, "processes": 2})
 
-    assert json.loads((tmp_path / "model.json").read_text()) == outcome
-    assert outcome["bundle_key"] == "runs/r1/model"
-    assert outcome["dataset_id"] == drawn.dataset_id
-    assert [record["epoch"] for record in outcome["history"]] == [1, 2]
-    bundle = bundles.fetch(store, outcome["bundle_key"], tmp_path / "fetched")
+    assert TrainedModel.load(tmp_path / "model.json") == outcome
+    assert outcome.bundle_key == "runs/r1/model"
+    assert outcome.dataset_id == drawn.dataset_id
+    assert [record.epoch for record in outcome.history] == [1, 2]
+    bundle = bundles.fetch(store, outcome.bundle_key, tmp_path / "fetched")
     assert bundle.counts == [1, 2, 3]
-    assert bundle.provenance["train_ids_sha256"] == drawn.splits["train"].ids_sha256
-    assert bundle.provenance["config"]["learning_rate"] == 1e-3
+    assert bundle.provenance.train_ids_sha256 == drawn.splits["train"].ids_sha256
+    assert bundle.provenance.config["learning_rate"] == 1e-3
 
     validation = open_split(store, drawn, "validation")
     photos = np.stack([preprocess(validation.image(row), bundle.input) for row in range(len(validation))])
     session = onnxruntime.InferenceSession(tmp_path / "fetched" / bundle.serve_file)
     logits = session.run(["logits"], {"images": photos})[0]
     served_accuracy = (logits.argmax(1) == validation.labels).mean()
-    assert served_accuracy == pytest.approx(outcome["validation"]["accuracy"], abs=1.5 / len(validation))
+    assert served_accuracy == pytest.approx(outcome.validation.accuracy, abs=1.5 / len(validation))
 
     # started once more, as after a launcher that was killed, the job finds its outcome and trains nothing
     written = store.get_bytes("runs/r1/train/outcome.json")
@@ -68,9 +69,9 @@ def test_a_mistake_in_a_worker_comes_back_as_its_one_line(store: Store, drawn_pa
 def test_a_run_that_goes_back_to_earlier_options_has_their_model_again(
     store: Store, drawn_path: Path, tmp_path: Path
 ) -> None:
-    def model(rate: str) -> tuple[dict, bytes]:
+    def model(rate: str) -> tuple[EpochRecord, bytes]:
         outcome = train(drawn_path, tmp_path / "m.json", "r4", store, "rendered", {**FAST, "learning_rate": rate})
-        return outcome["history"][-1], store.get_bytes("runs/r4/model/model.safetensors")
+        return outcome.history[-1], store.get_bytes("runs/r4/model/model.safetensors")
 
     first, other = model("1e-3"), model("1e-2")
     assert first[1] != other[1]

@@ -7,7 +7,9 @@ from typing import Any
 
 from components.counter.bundle import Bundle
 from components.counter.dataset import DatasetManifest
+from components.documents.evaluated import Evaluation
 from components.pages.text import interval, items, of_items, percent, plain
+from components.settings.training import TrainingSettings
 
 JSON_FILE, MARKDOWN_FILE = "model-card.json", "model-card.md"
 
@@ -26,7 +28,7 @@ def licence(source: str) -> str:
 
 
 def make_card(
-    bundle: Bundle, bundle_key: str, evaluation: dict[str, Any], dataset: DatasetManifest, settings: dict[str, Any]
+    bundle: Bundle, bundle_key: str, evaluation: Evaluation, dataset: DatasetManifest, settings: TrainingSettings
 ) -> dict[str, Any]:
     """Collects the card's facts.
 
@@ -67,34 +69,33 @@ def make_card(
             "bins": {name: part.bins for name, part in dataset.splits.items()},
             "further_training_bins": dataset.extra.per_count if dataset.extra else {},
             "left_out": dataset.exclusions,
-            "test_bins_that_list_products": evaluation["leakage"]["known"],
-            "test_bins_sharing_a_product_with_training": evaluation["leakage"]["shared"],
+            "test_bins_that_list_products": evaluation.leakage.known,
+            "test_bins_sharing_a_product_with_training": evaluation.leakage.shared,
         },
         "metrics": {
-            name: {"value": evaluation[name], "interval": evaluation["intervals"][name]}
+            name: {"value": getattr(evaluation, name), "interval": evaluation.intervals[name]}
             for name in ("accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss")
         },
-        "per_count": evaluation["per_count"],
-        "calibration": evaluation["calibration"],
-        "verdict": evaluation["verdict"]["chosen"],
+        "per_count": {name: row.model_dump() for name, row in evaluation.per_count.items()},
+        "calibration": evaluation.calibration.model_dump(mode="json"),
+        "verdict": evaluation.verdict.chosen.model_dump(),
         "limits": _limits(evaluation),
-        "settings": settings,
-        "provenance": bundle.provenance,
+        "settings": settings.model_dump(mode="json"),
+        "provenance": bundle.provenance.model_dump(),
         "reproduce": f"inventory reproduce {bundle_key}",
     }
 
 
-def _limits(evaluation: dict[str, Any]) -> list[str]:
-    known = {name: row["recall"] for name, row in evaluation["per_count"].items() if row["recall"] is not None}
+def _limits(evaluation: Evaluation) -> list[str]:
+    known = {name: row.recall for name, row in evaluation.per_count.items() if row.recall is not None}
     worst = min(known, key=known.__getitem__)
-    quality = min(evaluation["quality"], key=lambda row: row["accuracy"])
+    quality = min(evaluation.quality, key=lambda row: row.accuracy)
     return [
-        f"it is wrong for {percent(1 - evaluation['accuracy'])} of the test bins; always naming the most frequent "
-        f"count is wrong for {percent(1 - evaluation['majority'])}",
+        f"it is wrong for {percent(1 - evaluation.accuracy)} of the test bins; always naming the most frequent "
+        f"count is wrong for {percent(1 - evaluation.majority)}",
         f"bins with {of_items(worst)} are found least often: {percent(known[worst])} of them",
-        f"the hardest photos ({quality['measure']}: {quality['part']}) are counted right in "
-        f"{percent(quality['accuracy'])}",
-        *evaluation["warnings"],
+        f"the hardest photos ({quality.measure}: {quality.part}) are counted right in {percent(quality.accuracy)}",
+        *evaluation.warnings,
     ]
 
 

@@ -1,10 +1,12 @@
 """The evaluation report: one self-contained HTML page that a sceptical reader can check."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from components.counter.bundle import Bundle
 from components.counter.dataset import SPLITS, DatasetManifest
+from components.counter.training_log import EpochRecord
+from components.documents.evaluated import Curves, Evaluation, PrecisionCurve, ReliabilityCurves
+from components.documents.trained import TrainedModel
 from components.evaluate import audit
 from components.evaluate.report.published import PUBLISHED, SOURCES
 from components.evaluate.report.worst import WorstError
@@ -20,9 +22,9 @@ SHOWN_BINS = 10
 
 
 def render(
-    evaluation: dict[str, Any],
-    curves: dict[str, Any],
-    model: dict[str, Any],
+    evaluation: Evaluation,
+    curves: Curves,
+    model: TrainedModel,
     bundle: Bundle,
     dataset: DatasetManifest,
     errors: Sequence[WorstError],
@@ -30,9 +32,9 @@ def render(
     """Renders the report.
 
     Args:
-        evaluation: from ``components.evaluate.analysis`` with ``quality``, ``leakage`` and ``int8`` added.
+        evaluation: all that is said about the model.
         curves: points for the charts.
-        model: what training handed on (``history``, ``settings``, ``seconds``).
+        model: what training handed on.
         bundle: the evaluated model's description.
         dataset: what it was trained and tested on.
         errors: the gallery.
@@ -50,42 +52,48 @@ def render(
         splits=SPLITS,
         published=PUBLISHED,
         sources=SOURCES,
-        reliability=reliability_lines(curves["reliability"]),
-        verdicts=verdict_lines(curves["verdict"]),
-        roc={
-            name: list(zip(curve["fpr"], curve["tpr"], strict=True)) for name, curve in curves["roc"].items() if curve
-        },
-        audited=audit.figures(evaluation["audit"], curves["audit"]),
-        learning=learning_lines(model.get("history", [])),
+        reliability=reliability_lines(curves.reliability),
+        verdicts=verdict_lines(curves.verdict),
+        roc={name: list(zip(curve.fpr, curve.tpr, strict=True)) for name, curve in curves.roc.items() if curve},
+        audited=audit.figures(evaluation.audit, curves.audit),
+        learning=learning_lines(model.history),
         shown_bins=SHOWN_BINS,
         shown_products=SHOWN_PRODUCTS,
     )
 
 
-def reliability_lines(reliability: dict[str, list[dict[str, Any]]]) -> Lines:
+def reliability_lines(reliability: ReliabilityCurves) -> Lines:
     """Accuracy by stated confidence, before and after calibration, and as it should be."""
     lines: Lines = {
-        f"{when} calibration": [(row["confidence"], row["accuracy"]) for row in rows if row["n"] >= SHOWN_BINS]
-        for when, rows in reliability.items()
+        f"{when} calibration": [
+            (row.confidence, row.accuracy)
+            for row in rows
+            if row.n >= SHOWN_BINS and row.confidence is not None and row.accuracy is not None
+        ]
+        for when, rows in (("before", reliability.before), ("after", reliability.after))
     }
     return {**lines, "perfectly calibrated": [(0.0, 0.0), (1.0, 1.0)]}
 
 
-def verdict_lines(curves: dict[str, dict[str, list[float]]]) -> Lines:
+def verdict_lines(curves: dict[str, PrecisionCurve]) -> Lines:
     """Precision of the verdicts by their coverage, for each share of wrong records."""
     return {
-        name: [point for point in zip(curve["coverage"], curve["precision"], strict=True) if point[0] >= SHOWN_COVERAGE]
+        name: [point for point in zip(curve.coverage, curve.precision, strict=True) if point[0] >= SHOWN_COVERAGE]
         for name, curve in curves.items()
     }
 
 
-def learning_lines(history: Sequence[dict[str, float]]) -> dict[str, Lines]:
+def learning_lines(history: Sequence[EpochRecord]) -> dict[str, Lines]:
     """Loss and accuracy by epoch, of training and validation; empty when there is no history."""
+    if not history:
+        return {}
     return {
-        metric: {
-            split: [(epoch["epoch"], epoch[f"{split}_{metric}"]) for epoch in history if f"{split}_{metric}" in epoch]
-            for split in ("train", "validation")
-        }
-        for metric in ("loss", "accuracy")
-        if history
+        "loss": {
+            "train": [(record.epoch, record.train_loss) for record in history],
+            "validation": [(record.epoch, record.validation_loss) for record in history],
+        },
+        "accuracy": {
+            "train": [(record.epoch, record.train_accuracy) for record in history],
+            "validation": [(record.epoch, record.validation_accuracy) for record in history],
+        },
     }

@@ -4,15 +4,15 @@ Nothing is guessed: without a price there is no amount, and without both prices 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
+from components.documents.trained import Cost
 from components.train.engine.limits import run_seconds, wall_seconds
 from components.train.engine.run_times import Run
 
 HOUR = 3600
 
 
-def cost_of(runs: Sequence[Run], on_demand_price: float, spot_price: float) -> dict[str, Any]:
+def cost_of(runs: Sequence[Run], on_demand_price: float, spot_price: float) -> Cost:
     """Adds up a training's time and money.
 
     The saving is the share of the on-demand price that was not paid for the billable seconds, as EC2 defines "spot
@@ -26,34 +26,33 @@ def cost_of(runs: Sequence[Run], on_demand_price: float, spot_price: float) -> d
         spot_price: the same for spot capacity.
 
     Returns:
-        ``training_seconds`` (first start to last end), ``run_seconds`` (sum of the runs), ``billable_seconds`` (sum of
-        the runs, each times its hosts), ``runs``, the prices, ``on_demand_dollars`` and ``spot_dollars`` (None without
-        the price), ``savings`` (a fraction, None without both prices), and ``line``, the same for people.
+        Seconds, and dollars as far as prices were given.
     """
     billable = sum((run.end - run.start) * run.hosts for run in runs)
-    cost: dict[str, Any] = {
-        "training_seconds": round(wall_seconds(runs), 3),
-        "run_seconds": round(run_seconds(runs), 3),
-        "billable_seconds": round(billable, 3),
-        "runs": len(runs),
-        "on_demand_price": on_demand_price or None,
-        "spot_price": spot_price or None,
-        "on_demand_dollars": billable / HOUR * on_demand_price if on_demand_price else None,
-        "spot_dollars": billable / HOUR * spot_price if spot_price else None,
-        "savings": 1 - spot_price / on_demand_price if on_demand_price and spot_price else None,
-    }
-    return {**cost, "line": cost_line(cost)}
+    cost = Cost(
+        training_seconds=round(wall_seconds(runs), 3),
+        run_seconds=round(run_seconds(runs), 3),
+        billable_seconds=round(billable, 3),
+        runs=len(runs),
+        on_demand_price=on_demand_price or None,
+        spot_price=spot_price or None,
+        on_demand_dollars=billable / HOUR * on_demand_price if on_demand_price else None,
+        spot_dollars=billable / HOUR * spot_price if spot_price else None,
+        savings=1 - spot_price / on_demand_price if on_demand_price and spot_price else None,
+        line="",
+    )
+    return cost.model_copy(update={"line": cost_line(cost)})
 
 
-def cost_line(cost: dict[str, Any]) -> str:
+def cost_line(cost: Cost) -> str:
     """A cost in one line."""
     parts = [
-        f"Training seconds: {cost['training_seconds']:.0f}",
-        f"billable seconds: {cost['billable_seconds']:.0f}",
+        f"Training seconds: {cost.training_seconds:.0f}",
+        f"billable seconds: {cost.billable_seconds:.0f}",
     ]
-    if cost["savings"] is not None:
-        parts.append(f"managed spot savings: {100 * cost['savings']:.1f} %")
-    for name, words in (("on_demand_dollars", "on demand"), ("spot_dollars", "spot")):
-        if cost[name] is not None:
-            parts.append(f"{words}: {cost[name]:.4f} dollars")
+    if cost.savings is not None:
+        parts.append(f"managed spot savings: {100 * cost.savings:.1f} %")
+    for dollars, words in ((cost.on_demand_dollars, "on demand"), (cost.spot_dollars, "spot")):
+        if dollars is not None:
+            parts.append(f"{words}: {dollars:.4f} dollars")
     return ", ".join(parts)

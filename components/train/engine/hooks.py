@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 import torch
+
+from components.counter.training_log import EpochRecord
+from components.documents.trained import ProfileSummary, RuleVerdict, SavedTensors
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,25 @@ class Hook(Protocol):
     def on_step(self, report: StepReport, network: torch.nn.Module) -> None:
         """After the optimiser's step."""
 
-    def on_epoch(self, record: dict[str, Any], network: torch.nn.Module) -> None:
+    def on_epoch(self, record: EpochRecord, network: torch.nn.Module) -> None:
         """After validation; ``record`` is the epoch's entry in the history."""
 
     def want_stop(self) -> str | None:
         """A reason to end the training after this step, or None; asked after every step and epoch."""
 
 
+class Findings(TypedDict, total=False):
+    """What watchers add to the outcome of a training; see ``TrainedModel``."""
+
+    rules: list[RuleVerdict]
+    profile: ProfileSummary
+    tensors: SavedTensors
+
+
 class Watcher(Hook, Protocol):
     """A hook that comes with every training, by its settings, and adds to its outcome."""
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Findings:
         """Its entries of the outcome; called on every worker alike, once, after the last epoch."""
 
     def close(self) -> None:

@@ -1,14 +1,14 @@
 """The training loop: epochs over augmented batches, validation as served, and the best epoch kept."""
 
 import time
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from components.common.progress import Counter, note
-from components.counter.training_log import lines
+from components.counter.training_log import EpochRecord, lines
 from components.settings.training import TrainingSettings
 from components.train.engine.optimizer import make_optimizer
 from components.train.engine.state import State, best_epoch
@@ -73,19 +73,24 @@ def fit(network: CountingNetwork, task: Task) -> State:
     return state
 
 
-def _finish_epoch(state: State, task: Task, started: float) -> dict[str, Any]:
+def _finish_epoch(state: State, task: Task, started: float) -> EpochRecord:
     """Validates, writes the epoch into the history, keeps the weights if they are the best, and moves on."""
     trained = state.totals.result(task.workers)
     # each worker's normalisation statistics are of its own part of the bins; those of the leading one are served
     task.workers.copy_from_leader(state.served.buffers())
     validated = validate(state.served, task)
-    record = {
-        "epoch": state.epoch + 1,
-        **{f"train_{name}": trained[name] for name in ("loss", "accuracy")},
-        **{f"validation_{name}": validated[name] for name in ("loss", "accuracy", "within_one", "mae", "rmse")},
-        "learning_rate": state.optimizer.param_groups[-1]["lr"],
-        "seconds": round(time.perf_counter() - started, 3),
-    }
+    record = EpochRecord(
+        epoch=state.epoch + 1,
+        train_loss=trained["loss"],
+        train_accuracy=trained["accuracy"],
+        validation_loss=validated["loss"],
+        validation_accuracy=validated["accuracy"],
+        validation_within_one=validated["within_one"],
+        validation_mae=validated["mae"],
+        validation_rmse=validated["rmse"],
+        learning_rate=state.optimizer.param_groups[-1]["lr"],
+        seconds=round(time.perf_counter() - started, 3),
+    )
     state.history.append(record)
     if best_epoch(state.history, task.settings.select_by) is record:
         state.best = {name: value.detach().cpu().clone() for name, value in state.served.state_dict().items()}
@@ -95,18 +100,18 @@ def _finish_epoch(state: State, task: Task, started: float) -> dict[str, Any]:
     return record
 
 
-def _out_of_patience(history: list[dict[str, Any]], settings: TrainingSettings) -> str | None:
-    waited = len(history) - best_epoch(history, settings.select_by)["epoch"]
+def _out_of_patience(history: list[EpochRecord], settings: TrainingSettings) -> str | None:
+    waited = len(history) - best_epoch(history, settings.select_by).epoch
     if settings.patience and waited >= settings.patience:
         return f"no better {settings.select_by} for {waited} epochs"
     return None
 
 
-def _report(record: dict[str, Any], epochs: int) -> None:
+def _report(record: EpochRecord, epochs: int) -> None:
     """Prints an epoch; tuning goes by the ``Validation`` lines."""
     note(
-        f"Epoch {record['epoch']}/{epochs} ({record['seconds']:.0f} s): Training Loss: {record['train_loss']:.4f}, "
-        f"Training Accuracy: {record['train_accuracy']:.4f}"
+        f"Epoch {record.epoch}/{epochs} ({record.seconds:.0f} s): Training Loss: {record.train_loss:.4f}, "
+        f"Training Accuracy: {record.train_accuracy:.4f}"
     )
     for line in lines(record):
         note(line)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from components.counter.training_log import EpochRecord, Metric
 from components.train.data.sampler import Layout
 from components.train.engine.totals import Totals
 from components.train.engine.workers import Workers
@@ -29,7 +30,7 @@ class State:
     """Optimiser steps taken in the whole training."""
     layouts: list[Layout] = field(default_factory=list)
     """Interrupted attempts at this epoch."""
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[EpochRecord] = field(default_factory=list)
     """One record per finished epoch."""
     best: dict[str, Tensor] = field(default_factory=dict)
     """The tensors to serve, after the best epoch, on the CPU."""
@@ -55,7 +56,7 @@ class State:
             "epoch": self.epoch,
             "steps": self.steps,
             "layouts": [list(layout) for layout in self.layouts],
-            "history": self.history,
+            "history": [record.model_dump() for record in self.history],
         }
 
     def restore(self, content: dict[str, Any], best: dict[str, Tensor], workers: Workers) -> None:
@@ -66,7 +67,7 @@ class State:
             self.average.network.load_state_dict(content["average"])
         self.epoch, self.steps, self.best = content["epoch"], content["steps"], best
         self.layouts = [Layout(*layout) for layout in content["layouts"]]
-        self.history = content["history"]
+        self.history = [EpochRecord.model_validate(record) for record in content["history"]]
         totals = content["totals"].to(workers.device)
         if len(totals) == workers.world:
             self.totals.sums = totals[workers.rank].clone()
@@ -74,14 +75,14 @@ class State:
             self.totals.sums = totals.sum(0)
 
 
-def best_epoch(history: list[dict[str, Any]], select_by: str) -> dict[str, Any]:
+def best_epoch(history: list[EpochRecord], select_by: Metric) -> EpochRecord:
     """The record of the epoch that validates best; among equals the one with the lower loss, then the earlier.
 
     An epoch whose loss is no number comes after all others, whatever it seems to get right.
     """
 
-    def rank(record: dict[str, Any]) -> tuple[bool, float, float]:
-        value, loss = record[f"validation_{select_by}"], record["validation_loss"]
+    def rank(record: EpochRecord) -> tuple[bool, float, float]:
+        value, loss = record.validation(select_by), record.validation_loss
         return not math.isfinite(loss), (-value if select_by == "accuracy" else value), loss
 
     return min(history, key=rank)

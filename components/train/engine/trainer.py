@@ -200,7 +200,7 @@ class Trainer:
             return
         best = None
         if state.history:
-            best = best_epoch(state.history, self.task.settings.select_by)["epoch"], state.best
+            best = best_epoch(state.history, self.task.settings.select_by).epoch, state.best
         for _ in range(tries):
             if checkpoints.write({**state.content(totals), "memory": self.task.memory}, state.steps, best):
                 return

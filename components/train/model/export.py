@@ -2,7 +2,6 @@
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from components.common.provenance import commit, versions
 from components.counter import bundle as bundles
-from components.counter.bundle import Bundle, InputTransform
+from components.counter.bundle import Bundle, BundleMetrics, InputTransform, Provenance, ValidationScores
 from components.counter.dataset import DatasetManifest
 from components.counter.photo import preprocess
 from components.settings.training import TrainingSettings
@@ -47,7 +46,7 @@ def export_bundle(
     validation: ShardedBins,
     folder: Path,
     version: str,
-    metrics: dict[str, Any],
+    scores: ValidationScores,
     weights_sha256: str | None,
 ) -> Bundle:
     """Writes ``model.onnx``, ``model.safetensors`` and ``bundle.json``.
@@ -60,7 +59,7 @@ def export_bundle(
         validation: real bins on which ONNX and torch are compared.
         folder: an empty folder.
         version: the run that trained it.
-        metrics: of validation.
+        scores: of validation.
         weights_sha256: of the file that the backbone started from.
 
     Raises:
@@ -81,17 +80,17 @@ def export_bundle(
             counts=dataset.counts,
             open_top=dataset.open_top,
             input=transform,
-            metrics={"validation": metrics},
-            provenance={
-                "dataset_id": dataset.dataset_id,
-                "source": dataset.source,
-                "train_ids_sha256": dataset.split("train").ids_sha256,
-                "extra_ids_sha256": dataset.extra.ids_sha256 if dataset.extra and classes.extra else None,
-                "config": settings.model_dump(),
-                "weights_sha256": weights_sha256,
-                "versions": versions(PACKAGES),
-                "commit": commit(),
-            },
+            metrics=BundleMetrics(validation=scores),
+            provenance=Provenance(
+                dataset_id=dataset.dataset_id,
+                source=dataset.source,
+                train_ids_sha256=dataset.split("train").ids_sha256,
+                extra_ids_sha256=dataset.extra.ids_sha256 if dataset.extra and classes.extra else None,
+                config=settings.model_dump(),
+                weights_sha256=weights_sha256,
+                versions=versions(PACKAGES),
+                commit=commit(),
+            ),
         ),
         folder,
     )

@@ -13,9 +13,11 @@ from components.common.errors import InventoryError
 from components.common.machine import usable_cores, usable_memory
 from components.common.progress import note
 from components.common.store import Store
+from components.counter.training_log import EpochRecord
+from components.documents.trained import Advice, ProfileSummary, Utilisation
 from components.documents.training_spec import TrainingSpec
 from components.train.data.batches import decode_threads
-from components.train.engine.hooks import StepReport
+from components.train.engine.hooks import Findings, StepReport
 from components.train.engine.workers import Workers
 from components.train.model.precision import uses_bf16
 from components.train.profile.advice import advise
@@ -84,7 +86,7 @@ class Profiler:
         self._count += 1
         self.exact_times = self._is_gpu and self._count % EXACT_EVERY == EXACT_EVERY - 1
 
-    def on_epoch(self, record: dict[str, Any], network: torch.nn.Module) -> None:
+    def on_epoch(self, record: EpochRecord, network: torch.nn.Module) -> None:
         """Books the validation's time."""
         self.times.epoch()
 
@@ -92,12 +94,8 @@ class Profiler:
         """Never ends a training."""
         return None
 
-    def summary(self) -> dict[str, Any]:
-        """Writes the page of all attempts; its figures and advice are the outcome's ``profile``.
-
-        ``seconds`` holds sums over steps for each part of a step, ``steps`` their number, ``utilisation`` fractions
-        (``gpu`` is None without one), ``advice`` what to change and the evidence, most useful first.
-        """
+    def summary(self) -> Findings:
+        """Writes the page of all attempts; its figures and advice are the outcome's ``profile``."""
         self._end()
         self.workers.wait()  # every worker has left its record
         if not self.workers.leads:
@@ -117,20 +115,18 @@ class Profiler:
     def _attempts_key(self) -> str:
         return f"{self.job.profile_key}/attempts"
 
-    def _report(self, recorded: Recorded) -> dict[str, Any]:
+    def _report(self, recorded: Recorded) -> ProfileSummary:
         advice = advise(recorded, self.job.settings)
         page_key = f"{self.job.profile_key}/report.html"
         self.store.put_bytes(page_key, render(recorded, advice, self.job).encode())
-        outcome: dict[str, Any] = {
-            "seconds": {part: round(seconds, 3) for part, seconds in recorded.seconds().items()},
-            "steps": recorded.steps,
-            "utilisation": {"cpu": rounded(recorded.busy_cores()), "gpu": rounded(recorded.mean("gpu"))},
-            "advice": [{"change": item.change, "evidence": item.evidence} for item in advice],
-            "page_key": page_key,
-        }
-        if recorded.trace:
-            outcome["trace_key"] = recorded.trace["key"]
-        return outcome
+        return ProfileSummary(
+            seconds={part: round(seconds, 3) for part, seconds in recorded.seconds().items()},
+            steps=recorded.steps,
+            utilisation=Utilisation(cpu=rounded(recorded.busy_cores()), gpu=rounded(recorded.mean("gpu"))),
+            advice=[Advice(change=item.change, evidence=item.evidence) for item in advice],
+            page_key=page_key,
+            trace_key=recorded.trace["key"] if recorded.trace else None,
+        )
 
     def _watch(self) -> None:
         """Looks at the machine and stores the record at times."""

@@ -6,13 +6,14 @@ from typing import Any
 import torch
 
 from components.common.progress import note
+from components.counter.training_log import EpochRecord
+from components.documents.trained import FIRED, RuleVerdict, Status
 from components.rules.observations import Look, Observations, Utilisation, add_look
+from components.rules.rule import Rule
 from components.rules.rules import Rules
 from components.settings.training import TrainingSettings
-from components.train.engine.hooks import StepReport
+from components.train.engine.hooks import Findings, StepReport
 from components.train.watch.measure import ReluWatch, alike_weights, measure_gradients
-
-SILENT, FIRED, NOT_EVALUATED = "silent", "fired", "not evaluated"
 
 
 class Debugger:
@@ -102,9 +103,9 @@ class Debugger:
         if self._is_look(report.step + 1) and not self.unseen_relus and not self._relus.begin(network):
             self.unseen_relus = "the network has no ReLU"
 
-    def on_epoch(self, record: dict[str, Any], network: torch.nn.Module) -> None:
+    def on_epoch(self, record: EpochRecord, network: torch.nn.Module) -> None:
         """Judges with the epoch's losses."""
-        losses = {name: record[name] for name in ("epoch", "train_loss", "validation_loss")}
+        losses = record.model_dump(include={"epoch", "train_loss", "validation_loss"})
         self._epochs.append({"step": self.memory["at"][0], **losses})
         self._judge()
 
@@ -130,24 +131,18 @@ class Debugger:
                 return f"rule {name}: {self._findings[name]['evidence']}"
         return None
 
-    def summary(self) -> dict[str, Any]:
-        """The outcome's ``rules``: one row each.
-
-        ``rule``; ``status``: ``silent``, ``fired`` or ``not evaluated``; ``action``; ``evidence``, with numbers, or why
-        it was not evaluated; ``step`` and ``epoch`` at which it fired, else None.
-        """
+    def summary(self) -> Findings:
+        """The outcome's ``rules``: one row each."""
         if "at" in self.memory:
             self._judge()
-        seen, rows = self._seen(), []
-        for name, rule in self.rules:
-            row = {"rule": name, "action": rule.action, "step": None, "epoch": None}
-            if name in self._findings:
-                row |= {"status": FIRED, **self._findings[name]}
-            else:
-                sick, evidence = rule.judge(seen)
-                row |= {"status": NOT_EVALUATED if sick is None else SILENT, "evidence": evidence}
-            rows.append(row)
-        return {"rules": rows}
+        return {"rules": [self._verdict(name, rule) for name, rule in self.rules]}
+
+    def _verdict(self, name: str, rule: Rule) -> RuleVerdict:
+        if found := self._findings.get(name):
+            return RuleVerdict(rule=name, action=rule.action, status=FIRED, **found)
+        sick, evidence = rule.judge(self._seen())
+        status: Status = "not evaluated" if sick is None else "silent"
+        return RuleVerdict(rule=name, action=rule.action, status=status, evidence=evidence, step=None, epoch=None)
 
     def close(self) -> None:
         """Leaves no hook in the network."""

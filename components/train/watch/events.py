@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
@@ -17,7 +16,8 @@ from components.common.errors import InventoryError
 from components.common.parent_process import RUN_FOLDER_VARIABLE
 from components.common.progress import note
 from components.common.store import Store
-from components.train.engine.hooks import StepReport
+from components.counter.training_log import EpochRecord
+from components.train.engine.hooks import Findings, StepReport
 
 
 class Events:
@@ -55,14 +55,13 @@ class Events:
             for part, seconds in report.seconds.items():
                 self.writer.add_scalar(f"seconds/{part}", seconds, report.step)
 
-    def on_epoch(self, record: dict[str, Any], network: torch.nn.Module) -> None:
+    def on_epoch(self, record: EpochRecord, network: torch.nn.Module) -> None:
         """Records the epoch's metrics and the norm of every layer's weights, and puts the file into the store."""
-        for name, value in record.items():
+        for name, value in record.metrics().items():
             part, _, metric = name.partition("_")
-            if part in ("train", "validation"):
-                self.writer.add_scalar(f"{part}/{metric}", value, record["epoch"])
+            self.writer.add_scalar(f"{part}/{metric}", value, record.epoch)
         for layer, norm in layer_norms(network, gradients=False).items():
-            self.writer.add_scalar(f"weight_norm/{layer}", norm, record["epoch"])
+            self.writer.add_scalar(f"weight_norm/{layer}", norm, record.epoch)
         self.writer.flush()
         try:
             for file in self.folder.glob("*.tfevents.*"):
@@ -74,7 +73,7 @@ class Events:
         """Never ends a training."""
         return None
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Findings:
         """Adds nothing to the outcome."""
         return {}
 

@@ -8,7 +8,7 @@ workers, before clipping). In a file of a validation: the metrics of the epoch, 
 """
 
 import re
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, TypeAdapter
@@ -18,8 +18,10 @@ from safetensors.torch import load, save
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
+from components.counter.training_log import EpochRecord
+from components.documents.trained import SavedTensors
 from components.settings.training import TrainingSettings
-from components.train.engine.hooks import StepReport
+from components.train.engine.hooks import Findings, StepReport
 from components.train.watch.events import layer_norms
 
 GIB = 2**30
@@ -82,15 +84,14 @@ class TensorSaver:
             self._tensors["learning_rate"] = torch.tensor(report.learning_rate)
             self._write("train", report.step, report.epoch, f"train-{report.step:08d}")
 
-    def on_epoch(self, record: dict[str, Any], network: torch.nn.Module) -> None:
+    def on_epoch(self, record: EpochRecord, network: torch.nn.Module) -> None:
         """Writes the file of a validation, and the index."""
         every = self.settings.save_validations
-        if every and record["epoch"] % every == 0:
+        if every and record.epoch % every == 0:
             self._tensors = self._parameters(network)
-            for name, value in record.items():
-                if name.startswith(("train_", "validation_")):
-                    self._tensors[name] = torch.tensor(value)
-            self._write("validation", self._step, record["epoch"], f"validation-{record['epoch']:05d}")
+            for name, value in record.metrics().items():
+                self._tensors[name] = torch.tensor(value)
+            self._write("validation", self._step, record.epoch, f"validation-{record.epoch:05d}")
         self._write_index()
 
     def _parameters(self, network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -134,10 +135,11 @@ class TensorSaver:
         """Never ends a training."""
         return None
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Findings:
         """The outcome's ``tensors``: where they are, how many files and bytes."""
         saved = self._index.values()
-        return {"tensors": {"key": self.prefix, "files": len(saved), "bytes": sum(entry.bytes for entry in saved)}}
+        size = sum(entry.bytes for entry in saved)
+        return {"tensors": SavedTensors(key=self.prefix, files=len(saved), bytes=size)}
 
     def close(self) -> None:
         """Leaves the index complete, whatever ended the training."""

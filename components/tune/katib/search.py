@@ -6,8 +6,6 @@ features of a frozen backbone) serves every other trial. Nothing is deleted on S
 back and adopts job and Experiment; after one that was terminated the lease runs out, and the trials end by themselves.
 """
 
-import json
-
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
@@ -24,6 +22,7 @@ from components.common.progress import note
 from components.common.store import Store
 from components.documents.search_plan import Search, SearchPlan
 from components.documents.search_result import DEFAULT_TRIAL, SearchResult, Trial
+from components.documents.trained import TrainedModel
 from components.settings.cluster import ClusterSettings
 from components.settings.space import describe
 from components.tune.katib.attempt import Attempt, in_words
@@ -80,15 +79,15 @@ class KatibSearch:
     def _default(self, plan: SearchPlan, store: Store, owners: list[Object]) -> Trial:
         """Trains with the given hyperparameters, exactly as the train step does."""
         job = plan.job(DEFAULT_TRIAL, {})
-        store.put_bytes(job.job_key, job.model_dump_json().encode())
+        job.put(store, job.job_key)
         name, arguments = dns_name(f"tune-{plan.run_id}-{DEFAULT_TRIAL}"), ["--job", store.uri(job.job_key)]
         body = pytorchjob(name, self._namespace, plan.run_id, arguments, self._cluster, owners)
         note(f"tuning: trial {DEFAULT_TRIAL}, the given hyperparameters: {in_words(plan.default)}")
         run_training(self._api, PYTORCHJOB, body, self._cluster, job, store, self._patience)
-        outcome = json.loads(store.get_bytes(job.outcome_key))
+        outcome = TrainedModel.fetch(store, job.outcome_key)
         objective, epochs = measured(outcome, plan.tuning.objective)
         note(f"tuning: trial {DEFAULT_TRIAL} succeeded: {plan.tuning.objective} {objective:.4f}")
-        intervals = outcome["intervals"]
+        intervals = outcome.intervals
         return plan.trial(
             DEFAULT_TRIAL,
             {},

@@ -1,6 +1,5 @@
 """Katib's Trial objects, read into the form that all searches share."""
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +8,7 @@ from components.common.store import Store
 from components.counter.training_log import DIRECTIONS, LINES, Metric
 from components.documents.search_plan import SearchPlan
 from components.documents.search_result import Status, Trial
+from components.documents.trained import TrainedModel
 
 Object = dict[str, Any]
 
@@ -60,11 +60,11 @@ def record(trial: Object, plan: SearchPlan, store: Store, reason: str = "") -> T
     if end and state not in ("succeeded", "early stopped"):
         reason = reason or condition_message(trial, end)
     if state == "succeeded":
-        outcome = store.get_bytes_or_none(plan.trial(name, parameters, status=state).outcome_key)
+        outcome = TrainedModel.fetch_or_none(store, plan.trial(name, parameters, status=state).outcome_key)
         if outcome is None:
             state, reason = "failed", "Katib calls it succeeded, but its outcome is not in the object store"
         else:
-            objective, epochs = measured(json.loads(outcome), metric)
+            objective, epochs = measured(outcome, metric)
     return plan.trial(
         name,
         parameters,
@@ -77,9 +77,9 @@ def record(trial: Object, plan: SearchPlan, store: Store, reason: str = "") -> T
     )
 
 
-def measured(outcome: Object, metric: Metric) -> tuple[float, list[float]]:
+def measured(outcome: TrainedModel, metric: Metric) -> tuple[float, list[float]]:
     """The objective of a finished training: of the epoch that is kept, and of every epoch."""
-    return outcome["validation"][metric], [epoch[f"validation_{metric}"] for epoch in outcome["history"]]
+    return getattr(outcome.validation, metric), [epoch.validation(metric) for epoch in outcome.history]
 
 
 def _changed(trial: Object, condition: str) -> str | None:

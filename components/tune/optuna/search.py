@@ -123,7 +123,7 @@ class _Local:
         share = usable_threads(1 if self.alone else self.plan.parallel)
         machine = {"processes": 1, "threads": job.settings.threads or share}
         job = job.model_copy(update={"settings": job.settings.model_copy(update=machine)})
-        self.store.put_bytes(job.job_key, job.model_dump_json().encode())
+        job.put(self.store, job.job_key)
         return job
 
     def _next(self) -> Trial | None:

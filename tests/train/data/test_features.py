@@ -37,9 +37,9 @@ def test_training_on_the_cache_is_training_on_the_images(store: Store, drawn: Da
     direct, other = train_head(store, drawn, fast(**HEAD | options, cache_features=False, checkpoint_steps=0, epochs=2))
     assert (feed, other) == (FeatureFeed, ImageFeed)
     for left, right in zip(cached.history, direct.history, strict=True):
-        for name in ("train_loss", "validation_loss"):
-            assert left[name] == pytest.approx(right[name], abs=2e-3)
-        assert left["validation_accuracy"] == pytest.approx(right["validation_accuracy"], abs=0.05)
+        assert left.train_loss == pytest.approx(right.train_loss, abs=2e-3)
+        assert left.validation_loss == pytest.approx(right.validation_loss, abs=2e-3)
+        assert left.validation_accuracy == pytest.approx(right.validation_accuracy, abs=0.05)
 
 
 def count_computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:

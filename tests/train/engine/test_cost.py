@@ -13,6 +13,7 @@ import pytest
 from components.common.errors import InventoryError
 from components.common.store import Store, open_store
 from components.counter.dataset import DatasetManifest
+from components.documents.trained import TrainedModel
 from components.documents.training_spec import TrainingSpec
 from components.settings.presets import resolve
 from components.train.engine.cost import cost_of
@@ -53,7 +54,7 @@ def runs_at(*intervals: tuple[float, float], hosts: int = 1) -> list[Run]:
     ],
 )
 def test_a_cost_is_added_up_from_runs_and_prices_only(runs: list[Run], prices: tuple[float, float], line: str) -> None:
-    assert cost_of(runs, *prices)["line"] == line
+    assert cost_of(runs, *prices).line == line
 
 
 @pytest.mark.parametrize(
@@ -99,17 +100,17 @@ def test_a_training_that_has_run_for_max_run_ends_with_what_it_has(
     put_runs(store, job, (9_000, 7_200), (5_000, 3_202))  # together 3,598 s
     outcome = run_job(job, store)
 
-    assert 1 <= len(outcome["history"]) < 500
-    assert re.fullmatch(r"it ran 36\d\d s, max_run is 3600", outcome["ended"])
-    assert f"of 500 epochs: {outcome['ended']}" in capsys.readouterr().out
+    assert 1 <= len(outcome.history) < 500
+    assert re.fullmatch(r"it ran 36\d\d s, max_run is 3600", outcome.ended)
+    assert f"of 500 epochs: {outcome.ended}" in capsys.readouterr().out
     assert store.get_bytes_or_none("runs/r1/model/bundle.json")
-    assert outcome == json.loads(store.get_bytes(job.outcome_key))
-    cost = outcome["cost"]
-    assert cost["runs"] == 3
-    assert cost["run_seconds"] == pytest.approx(sum(end - start for start, end in outcome["intervals"]), abs=0.01)
-    assert cost["training_seconds"] == pytest.approx(9_000 + cost["run_seconds"] - 3598, abs=5)
-    assert cost["savings"] == pytest.approx(0.7036, abs=1e-4)
-    assert f"managed spot savings: 70.4 %, on demand: {cost['on_demand_dollars']:.4f} dollars" in cost["line"]
+    assert outcome == TrainedModel.fetch(store, job.outcome_key)
+    cost = outcome.cost
+    assert cost.runs == 3
+    assert cost.run_seconds == pytest.approx(sum(end - start for start, end in outcome.intervals), abs=0.01)
+    assert cost.training_seconds == pytest.approx(9_000 + cost.run_seconds - 3598, abs=5)
+    assert cost.savings == pytest.approx(0.7036, abs=1e-4)
+    assert f"managed spot savings: 70.4 %, on demand: {cost.on_demand_dollars:.4f} dollars" in cost.line
 
 
 def test_a_training_that_waited_longer_than_max_wait_fails_and_keeps_its_checkpoint(
@@ -130,7 +131,7 @@ def test_a_training_that_waited_longer_than_max_wait_fails_and_keeps_its_checkpo
     recorder = Recorder()
     outcome = run_job(job_of(store, drawn, max_wait=36_000), store, [recorder])
     assert len(recorder.losses) == 12 - 4
-    assert len(outcome["intervals"]) == 3
+    assert len(outcome.intervals) == 3
 
 
 def seconds_recorded(store: Store) -> float:

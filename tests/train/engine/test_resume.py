@@ -2,6 +2,7 @@ import json
 import math
 import signal
 import time
+from collections.abc import Iterable
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from components.common import lease
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
+from components.counter.training_log import EpochRecord
 from components.train.engine.state import best_epoch
 from components.train.engine.stopping import Interrupted, Signals
+from tests.documents import epoch
 from tests.train.fitting import Recorder, fast, train_here
 
 EVERYTHING = {
@@ -33,8 +36,8 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-def without_seconds(history: list[dict]) -> list[dict]:
-    return [{name: value for name, value in record.items() if name != "seconds"} for record in history]
+def without_seconds(history: Iterable[EpochRecord | dict]) -> list[dict]:
+    return [{name: value for name, value in dict(record).items() if name != "seconds"} for record in history]
 
 
 def interrupt_at(step: int) -> tuple[Recorder, Signals]:
@@ -161,10 +164,10 @@ def test_the_largest_seed_trains(store: Store, drawn: DatasetManifest) -> None:
 
 def test_an_epoch_whose_loss_is_no_number_is_not_the_best() -> None:
     history = [
-        {"epoch": epoch, "validation_accuracy": accuracy, "validation_loss": loss}
-        for epoch, (accuracy, loss) in enumerate([(0.2, 1.6), (0.3, math.nan), (0.1, math.inf)], 1)
+        epoch(number, validation_accuracy=accuracy, validation_loss=loss)
+        for number, (accuracy, loss) in enumerate([(0.2, 1.6), (0.3, math.nan), (0.1, math.inf)], 1)
     ]
-    assert best_epoch(history, "accuracy")["epoch"] == 1
+    assert best_epoch(history, "accuracy").epoch == 1
 
 
 def test_a_store_that_fails_half_of_the_writes_loses_nothing(

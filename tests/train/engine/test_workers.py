@@ -49,8 +49,8 @@ def test_many_workers_train_what_one_trains(
         assert same(worker["network"], many[0]["network"])
     if hosts == 1:  # with more, the order of the bins is another
         for left, right in zip(one.history, many[0]["history"], strict=True):
-            assert left["train_loss"] == pytest.approx(right["train_loss"], abs=1e-4)
-            assert left["validation_loss"] == pytest.approx(right["validation_loss"], abs=1e-4)
+            assert left.train_loss == pytest.approx(right["train_loss"], abs=1e-4)
+            assert left.validation_loss == pytest.approx(right["validation_loss"], abs=1e-4)
 
 
 def test_two_workers_ended_by_a_signal_to_one_of_them_continue_to_the_same_bits(

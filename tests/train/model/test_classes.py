@@ -65,7 +65,7 @@ def test_a_model_trained_with_extra_bins_answers_the_datasets_counts(
     settings = fast(epochs=1, **{"loss": "soft_ordinal", **options})
     outcome = run_job(TrainingSpec(run_id="r", dataset_key="dataset.json", output="runs/r", settings=settings), store)
 
-    bundle = bundles.fetch(store, outcome["bundle_key"], tmp_path / "bundle")
+    bundle = bundles.fetch(store, outcome.bundle_key, tmp_path / "bundle")
     assert bundle.counts == [2, 3, 4]
-    assert bundle.provenance["extra_ids_sha256"] == dataset.extra.ids_sha256
-    assert 0 <= outcome["validation"]["accuracy"] <= 1
+    assert bundle.provenance.extra_ids_sha256 == dataset.extra.ids_sha256
+    assert 0 <= outcome.validation.accuracy <= 1

@@ -1,6 +1,5 @@
 """Rules watch without changing anything, over interruptions, and for all workers."""
 
-import json
 import time
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import torch
 
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
+from components.documents.trained import TrainedModel
 from components.documents.training_spec import TrainingSpec
 from components.rules.rules import Rules
 from components.train.data import batches as data
@@ -35,7 +35,7 @@ def test_a_continued_training_knows_what_fired_before_and_what_was_seen(
     # a learning rate of 1e-12: the first rule fires at step 10 of 12
     settings = fast(rule_steps=1, learning_rate=1e-12, rules={"data_wait": {"share": 0.99}})
     unbroken, expected = watched(store, drawn, settings, prefix="unbroken")
-    assert expected["loss_not_decreasing"]["step"] == 10
+    assert expected["loss_not_decreasing"].step == 10
     capsys.readouterr()
 
     for step in (5, 11):  # before it fires, and after; a hook counts all steps of the training
@@ -61,8 +61,8 @@ def test_waiting_for_images_is_told_by_its_share(
 
     monkeypatch.setattr(data, "read_training_image", read_slowly)
     _, rules = watched(store, drawn, fast(epochs=2, rule_steps=1))
-    assert rules["data_wait"]["status"] == "fired"
-    assert "% of 5 steps were spent waiting for images" in rules["data_wait"]["evidence"]
+    assert rules["data_wait"].status == "fired"
+    assert "% of 5 steps were spent waiting for images" in rules["data_wait"].evidence
 
 
 STOPPING = {
@@ -92,11 +92,11 @@ def test_the_outcome_tells_every_rule_and_why_the_training_ended(store: Store, d
         run_id="r1", dataset_key="dataset.json", output="runs/r1", settings=fast(profile=False, **STOPPING)
     )
     run_job(job, store)
-    outcome = json.loads(store.get_bytes("runs/r1/train/outcome.json"))
-    rows = {row["rule"]: row for row in outcome["rules"]}
+    outcome = TrainedModel.fetch(store, "runs/r1/train/outcome.json")
+    rows = {row.rule: row for row in outcome.rules}
     assert rows.keys() == Rules.model_fields.keys()
     fired = rows["loss_not_decreasing"]
-    assert (fired["status"], fired["action"]) == ("fired", "stop")
-    assert outcome["ended"] == f"rule loss_not_decreasing: {fired['evidence']}"
-    assert len(outcome["history"]) == fired["epoch"]
-    assert rows["low_gpu_utilisation"]["evidence"] == "no GPU was watched"
+    assert (fired.status, fired.action) == ("fired", "stop")
+    assert outcome.ended == f"rule loss_not_decreasing: {fired.evidence}"
+    assert len(outcome.history) == fired.epoch
+    assert rows["low_gpu_utilisation"].evidence == "no GPU was watched"

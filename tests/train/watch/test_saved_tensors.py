@@ -32,7 +32,7 @@ def test_what_was_saved_is_what_happened(store: Store, drawn: DatasetManifest) -
     losses = {step: float(loss) for step, loss in read_history(store, "job/tensors", "loss")}
     assert losses == pytest.approx({step: recorder.losses[step - 1] for step in (4, 8, 12)})
     (_, first), (_, last) = read_history(store, "job/tensors", "validation_loss", kind="validation")
-    assert [float(first), float(last)] == pytest.approx([record["validation_loss"] for record in state.history])
+    assert [float(first), float(last)] == pytest.approx([record.validation_loss for record in state.history])
 
     last = read_saved(store, list_saved(store, "job/tensors")[-1])
     trained = dict(state.network.named_parameters())
@@ -44,7 +44,7 @@ def test_what_was_saved_is_what_happened(store: Store, drawn: DatasetManifest) -
     )
     chosen = {name.partition("/")[2] for name in step if name.startswith("parameter/")}
     assert chosen == {"head.weight", "head.bias", "features.conv1.0.weight"}
-    assert saver.summary()["tensors"]["files"] == 5
+    assert saver.summary()["tensors"].files == 5
 
 
 def test_saving_changes_nothing_and_a_continued_training_saves_what_an_unbroken_one_does(
@@ -68,7 +68,7 @@ def test_no_more_is_saved_than_was_allowed(
     monkeypatch.setattr(saved_tensors, "GIB", 20_000)
     _, _, saver = saving(store, drawn, save_train_steps=1)
     stored = sum(len(store.get_bytes(key)) for key in store.list("job/tensors/") if key.endswith(".safetensors"))
-    assert 0 < saver.summary()["tensors"]["bytes"] == stored <= 20_000
+    assert 0 < saver.summary()["tensors"].bytes == stored <= 20_000
     assert capsys.readouterr().out.count("the saved tensors fill save_gib = 1; from step ") == 1
 
 

@@ -15,12 +15,13 @@ from collections.abc import Sequence
 
 from components.common import lease
 from components.common.store import Store
-from components.counter.training_log import lines
+from components.counter.training_log import EpochRecord, lines
 from components.documents.training_spec import TrainingSpec
 from components.settings.training import TrainingSettings
 from tests.cluster.api import Cluster, Key, Object, now
 from tests.cluster.rules import trial_labels
 from tests.cluster.training_operator import GROUP, JOBS, container, make_pods
+from tests.documents import epoch, trained
 from tests.waiting import wait_until
 
 COLLECTOR = "metrics-logger-and-collector"
@@ -75,17 +76,17 @@ class Katib:
         described, output, changed = told(self.command(job))
         base = TrainingSpec.model_validate_json(self.store.get_bytes(self.store.key(described)))
         settings = TrainingSettings.read({**base.settings.model_dump(), **changed})
-        trained = base.model_copy(update={"settings": settings, "output": output or base.output})
-        history = [measures(epoch, value) for epoch, value in enumerate(values, 1)]
-        best = max(history, key=lambda epoch: epoch["validation_accuracy"])
-        outcome = {
-            "settings": settings.model_dump(mode="json"),
-            "validation": {name.removeprefix("validation_"): value for name, value in best.items() if "_" in name},
-            "history": history,
-            "intervals": [[time.time() - 1, time.time()]],
-        }
-        self.store.put_bytes(trained.outcome_key, json.dumps(outcome).encode())
-        return [line for epoch in history for line in lines(epoch)]
+        job_of_trial = base.model_copy(update={"settings": settings, "output": output or base.output})
+        history = [measures(number, value) for number, value in enumerate(values, 1)]
+        best = max(history, key=lambda record: record.validation_accuracy)
+        outcome = trained(
+            settings=settings,
+            validation={name.removeprefix("validation_"): value for name, value in best if "validation_" in name},
+            history=history,
+            intervals=[(time.time() - 1, time.time())],
+        )
+        outcome.put(self.store, job_of_trial.outcome_key)
+        return [line for record in history for line in lines(record)]
 
     # what the training operator does
 
@@ -133,7 +134,7 @@ class Katib:
     def stop_early(self, trial: str, *values: float) -> None:
         """The collector ends the training after some epochs, as median stop wants it."""
         self.start(trial)
-        printed = [line for epoch, value in enumerate(values, 1) for line in lines(measures(epoch, value))]
+        printed = [line for number, value in enumerate(values, 1) for line in lines(measures(number, value))]
         self.finish(trial)  # the wrapped command ends with 0
         self._end(trial, "EarlyStopped", printed)
 
@@ -335,14 +336,10 @@ def told(command: Sequence[str]) -> tuple[str, str, dict[str, str]]:
     return job, output, changed
 
 
-def measures(epoch: int, accuracy: float) -> dict[str, float]:
+def measures(number: int, accuracy: float) -> EpochRecord:
     """An epoch's entry in the history."""
-    return {
-        "epoch": epoch,
-        "validation_accuracy": accuracy,
-        "validation_loss": 2 - accuracy,
-        "validation_rmse": 3 - accuracy,
-    }
+    loss, rmse = 2 - accuracy, 3 - accuracy
+    return epoch(number, validation_accuracy=accuracy, validation_loss=loss, validation_rmse=rmse)
 
 
 def wrapped(command: Sequence[str], early_stopping: bool = True, folder: str = "/var/log/katib") -> str:

@@ -1,0 +1,129 @@
+"""Documents: what steps hand to each other and to people, as JSON whose every field is known.
+
+A document says in ``format`` what it is and of which version, such as ``inventory-trained-model/1``. One without it was
+left by a version of this project that did not write it yet, and is of version 1.
+"""
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
+
+from components.common.errors import InventoryError
+from components.common.files import write_atomic
+from components.common.store import Store
+
+
+class Part(BaseModel):
+    """A part of a document: known fields only, never changed; an optional field that nobody set is not written."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),  # "model_…" is what our models are about
+        ser_json_inf_nan="constants",  # the loss of a training that diverged
+        use_attribute_docstrings=True,
+    )
+
+    @model_serializer(mode="wrap")
+    def _what_was_set(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if name in self.model_fields_set}
+
+
+class Document(Part):
+    """What passes through a file or the store; a newer version than this one is refused."""
+
+    KIND: ClassVar[str]
+    """What it is, in words joined by hyphens."""
+    VERSION: ClassVar[int] = 1
+    """Goes up when a field changes its meaning or goes."""
+
+    format: str = Field(default="", validate_default=True)
+    """Kind and version of this document."""
+
+    @field_validator("format")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        known = f"inventory-{cls.KIND}"
+        kind, _, version = (value or f"{known}/1").rpartition("/")
+        if kind != known or not version.isdecimal():
+            raise ValueError(f"is {value!r}, not {known}/{cls.VERSION}")
+        if int(version) > cls.VERSION:
+            raise ValueError(f"{value!r} was written by a newer version, this one reads {known}/{cls.VERSION}; update")
+        return f"{known}/{cls.VERSION}"
+
+    def model_post_init(self, _: Any) -> None:
+        """The format is always written."""
+        self.model_fields_set.add("format")
+
+    @classmethod
+    def parse(cls, data: bytes | str, where: str) -> Self:
+        """Reads a document from its JSON.
+
+        Args:
+            data: the JSON.
+            where: names it in errors: a path or an address.
+
+        Raises:
+            InventoryError: if it is no such document or of a newer version; names the first field that is wrong.
+        """
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            raise _is_none(cls, where, error) from error
+
+    @classmethod
+    def of(cls, content: Any, where: str) -> Self:
+        """Reads a document from what its JSON holds; see ``parse``."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise _is_none(cls, where, error) from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads a file; see ``parse``."""
+        return cls.parse(Path(path).read_bytes(), str(path))
+
+    @classmethod
+    def fetch(cls, store: Store, key: str) -> Self:
+        """Reads an object of the store; see ``parse``."""
+        return cls.parse(store.get_bytes(key), store.uri(key))
+
+    @classmethod
+    def fetch_or_none(cls, store: Store, key: str) -> Self | None:
+        """Reads an object of the store; None when there is none."""
+        data = store.get_bytes_or_none(key)
+        return None if data is None else cls.parse(data, store.uri(key))
+
+    def to_json(self) -> str:
+        """The document as readable JSON."""
+        return self.model_dump_json(indent=1) + "\n"
+
+    def write(self, path: Path) -> None:
+        """Writes the document to a file, atomically."""
+        write_atomic(path, self.to_json())
+
+    def put(self, store: Store, key: str) -> None:
+        """Writes the document into the store."""
+        store.put_bytes(key, self.to_json().encode())
+
+
+def _is_none(document: type[Document], where: str, error: ValidationError) -> InventoryError:
+    return InventoryError(f"{where} is no {document.KIND.replace('-', ' ')}: {first_error(error)}")
+
+
+def first_error(error: ValidationError) -> str:
+    """What is wrong first, with the field's name, in one line."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    text = " ".join(first["msg"].removeprefix("Value error, ").split())
+    return f"{place}: {text}" if place else text

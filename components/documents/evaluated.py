@@ -1,0 +1,284 @@
+"""What the evaluate step hands on: the trained model with all that is said about it.
+
+Validation bins chose the calibration and the verdict's threshold; every other number is of test bins.
+"""
+
+from typing import ClassVar
+
+from components.common.document import Document, Part
+from components.counter.bootstrap import Interval
+from components.counter.calibration import ConfidenceInterval, PerfectError
+from components.counter.metrics import RocCurve, Scores
+from components.counter.record_errors import Corruption
+from components.documents.trained import TrainedModel
+
+
+class CalibrationGain(Part):
+    """What calibration changed on the test bins."""
+
+    temperature: float
+    """The logits are divided by it."""
+    logit_shift: list[float]
+    """Added to the logits before, one for each count."""
+    validation_bins: int
+    """On which it was fitted."""
+    accuracy_before: float
+    """Fraction counted exactly without it."""
+    nll_before: float
+    """Mean negative log-likelihood without it, nats."""
+    nll_after: float
+    """The same with it."""
+    nll_change: float
+    """With minus without it."""
+    nll_change_interval: Interval | None
+    """95 %; None where there are too few groups of products."""
+    ece_bins: int
+    """Intervals of the calibration error."""
+    ece_before: float
+    """Expected calibration error without it, a fraction."""
+    ece_after: float
+    """The same with it."""
+    ece_if_perfect: PerfectError
+
+
+class ChosenThreshold(Part):
+    """The confidence from which a verdict stands, chosen on validation bins."""
+
+    threshold: float
+    """More than 1 when no verdict shall stand."""
+    reached: bool
+    """Whether any threshold makes verdicts right often enough."""
+    wanted: float
+    """Fraction of the standing verdicts that shall be right."""
+    precision: float | None
+    """Fraction of the standing verdicts that were right; None when none stands."""
+    coverage: float
+    """Fraction of the verdicts that stand."""
+    explanation: str
+    """One line for people."""
+
+
+class VerdictScores(Part):
+    """How often verdicts stand at a threshold and are right; a precision is None when no verdict stands."""
+
+    coverage: float
+    """Fraction of the records with a verdict that stands."""
+    precision: float | None
+    """Fraction of these that are right."""
+    agrees_coverage: float
+    """The same of "agrees" alone."""
+    agrees_precision: float | None
+    recount_coverage: float
+    """The same of "recount" alone."""
+    recount_precision: float | None
+
+
+class VerdictRow(VerdictScores):
+    """What the verdict is worth when some of the records are wrong."""
+
+    wrong_records: float
+    """Fraction of the records that are wrong."""
+    corruption: Corruption
+    """Which other count a wrong record names."""
+
+
+class VerdictTable(Part):
+    """What the verdict on a stock record is worth."""
+
+    chosen: ChosenThreshold
+    test: list[VerdictRow]
+    interval: Interval | None
+    """Of its precision at even odds, 95 %; None when no verdict stands."""
+
+
+class AuditLift(Part):
+    """How many more wrong records are among the first of the recount list than among as many taken at random."""
+
+    corruption: Corruption
+    """Which other count a wrong record names."""
+    wrong_records: float
+    """Fraction of the records that were made wrong."""
+    recounted: float
+    """Fraction of the bins."""
+    lift: float
+    """Times as many; mean over the seeds."""
+    interval: Interval
+    """Of 95 % of the seeds."""
+
+
+class AuditCurve(Part):
+    """Fraction of the wrong records found, by fraction of the bins recounted."""
+
+    share: list[float]
+    """Recounted."""
+    mean: list[float]
+    """Found, over the seeds."""
+    low: list[float]
+    """95 % of the seeds lie above."""
+    high: list[float]
+    """And below this."""
+
+
+class QualityRow(Part):
+    """How well photos of one kind are counted."""
+
+    measure: str
+    """What tells the kinds apart."""
+    part: str
+    """Which kind."""
+    n: int
+    """Bins."""
+    accuracy: float
+    """Fraction counted exactly."""
+    interval: Interval | None
+    """Of the accuracy, 95 %."""
+    mae: float
+    """Mean absolute error, items."""
+
+
+class SharedProductsRow(Part):
+    """Accuracy on bins that do or do not share a product with training."""
+
+    bins: str
+    """Which, in words."""
+    n: int
+    """How many."""
+    accuracy: float | None
+    """Fraction counted exactly; None when there is no such bin."""
+    interval: Interval | None
+    """Of the accuracy, 95 %."""
+
+
+class SplitLeak(Part):
+    """What a split method would leak."""
+
+    method: str
+    test_bins: int
+    leaking: int
+    """Test bins that would share a product with a training bin."""
+    share: float
+    """Fraction of the test bins."""
+
+
+class Leakage(Part):
+    """What the test bins share with training."""
+
+    known: int
+    """Test bins that list their products."""
+    shared: int
+    """Of these, bins with a product that some training bin holds."""
+    accuracy: list[SharedProductsRow]
+    methods: list[SplitLeak]
+    """Every method that can split these bins."""
+
+
+class Int8Offer(Part):
+    """The 8-bit network beside the full one, on validation bins."""
+
+    chosen: bool
+    """Whether it is the one in service."""
+    agreement: float
+    """Fraction of the bins with the same answer."""
+    exact_share: float
+    """Fraction of the convolutions that stay exact."""
+    bins: int
+    seconds_fp32: float
+    """Median for one photo on the evaluating machine."""
+    seconds_int8: float
+    bytes_fp32: int
+    """Of the file."""
+    bytes_int8: int
+    explanation: str
+    """One line for people."""
+
+
+class Analysis(Scores):
+    """What follows from the network's outputs alone."""
+
+    intervals: dict[str, Interval | None]
+    """By metric, 95 %, resampling groups of products; None where there are too few."""
+    calibration: CalibrationGain
+    verdict: VerdictTable
+    audit: list[AuditLift]
+    """By kind of corruption; empty when there are too few bins to corrupt one."""
+    auc: dict[str, float | None]
+    """Area under the ROC of "count <= k"; None when the test bins are all of one kind."""
+
+
+class Evaluation(Analysis):
+    """All that is said about a model."""
+
+    quality: list[QualityRow]
+    leakage: Leakage
+    int8: Int8Offer
+
+
+class ReliabilityCurves(Part):
+    """The reliability diagram without and with calibration."""
+
+    before: list[ConfidenceInterval]
+    after: list[ConfidenceInterval]
+
+
+class PrecisionCurve(Part):
+    """Precision of the verdicts that stand against their share, as the threshold falls."""
+
+    threshold: list[float]
+    coverage: list[float]
+    """Fraction of the verdicts that stand."""
+    precision: list[float]
+    """Fraction of these that are right."""
+
+
+class Curves(Part):
+    """Points for charts."""
+
+    audit: dict[Corruption, AuditCurve]
+    roc: dict[str, RocCurve | None]
+    """By question, "count <= k"."""
+    reliability: ReliabilityCurves
+    verdict: dict[str, PrecisionCurve]
+    """By share of wrong records, in words."""
+
+
+class EvaluationFile(Document):
+    """All numbers and curves of an evaluation."""
+
+    KIND: ClassVar[str] = "evaluation"
+    evaluation: Evaluation
+    curves: Curves
+
+
+class EvaluatedModel(TrainedModel):
+    """The trained model, evaluated."""
+
+    KIND: ClassVar[str] = "evaluated-model"
+    evaluation: Evaluation
+    report_key: str
+    """Store key of the report, HTML."""
+    evaluation_key: str
+    """Store key of the numbers and curves."""
+
+
+class Compared(Part):
+    """A number as it was recorded and as it was found again."""
+
+    recorded: float
+    found: float
+
+
+class Versions(Part):
+    """The version of a package then and now."""
+
+    recorded: str
+    found: str
+
+
+class Reproduction(Document):
+    """Whether a model still gives the numbers it was published with."""
+
+    KIND: ClassVar[str] = "reproduction"
+    confirmed: bool
+    metrics: dict[str, Compared]
+    versions: dict[str, Versions]
+    """Of the packages whose version differs."""

@@ -1,0 +1,72 @@
+"""What the gate hands on: whether a model may go into service, and why."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import field_validator
+
+from components.common.document import Document, Part
+from components.settings.gate import GatePolicy
+
+
+class Criterion(Part):
+    """One thing that was asked, and the answer."""
+
+    name: str
+    ok: bool
+    reason: str
+    """One line for people, with numbers."""
+
+
+class Power(Part):
+    """What the comparison can find at this number of test bins."""
+
+    standard_error: float
+    """Of the improvement, in the metric's unit."""
+    at_5_points: float
+    """Probability that a model really five points, or 0.05 items, better passes the comparison."""
+    found_at_80_percent: float
+    """The improvement that passes it four times out of five."""
+
+
+class Decision(Part):
+    """The gate's answer."""
+
+    promote: bool
+    summary: str
+    """One line for people."""
+    criteria: list[Criterion] = []
+    """Empty when none was asked."""
+    n: int = 0
+    """Comparable test bins."""
+    effect: float | None = None
+    """Estimated improvement in the metric's unit; positive is better, also for errors."""
+    lower_bound: float | None = None
+    """What the improvement exceeds with the policy's confidence."""
+    power: Power | None = None
+    """None when nothing is compared."""
+
+    @field_validator("power", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return value or None
+
+
+class GatedModel(Document):
+    """The gate's answer about a run's model."""
+
+    KIND: ClassVar[str] = "gated-model"
+    approved: Literal["yes", "no"]
+    """Whether it goes into service."""
+    reasons: list[str]
+    """What failed, or what was met."""
+    decision: Decision
+    version: str
+    """Of the model."""
+    in_service: str | None
+    """Bundle key of what was in service; None when nothing was."""
+    policy: GatePolicy
+    """What was asked."""
+    decision_key: str
+    """Store key of this document."""
+    page_key: str
+    """Store key of the page, HTML."""

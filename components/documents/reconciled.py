@@ -1,0 +1,50 @@
+"""What a reconciliation found, in numbers."""
+
+from typing import ClassVar
+
+from components.common.document import Document
+from components.counter.answers import Recorded
+from components.counter.drift import Moved
+
+
+class Reconciliation(Document):
+    """The numbers of a reconciliation."""
+
+    KIND: ClassVar[str] = "reconciliation"
+    bins: int
+    not_checked: int
+    """Without an answer."""
+    verdicts: dict[Recorded, int]
+    """Bins by verdict."""
+    models: dict[str, int]
+    """Answers by model version."""
+    ranked: int
+    """Bins on the recount list."""
+    not_countable: int
+    """Bins whose expected quantity the model has no class for."""
+    model: str
+    """Version that was asked."""
+    counts: list[int]
+    """That it tells apart."""
+    error_rate: float | None
+    """Fraction of the records that are wrong; None when no bin is countable."""
+    error_rate_estimated: bool
+    """From the photos, and not given."""
+    expected_wrong: float
+    """Wrong records to expect in all."""
+    top: int
+    """Bins that the page shows."""
+    expected_wrong_in_top: float
+    """Wrong records to expect among the first bins of the list."""
+    drift: list[Moved]
+    """Empty when there is nothing to compare with."""
+    retrain: bool
+    """Whether the bins differ a lot from those the model was made with."""
+
+
+class StoredReconciliation(Reconciliation):
+    """A reconciliation whose results lie in the store."""
+
+    KIND: ClassVar[str] = "stored-reconciliation"
+    keys: dict[str, str]
+    """Store key of each result, by file name."""
