@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.component import control_component
+from components.common.step.component import control_component
 
 
 @control_component
@@ -41,7 +41,7 @@ def settings(
 
     from components.check_settings.step import settle
     from components.common.files import write_json
-    from components.common.run_step import main_step
+    from components.common.step.run_step import main_step
     from components.common.store import open_store
 
     write_json(Path(settings.path), main_step(lambda: settle(open_store(), parameters)))

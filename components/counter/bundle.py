@@ -15,9 +15,9 @@ from components.common.document import Document, Part
 from components.common.errors import InventoryError
 from components.common.files import sha256_file
 from components.common.store import Store
-from components.counter.bootstrap import Interval
-from components.counter.drift import Reference
-from components.counter.metrics import CountScore
+from components.counter.statistics.bootstrap import Interval
+from components.counter.statistics.drift import Reference
+from components.counter.statistics.metrics import CountScore
 
 BUNDLE_FILE = "bundle.json"
 ONNX_FILE = "model.onnx"

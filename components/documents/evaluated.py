@@ -6,10 +6,10 @@ Validation bins chose the calibration and the verdict's threshold; every other n
 from typing import ClassVar
 
 from components.common.document import Document, Part
-from components.counter.bootstrap import Interval
-from components.counter.calibration import ConfidenceInterval, PerfectError
-from components.counter.metrics import RocCurve, Scores
 from components.counter.record_errors import Corruption
+from components.counter.statistics.bootstrap import Interval
+from components.counter.statistics.calibration import ConfidenceInterval, PerfectError
+from components.counter.statistics.metrics import RocCurve, Scores
 from components.documents.trained import TrainedModel
 
 

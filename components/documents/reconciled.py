@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from components.common.document import Document
 from components.counter.answers import Recorded
-from components.counter.drift import Moved
+from components.counter.statistics.drift import Moved
 
 
 class Reconciliation(Document):

@@ -1,4 +1,4 @@
-"""Reads many objects at once, with retries, and packs what it got; runs in the step's process or in lanes beside it."""
+"""Reads many objects at once, with retries, and packs what it got; runs in the step's process or in others."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +60,7 @@ class Wanted:
     metadata: str
 
 
-def lane_count() -> int:
+def groups_at_once() -> int:
     """Groups that are fetched at a time: one for each core that this process may use, within limits."""
     return min(max(usable_threads(), FEWEST_LANES), MOST_LANES)
 

@@ -16,12 +16,12 @@ from components.common import progress
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes, write_atomic
 from components.common.run_ahead import run_ahead
-from components.common.run_step import run_step
+from components.common.step.run_step import run_step
 from components.common.store import Store, is_address
 from components.documents.downloaded import BinsManifest, BlockInfo
 from components.download.checks import BadBinError, read_metadata
-from components.download.fetch import Packed, Skip, Wanted, fetch_block, fetch_metadata, is_passing, lane_count
-from components.download.fetch_processes import Lane, lanes
+from components.download.fetch import Packed, Skip, Wanted, fetch_block, fetch_metadata, groups_at_once, is_passing
+from components.download.fetch_processes import Fetcher, open_fetcher
 from components.download.receipts import FORMAT, Receipt, find, group_key, keep
 from components.download.selection import (
     Selection,
@@ -40,7 +40,7 @@ MAX_FILE_LIST_BYTES = 100_000_000
 METADATA_GROUP = (512, 1536, 64_000_000_000)
 """Least and most bins of a group of metadata, about 1,000; the photos do not count."""
 BLOCK_GROUP = (256, 512, 64_000_000)
-"""Least and most bins of a block, and bytes of its photos: what a lane holds in memory."""
+"""Least and most bins of a block, and bytes of its photos: what one fetcher holds in memory."""
 DOUBTFUL = "doubtful"
 
 
@@ -156,16 +156,16 @@ class _Download:
             entries = self._of_the_list(entries, self.listed)
         entries = [entry for entry in entries if self._is_text(entry.id)]
         self.count = progress.Counter("bins", len(entries))
-        at_once = lane_count()
-        with lanes(self.source, len(entries)) as lane, ThreadPoolExecutor(at_once) as pool:
+        at_once = groups_at_once()
+        with open_fetcher(self.source, len(entries)) as fetcher, ThreadPoolExecutor(at_once) as pool:
             chunks = run_ahead(
-                lambda group: pool.submit(self._metadata, lane, [entry for entry, _ in group]),
+                lambda group: pool.submit(self._metadata, fetcher, [entry for entry, _ in group]),
                 groups(((entry, None) for entry in in_order(entries)), *METADATA_GROUP),
                 ahead=at_once - 1,
             )
             receipts = []
             for receipt, left_out in run_ahead(
-                lambda group: pool.submit(self._block, lane, group),
+                lambda group: pool.submit(self._block, fetcher, group),
                 groups(self._selected(chunks), *BLOCK_GROUP),
                 ahead=2 * at_once - 1,
             ):
@@ -193,14 +193,14 @@ class _Download:
         chosen = preselect({id_: listed[id_] for id_ in there}, self.selection)
         return [there[id_] for id_ in chosen]
 
-    def _metadata(self, lane: Lane, entries: list[Entry]) -> list[tuple[Entry, dict[str, Any]]]:
+    def _metadata(self, fetcher: Fetcher, entries: list[Entry]) -> list[tuple[Entry, dict[str, Any]]]:
         """The metadata of a group of bins, from the store when it is there."""
         key = group_key("metadata", self.source.uri, entries)
         receipt = find(self.store, key)
         data = self.store.get_bytes(key) if receipt else b""
         missing: list[Skip] = []
         if receipt is None or sha256_bytes(data) != receipt.sha256:
-            packed = lane(fetch_metadata, [entry.id for entry in entries])
+            packed = fetcher(fetch_metadata, [entry.id for entry in entries])
             self._keep("metadata", entries, packed)
             data, missing = packed.arrow, packed.missing
         rows = pa.ipc.open_file(pa.BufferReader(data)).read_all().to_pylist() + [asdict(skip) for skip in missing]
@@ -247,14 +247,14 @@ class _Download:
             self.doubts.append(Skip(entry.id, DOUBTFUL, f"kept, but {facts.doubt}"))
         return Wanted(entry.id, facts.quantity, facts.text)
 
-    def _block(self, lane: Lane, group: list[tuple[Entry, Wanted]]) -> tuple[Receipt, list[Skip]]:
+    def _block(self, fetcher: Fetcher, group: list[tuple[Entry, Wanted]]) -> tuple[Receipt, list[Skip]]:
         """Keeps the photos of a group of bins, unless they are kept already; returns which bins are not in it, too."""
         entries = [entry for entry, _ in group]
         key = group_key("blocks", self.source.uri, entries)
         receipt = find(self.store, key)
         missing: list[Skip] = []
         if receipt is None:
-            packed = lane(fetch_block, [wanted for _, wanted in group])
+            packed = fetcher(fetch_block, [wanted for _, wanted in group])
             receipt, missing = self._keep("blocks", entries, packed), packed.missing
         return receipt, [Skip(*skip) for skip in receipt.skips] + missing
 

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from components.counter.metrics import Floats, Integers
 from components.counter.record_errors import Corruption, doubt, wrong_record_table
+from components.counter.statistics.metrics import Floats, Integers
 from components.documents.evaluated import AuditCurve, AuditLift
 
 WRONG_RECORDS = 0.05

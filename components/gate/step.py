@@ -1,7 +1,7 @@
 """The gate as a step: decides whether a model goes into service, says why, and registers it."""
 
 from components.common.progress import note
-from components.common.run_step import document_step
+from components.common.step.run_step import document_step
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import ONNX_FILE, Bundle

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.component import control_component
+from components.common.step.component import control_component
 
 
 @control_component
@@ -42,7 +42,7 @@ def reconcile(
     """
     from pathlib import Path
 
-    from components.common.run_step import main_step, run_name
+    from components.common.step.run_step import main_step, run_name
     from components.common.store import open_store
     from components.reconcile import step
     from components.reconcile.run import Stock, find_endpoint, reconcile_run

@@ -10,7 +10,7 @@ from components.cluster.claim import Patience
 from components.cluster.jobs.job import KubeJob, job_name
 from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
 from components.cluster.jobs.trainjob import TRAINJOB, trainjob
-from components.common.run_step import main_step
+from components.common.step.run_step import main_step
 from components.common.store import open_store
 from components.settings.cluster import ClusterSettings
 

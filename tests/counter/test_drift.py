@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.counter.drift import Today, by_chance, drift, psi, reference
+from components.counter.statistics.drift import Today, by_chance, drift, psi, reference
 
 
 def day(counts: np.ndarray, confidences: np.ndarray, brightness: np.ndarray, stored: dict) -> dict:

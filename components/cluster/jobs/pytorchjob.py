@@ -16,7 +16,7 @@ from components.cluster.pods import (
     store_environment,
     worker_volumes,
 )
-from components.common.container_images import image
+from components.common.step.container_images import image
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings

@@ -21,9 +21,9 @@ from components.cluster.pods import (
     store_environment,
     worker_volumes,
 )
-from components.common.container_images import image
 from components.common.errors import InventoryError
 from components.common.progress import note
+from components.common.step.container_images import image
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings

@@ -5,7 +5,7 @@ from typing import Any
 
 from components.cluster import kube
 from components.cluster.claim import Patience
-from components.common.run_step import main_step
+from components.common.step.run_step import main_step
 from components.common.store import open_store
 from components.documents.search_plan import SearchPlan
 from components.documents.search_result import SearchResult
