@@ -4,7 +4,7 @@ import csv
 import json
 import sqlite3
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -12,9 +12,7 @@ from components.counter.bundle import Bundle
 from components.counter.statistics.drift import Moved
 from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store
-
-if TYPE_CHECKING:
-    from components.reconcile.step import Settings
+from components.reconcile.settings import ReconcileSettings
 
 LIST_COLUMNS = (
     "rank",
@@ -109,7 +107,7 @@ def summarise(
     database: sqlite3.Connection,
     model: Bundle,
     rate: float | None,
-    settings: "Settings",
+    settings: ReconcileSettings,
     curve: Curve,
     moved: list[Moved],
 ) -> Reconciliation:

@@ -16,14 +16,13 @@ from components.common.store import Store
 from components.documents.reconciled import StoredReconciliation
 from components.reconcile import answer_store
 from components.reconcile.records import fetch_records, open_photos, open_records
+from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import (
     ANSWERS_FILE,
     CSV_FILE,
     JSON_FILE,
     PAGE_FILE,
     SUMMARY_FILE,
-    Settings,
-    checked,
     reconcile,
 )
 
@@ -64,7 +63,7 @@ def find_endpoint(url: str, service: str, namespace: str) -> Endpoint:
 
 
 def reconcile_run(
-    store: Store, run_id: str, stock: Stock, endpoint: Endpoint, settings: Settings, copies: Mapping[str, Path]
+    store: Store, run_id: str, stock: Stock, endpoint: Endpoint, settings: ReconcileSettings, copies: Mapping[str, Path]
 ) -> StoredReconciliation:
     """Reconciles, and puts ``RESULTS`` into the store under ``runs/<run_id>/reconciliation/``.
 

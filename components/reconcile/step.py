@@ -3,7 +3,6 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import httpx
 
 from components.client.endpoint import Endpoint, open_client
 from components.client.query import PhotoError, ask_many, description
-from components.common.errors import InventoryError
 from components.common.progress import Counter, note
 from components.counter.answers import Answer
 from components.counter.bundle import Bundle
@@ -20,36 +18,11 @@ from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store, report
 from components.reconcile.page import render
 from components.reconcile.records import Photos, Record
+from components.reconcile.settings import ReconcileSettings
 
-CONCURRENCY = 8
 WRITE_SECONDS = 1.0
 ANSWERS_FILE, SUMMARY_FILE = "answers.sqlite", "summary.json"
 PAGE_FILE, CSV_FILE, JSON_FILE = "recount.html", "recount.csv", "recount.json"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to reconcile."""
-
-    concurrency: int = CONCURRENCY
-    """Requests in flight."""
-    top: int = 100
-    """How many bins the page shows and the summary counts on."""
-    error_rate: float | None = None
-    """The share of records that are usually wrong; None estimates it from the photos."""
-
-
-def checked(settings: Settings) -> Settings:
-    """Returns the settings.
-
-    Raises:
-        InventoryError: if a number is out of range.
-    """
-    if settings.error_rate is not None and not 0 < settings.error_rate < 1:
-        raise InventoryError(f"error_rate is {settings.error_rate}; give a share between 0 and 1, such as 0.05")
-    if settings.concurrency < 1 or settings.top < 1:
-        raise InventoryError("concurrency and top must be at least 1")
-    return settings
 
 
 def reconcile(
@@ -58,7 +31,7 @@ def reconcile(
     photos: Photos,
     endpoint: Endpoint,
     folder: Path,
-    settings: Settings,
+    settings: ReconcileSettings,
     keep: Callable[[sqlite3.Connection], None] = lambda _: None,
 ) -> Reconciliation:
     """Asks about every record, and writes the ranked list.
@@ -107,7 +80,7 @@ def _ask_all(
     records: Iterable[Record],
     total: int,
     photos: Photos,
-    settings: Settings,
+    settings: ReconcileSettings,
     keep: Callable[[sqlite3.Connection], None],
 ) -> None:
     counter = Counter("bins", total)

@@ -22,10 +22,10 @@ from components.cluster.jobs.trainjob import trainjob
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.store import Store
-from tests.cluster.api import Cluster
-from tests.cluster.step import QUICK, ClusterSettings
-from tests.cluster.trainer import Trainer
-from tests.cluster.training_operator import Operator, container
+from tests.cluster.stand_ins.api import Cluster
+from tests.cluster.stand_ins.step import QUICK, ClusterSettings
+from tests.cluster.stand_ins.trainer import Trainer
+from tests.cluster.stand_ins.training_operator import Operator, container
 from tests.waiting import wait_until, wait_until_renewed
 
 DESCRIBED = {"PyTorchJob": pytorchjob, "TrainJob": trainjob}
@@ -120,7 +120,14 @@ class Process(Attempt):
         self.log = scene.folder / f"step-{len(scene.attempts)}.log"
         with self.log.open("wb") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "tests.cluster.step", RUN, str(scene.pending_seconds), scene.kind.kind],
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.cluster.stand_ins.step",
+                    RUN,
+                    str(scene.pending_seconds),
+                    scene.kind.kind,
+                ],
                 stdout=log,
                 stderr=log,
                 env=scene.environment,

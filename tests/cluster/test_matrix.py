@@ -20,8 +20,8 @@ from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
 from components.settings.training import TrainingSettings
 from components.settings.tuning import TuningSettings
-from tests.cluster.api import Cluster
-from tests.cluster.schemas import CRDS, problems
+from tests.cluster.stand_ins.api import Cluster
+from tests.cluster.stand_ins.schemas import CRDS, problems
 from tests.cluster.test_specs import ELASTIC, EVERYTHING, OWNER
 
 Object = dict[str, Any]

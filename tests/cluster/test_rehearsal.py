@@ -11,8 +11,8 @@ from components.common.errors import InventoryError
 from components.common.store import Store
 from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
-from tests.cluster.api import Cluster, Refused
-from tests.cluster.schemas import CRDS
+from tests.cluster.stand_ins.api import Cluster, Refused
+from tests.cluster.stand_ins.schemas import CRDS
 
 KINDS = [
     ("pytorchjobs", "kubeflow.org"),

@@ -17,7 +17,8 @@ from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store
 from components.reconcile.feedback import labels_from_recounts
 from components.reconcile.records import FolderPhotos, Record, open_photos, open_records, records_from_csv
-from components.reconcile.step import Settings, reconcile
+from components.reconcile.settings import ReconcileSettings
+from components.reconcile.step import reconcile
 from components.sources.own_photos import open_csv
 from tests.browser import assert_self_contained
 from tests.documents import answered as whole_answer
@@ -54,7 +55,7 @@ def run(warehouse: Path, server, **settings: object) -> Reconciliation:
     total, records = open_records(warehouse / "stock.csv", str(warehouse / "photos"))
     endpoint = Endpoint(server.url, server.name)
     photos = open_photos(str(warehouse / "photos"))
-    return reconcile(records, total, photos, endpoint, warehouse / "out", Settings(**settings))
+    return reconcile(records, total, photos, endpoint, warehouse / "out", ReconcileSettings(**settings))
 
 
 def listed(warehouse: Path) -> list[dict[str, str]]:
@@ -197,7 +198,7 @@ def test_bins_with_metadata_need_no_csv(tmp_path, server):
         open_photos(str(tmp_path / "bins")),
         Endpoint(server.url, server.name),
         tmp_path / "out",
-        Settings(),
+        ReconcileSettings(),
     )
     assert (summary.bins, summary.verdicts, summary.not_checked) == (6, {"agrees": 5}, 1)
     assert listed(tmp_path)[0]["products"] == "Socks"

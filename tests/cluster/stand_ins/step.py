@@ -1,4 +1,4 @@
-"""A train step in a process of its own, so that a test can kill it: ``python -m tests.cluster.step RUN SECONDS KIND``.
+"""A train step in a process of its own, so that a test can kill it: ``python -m tests.cluster.stand_ins.step RUN SECONDS KIND``.
 
 KIND is PyTorchJob or TrainJob.
 """
