@@ -1,6 +1,6 @@
-"""A train step in a process of its own, so that a test can kill it: ``python -m tests.cluster.stand_ins.step RUN SECONDS KIND``.
+"""A train step in a process of its own, so that a test can kill it.
 
-KIND is PyTorchJob or TrainJob.
+``python -m tests.cluster.stand_ins.step RUN SECONDS KIND``; KIND is PyTorchJob or TrainJob.
 """
 
 import sys
