@@ -172,7 +172,7 @@ class Leakage(Part):
     """Every method that can split these bins."""
 
 
-class Int8Offer(Part):
+class Int8Result(Part):
     """The 8-bit network beside the full one, on validation bins."""
 
     chosen: bool
@@ -210,7 +210,7 @@ class Evaluation(Analysis):
 
     quality: list[QualityRow]
     leakage: Leakage
-    int8: Int8Offer
+    int8: Int8Result
 
 
 class ReliabilityCurves(Part):

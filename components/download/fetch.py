@@ -13,7 +13,7 @@ from components.documents.downloaded import BLOCK_SCHEMA
 from components.download.checks import BadBinError, check_jpeg
 from components.sources.source import REFUSED, NoAccessError, Source, TransientError, UnreadableError
 
-FEWEST_LANES, MOST_LANES = 2, 8
+MIN_WORKERS, MAX_WORKERS = 2, 8
 THREADS = 64
 """So many requests at a time hide the latency of a distant store: at 50 ms, 1,280 objects a second."""
 TRIES = 6
@@ -62,7 +62,7 @@ class Wanted:
 
 def groups_at_once() -> int:
     """Groups that are fetched at a time: one for each core that this process may use, within limits."""
-    return min(max(usable_threads(), FEWEST_LANES), MOST_LANES)
+    return min(max(usable_threads(), MIN_WORKERS), MAX_WORKERS)
 
 
 def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> bytes | Skip:

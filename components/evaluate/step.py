@@ -98,7 +98,7 @@ def evaluate_bundle(
     names = [bundle.label(index) for index in range(len(bundle.counts))]
 
     validated = score(folder / bundles.ONNX_FILE, validation, bundle.input, "validation bins")
-    small = int8.offer(folder, validation, bundle.input, validated)
+    small = int8.try_int8(folder, validation, bundle.input, validated)
     bundle = bundle.model_copy(update={"serve_file": int8.INT8_FILE if small.chosen else bundles.ONNX_FILE})
     served = folder / bundle.serve_file
     if small.chosen:

@@ -46,7 +46,7 @@ def gate(
     def work() -> GatedModel:
         registry = open_registry(store)
         known = read_index(registry, serving.name)
-        incumbent, candidate = find_in_service(store, known, serving), bundles.look(store, key)
+        incumbent, candidate = find_in_service(store, known, serving), bundles.fetch_description(store, key)
         if _is_same(incumbent, key, candidate):
             decision = _already(candidate.version)
         else:

@@ -9,7 +9,7 @@ from typing import IO, Any
 import numpy as np
 
 from components.counter.bundle import Bundle
-from components.counter.statistics.drift import Moved
+from components.counter.statistics.drift import Drift
 from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store
 from components.reconcile.settings import ReconcileSettings
@@ -109,7 +109,7 @@ def summarise(
     rate: float | None,
     settings: ReconcileSettings,
     curve: Curve,
-    moved: list[Moved],
+    drifts: list[Drift],
 ) -> Reconciliation:
     """The numbers of a reconciliation."""
     counted = answer_store.tallies(database)
@@ -129,6 +129,6 @@ def summarise(
         expected_wrong=curve[-1][1],
         top=min(settings.top, ranked),
         expected_wrong_in_top=expected_wrong_in(curve, settings.top),
-        drift=moved,
-        retrain=any(item.state == "retrain" for item in moved),
+        drift=drifts,
+        retrain=any(item.state == "retrain" for item in drifts),
     )

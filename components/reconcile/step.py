@@ -13,7 +13,7 @@ from components.client.query import PhotoError, ask_many, description
 from components.common.progress import Counter, note
 from components.counter.answers import Answer
 from components.counter.bundle import Bundle
-from components.counter.statistics.drift import Moved, Today, drift
+from components.counter.statistics.drift import Drift, ObservedDistribution, drift
 from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store, report
 from components.reconcile.page import render
@@ -58,13 +58,13 @@ def reconcile(
             _ask_all(client, endpoint, database, records, total, photos, settings, keep)
         estimated = answer_store.estimated_error_rate(database)
         rate = estimated if settings.error_rate is None else settings.error_rate
-        moved = _drift(database, model)
+        drifts = _drift(database, model)
         with (
             (folder / CSV_FILE).open("w", newline="", encoding="utf-8") as csv_file,
             (folder / JSON_FILE).open("w", encoding="utf-8") as json_file,
         ):
             curve = report.write_lists(database, rate, csv_file, json_file)
-        summary = report.summarise(database, model, rate, settings, curve, moved)
+        summary = report.summarise(database, model, rate, settings, curve, drifts)
         summary.write(folder / SUMMARY_FILE)
         (folder / PAGE_FILE).write_text(render(database, summary, curve, photos), encoding="utf-8")
     finally:
@@ -113,11 +113,11 @@ def _read(photos: Photos, record: Record) -> bytes:
     return photos.read(record.id)
 
 
-def _drift(database: sqlite3.Connection, model: Bundle) -> list[Moved]:
+def _drift(database: sqlite3.Connection, model: Bundle) -> list[Drift]:
     stored, bins = model.drift_reference, answer_store.tallies(database).answered
     if stored is None or not bins:
         return []
-    today = Today(
+    today = ObservedDistribution(
         bins=bins,
         count=answer_store.label_shares(database),
         confidence=answer_store.shares(database, "confidence", stored.confidence.edges),

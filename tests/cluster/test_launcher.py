@@ -15,10 +15,10 @@ import pytest
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
-from components.cluster.claim import RUN_ANNOTATION
 from components.cluster.jobs.job import JobKind, KubeJob
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.trainjob import trainjob
+from components.cluster.owned_object import RUN_ANNOTATION
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.store import Store
@@ -87,7 +87,7 @@ class Attempt:
 
     def __init__(self, scene: Scene) -> None:
         self.error: str | None = None
-        owners = kube.patiently(lambda: kube.owner_references(scene.api, "team", STEP_POD), pause_seconds=0.2)
+        owners = kube.with_retries(lambda: kube.owner_references(scene.api, "team", STEP_POD), pause_seconds=0.2)
         body = DESCRIBED[scene.kind.kind](JOB, "team", RUN, ["--job", "x"], ClusterSettings(workers=2), owners)
         outcome = f"runs/{RUN}/train/outcome.json"
         seconds = scene.pending_seconds, scene.deadline_seconds

@@ -330,10 +330,10 @@ def test_every_object_satisfies_kserves_schema_and_its_webhook(mode):
     steps = [
         lambda body: {},
         lambda body: services.start_canary(body, uri("2"), settings),
-        lambda body: services.take_out(body, uri("2"), alone=False),
+        lambda body: services.rollback_patch(body, uri("2"), alone=False),
         lambda body: services.start_canary(body, uri("3"), settings),
         lambda body: services.promote_canary(body, uri("3"), settings),
-        lambda body: services.take_out(body, uri("3"), alone=True),
+        lambda body: services.rollback_patch(body, uri("3"), alone=True),
         lambda body: services.start_alone(body, uri("4"), settings),
     ]
     for step in steps:

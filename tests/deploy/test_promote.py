@@ -210,4 +210,4 @@ def resize(place: Cluster) -> None:
 def test_what_an_inference_service_says_is_in_service(annotations, canary, expected):
     model = {"model": {"storageUri": "s3://x/new"}}
     spec = {"predictor": {**model, **({} if canary is None else {"canaryTrafficPercent": canary})}}
-    assert services.settled_uri({"metadata": {"annotations": annotations}, "spec": spec}) == expected
+    assert services.stable_uri({"metadata": {"annotations": annotations}, "spec": spec}) == expected

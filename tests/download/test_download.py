@@ -264,7 +264,7 @@ def test_a_photo_that_no_path_leads_to_is_missing(path, store, tmp_path):
     assert (manifest.selected, manifest.skipped) == (1, {"image missing": 1})
 
 
-@pytest.mark.parametrize("harm", ["deleted", "overwritten", "without receipt", "receipt damaged"])
+@pytest.mark.parametrize("harm", ["deleted", "overwritten", "without description", "description damaged"])
 def test_a_block_that_the_store_lost_or_changed_is_fetched_again(harm, store, tmp_path, monkeypatch):
     source = str(write_folder(tmp_path, good_bins(30)))
     first = download_bins(store, source)
@@ -274,7 +274,7 @@ def test_a_block_that_the_store_lost_or_changed_is_fetched_again(harm, store, tm
             store.delete(block.key)
         case "overwritten":
             store.put_bytes(block.key, bytes(block.bytes))
-        case "without receipt":
+        case "without description":
             store.delete(f"{block.key}.json")
         case _:
             store.put_bytes(f"{block.key}.json", b"{}")
