@@ -15,7 +15,7 @@ from components.settings.run import FORMAT, RunSettings
 
 
 def resolve_settings(store: Store, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks and completes a run's settings once for these parameters; asks a cluster by dry runs whether it takes them.
+    """Checks and completes a run's settings once for these parameters; asks a cluster by dry runs whether it takes it.
 
     See ``check`` and ``components.cluster.dry_run``.
     """
