@@ -77,7 +77,7 @@ def _add_run(commands: Any, with_options: bool) -> None:
         help="run the whole workflow on this machine",
         usage="inventory run [options]",
         description="Checks the settings, downloads, splits, explores, tunes if asked to, trains, evaluates, decides "
-        "and deploys on this machine, then asks the served model about a test photo. A run that was interrupted goes on "
+        "and deploys on this machine, then asks the served model about a test photo. An interrupted run goes on "
         "when it is started again with its --run-id.",
     )
     parser.add_argument("--run-id", metavar="NAME", help="name of a new run, or of one to continue [a time stamp]")
