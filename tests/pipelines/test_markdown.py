@@ -1,8 +1,8 @@
-"""What the project's pages of text name is there: files, modules of Python examples, commands."""
+"""What the project's pages of text name is there: files, modules, what Python examples import and use, commands."""
 
 import ast
-import importlib
-import importlib.util
+import builtins
+import pkgutil
 import re
 from pathlib import Path
 
@@ -11,49 +11,46 @@ import pytest
 from pipelines.cli.main import _parser
 from pipelines.tables import ROOT
 
-FOLDERS = ["benchmarks", "components", "docker", "docs", "manifests", "pipelines"]
+FOLDERS = ("benchmarks", "components", "docker", "docs", "manifests", "pipelines", "requirements", "tests")
 PAGES = [*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))]
-MODULES = [path for folder in ("components", "pipelines") for path in (ROOT / folder).rglob("*.py")]
+MODULES = [path.as_posix() for folder in ("components", "pipelines") for path in (ROOT / folder).rglob("*.py")]
+IN_EVERY_STEP = ("component.py", "step.py")
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
-def _blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-
-
 def _is_there(page: Path, name: str) -> bool:
-    """Whether a name leads to a file from the page's folder or from the root, or ends one module's path alone."""
-    ending = [path for path in MODULES if path.as_posix().endswith(f"/{name}")]
-    return (page.parent / name).exists() or (ROOT / name).exists() or len(ending) == 1
+    """Whether a name leads to a file from the page's folder or from the root, or is the end of one module's path."""
+    alone = sum(module.endswith(f"/{name}") for module in MODULES) == 1
+    return (page.parent / name).exists() or (ROOT / name).exists() or alone or name in IN_EVERY_STEP
 
 
-def _missing_names(example: str) -> list[str]:
-    """What an example imports that is not there, and what it uses without importing it from this project."""
-    missing = []
-    for node in ast.walk(ast.parse(example)):
-        if isinstance(node, ast.Import):
-            missing += [alias.name for alias in node.names if importlib.util.find_spec(alias.name) is None]
-        elif isinstance(node, ast.ImportFrom):
-            module = importlib.import_module(str(node.module))
-            missing += [f"{node.module}.{alias.name}" for alias in node.names if not hasattr(module, alias.name)]
-    return missing
+def _resolves(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
-def _used_without_import(example: str) -> set[str]:
-    """Names of classes and functions called in an example that are neither imported nor built in."""
-    tree = ast.parse(example)
-    bound = {alias.asname or alias.name.partition(".")[0] for node in ast.walk(tree) for alias in getattr(node, "names", [])}
-    roots = set()
+def _imports(tree: ast.Module) -> list[str]:
+    """The dotted names of what an example imports."""
+    found = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            function = node.func
-            while isinstance(function, ast.Attribute | ast.Call):
-                function = function.value if isinstance(function, ast.Attribute) else function.func
-            if isinstance(function, ast.Name):
-                roots.add(function.id)
-    assigned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return roots - bound - assigned - set(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+def _unknown(tree: ast.Module) -> set[str]:
+    """The names that an example uses without having imported or assigned them."""
+    aliases = [node for node in ast.walk(tree) if isinstance(node, ast.alias)]
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    bound = {alias.asname or alias.name.split(".")[0] for alias in aliases}
+    bound |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    return {name.id for name in names} - bound - set(dir(builtins))
 
 
 @pages
@@ -63,16 +60,23 @@ def test_links_lead_to_files(page: Path) -> None:
 
 
 @pages
-def test_python_files_that_a_page_names_are_there(page: Path) -> None:
-    names = re.findall(r"`([\w./-]+\.py)`", page.read_text())
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    names = re.findall(rf"`([\w./-]+\.py|(?:{'|'.join(FOLDERS)})/[\w./-]*)`", page.read_text())
     assert [name for name in names if not _is_there(page, name)] == []
 
 
 @pages
-def test_examples_import_what_there_is_and_use_what_they_import(page: Path) -> None:
-    for example in _blocks(page, "python"):
-        assert _missing_names(example) == []
-        assert _used_without_import(example) == set()
+def test_modules_that_a_page_names_are_there(page: Path) -> None:
+    names = re.findall(r"(?:`|-m )((?:components|pipelines|benchmarks)\.[\w.]*\w)", page.read_text())
+    assert [name for name in names if not _resolves(name)] == []
+
+
+@pages
+def test_examples_import_what_is_there_and_use_what_they_import(page: Path) -> None:
+    for example in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        tree = ast.parse(example)
+        assert [name for name in _imports(tree) if not _resolves(name)] == []
+        assert _unknown(tree) == set()
 
 
 @pages
