@@ -29,13 +29,12 @@ from tests.train.fitting import Recorder, fast, train_here
 from tests.train.processes import CONTEXT, finish, free_port
 
 
-def profiled(store: Store, dataset: DatasetManifest, settings: TrainingSettings, *hooks: Any, **options: Any) -> dict:
+def profiled(store: Store, dataset: DatasetManifest, settings: TrainingSettings, *hooks: Any, **options: Any) -> Any:
     """The profile of a training in this process."""
     job = TrainingSpec(run_id="r", dataset_key="unused", output="runs/r", settings=settings)
     with closing(Profiler(job, store, options.get("workers") or Workers())) as profiler:
         train_here(store, dataset, settings, [profiler, *hooks], **options)
-        outcome: dict = profiler.summary()
-    return outcome.get("profile", {})
+        return profiler.summary().get("profile", {})
 
 
 def records(store: Store) -> list[dict[str, Any]]:
@@ -51,19 +50,19 @@ def test_a_training_says_where_its_time_went(store: Store, drawn: DatasetManifes
     profile = profiled(store, drawn, fast(epochs=4, profile_ms=50))
     took = time.perf_counter() - started
 
-    assert profile["steps"] == 4 * 6
-    assert set(profile["seconds"]) == {"data", "forward", "backward", "communication", "optimiser"}
-    assert profile["seconds"]["backward"] > 0
-    assert profile["seconds"]["communication"] == 0
-    assert 0 < profile["utilisation"]["cpu"] <= 1
-    assert profile["utilisation"]["gpu"] is None
-    assert "trace_key" not in profile
+    assert profile.steps == 4 * 6
+    assert set(profile.seconds) == {"data", "forward", "backward", "communication", "optimiser"}
+    assert profile.seconds["backward"] > 0
+    assert profile.seconds["communication"] == 0
+    assert 0 < profile.utilisation.cpu <= 1
+    assert profile.utilisation.gpu is None
+    assert profile.trace_key is None
 
     (record,) = records(store)
     wall = record["times"]["wall"]
     assert sum(wall.values()) == pytest.approx(record["recorded_seconds"], abs=0.2)
     assert sum(wall.values()) < took
-    assert wall["steps"] == pytest.approx(sum(profile["seconds"].values()), abs=5e-3)
+    assert wall["steps"] == pytest.approx(sum(profile.seconds.values()), abs=5e-3)
     assert wall["validation"] > 0
     metrics = record["machine"]["metrics"]
     assert {"cpu", "busiest_core", "process_cpu", "memory", "process_memory"} <= set(metrics)
@@ -71,7 +70,7 @@ def test_a_training_says_where_its_time_went(store: Store, drawn: DatasetManifes
     assert max(metrics["process_memory"]) == pytest.approx(own, rel=0.5)
 
     page = tmp_path / "profile.html"
-    page.write_bytes(store.get_bytes(profile["page_key"]))
+    page.write_bytes(store.get_bytes(profile.page_key))
     assert "exchange of gradients" in page.read_text()
     assert_self_contained(page)
 
@@ -87,19 +86,19 @@ def test_a_slow_feed_is_found_and_what_to_do_about_it(
 
     monkeypatch.setattr(data, "read_training_image", read_slowly)
     profile = profiled(store, drawn, fast(epochs=4, profile_ms=50))
-    (advice,) = [advice for advice in profile["advice"] if "waiting for images" in advice["evidence"]]
-    assert "decode_threads" in advice["change"] or "decoding" in advice["change"]  # whether other programs leave a core
-    assert advice["change"] in page_text(store)
-    assert profile["seconds"]["data"] > 0.3 * sum(profile["seconds"].values())
+    (advice,) = [advice for advice in profile.advice if "waiting for images" in advice.evidence]
+    assert "decode_threads" in advice.change or "decoding" in advice.change  # whether other programs leave a core
+    assert advice.change in page_text(store)
+    assert profile.seconds["data"] > 0.3 * sum(profile.seconds.values())
 
 
 def test_a_trace_of_some_steps_lies_beside_the_page(store: Store, drawn: DatasetManifest) -> None:
     profile = profiled(store, drawn, fast(epochs=2, trace_steps=2))
-    trace = json.loads(gzip.decompress(store.get_bytes(profile["trace_key"])))
+    trace = json.loads(gzip.decompress(store.get_bytes(profile.trace_key)))
     names = {event.get("name") for event in trace["traceEvents"]}
     assert "aten::convolution_backward" in names
     assert len({name for name in names if str(name).startswith("ProfilerStep")}) == 2
-    assert profile["steps"] == 12 - 2 - 2, "traced steps are slower, and not counted"
+    assert profile.steps == 12 - 2 - 2, "traced steps are slower, and not counted"
     assert "convolution_backward" in page_text(store)
 
 
@@ -107,8 +106,8 @@ def test_a_training_too_short_for_its_trace_says_so(
     store: Store, drawn: DatasetManifest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     profile = profiled(store, drawn, fast(epochs=1, batch_size=48, trace_steps=2))
-    assert "trace_key" not in profile
-    assert profile["steps"] == 2
+    assert profile.trace_key is None
+    assert profile.steps == 2
     assert "2 steps are too few to judge" in page_text(store)
 
 
@@ -124,7 +123,7 @@ def test_the_page_covers_the_attempts_before_an_interruption(store: Store, drawn
         (1, 5),
         (6, 24),
     ]
-    assert profile["steps"] == 24
+    assert profile.steps == 24
     assert "1 to 5" in page_text(store)
     assert "6 to 24" in page_text(store)
 
@@ -186,7 +185,11 @@ def _work(environment: dict[str, str], dataset: DatasetManifest, out: Path) -> N
     torch.set_num_threads(1)
     with join() as workers:
         profile = profiled(open_store(), dataset, fast(epochs=1), workers=workers)
-    out.write_text(json.dumps({"profile": profile, "own_memory": psutil.Process().memory_info().rss}))
+    out.write_text(
+        json.dumps(
+            {"profile": profile and profile.model_dump(mode="json"), "own_memory": psutil.Process().memory_info().rss}
+        )
+    )
 
 
 @pytest.mark.parametrize("added", [0, 3, 8, 9, 64, 1001])

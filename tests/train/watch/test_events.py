@@ -24,7 +24,7 @@ def test_event_files_tell_what_happened(
     losses = {event.step: event.value for event in events.Scalars("train/step_loss")}
     assert losses == pytest.approx({step: recorder.losses[step - 1] for step in (3, 6, 9, 12)})
     assert [event.value for event in events.Scalars("validation/accuracy")] == pytest.approx(
-        [record["validation_accuracy"] for record in recorder.records]
+        [record.validation_accuracy for record in recorder.records]
     )
     tags = set(events.Tags()["scalars"])
     assert {"gradient_norm/head", "weight_norm/head", "train/learning_rate", "seconds/backward"} <= tags

@@ -285,7 +285,7 @@ def test_katibs_filter_finds_every_metric_in_what_a_training_prints(
     metrics = found(capsys.readouterr().out, described())
     assert len(metrics) == len(LINES) == 3
     for metric, line in LINES.items():
-        values = [round(epoch[f"validation_{metric}"], 4) for epoch in history]
+        values = [round(getattr(epoch, f"validation_{metric}"), 4) for epoch in history]
         assert (float(metrics[line]["min"]), float(metrics[line]["max"])) == (min(values), max(values))
         assert float(metrics[line]["latest"]) == values[-1]
 
