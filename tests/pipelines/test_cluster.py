@@ -76,6 +76,7 @@ KUBEFLOWS_OWN = {
     "download(0)": "RUNNING",
     "download-driver": "SUCCEEDED",
     "download-driver(0)": "SUCCEEDED",
+    "condition-1": "RUNNING",
     "executor": "RUNNING",
     "executor(0)": "RUNNING",
 }
