@@ -18,12 +18,12 @@ from benchmarks.common import options
 from benchmarks.finished_run import finished_run, given_or_trained
 from components.counter.answers import answer
 from components.counter.bundle import Bundle
-from components.counter.metrics import Floats, Integers
 from components.counter.record_errors import Corruption
 from components.counter.scoring import score
+from components.counter.statistics.metrics import Floats, Integers
 from components.evaluate.audit import SEEDS, SHOWN, TOP, WRONG_RECORDS, audit, corrupt, figures
 from components.pages.page import render_page
-from components.reconcile import answer_store as ledgers
+from components.reconcile import answer_store
 from components.reconcile.records import Record
 
 CHECKED_SEEDS = 20
@@ -45,19 +45,21 @@ def expectation(
     rows = []
     for seed in range(CHECKED_SEEDS):
         expected, wrong = corrupt(labels, probabilities.shape[1], corruption, seed)
-        ledger = ledgers.open_ledger(scratch / f"{corruption}-{seed}.sqlite")
+        database = answer_store.open_answers(scratch / f"{corruption}-{seed}.sqlite")
         quantities = [bundle.counts[index] for index in expected]
         answers = [
             (place, Record(str(place), quantity), answer(bundle, row.tolist(), 0.5, quantity))
             for place, (row, quantity) in enumerate(zip(probabilities, quantities, strict=True))
         ]
-        ledgers.add(ledger, answers)
-        rate = ledgers.estimated_error_rate(ledger) or 0.0
-        first = [row for _, row in zip(range(round(TOP * len(labels))), ledgers.ranked(ledger, rate), strict=False)]
-        given = [row["wrong"] for _, row in zip(first, ledgers.ranked(ledger, WRONG_RECORDS), strict=False)]
+        answer_store.add(database, answers)
+        rate = answer_store.estimated_error_rate(database) or 0.0
+        first = [
+            row for _, row in zip(range(round(TOP * len(labels))), answer_store.ranked(database, rate), strict=False)
+        ]
+        given = [row["wrong"] for _, row in zip(first, answer_store.ranked(database, WRONG_RECORDS), strict=False)]
         true = sum(wrong[row["position"]] for row in first)
         rows.append((rate, sum(row["wrong"] for row in first), sum(given), true))
-        ledger.close()
+        database.close()
     names = ("estimated_rate", "expected_estimated", "expected_known", "true")
     return dict(zip(names, map(float, np.mean(rows, axis=0)), strict=True))
 

@@ -21,7 +21,7 @@ import psutil
 
 from benchmarks.common import options
 from benchmarks.server import free_port, serving
-from components.reconcile.step import JSON_FILE, LEDGER_FILE, SUMMARY_FILE
+from components.reconcile.step import ANSWERS_FILE, JSON_FILE, SUMMARY_FILE
 from tests.tiny_model import photo, write_bundle
 
 COUNTS = 5
@@ -60,11 +60,11 @@ def stock(folder: Path, bins: int) -> Path:
     return path
 
 
-def answered(ledger: Path) -> int:
+def answered(database: Path) -> int:
     """Bins that have an answer by now."""
-    if not ledger.exists():
+    if not database.exists():
         return 0
-    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=10)) as connection:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
         try:
             return int(connection.execute("SELECT count(*) FROM bins").fetchone()[0])
         except sqlite3.OperationalError:  # the table is just being made
@@ -82,14 +82,14 @@ def run(folder: Path, records: Path, port: int, kill_when: Callable[[int], bool]
     killed = False
     while process.poll() is None:
         measured.megabytes = max(measured.megabytes, watched.memory_info().rss / 1e6)
-        if not killed and kill_when(answered(out / LEDGER_FILE)):
+        if not killed and kill_when(answered(out / ANSWERS_FILE)):
             process.send_signal(signal.SIGKILL)
             killed = True
         time.sleep(LOOK_SECONDS)
     if process.returncode and not killed:
         raise SystemExit(f"inventory reconcile ended with {process.returncode}")
     measured.seconds = time.monotonic() - started
-    measured.answered = answered(out / LEDGER_FILE)
+    measured.answered = answered(out / ANSWERS_FILE)
     return measured
 
 

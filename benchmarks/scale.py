@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from components.common.background import every
+from components.common.background import call_periodically
 from components.common.local_store.server import local_store
 
 LIMIT_BYTES = 2 * 2**30
@@ -51,7 +51,7 @@ def measure(name: str, code: str) -> dict[str, Any]:
     started = time.monotonic()
     process = psutil.Popen([sys.executable, "-c", code])
     resident: dict[int, int] = {}
-    with every(0.1, lambda: look(process, resident), "peak"):
+    with call_periodically(0.1, lambda: look(process, resident), "peak"):
         status = process.wait(timeout=3 * 3600)
     if status != 0:
         raise SystemExit(f"{name} failed with exit code {status}")

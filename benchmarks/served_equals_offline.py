@@ -22,10 +22,10 @@ from benchmarks.common import options
 from benchmarks.finished_run import FinishedRun, finished_run, given_or_trained
 from benchmarks.server import free_port, serving
 from components.counter.answers import answer
-from components.counter.calibration import Calibration
-from components.counter.metrics import softmax
 from components.counter.photo import brightness, preprocess
 from components.counter.scoring import score
+from components.counter.statistics.calibration import Calibration
+from components.counter.statistics.metrics import softmax
 
 CLIENTS = 8
 TOLERANCE = 1e-3

@@ -5,7 +5,7 @@ from kfp.dsl import PipelineTask
 from kfp.dsl.pipeline_channel import PipelineParameterChannel
 
 from components.cluster.pods import STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED, USER, WITHOUT_ISTIO
-from components.common.container_images import REGISTRY, TAG
+from components.common.step.container_images import REGISTRY, TAG
 
 STEP_SECONDS = 2 * 86_400
 """The longest that a step may take; a training's own limits are in the ``cluster`` parameter."""
@@ -35,7 +35,7 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
         task.set_memory_request(STEP_MEMORY[0]).set_memory_limit(STEP_MEMORY[1])
         # the images of workers and trials that a step starts are those of the pipeline
         task.set_env_variable("INVENTORY_REGISTRY", REGISTRY).set_env_variable("INVENTORY_TAG", TAG)
-        # a step looks at its source and at the store, which Kubeflow's cache does not know (components.common.run_step)
+        # a step looks at its source and at the store, which Kubeflow's cache does not know
         task.set_caching_options(False)
         for key, value in WITHOUT_ISTIO.items():
             kubernetes.add_pod_label(task, key, value)

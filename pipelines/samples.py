@@ -12,7 +12,7 @@ from components.cluster.inference_service import inference_service
 from components.cluster.jobs.experiment import experiment
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.trainjob import trainjob
-from components.common.container_images import image
+from components.common.step.container_images import image
 from components.documents.search_plan import SearchPlan
 from components.documents.search_result import DEFAULT_TRIAL
 from components.settings.cluster import ClusterSettings

@@ -76,9 +76,8 @@ def write_network(path: Path, counts: list[int] = COUNTS, size: int = SIZE, slow
 
 def write_bundle(folder: Path, slow_rounds: int = 0, **changes: object) -> Bundle:
     folder.mkdir(parents=True, exist_ok=True)
-    bundle = Bundle(
-        version="test-1", backbone="redness", counts=COUNTS, input=InputTransform(size=SIZE), recount_threshold=0.6
-    ).model_copy(update=changes)
+    said = {"version": "test-1", "backbone": "redness", "counts": COUNTS, "recount_threshold": 0.6}
+    bundle = Bundle.model_validate({**said, "input": InputTransform(size=SIZE), **changes})
     write_network(folder / "model.onnx", bundle.counts, bundle.input.size, slow_rounds)
     return bundles.save(bundle, folder)
 

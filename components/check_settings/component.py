@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.component import control_component
+from components.common.step.component import control_component
 
 
 @control_component
@@ -39,9 +39,9 @@ def settings(
 
     from pathlib import Path
 
-    from components.check_settings.step import settle
+    from components.check_settings.step import resolve_settings
     from components.common.files import write_json
-    from components.common.run_step import main_step
+    from components.common.step.run_step import main_step
     from components.common.store import open_store
 
-    write_json(Path(settings.path), main_step(lambda: settle(open_store(), parameters)))
+    write_json(Path(settings.path), main_step(lambda: resolve_settings(open_store(), parameters)))

@@ -7,26 +7,26 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from components.common.run_step import run_step
+from components.common.step.run_step import run_step
 from components.common.store import Store
 from components.documents.search_plan import make_search_plan
 from components.settings.parameters import read_parameters
 from components.settings.run import FORMAT, RunSettings
 
 
-def settle(store: Store, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks and completes a run's settings once for these parameters, and rehearses the run on a cluster.
+def resolve_settings(store: Store, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Checks and completes a run's settings once for these parameters; asks a cluster by dry runs whether it takes it.
 
-    See ``check`` and ``components.cluster.rehearsal``.
+    See ``check`` and ``components.cluster.dry_run``.
     """
     asked = {"format": FORMAT, "parameters": dict(parameters)}
-    settled: dict[str, Any] = run_step(store, "settings", asked, lambda: check(parameters).model_dump(mode="json"))
+    resolved: dict[str, Any] = run_step(store, "settings", asked, lambda: check(parameters).model_dump(mode="json"))
     if "KUBERNETES_SERVICE_HOST" in os.environ:  # in a pod; the Kubernetes client takes half a second to import
-        from components.cluster.rehearsal import rehearse_here
+        from components.cluster.dry_run import dry_run_here
 
-        run = RunSettings.model_validate(settled)
-        rehearse_here(run.cluster, run.serving)
-    return settled
+        run = RunSettings.model_validate(resolved)
+        dry_run_here(run.cluster, run.serving)
+    return resolved
 
 
 def check(parameters: Mapping[str, Any], on_cluster: bool | None = None) -> RunSettings:

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from components.client.endpoint import Endpoint, open_client
 from components.common.document import first_error
 from components.common.errors import InventoryError
+from components.common.prefetch import prefetch
 from components.common.retry import back_off, retry
-from components.common.run_ahead import run_ahead
 from components.counter.answers import Answer
 from components.counter.bundle import Bundle
 
@@ -161,7 +161,7 @@ def ask_many(
             return key, error
 
     with ThreadPoolExecutor(concurrency) as pool:
-        yield from run_ahead(lambda photo: pool.submit(one, photo), photos, ahead=2 * concurrency)
+        yield from prefetch(lambda photo: pool.submit(one, photo), photos, ahead=2 * concurrency)
 
 
 def _send(client: httpx.Client, endpoint: Endpoint, request: httpx.Request, attempts: int) -> httpx.Response:

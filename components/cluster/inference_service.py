@@ -114,7 +114,7 @@ def settings_of(service: Object) -> ServingSettings:
     return ServingSettings.read({name: value for name, value in shown.items() if value is not None})
 
 
-def settled_uri(service: Object) -> str:
+def stable_uri(service: Object) -> str:
     """The bundle that has, or had before a canary came, all requests; "" where the service is stopped."""
     if stopped(service):
         return ""
@@ -169,19 +169,19 @@ def start_canary(service: Object, uri: str, settings: ServingSettings) -> Object
             f"InferenceService {settings.name} has no status.deploymentMode; is the KServe controller running?"
         )
     if mode(service) == "Standard":
-        beside = {
+        canary = {
             key: value
             for key, value in predictor(uri, settings).items()
             if key not in ("maxReplicas", "scaleMetric", "scaleTarget")  # a canary takes no autoscaling fields
         }
-        beside |= {"name": revision_name(uri), "minReplicas": 1}
-        beside["model"]["name"] = CONTAINER
-        spec: Object = {"canary": [{"trafficPercent": settings.canary_percent, "predictor": beside}]}
+        canary |= {"name": revision_name(uri), "minReplicas": 1}
+        canary["model"]["name"] = CONTAINER
+        spec: Object = {"canary": [{"trafficPercent": settings.canary_percent, "predictor": canary}]}
         if not service["spec"]["predictor"].get("minReplicas", 1):
             spec["predictor"] = {"minReplicas": 1}
         return {"spec": spec}
     return {
-        "metadata": {"annotations": {**TAG_ROUTING, BEFORE_ANNOTATION: settled_uri(service)}},
+        "metadata": {"annotations": {**TAG_ROUTING, BEFORE_ANNOTATION: stable_uri(service)}},
         "spec": {"predictor": {**predictor(uri, settings), "canaryTrafficPercent": settings.canary_percent}},
     }
 
@@ -220,7 +220,7 @@ def is_there(service: Object, uri: str) -> bool:
     return served_uri(service) == uri
 
 
-def take_out(service: Object, uri: str, *, alone: bool) -> Object:
+def rollback_patch(service: Object, uri: str, *, alone: bool) -> Object:
     """The change that takes the new model at ``uri`` out, unless another deployment has done so.
 
     The one in service gets all requests again. A service that was started for this model ``alone`` is stopped, never
@@ -237,7 +237,7 @@ def take_out(service: Object, uri: str, *, alone: bool) -> Object:
     return {}
 
 
-def beside(settings: ServingSettings) -> ServingSettings:
+def canary_settings(settings: ServingSettings) -> ServingSettings:
     """The settings of a second service, which tries a new model where the first knows no canary."""
     return settings.model_copy(update={"name": f"{settings.name}-canary", "min_replicas": 1, "max_replicas": 1})
 

@@ -174,7 +174,7 @@ def _body(error: ApiException) -> str:
     return error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
 
 
-def patiently(ask: Callable[[], T], away_seconds: float = 900.0, pause_seconds: float = 5.0) -> T:
+def with_retries(ask: Callable[[], T], away_seconds: float = 900.0, pause_seconds: float = 5.0) -> T:
     """Asks again while the API is away: a control plane that is being upgraded must not fail a training.
 
     Args:

@@ -8,7 +8,7 @@ STOP_SECONDS = 5.0
 
 
 @contextmanager
-def every(
+def call_periodically(
     seconds: float,
     beat: Callable[[], object],
     name: str,

@@ -27,7 +27,7 @@ def content_hash(value: Any) -> str:
 
 
 @contextmanager
-def arriving(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """An empty file to be filled in the block, beside ``path``; it takes that name, unless the block fails.
 
     Args:
@@ -50,7 +50,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         path: the file to write; its folder is made when missing.
         data: the whole content; text is written as UTF-8.
     """
-    with arriving(path) as whole, whole.open("wb") as file:
+    with atomic_path(path) as whole, whole.open("wb") as file:
         file.write(data.encode() if isinstance(data, str) else data)
         file.flush()
         os.fsync(file.fileno())

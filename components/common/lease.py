@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from components.common.background import every
+from components.common.background import call_periodically
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
@@ -55,5 +55,7 @@ def is_stale(store: Store, run_id: str, stale_seconds: float = STALE_SECONDS) ->
 def held(store: Store, run_id: str, renew_seconds: float = RENEW_SECONDS) -> Iterator[None]:
     """Renews the lease in the background while the block runs; a store that is away is noted and tried again."""
     renew(store, run_id)
-    with every(renew_seconds, lambda: renew(store, run_id), "lease", failed=lambda error: note(f"lease: {error}")):
+    with call_periodically(
+        renew_seconds, lambda: renew(store, run_id), "lease", failed=lambda error: note(f"lease: {error}")
+    ):
         yield

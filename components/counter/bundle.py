@@ -15,9 +15,9 @@ from components.common.document import Document, Part
 from components.common.errors import InventoryError
 from components.common.files import sha256_file
 from components.common.store import Store
-from components.counter.bootstrap import Interval
-from components.counter.drift import Reference
-from components.counter.metrics import CountScore
+from components.counter.statistics.bootstrap import Interval
+from components.counter.statistics.drift import ReferenceDistribution
+from components.counter.statistics.metrics import CountScore
 
 BUNDLE_FILE = "bundle.json"
 ONNX_FILE = "model.onnx"
@@ -131,7 +131,7 @@ class Bundle(Document):
     recount_threshold: float | None = None
     """Smallest confidence of a verdict that needs no recount; None until evaluation chose it."""
     serve_file: str = ONNX_FILE
-    drift_reference: Reference | None = None
+    drift_reference: ReferenceDistribution | None = None
     """The model's answers on its test bins; None until it was evaluated."""
     metrics: BundleMetrics = BundleMetrics()
     provenance: Provenance = Provenance()
@@ -201,7 +201,7 @@ def load(folder: Path) -> Bundle:
     return bundle
 
 
-def look(store: Store, prefix: str) -> Bundle:
+def fetch_description(store: Store, prefix: str) -> Bundle:
     """Reads ``bundle.json`` of the bundle under ``prefix`` in the store, and no other file of it."""
     return Bundle.fetch(store, f"{prefix}/{BUNDLE_FILE}")
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from components.common.document import Document, Part
 from components.common.errors import InventoryError
-from components.common.files import arriving, content_hash, sha256_bytes, sha256_file
+from components.common.files import atomic_path, content_hash, sha256_bytes, sha256_file
 from components.common.store import Store
 
 SPLITS = ("train", "validation", "test")
@@ -174,7 +174,7 @@ def fetch_shard(store: Store, shard: ShardInfo, folder: Path, limit_bytes: int |
         return path
     if limit_bytes is not None:
         _evict(folder, limit_bytes - shard.bytes)
-    with arriving(path) as whole:
+    with atomic_path(path) as whole:
         store.get_file(shard.key, whole)
         if sha256_file(whole) != shard.sha256:
             raise InventoryError(f"shard {shard.key} does not match its sha256; run the split step again")

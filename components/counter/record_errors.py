@@ -67,7 +67,7 @@ def likelihood_if_wrong(probabilities: Floats, off_by_one: float = OFF_BY_ONE) -
     return probabilities @ (off_by_one * beside + (1 - off_by_one) * wrong_record_table(classes, "uniform"))
 
 
-def doubt(probabilities: Floats, recorded: NDArray[np.int64]) -> Floats:
+def mismatch_odds(probabilities: Floats, recorded: NDArray[np.int64]) -> Floats:
     """What the recount list is ordered by: the odds q / p that a record is wrong, but for a common factor.
 
     Args:

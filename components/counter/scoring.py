@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from components.common.errors import InventoryError
 from components.common.machine import usable_threads
+from components.common.prefetch import CombinedTasks, prefetch
 from components.common.progress import Counter
-from components.common.run_ahead import Joined, run_ahead
 from components.counter.bundle import InputTransform
 from components.counter.dataset import Bins
 from components.counter.network import Pixels, open_session, run
@@ -44,10 +44,10 @@ def batches(bins: Bins, transform: InputTransform, rows: NDArray[np.int64] | Non
     chunks = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
     with ThreadPoolExecutor(threads()) as pool:
 
-        def decode(chunk: NDArray[np.int64]) -> Joined[Pixels]:
-            return Joined([pool.submit(preprocess, bins.image(int(row)), transform) for row in chunk], np.stack)
+        def decode(chunk: NDArray[np.int64]) -> CombinedTasks[Pixels]:
+            return CombinedTasks([pool.submit(preprocess, bins.image(int(row)), transform) for row in chunk], np.stack)
 
-        yield from run_ahead(decode, chunks, ahead=1)
+        yield from prefetch(decode, chunks, ahead=1)
 
 
 def answers(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logits:

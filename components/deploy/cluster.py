@@ -9,7 +9,7 @@ from kubernetes.client import ApiClient
 from components.client.address import PORT
 from components.client.endpoint import Endpoint
 from components.cluster import inference_service as services
-from components.cluster.kube import Resource, UnknownFieldError, in_cluster, patiently
+from components.cluster.kube import Resource, UnknownFieldError, in_cluster, with_retries
 from components.cluster.tunnel import open_tunnel
 from components.common.errors import InventoryError
 from components.common.progress import note
@@ -55,7 +55,9 @@ class ClusterDeployer:
             changed = self._change(lambda current: services.start_canary(current, uri, self._settings))
         except UnknownFieldError:
             note("this KServe knows no spec.canary (0.20 has it); the new model is tried as a second InferenceService")
-            self._beside = ClusterDeployer(self._api, self._services.namespace, services.beside(self._settings))
+            self._beside = ClusterDeployer(
+                self._api, self._services.namespace, services.canary_settings(self._settings)
+            )
             return self._beside._start_alone(candidate, self._beside._get())
         return self._started(candidate, changed)
 
@@ -82,16 +84,16 @@ class ClusterDeployer:
         (self._beside or self)._take_out(revision.candidate.uri)
 
     def _take_out(self, uri: str) -> None:
-        self._change(lambda current: services.take_out(current, uri, alone=self._alone))
+        self._change(lambda current: services.rollback_patch(current, uri, alone=self._alone))
 
     def _start_alone(self, candidate: Candidate, service: Object | None) -> Revision:
         """Starts a model in a service that serves none: a new one, or one that was stopped."""
         self._alone = True
         if service is None:
             body = services.inference_service(self._services.namespace, candidate.uri, self._settings)
-            planned = patiently(lambda: self._services.create(body, dry_run=True))
+            planned = with_retries(lambda: self._services.create(body, dry_run=True))
             services.check_settings(planned or body, self._settings)
-            patiently(lambda: self._services.create(body))
+            with_retries(lambda: self._services.create(body))
         else:
             services.check_settings(service, self._settings)
         changed = self._change(lambda current: services.start_alone(current, candidate.uri, self._settings))
@@ -129,7 +131,7 @@ class ClusterDeployer:
         return [Endpoint(url, self._settings.name) for url in urls]
 
     def _get(self) -> Object | None:
-        return patiently(lambda: self._services.get(self._settings.name))
+        return with_retries(lambda: self._services.get(self._settings.name))
 
     def _change(self, change: Callable[[Object], Object]) -> Object | None:
         """Makes a change against the newest version of the object, again when somebody else was faster.
@@ -154,7 +156,7 @@ class ClusterDeployer:
                 before.append(current)
             return True
 
-        while not patiently(once):
+        while not with_retries(once):
             note(f"InferenceService {self._settings.name} was changed by somebody else meanwhile; trying again")
         return before[0] if before else None
 

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.component import control_component
+from components.common.step.component import control_component
 
 
 @control_component
@@ -24,7 +24,7 @@ def deploy(
     """
     from pathlib import Path
 
-    from components.common.run_step import main_step, run_name
+    from components.common.step.run_step import main_step, run_name
     from components.common.store import open_store
     from components.counter.dataset import DatasetManifest
     from components.deploy.step import deploy as deploy_model

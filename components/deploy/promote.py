@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kubernetes.client import ApiClient
 
 from components.cluster import inference_service as services
-from components.cluster.kube import Resource, patiently
+from components.cluster.kube import Resource, with_retries
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.deploy.cluster import ClusterDeployer
@@ -100,5 +100,5 @@ def _serve(store: Store, name: str, entry: Entry, cluster: Cluster | None) -> tu
 def _settings(cluster: Cluster, name: str) -> ServingSettings:
     """Those of the service as it is, so that another model changes nothing else; the defaults for a new one."""
     resource = Resource(cluster.api, services.GROUP, services.VERSION, services.PLURAL, cluster.namespace)
-    service = patiently(lambda: resource.get(name))
+    service = with_retries(lambda: resource.get(name))
     return services.settings_of(service) if service else ServingSettings.read({"name": name})

@@ -7,7 +7,7 @@ from pathlib import Path
 from components.cluster import kube
 from components.common.errors import InventoryError
 from components.common.parent_process import RUN_FOLDER_VARIABLE
-from components.common.run_step import document_step
+from components.common.step.run_step import document_step
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest

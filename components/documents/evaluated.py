@@ -6,10 +6,10 @@ Validation bins chose the calibration and the verdict's threshold; every other n
 from typing import ClassVar
 
 from components.common.document import Document, Part
-from components.counter.bootstrap import Interval
-from components.counter.calibration import ConfidenceInterval, PerfectError
-from components.counter.metrics import RocCurve, Scores
 from components.counter.record_errors import Corruption
+from components.counter.statistics.bootstrap import Interval
+from components.counter.statistics.calibration import ConfidenceInterval, PerfectError
+from components.counter.statistics.metrics import RocCurve, Scores
 from components.documents.trained import TrainedModel
 
 
@@ -172,7 +172,7 @@ class Leakage(Part):
     """Every method that can split these bins."""
 
 
-class Int8Offer(Part):
+class Int8Result(Part):
     """The 8-bit network beside the full one, on validation bins."""
 
     chosen: bool
@@ -210,7 +210,7 @@ class Evaluation(Analysis):
 
     quality: list[QualityRow]
     leakage: Leakage
-    int8: Int8Offer
+    int8: Int8Result
 
 
 class ReliabilityCurves(Part):

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from components.common.document import Document
 from components.counter.answers import Recorded
-from components.counter.drift import Moved
+from components.counter.statistics.drift import Drift
 
 
 class Reconciliation(Document):
@@ -36,7 +36,7 @@ class Reconciliation(Document):
     """Bins that the page shows."""
     expected_wrong_in_top: float
     """Wrong records to expect among the first bins of the list."""
-    drift: list[Moved]
+    drift: list[Drift]
     """Empty when there is nothing to compare with."""
     retrain: bool
     """Whether the bins differ a lot from those the model was made with."""

@@ -22,7 +22,7 @@ class BinMetadata:
     quantity: int
     text: str
     """The original JSON."""
-    doubt: str = ""
+    warning: str = ""
     """Why the quantity may be wrong; empty when nothing speaks against it."""
 
 
@@ -42,14 +42,14 @@ def read_metadata(data: bytes) -> BinMetadata:
     quantity = content["EXPECTED_QUANTITY"]
     if not _is_count(quantity):
         raise BadBinError("EXPECTED_QUANTITY is not a count", f"it is {json.dumps(quantity)[:80]}")
-    return BinMetadata(quantity, text, _doubt(content, quantity))
+    return BinMetadata(quantity, text, _warning(content, quantity))
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT
 
 
-def _doubt(content: dict[str, Any], quantity: int) -> str:
+def _warning(content: dict[str, Any], quantity: int) -> str:
     if "BIN_FCSKU_DATA" not in content:
         return ""  # own photos without products
     items = content["BIN_FCSKU_DATA"]

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.component import control_component
+from components.common.step.component import control_component
 
 
 @control_component
@@ -13,7 +13,7 @@ def download(settings: dsl.Input[dsl.Artifact], bins: dsl.Output[dsl.Dataset]) -
         settings: what the settings step completed; its section `data` is read.
         bins: the manifest of the blocks.
     """
-    from components.common.run_step import main_step
+    from components.common.step.run_step import main_step
     from components.common.store import open_store
     from components.download.step import download_to
     from components.settings.run import RunSettings

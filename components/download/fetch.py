@@ -1,4 +1,4 @@
-"""Reads many objects at once, with retries, and packs what it got; runs in the step's process or in lanes beside it."""
+"""Reads many objects at once, with retries, and packs what it got; runs in the step's process or in others."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from components.documents.downloaded import BLOCK_SCHEMA
 from components.download.checks import BadBinError, check_jpeg
 from components.sources.source import REFUSED, NoAccessError, Source, TransientError, UnreadableError
 
-FEWEST_LANES, MOST_LANES = 2, 8
+MIN_WORKERS, MAX_WORKERS = 2, 8
 THREADS = 64
 """So many requests at a time hide the latency of a distant store: at 50 ms, 1,280 objects a second."""
 TRIES = 6
@@ -60,9 +60,9 @@ class Wanted:
     metadata: str
 
 
-def lane_count() -> int:
+def groups_at_once() -> int:
     """Groups that are fetched at a time: one for each core that this process may use, within limits."""
-    return min(max(usable_threads(), FEWEST_LANES), MOST_LANES)
+    return min(max(usable_threads(), MIN_WORKERS), MAX_WORKERS)
 
 
 def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> bytes | Skip:

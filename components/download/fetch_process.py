@@ -8,7 +8,7 @@ import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from components.download.fetch import THREADS, lane_count
+from components.download.fetch import THREADS, groups_at_once
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not mix with the answers
         messages = sys.stdin.buffer
         try:
-            pool = ThreadPoolExecutor(THREADS // lane_count())
+            pool = ThreadPoolExecutor(THREADS // groups_at_once())
             source = pickle.load(messages)  # noqa: S301 - from the step that started us
             while True:
                 function, group = pickle.load(messages)  # noqa: S301

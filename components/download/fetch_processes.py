@@ -1,7 +1,7 @@
 """Where fetching runs: threads of this process for little, processes beside it for much.
 
 An interpreter runs one thread's Python at a time, which is what limits a download from a near store; a distant one is
-limited by its latency, which threads alone hide. ``lane_count`` groups are fetched at a time, with ``THREADS``
+limited by its latency, which threads alone hide. ``groups_at_once`` groups are fetched at a time, with ``THREADS``
 requests in all, in either case.
 """
 
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import IO, Any, Protocol
 
 from components.common.errors import InventoryError
-from components.download.fetch import THREADS, Packed, lane_count
+from components.download.fetch import THREADS, Packed, groups_at_once
 from components.sources.source import Source
 
 FEWEST_BINS_FOR_PROCESSES = 2000
@@ -26,20 +26,20 @@ STOP_SECONDS = 10
 Process = subprocess.Popen[bytes]
 
 
-class Lane(Protocol):
+class Fetcher(Protocol):
     """Runs a fetch function on the source and waits for what it packed."""
 
     def __call__(self, fetch: Callable[..., Packed], group: object) -> Packed: ...  # noqa: D102
 
 
 @contextmanager
-def lanes(source: Source, bins: int) -> Iterator[Lane]:
-    """Opens what is right for the number of bins; the lane may be used from ``lane_count`` threads at once."""
+def open_fetcher(source: Source, bins: int) -> Iterator[Fetcher]:
+    """Opens what is right for the number of bins; the fetcher may be used from ``groups_at_once`` threads at once."""
     if bins < FEWEST_BINS_FOR_PROCESSES or not source.keeps_busy:
         with ThreadPoolExecutor(THREADS) as pool:
             yield lambda fetch, group: fetch(source, pool, group)
         return
-    processes = [_start(source) for _ in range(lane_count())]
+    processes = [_start(source) for _ in range(groups_at_once())]
     idle: queue.SimpleQueue[Process] = queue.SimpleQueue()
     for process in processes:
         idle.put(process)
@@ -65,7 +65,7 @@ def _start(source: Source) -> Process:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        start_new_session=True,  # Ctrl-C is for the step; a lane leaves when its standard input ends
+        start_new_session=True,  # Ctrl-C is for the step; it leaves when its standard input ends
     )
     _send(process, source)
     return process

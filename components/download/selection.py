@@ -13,7 +13,7 @@ from components.sources.source import Entry
 T = TypeVar("T")
 
 
-def spread(id_: str) -> bytes:
+def hash_order_key(id_: str) -> bytes:
     """Places ids in an order that has nothing to do with them: sha256 of the id.
 
     Neighbouring ids share products, so that the first bins in the order of ids would be a biased few.
@@ -23,7 +23,7 @@ def spread(id_: str) -> bytes:
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
     """The order in which bins are looked at, packed and, under a limit, chosen."""
-    return sorted(entries, key=lambda entry: spread(entry.id))
+    return sorted(entries, key=lambda entry: hash_order_key(entry.id))
 
 
 @dataclass
@@ -104,7 +104,7 @@ def preselect(listed: dict[str, int], selection: Selection) -> dict[str, int]:
     """The part of a file list that the selection can want; under a limit, the bins that come first in the order."""
     trial = replace(selection, taken=Counter())
     chosen = {}
-    for id_ in sorted(listed, key=spread):
+    for id_ in sorted(listed, key=hash_order_key):
         count = trial.count_of(listed[id_])
         if count is not None and trial.take(count):
             chosen[id_] = listed[id_]
@@ -128,7 +128,7 @@ def groups(items: Iterable[tuple[Entry, T]], least: int, most: int, most_bytes: 
         entry = item[0]
         group.append(item)
         size += entry.image_bytes
-        ends = int.from_bytes(spread(entry.id)[-4:]) % ((most - least) // 2) == 0
+        ends = int.from_bytes(hash_order_key(entry.id)[-4:]) % ((most - least) // 2) == 0
         if len(group) >= most or size >= most_bytes or (len(group) >= least and ends):
             yield group
             group, size = [], 0

@@ -15,14 +15,14 @@ import pyarrow as pa
 from components.common import progress
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes, write_atomic
-from components.common.run_ahead import run_ahead
-from components.common.run_step import run_step
+from components.common.prefetch import prefetch
+from components.common.step.run_step import run_step
 from components.common.store import Store, is_address
 from components.documents.downloaded import BinsManifest, BlockInfo
 from components.download.checks import BadBinError, read_metadata
-from components.download.fetch import Packed, Skip, Wanted, fetch_block, fetch_metadata, is_passing, lane_count
-from components.download.fetch_processes import Lane, lanes
-from components.download.receipts import FORMAT, Receipt, find, group_key, keep
+from components.download.fetch import Packed, Skip, Wanted, fetch_block, fetch_metadata, groups_at_once, is_passing
+from components.download.fetch_processes import Fetcher, open_fetcher
+from components.download.group_cache import FORMAT, CachedGroup, find, group_key, keep
 from components.download.selection import (
     Selection,
     groups,
@@ -40,7 +40,7 @@ MAX_FILE_LIST_BYTES = 100_000_000
 METADATA_GROUP = (512, 1536, 64_000_000_000)
 """Least and most bins of a group of metadata, about 1,000; the photos do not count."""
 BLOCK_GROUP = (256, 512, 64_000_000)
-"""Least and most bins of a block, and bytes of its photos: what a lane holds in memory."""
+"""Least and most bins of a block, and bytes of its photos: what one fetcher holds in memory."""
 DOUBTFUL = "doubtful"
 
 
@@ -116,8 +116,8 @@ def download_to(path: str, store: Store, data: DataSettings) -> BinsManifest:
 
 
 def _is_intact(store: Store, block: dict[str, Any]) -> bool:
-    receipt = find(store, block["key"])
-    return receipt is not None and receipt.sha256 == block["sha256"]
+    cached = find(store, block["key"])
+    return cached is not None and cached.sha256 == block["sha256"]
 
 
 def _read_file_list(file_list: str, endpoint: str, environment: Mapping[str, str]) -> bytes:
@@ -156,26 +156,26 @@ class _Download:
             entries = self._of_the_list(entries, self.listed)
         entries = [entry for entry in entries if self._is_text(entry.id)]
         self.count = progress.Counter("bins", len(entries))
-        at_once = lane_count()
-        with lanes(self.source, len(entries)) as lane, ThreadPoolExecutor(at_once) as pool:
-            chunks = run_ahead(
-                lambda group: pool.submit(self._metadata, lane, [entry for entry, _ in group]),
+        at_once = groups_at_once()
+        with open_fetcher(self.source, len(entries)) as fetcher, ThreadPoolExecutor(at_once) as pool:
+            chunks = prefetch(
+                lambda group: pool.submit(self._metadata, fetcher, [entry for entry, _ in group]),
                 groups(((entry, None) for entry in in_order(entries)), *METADATA_GROUP),
                 ahead=at_once - 1,
             )
-            receipts = []
-            for receipt, left_out in run_ahead(
-                lambda group: pool.submit(self._block, lane, group),
+            cached = []
+            for block, left_out in prefetch(
+                lambda group: pool.submit(self._block, fetcher, group),
                 groups(self._selected(chunks), *BLOCK_GROUP),
                 ahead=2 * at_once - 1,
             ):
-                receipts.append(receipt)
+                cached.append(block)
                 self.skips += left_out
-                self.count(receipt.rows + len(left_out))
+                self.count(block.rows + len(left_out))
             chunks.close()
         if self.count.at < self.count.total:  # a limit ended the pass early
             self.count(self.count.total - self.count.at)
-        return self._manifest([receipt for receipt in receipts if receipt.rows])
+        return self._manifest([block for block in cached if block.rows])
 
     def _is_text(self, id_: str) -> bool:
         """Skips a bin whose file name is not UTF-8: no block, page or report could hold its id."""
@@ -193,21 +193,21 @@ class _Download:
         chosen = preselect({id_: listed[id_] for id_ in there}, self.selection)
         return [there[id_] for id_ in chosen]
 
-    def _metadata(self, lane: Lane, entries: list[Entry]) -> list[tuple[Entry, dict[str, Any]]]:
+    def _metadata(self, fetcher: Fetcher, entries: list[Entry]) -> list[tuple[Entry, dict[str, Any]]]:
         """The metadata of a group of bins, from the store when it is there."""
         key = group_key("metadata", self.source.uri, entries)
-        receipt = find(self.store, key)
-        data = self.store.get_bytes(key) if receipt else b""
+        cached = find(self.store, key)
+        data = self.store.get_bytes(key) if cached else b""
         missing: list[Skip] = []
-        if receipt is None or sha256_bytes(data) != receipt.sha256:
-            packed = lane(fetch_metadata, [entry.id for entry in entries])
+        if cached is None or sha256_bytes(data) != cached.sha256:
+            packed = fetcher(fetch_metadata, [entry.id for entry in entries])
             self._keep("metadata", entries, packed)
             data, missing = packed.arrow, packed.missing
         rows = pa.ipc.open_file(pa.BufferReader(data)).read_all().to_pylist() + [asdict(skip) for skip in missing]
         row_of = {row["id"]: row for row in rows}
         return [(entry, row_of[entry.id]) for entry in entries]
 
-    def _keep(self, kind: str, entries: list[Entry], packed: Packed) -> Receipt:
+    def _keep(self, kind: str, entries: list[Entry], packed: Packed) -> CachedGroup:
         """Keeps a group under the name of what was delivered: a later run asks again for what was not."""
         missing = {skip.id for skip in packed.missing}
         delivered = [entry for entry in entries if entry.id not in missing]
@@ -243,24 +243,24 @@ class _Download:
             return None
         if not self.selection.take(count):
             return None
-        if facts.doubt:
-            self.doubts.append(Skip(entry.id, DOUBTFUL, f"kept, but {facts.doubt}"))
+        if facts.warning:
+            self.doubts.append(Skip(entry.id, DOUBTFUL, f"kept, but {facts.warning}"))
         return Wanted(entry.id, facts.quantity, facts.text)
 
-    def _block(self, lane: Lane, group: list[tuple[Entry, Wanted]]) -> tuple[Receipt, list[Skip]]:
+    def _block(self, fetcher: Fetcher, group: list[tuple[Entry, Wanted]]) -> tuple[CachedGroup, list[Skip]]:
         """Keeps the photos of a group of bins, unless they are kept already; returns which bins are not in it, too."""
         entries = [entry for entry, _ in group]
         key = group_key("blocks", self.source.uri, entries)
-        receipt = find(self.store, key)
+        cached = find(self.store, key)
         missing: list[Skip] = []
-        if receipt is None:
-            packed = lane(fetch_block, [wanted for _, wanted in group])
-            receipt, missing = self._keep("blocks", entries, packed), packed.missing
-        return receipt, [Skip(*skip) for skip in receipt.skips] + missing
+        if cached is None:
+            packed = fetcher(fetch_block, [wanted for _, wanted in group])
+            cached, missing = self._keep("blocks", entries, packed), packed.missing
+        return cached, [Skip(*skip) for skip in cached.skips] + missing
 
-    def _manifest(self, receipts: list[Receipt]) -> BinsManifest:
+    def _manifest(self, blocks: list[CachedGroup]) -> BinsManifest:
         skipped = dict(sorted(Counter(skip.reason for skip in self.skips).items()))
-        if not receipts:
+        if not blocks:
             reasons = "; ".join(f"{reason}: {number:,}" for reason, number in skipped.items())
             raise InventoryError(
                 f"no bin with {self.selection.range} items was selected from {self.source.uri} "
@@ -271,20 +271,19 @@ class _Download:
         lines = sorted(self.skips + doubts, key=lambda skip: (skip.id, skip.reason))
         self.store.put_bytes(self.skipped_key, "".join(json.dumps(asdict(line)) + "\n" for line in lines).encode())
         per_count: Counter[int] = Counter()
-        for receipt in receipts:
-            for quantity, number in receipt.per_quantity.items():
+        for block in blocks:
+            for quantity, number in block.per_quantity.items():
                 per_count[self.selection.count_of(int(quantity)) or 0] += number
         return BinsManifest(
             source=self.source.uri,
             counts=self.selection.counts,
             open_top=self.selection.open_top,
-            selected=sum(receipt.rows for receipt in receipts),
+            selected=sum(block.rows for block in blocks),
             per_count={str(count): per_count[count] for count in (*self.selection.counts, *self.selection.extra)},
             extra_counts=self.selection.extra,
             extra_open_top=self.selection.extra_top,
             blocks=[
-                BlockInfo(key=receipt.key, sha256=receipt.sha256, bytes=receipt.bytes, rows=receipt.rows)
-                for receipt in receipts
+                BlockInfo(key=block.key, sha256=block.sha256, bytes=block.bytes, rows=block.rows) for block in blocks
             ],
             skipped=skipped,
             skipped_key=self.skipped_key,

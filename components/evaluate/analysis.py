@@ -10,8 +10,9 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from components.counter.bootstrap import DRAWS, Interval, intervals, mean_of, ratio_of
-from components.counter.calibration import (
+from components.counter.record_errors import Corruption
+from components.counter.statistics.bootstrap import DRAWS, Interval, intervals, mean_of, ratio_of
+from components.counter.statistics.calibration import (
     ECE_BINS,
     Calibration,
     calibration_error,
@@ -19,7 +20,7 @@ from components.counter.calibration import (
     fit,
     reliability,
 )
-from components.counter.metrics import (
+from components.counter.statistics.metrics import (
     Floats,
     Integers,
     bin_values,
@@ -28,7 +29,6 @@ from components.counter.metrics import (
     softmax,
     summarise,
 )
-from components.counter.record_errors import Corruption
 from components.documents.evaluated import (
     Analysis,
     CalibrationGain,

@@ -6,7 +6,7 @@ from pathlib import Path
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Markdown, Metrics, Model
 
 from components.common.files import write_atomic
-from components.common.run_step import run_name
+from components.common.step.run_step import run_name
 from components.common.store import open_store
 from components.counter.dataset import DatasetManifest
 from components.documents.evaluated import EvaluationFile

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from components.counter.metrics import Floats, Integers
-from components.counter.record_errors import Corruption, doubt, wrong_record_table
+from components.counter.record_errors import Corruption, mismatch_odds, wrong_record_table
+from components.counter.statistics.metrics import Floats, Integers
 from components.documents.evaluated import AuditCurve, AuditLift
 
 WRONG_RECORDS = 0.05
@@ -56,7 +56,7 @@ def found(probabilities: Floats, recorded: NDArray[np.int64], wrong: NDArray[np.
     Returns:
         float64 [101], from 0 to 1.
     """
-    order = np.argsort(-doubt(probabilities, recorded), kind="stable")
+    order = np.argsort(-mismatch_odds(probabilities, recorded), kind="stable")
     hits = np.concatenate([[0], np.cumsum(wrong[order])]) / wrong.sum()
     return np.asarray(hits[np.round(SHARES * len(recorded)).astype(int)])
 

@@ -2,7 +2,7 @@
 
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Model, Output
 
-from components.common.component import train_component
+from components.common.step.component import train_component
 
 
 @train_component
@@ -36,7 +36,7 @@ def evaluate(
         report: The whole report as one page.
         run_id: Names the run.
     """
-    from components.common.run_step import main_step
+    from components.common.step.run_step import main_step
     from components.evaluate.artifacts import run
 
     main_step(

@@ -23,7 +23,7 @@ from components.counter.bundle import ONNX_FILE, InputTransform
 from components.counter.dataset import Bins
 from components.counter.network import open_session
 from components.counter.scoring import Logits, answers, batches, median_seconds, threads
-from components.documents.evaluated import Int8Offer
+from components.documents.evaluated import Int8Result
 from components.pages.text import percent
 
 INT8_FILE = "model.int8.onnx"
@@ -46,7 +46,7 @@ class _Photos(CalibrationDataReader):
         return None if images is None else {"images": images}
 
 
-def offer(folder: Path, bins: Bins, transform: InputTransform, exact: Logits) -> Int8Offer:
+def try_int8(folder: Path, bins: Bins, transform: InputTransform, exact: Logits) -> Int8Result:
     """Adds the 8-bit network to a bundle's folder and says whether it should be the one in service.
 
     Args:
@@ -74,7 +74,7 @@ def offer(folder: Path, bins: Bins, transform: InputTransform, exact: Logits) ->
         [open_session(file, threads()) for file in (source, target)], next(batches(bins, transform, rows[:1]))
     )
     chosen = bool(finite.all()) and agreement >= MIN_AGREEMENT and fast * MIN_SPEED <= slow
-    return Int8Offer(
+    return Int8Result(
         chosen=chosen,
         agreement=agreement,
         exact_share=share,

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.counter.assignment import Method, assign, refuse_empty, units_of
-from components.counter.bootstrap import DRAWS, intervals, mean_of
 from components.counter.dataset import SPLITS, Bins
-from components.counter.metrics import Floats, Integers
+from components.counter.statistics.bootstrap import DRAWS, intervals, mean_of
+from components.counter.statistics.metrics import Floats, Integers
 from components.documents.evaluated import SharedProductsRow, SplitLeak
 
 Flags = NDArray[np.bool_]

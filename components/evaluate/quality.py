@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.progress import track
-from components.counter.bootstrap import DRAWS, intervals, mean_of
 from components.counter.bundle import InputTransform
 from components.counter.dataset import Bins
-from components.counter.metrics import Floats, Integers
 from components.counter.photo import brightness, preprocess
 from components.counter.scoring import threads
+from components.counter.statistics.bootstrap import DRAWS, intervals, mean_of
+from components.counter.statistics.metrics import Floats, Integers
 from components.documents.evaluated import QualityRow
 
 PARTS = 3

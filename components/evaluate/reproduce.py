@@ -9,13 +9,13 @@ from pathlib import Path
 
 from components.common.errors import InventoryError
 from components.common.provenance import version
-from components.common.run_step import main_step
+from components.common.step.run_step import main_step
 from components.common.store import Store, open_store
 from components.counter import bundle as bundles
-from components.counter.calibration import Calibration
 from components.counter.dataset import DatasetManifest, open_split
-from components.counter.metrics import summarise
 from components.counter.scoring import score
+from components.counter.statistics.calibration import Calibration
+from components.counter.statistics.metrics import summarise
 from components.documents.evaluated import Compared, Reproduction, Versions
 
 TOLERANCE = 0.005

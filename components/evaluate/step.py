@@ -5,17 +5,17 @@ from pathlib import Path
 
 from components.common.files import write_atomic, write_json
 from components.common.progress import note
-from components.common.run_step import document_step
+from components.common.step.run_step import document_step
 from components.common.store import Store
 from components.counter import bundle as bundles
-from components.counter import drift
 from components.counter.bundle import Bundle, ModelScores
-from components.counter.calibration import Calibration
 from components.counter.counts import same_counts
 from components.counter.dataset import SPLITS, Bins, DatasetManifest, open_extra, open_split
-from components.counter.metrics import bin_values, softmax
 from components.counter.network import open_session
 from components.counter.scoring import score, threads
+from components.counter.statistics import drift
+from components.counter.statistics.calibration import Calibration
+from components.counter.statistics.metrics import bin_values, softmax
 from components.documents.evaluated import Curves, EvaluatedModel, Evaluation, EvaluationFile, Leakage
 from components.documents.trained import TrainedModel
 from components.evaluate import int8, leakage
@@ -98,7 +98,7 @@ def evaluate_bundle(
     names = [bundle.label(index) for index in range(len(bundle.counts))]
 
     validated = score(folder / bundles.ONNX_FILE, validation, bundle.input, "validation bins")
-    small = int8.offer(folder, validation, bundle.input, validated)
+    small = int8.try_int8(folder, validation, bundle.input, validated)
     bundle = bundle.model_copy(update={"serve_file": int8.INT8_FILE if small.chosen else bundles.ONNX_FILE})
     served = folder / bundle.serve_file
     if small.chosen:

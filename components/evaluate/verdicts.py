@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.counter.metrics import Floats, Integers
 from components.counter.record_errors import Corruption, wrong_record_table
+from components.counter.statistics.metrics import Floats, Integers
 from components.counter.verdict import agreement
 from components.documents.evaluated import ChosenThreshold, PrecisionCurve, VerdictScores
 from components.pages.text import percent

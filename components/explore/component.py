@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.component import control_component
+from components.common.step.component import control_component
 
 
 @control_component
@@ -16,7 +16,7 @@ def explore(bins: dsl.Input[dsl.Dataset], dataset: dsl.Input[dsl.Dataset], page:
     """
     from pathlib import Path
 
-    from components.common.run_step import main_step
+    from components.common.step.run_step import main_step
     from components.common.store import open_store
     from components.counter.dataset import DatasetManifest
     from components.documents.downloaded import BinsManifest

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from components.common.run_step import run_step
+from components.common.step.run_step import run_step
 from components.common.store import Store
 from components.counter.dataset import SPLITS, Bins, DatasetManifest, cache_folder, fetch_shard
 from components.documents.downloaded import BinsManifest

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.component import control_component
+from components.common.step.component import control_component
 
 
 @control_component
@@ -29,7 +29,7 @@ def gate(
     """
     from pathlib import Path
 
-    from components.common.run_step import main_step
+    from components.common.step.run_step import main_step
     from components.gate.artifacts import run
 
     read = (Path(dataset.path), Path(evaluated.path), Path(settings.path))

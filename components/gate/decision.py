@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from components.counter.bootstrap import group_sums, resample
+from components.counter.statistics.bootstrap import group_sums, resample
 from components.documents.gated import Criterion, Decision, Power
 from components.pages.text import of_items, percent, plural
 from components.settings.gate import GatePolicy

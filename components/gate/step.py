@@ -1,7 +1,7 @@
 """The gate as a step: decides whether a model goes into service, says why, and registers it."""
 
 from components.common.progress import note
-from components.common.run_step import document_step
+from components.common.step.run_step import document_step
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import ONNX_FILE, Bundle
@@ -46,7 +46,7 @@ def gate(
     def work() -> GatedModel:
         registry = open_registry(store)
         known = read_index(registry, serving.name)
-        incumbent, candidate = find_in_service(store, known, serving), bundles.look(store, key)
+        incumbent, candidate = find_in_service(store, known, serving), bundles.fetch_description(store, key)
         if _is_same(incumbent, key, candidate):
             decision = _already(candidate.version)
         else:

@@ -51,7 +51,7 @@ def bars(categories: Sequence[str], series: Mapping[str, Sequence[float]], text:
             "y": round(_height(up(value)), 2),
             "width": round(width - 2, 2),
             "height": round(BOTTOM - _height(up(value)), 2),
-            "look": look(number),
+            "css_class": css_class(number),
             "title": f"{name}, {category}: {text(value)}",
             "text": text(value) if labelled else "",
         }
@@ -93,7 +93,7 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str, tex
             for x, y in points
         ]
         joined = " ".join(f"{dot['x']},{dot['y']}" for dot in dots)
-        marks.append({"points": joined, "look": look(number), "dots": dots if len(dots) <= MOST_DOTS else []})
+        marks.append({"points": joined, "css_class": css_class(number), "dots": dots if len(dots) <= MOST_DOTS else []})
         described += [f"{dots[0]['title']} to {compact(points[-1][0])}: {text(points[-1][1])}"] if dots else []
     x_ticks = [(at(x), compact(x)) for x in nice_ticks(min(xs), max(xs)) if min(xs) <= x <= max(xs)]
     return {
@@ -105,7 +105,7 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str, tex
 
 
 def pieces(parts: Mapping[str, float]) -> list[Marks]:
-    """One bar whose pieces are shares of a whole: ``name``, ``value``, ``share``, ``start`` (a share too), ``look``.
+    """A bar of shares of a whole: ``name``, ``value``, ``share``, ``start`` (a share too), ``css_class``.
 
     Args:
         parts: name to a positive value.
@@ -114,7 +114,13 @@ def pieces(parts: Mapping[str, float]) -> list[Marks]:
     found: list[Marks] = []
     for number, (name, value) in enumerate(parts.items()):
         found.append(
-            {"name": name, "value": value, "share": value / total, "start": start / total, "look": look(number)}
+            {
+                "name": name,
+                "value": value,
+                "share": value / total,
+                "start": start / total,
+                "css_class": css_class(number),
+            }
         )
         start += value
     return found
@@ -152,7 +158,7 @@ def coordinates(axes: Sequence[Axis], rows: Sequence[Sequence[Any]], text: Text)
     }
 
 
-def look(number: int) -> str:
+def css_class(number: int) -> str:
     """The class of ``page.css`` that gives a series its colour and its dashes."""
     return f"s{number % SERIES + 1}"
 

@@ -80,7 +80,7 @@ def interval(value: Sequence[float] | None, text: Callable[[float], str]) -> str
     return NONE if value is None else f"{text(value[0])}{SPACE}to{SPACE}{text(value[1])}"
 
 
-def spread(value: Sequence[float] | None) -> str:
+def interval_in_percent(value: Sequence[float] | None) -> str:
     """An interval of fractions, in percent without the sign."""
     return interval(value, number)
 

@@ -35,47 +35,47 @@ WRONG = ":rate * {if_wrong} / (:rate * {if_wrong} + (1 - :rate) * (1 - mismatch)
 ANY_OTHER_COUNT = "mismatch / (classes - 1)"
 
 
-def open_ledger(path: Path) -> sqlite3.Connection:
+def open_answers(path: Path) -> sqlite3.Connection:
     """Opens or makes the file.
 
     Raises:
         InventoryError: if it is something else.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    ledger = sqlite3.connect(path, isolation_level=None)
-    ledger.row_factory = sqlite3.Row
+    database = sqlite3.connect(path, isolation_level=None)
+    database.row_factory = sqlite3.Row
     try:
-        ledger.execute("PRAGMA journal_mode = WAL")
-        ledger.execute("PRAGMA synchronous = NORMAL")
-        known = ledger.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if known and ledger.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        known = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if known and database.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
             raise sqlite3.DatabaseError("it was begun by another version")
-        ledger.execute(SCHEMA)
-        ledger.execute(f"PRAGMA user_version = {FORMAT}")
+        database.execute(SCHEMA)
+        database.execute(f"PRAGMA user_version = {FORMAT}")
     except sqlite3.DatabaseError as error:
-        ledger.close()
+        database.close()
         raise InventoryError(
             f"{path} is not a reconciliation to go on with ({error}); choose another folder"
         ) from error
-    return ledger
+    return database
 
 
-def copy_to(ledger: sqlite3.Connection, path: Path) -> None:
+def copy_to(database: sqlite3.Connection, path: Path) -> None:
     """Writes what the file holds by now to another one."""
     copy = sqlite3.connect(path)
     try:
-        ledger.backup(copy)
+        database.backup(copy)
     finally:
         copy.close()
 
 
-def remaining(ledger: sqlite3.Connection, records: Iterable[Record]) -> Iterator[tuple[int, Record]]:
+def remaining(database: sqlite3.Connection, records: Iterable[Record]) -> Iterator[tuple[int, Record]]:
     """Numbers the records and leaves out those that are answered.
 
     Raises:
         InventoryError: if the answered ones are not the first of these records.
     """
-    answered = ledger.execute("SELECT id, expected FROM bins ORDER BY position")
+    answered = database.execute("SELECT id, expected FROM bins ORDER BY position")
     for position, record in enumerate(records):
         done = answered.fetchone()
         if done is None:
@@ -87,11 +87,11 @@ def remaining(ledger: sqlite3.Connection, records: Iterable[Record]) -> Iterator
             )
 
 
-def add(ledger: sqlite3.Connection, rows: list[tuple[int, Record, Answer | PhotoError]]) -> None:
+def add(database: sqlite3.Connection, rows: list[tuple[int, Record, Answer | PhotoError]]) -> None:
     """Writes answers, all or none."""
-    with ledger:  # commits, or rolls back
-        ledger.execute("BEGIN")
-        ledger.executemany(
+    with database:  # commits, or rolls back
+        database.execute("BEGIN")
+        database.executemany(
             "INSERT INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [_row(position, record, answer) for position, record, answer in rows],
         )
@@ -115,7 +115,7 @@ def _if_wrong(answer: Answer) -> float | None:
     return float(likelihood_if_wrong(np.array([list(answer.probabilities.values())]))[0, place])
 
 
-def estimated_error_rate(ledger: sqlite3.Connection) -> float | None:
+def estimated_error_rate(database: sqlite3.Connection) -> float | None:
     """The share of wrong records that best explains the photos.
 
     Every record is either right, or wrong with any other count equally likely: a record next to what the photo shows
@@ -127,36 +127,36 @@ def estimated_error_rate(ledger: sqlite3.Connection) -> float | None:
     Returns:
         0 to 1, or None when no record is countable.
     """
-    if not ledger.execute("SELECT count(*) FROM bins WHERE mismatch IS NOT NULL").fetchone()[0]:
+    if not database.execute("SELECT count(*) FROM bins WHERE mismatch IS NOT NULL").fetchone()[0]:
         return None
     rate = FIRST_ERROR_RATE
     for _ in range(ROUNDS):
         before = rate
         query = f"SELECT avg({WRONG.format(if_wrong=ANY_OTHER_COUNT)}) FROM bins WHERE mismatch IS NOT NULL"  # noqa: S608
-        rate = min(max(ledger.execute(query, {"rate": rate}).fetchone()[0], ERROR_RATES[0]), ERROR_RATES[1])
+        rate = min(max(database.execute(query, {"rate": rate}).fetchone()[0], ERROR_RATES[0]), ERROR_RATES[1])
         if abs(rate - before) < TOLERANCE:
             break
     return rate
 
 
-def ranked(ledger: sqlite3.Connection, error_rate: float) -> Iterator[sqlite3.Row]:
+def ranked(database: sqlite3.Connection, error_rate: float) -> Iterator[sqlite3.Row]:
     """The countable bins, the most doubtful record first, with ``wrong``: P(count != expected | photo, record).
 
     The error rate does not change the order.
     """
     query = f"SELECT *, {WRONG.format(if_wrong='if_wrong')} AS wrong FROM bins WHERE mismatch IS NOT NULL "  # noqa: S608
     order = "ORDER BY if_wrong / max(1 - mismatch, 1e-300) DESC, position"
-    yield from ledger.execute(query + order, {"rate": error_rate})
+    yield from database.execute(query + order, {"rate": error_rate})
 
 
-def not_countable(ledger: sqlite3.Connection) -> Iterator[sqlite3.Row]:
+def not_countable(database: sqlite3.Connection) -> Iterator[sqlite3.Row]:
     """Bins whose expected quantity the model has no class for."""
-    yield from ledger.execute("SELECT * FROM bins WHERE problem IS NULL AND mismatch IS NULL ORDER BY position")
+    yield from database.execute("SELECT * FROM bins WHERE problem IS NULL AND mismatch IS NULL ORDER BY position")
 
 
-def not_checked(ledger: sqlite3.Connection) -> Iterator[sqlite3.Row]:
+def not_checked(database: sqlite3.Connection) -> Iterator[sqlite3.Row]:
     """Bins without an answer; ``problem`` says why."""
-    yield from ledger.execute("SELECT * FROM bins WHERE problem IS NOT NULL ORDER BY position")
+    yield from database.execute("SELECT * FROM bins WHERE problem IS NOT NULL ORDER BY position")
 
 
 class Tallies(NamedTuple):
@@ -176,25 +176,25 @@ class Tallies(NamedTuple):
         return self.bins - self.not_checked
 
 
-def tallies(ledger: sqlite3.Connection) -> Tallies:
+def tallies(database: sqlite3.Connection) -> Tallies:
     """Counts the bins."""
     return Tallies(
-        bins=ledger.execute("SELECT count(*) FROM bins").fetchone()[0],
-        not_checked=ledger.execute("SELECT count(*) FROM bins WHERE problem IS NOT NULL").fetchone()[0],
+        bins=database.execute("SELECT count(*) FROM bins").fetchone()[0],
+        not_checked=database.execute("SELECT count(*) FROM bins WHERE problem IS NOT NULL").fetchone()[0],
         verdicts=dict(
-            map(tuple, ledger.execute("SELECT verdict, count(*) FROM bins WHERE problem IS NULL GROUP BY verdict"))
+            map(tuple, database.execute("SELECT verdict, count(*) FROM bins WHERE problem IS NULL GROUP BY verdict"))
         ),
         models=dict(
-            map(tuple, ledger.execute("SELECT model, count(*) FROM bins WHERE problem IS NULL GROUP BY model"))
+            map(tuple, database.execute("SELECT model, count(*) FROM bins WHERE problem IS NULL GROUP BY model"))
         ),
     )
 
 
-def shares(ledger: sqlite3.Connection, column: str, edges: list[float]) -> list[float]:
+def shares(database: sqlite3.Connection, column: str, edges: list[float]) -> list[float]:
     """How the values of ``confidence`` or ``brightness`` are distributed over intervals.
 
     Args:
-        ledger: the answers.
+        database: the answers.
         column: which of the two.
         edges: inner borders, ascending; a value equal to a border lies above it.
 
@@ -204,12 +204,12 @@ def shares(ledger: sqlite3.Connection, column: str, edges: list[float]) -> list[
     if column not in ("confidence", "brightness"):
         raise ValueError(column)
     below = ", ".join(f"avg({column} < ?)" for _ in edges)
-    cumulated = [*ledger.execute(f"SELECT {below} FROM bins WHERE problem IS NULL", edges).fetchone(), 1.0]  # noqa: S608
+    cumulated = [*database.execute(f"SELECT {below} FROM bins WHERE problem IS NULL", edges).fetchone(), 1.0]  # noqa: S608
     return [here - before for before, here in zip([0.0, *cumulated], cumulated, strict=False)]
 
 
-def label_shares(ledger: sqlite3.Connection) -> dict[str, float]:
+def label_shares(database: sqlite3.Connection) -> dict[str, float]:
     """The share of bins by predicted count."""
-    total = ledger.execute("SELECT count(*) FROM bins WHERE problem IS NULL").fetchone()[0]
-    counted = ledger.execute("SELECT label, count(*) FROM bins WHERE problem IS NULL GROUP BY label")
+    total = database.execute("SELECT count(*) FROM bins WHERE problem IS NULL").fetchone()[0]
+    counted = database.execute("SELECT label, count(*) FROM bins WHERE problem IS NULL GROUP BY label")
     return {label: number / total for label, number in counted}

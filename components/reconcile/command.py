@@ -8,12 +8,13 @@ from components.client.options import add_endpoint_options, chosen_endpoint
 from components.pages.text import plural
 from components.reconcile.feedback import labels_from_recounts
 from components.reconcile.records import fetch_records, open_photos, open_records
-from components.reconcile.step import Settings, checked, reconcile
+from components.reconcile.settings import ReconcileSettings, checked
+from components.reconcile.step import reconcile
 
 
 def add_reconcile_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what ``inventory reconcile`` takes."""
-    defaults = Settings()
+    defaults = ReconcileSettings()
     _add_photos(parser)
     parser.add_argument(
         "--records", default="", help="CSV id,expected[,products], a file or s3:// [the bins' own metadata]"
@@ -49,7 +50,7 @@ def run_reconcile(options: argparse.Namespace) -> int:
     Raises:
         InventoryError: if something that was named is not there, or the server cannot be asked.
     """
-    settings = checked(Settings(options.concurrency, options.top, options.error_rate))
+    settings = checked(ReconcileSettings(options.concurrency, options.top, options.error_rate))
     endpoint = chosen_endpoint(options)
     photos = open_photos(options.photos, options.source_endpoint)
     with tempfile.TemporaryDirectory(prefix="records-") as scratch:

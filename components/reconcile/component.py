@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.component import control_component
+from components.common.step.component import control_component
 
 
 @control_component
@@ -42,19 +42,20 @@ def reconcile(
     """
     from pathlib import Path
 
-    from components.common.run_step import main_step, run_name
+    from components.common.step.run_step import main_step, run_name
     from components.common.store import open_store
-    from components.reconcile import step
     from components.reconcile.run import Stock, find_endpoint, reconcile_run
+    from components.reconcile.settings import ReconcileSettings
+    from components.reconcile.step import CSV_FILE, JSON_FILE, PAGE_FILE
 
-    copies = {step.CSV_FILE: recount, step.JSON_FILE: listing, step.PAGE_FILE: page}
+    copies = {CSV_FILE: recount, JSON_FILE: listing, PAGE_FILE: page}
     found = main_step(
         lambda: reconcile_run(
             open_store(),
             run_name(run_id),
             Stock(photos, records, source_endpoint),
             find_endpoint(url, service, namespace),
-            step.Settings(concurrency, top, error_rate or None),
+            ReconcileSettings(concurrency, top, error_rate or None),
             {name: Path(artifact.path) for name, artifact in copies.items()},
         )
     )

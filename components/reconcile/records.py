@@ -75,7 +75,7 @@ class SourcePhotos:
 
     def read(self, id_: str) -> bytes:
         """The photo of one bin; raises ``PhotoError``."""
-        return _patiently(partial(self.source.image, id_))
+        return _with_retries(partial(self.source.image, id_))
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class BucketPhotos:
         for suffix in ("",) if named else SUFFIXES[1:]:
             key = f"{self.bucket.prefix}{id_}{suffix}"
             try:
-                return _patiently(partial(self.bucket.read, key, MAX_IMAGE_BYTES))
+                return _with_retries(partial(self.bucket.read, key, MAX_IMAGE_BYTES))
             except PhotoError as error:
                 if not _is_missing(error):
                     raise
@@ -198,7 +198,7 @@ def records_from_source(source: Source, entries: list[Entry]) -> Iterator[Record
     """Takes expected quantities and product names from the bins' own metadata, in the order of ``entries``."""
     for entry in entries:
         try:
-            content = json.loads(_patiently(partial(source.metadata, entry.id)))
+            content = json.loads(_with_retries(partial(source.metadata, entry.id)))
         except (PhotoError, ValueError) as error:
             yield Record(entry.id, None, problem=f"no readable metadata: {error}")
             continue
@@ -215,7 +215,7 @@ def _names(content: dict[str, Any]) -> str:
     return "; ".join(str(item.get("name") or item.get("asin") or "?") for item in named)
 
 
-def _patiently(read: Callable[[], bytes]) -> bytes:
+def _with_retries(read: Callable[[], bytes]) -> bytes:
     try:
         return retry(read, TransientError, AT_ONCE)
     except UnreadableError as error:

@@ -4,17 +4,15 @@ import csv
 import json
 import sqlite3
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
 from components.counter.bundle import Bundle
-from components.counter.drift import Moved
+from components.counter.statistics.drift import Drift
 from components.documents.reconciled import Reconciliation
-from components.reconcile import answer_store as ledgers
-
-if TYPE_CHECKING:
-    from components.reconcile.step import Settings
+from components.reconcile import answer_store
+from components.reconcile.settings import ReconcileSettings
 
 LIST_COLUMNS = (
     "rank",
@@ -36,11 +34,11 @@ Curve = list[tuple[int, float]]
 """(k, expected number of wrong records among the first k bins of the list), from (0, 0) to all of them."""
 
 
-def write_lists(ledger: sqlite3.Connection, rate: float | None, csv_file: IO[str], json_file: IO[str]) -> Curve:
+def write_lists(database: sqlite3.Connection, rate: float | None, csv_file: IO[str], json_file: IO[str]) -> Curve:
     """Writes every bin: the ranked ones, then the not countable ones, then those that were not checked.
 
     Args:
-        ledger: the answers.
+        database: the answers.
         rate: share of wrong records; None when no bin is countable.
         csv_file: gets a table with ``LIST_COLUMNS``.
         json_file: gets a list of objects with the same names.
@@ -48,13 +46,13 @@ def write_lists(ledger: sqlite3.Connection, rate: float | None, csv_file: IO[str
     Returns:
         How many wrong records to expect, at ``CURVE_POINTS`` places of the list.
     """
-    total = ledger.execute("SELECT count(*) FROM bins WHERE mismatch IS NOT NULL").fetchone()[0]
+    total = database.execute("SELECT count(*) FROM bins WHERE mismatch IS NOT NULL").fetchone()[0]
     places = {round(total * point / CURVE_POINTS) for point in range(1, CURVE_POINTS + 1)}
     curve, wrong = [(0, 0.0)], 0.0
     table_writer = csv.DictWriter(csv_file, LIST_COLUMNS)
     table_writer.writeheader()
     json_file.write("[")
-    for number, row in enumerate(_rows(ledger, rate)):
+    for number, row in enumerate(_rows(database, rate)):
         if row["rank"] is not None:
             wrong += row["wrong_probability"]
             if row["rank"] in places:
@@ -65,13 +63,13 @@ def write_lists(ledger: sqlite3.Connection, rate: float | None, csv_file: IO[str
     return curve
 
 
-def _rows(ledger: sqlite3.Connection, rate: float | None) -> Iterator[dict[str, Any]]:
+def _rows(database: sqlite3.Connection, rate: float | None) -> Iterator[dict[str, Any]]:
     if rate is not None:
-        for rank, row in enumerate(ledgers.ranked(ledger, rate), 1):
+        for rank, row in enumerate(answer_store.ranked(database, rate), 1):
             yield _row(row, rank, row["wrong"], "")
-    for row in ledgers.not_countable(ledger):
+    for row in answer_store.not_countable(database):
         yield _row(row, None, None, "not countable")
-    for row in ledgers.not_checked(ledger):
+    for row in answer_store.not_checked(database):
         yield _row(row, None, None, f"not checked: {row['problem']}")
 
 
@@ -106,15 +104,15 @@ def expected_wrong_in(curve: Curve, first: int) -> float:
 
 
 def summarise(
-    ledger: sqlite3.Connection,
+    database: sqlite3.Connection,
     model: Bundle,
     rate: float | None,
-    settings: "Settings",
+    settings: ReconcileSettings,
     curve: Curve,
-    moved: list[Moved],
+    drifts: list[Drift],
 ) -> Reconciliation:
     """The numbers of a reconciliation."""
-    counted = ledgers.tallies(ledger)
+    counted = answer_store.tallies(database)
     apart = counted.verdicts.pop("not countable", 0)
     ranked = counted.answered - apart
     return Reconciliation(
@@ -131,6 +129,6 @@ def summarise(
         expected_wrong=curve[-1][1],
         top=min(settings.top, ranked),
         expected_wrong_in_top=expected_wrong_in(curve, settings.top),
-        drift=moved,
-        retrain=any(item.state == "retrain" for item in moved),
+        drift=drifts,
+        retrain=any(item.state == "retrain" for item in drifts),
     )

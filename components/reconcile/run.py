@@ -11,19 +11,18 @@ from pathlib import Path
 from components.client.endpoint import Endpoint, bearer
 from components.client.options import credentials
 from components.common.errors import InventoryError
-from components.common.run_step import document_step
+from components.common.step.run_step import document_step
 from components.common.store import Store
 from components.documents.reconciled import StoredReconciliation
-from components.reconcile import answer_store as ledgers
+from components.reconcile import answer_store
 from components.reconcile.records import fetch_records, open_photos, open_records
+from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import (
+    ANSWERS_FILE,
     CSV_FILE,
     JSON_FILE,
-    LEDGER_FILE,
     PAGE_FILE,
     SUMMARY_FILE,
-    Settings,
-    checked,
     reconcile,
 )
 
@@ -64,7 +63,7 @@ def find_endpoint(url: str, service: str, namespace: str) -> Endpoint:
 
 
 def reconcile_run(
-    store: Store, run_id: str, stock: Stock, endpoint: Endpoint, settings: Settings, copies: Mapping[str, Path]
+    store: Store, run_id: str, stock: Stock, endpoint: Endpoint, settings: ReconcileSettings, copies: Mapping[str, Path]
 ) -> StoredReconciliation:
     """Reconciles, and puts ``RESULTS`` into the store under ``runs/<run_id>/reconciliation/``.
 
@@ -87,41 +86,41 @@ def reconcile_run(
     def work() -> StoredReconciliation:
         with tempfile.TemporaryDirectory(prefix="reconcile-") as scratch:
             folder = Path(scratch)
-            key = f"{prefix}/{LEDGER_FILE}"
+            key = f"{prefix}/{ANSWERS_FILE}"
             if store.exists(key):
-                store.get_file(key, folder / LEDGER_FILE)
+                store.get_file(key, folder / ANSWERS_FILE)
             photos = open_photos(stock.photos, stock.endpoint)
             total, records = open_records(
                 fetch_records(stock.records, folder, stock.endpoint), stock.photos, stock.endpoint
             )
             try:
                 summary = reconcile(
-                    records, total, photos, endpoint, folder, checked(settings), _keeper(store, key, folder)
+                    records, total, photos, endpoint, folder, checked(settings), _copy_to_store(store, key, folder)
                 )
             except InventoryError:
-                if (folder / LEDGER_FILE).exists():
-                    store.put_file(key, folder / LEDGER_FILE)
+                if (folder / ANSWERS_FILE).exists():
+                    store.put_file(key, folder / ANSWERS_FILE)
                 raise
             for name in RESULTS:
                 store.put_file(f"{prefix}/{name}", folder / name)
             for name, path in copies.items():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(folder / name, path)
-            store.put_file(key, folder / LEDGER_FILE)
+            store.put_file(key, folder / ANSWERS_FILE)
             keys = {name: f"{prefix}/{name}" for name in RESULTS}
             return StoredReconciliation(**summary.model_dump(exclude={"format"}), keys=keys)
 
     return document_step(store, "reconcile", inputs, StoredReconciliation, work, always=True)
 
 
-def _keeper(store: Store, key: str, folder: Path) -> Callable[[sqlite3.Connection], None]:
+def _copy_to_store(store: Store, key: str, folder: Path) -> Callable[[sqlite3.Connection], None]:
     """Copies the answers to the store once a while."""
     last = time.monotonic()
 
-    def keep(ledger: sqlite3.Connection) -> None:
+    def keep(database: sqlite3.Connection) -> None:
         nonlocal last
         if time.monotonic() - last > KEEP_SECONDS:
-            ledgers.copy_to(ledger, folder / "kept.sqlite")
+            answer_store.copy_to(database, folder / "kept.sqlite")
             store.put_file(key, folder / "kept.sqlite")
             last = time.monotonic()
 

@@ -3,7 +3,6 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,46 +10,19 @@ import httpx
 
 from components.client.endpoint import Endpoint, open_client
 from components.client.query import PhotoError, ask_many, description
-from components.common.errors import InventoryError
 from components.common.progress import Counter, note
 from components.counter.answers import Answer
 from components.counter.bundle import Bundle
-from components.counter.drift import Moved, Today, drift
+from components.counter.statistics.drift import Drift, ObservedDistribution, drift
 from components.documents.reconciled import Reconciliation
-from components.reconcile import answer_store as ledgers
-from components.reconcile import report
+from components.reconcile import answer_store, report
 from components.reconcile.page import render
 from components.reconcile.records import Photos, Record
+from components.reconcile.settings import ReconcileSettings
 
-CONCURRENCY = 8
 WRITE_SECONDS = 1.0
-LEDGER_FILE, SUMMARY_FILE = "answers.sqlite", "summary.json"
+ANSWERS_FILE, SUMMARY_FILE = "answers.sqlite", "summary.json"
 PAGE_FILE, CSV_FILE, JSON_FILE = "recount.html", "recount.csv", "recount.json"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to reconcile."""
-
-    concurrency: int = CONCURRENCY
-    """Requests in flight."""
-    top: int = 100
-    """How many bins the page shows and the summary counts on."""
-    error_rate: float | None = None
-    """The share of records that are usually wrong; None estimates it from the photos."""
-
-
-def checked(settings: Settings) -> Settings:
-    """Returns the settings.
-
-    Raises:
-        InventoryError: if a number is out of range.
-    """
-    if settings.error_rate is not None and not 0 < settings.error_rate < 1:
-        raise InventoryError(f"error_rate is {settings.error_rate}; give a share between 0 and 1, such as 0.05")
-    if settings.concurrency < 1 or settings.top < 1:
-        raise InventoryError("concurrency and top must be at least 1")
-    return settings
 
 
 def reconcile(
@@ -59,7 +31,7 @@ def reconcile(
     photos: Photos,
     endpoint: Endpoint,
     folder: Path,
-    settings: Settings,
+    settings: ReconcileSettings,
     keep: Callable[[sqlite3.Connection], None] = lambda _: None,
 ) -> Reconciliation:
     """Asks about every record, and writes the ranked list.
@@ -79,24 +51,24 @@ def reconcile(
     Raises:
         InventoryError: if the server cannot be reached or the folder holds the answers for other records.
     """
-    ledger = ledgers.open_ledger(folder / LEDGER_FILE)
+    database = answer_store.open_answers(folder / ANSWERS_FILE)
     try:
         with open_client(endpoint, settings.concurrency) as client:
             model = description(client, endpoint)
-            _ask_all(client, endpoint, ledger, records, total, photos, settings, keep)
-        estimated = ledgers.estimated_error_rate(ledger)
+            _ask_all(client, endpoint, database, records, total, photos, settings, keep)
+        estimated = answer_store.estimated_error_rate(database)
         rate = estimated if settings.error_rate is None else settings.error_rate
-        moved = _drift(ledger, model)
+        drifts = _drift(database, model)
         with (
             (folder / CSV_FILE).open("w", newline="", encoding="utf-8") as csv_file,
             (folder / JSON_FILE).open("w", encoding="utf-8") as json_file,
         ):
-            curve = report.write_lists(ledger, rate, csv_file, json_file)
-        summary = report.summarise(ledger, model, rate, settings, curve, moved)
+            curve = report.write_lists(database, rate, csv_file, json_file)
+        summary = report.summarise(database, model, rate, settings, curve, drifts)
         summary.write(folder / SUMMARY_FILE)
-        (folder / PAGE_FILE).write_text(render(ledger, summary, curve, photos), encoding="utf-8")
+        (folder / PAGE_FILE).write_text(render(database, summary, curve, photos), encoding="utf-8")
     finally:
-        ledger.close()
+        database.close()
     note(f"recount list: {folder / CSV_FILE}; page: {folder / PAGE_FILE}")
     return summary
 
@@ -104,11 +76,11 @@ def reconcile(
 def _ask_all(
     client: httpx.Client,
     endpoint: Endpoint,
-    ledger: sqlite3.Connection,
+    database: sqlite3.Connection,
     records: Iterable[Record],
     total: int,
     photos: Photos,
-    settings: Settings,
+    settings: ReconcileSettings,
     keep: Callable[[sqlite3.Connection], None],
 ) -> None:
     counter = Counter("bins", total)
@@ -117,7 +89,7 @@ def _ask_all(
     done = 0
     questions = (
         ((position, record), partial(_read, photos, record), record.expected_quantity)
-        for position, record in ledgers.remaining(ledger, records)
+        for position, record in answer_store.remaining(database, records)
     )
     try:
         for (position, record), answer in ask_many(client, endpoint, questions, settings.concurrency):
@@ -128,11 +100,11 @@ def _ask_all(
             counter()
             rows.append((position, record, answer))
             if time.monotonic() - written > WRITE_SECONDS:
-                ledgers.add(ledger, rows)
+                answer_store.add(database, rows)
                 rows, written = [], time.monotonic()
-                keep(ledger)
+                keep(database)
     finally:
-        ledgers.add(ledger, rows)
+        answer_store.add(database, rows)
 
 
 def _read(photos: Photos, record: Record) -> bytes:
@@ -141,14 +113,14 @@ def _read(photos: Photos, record: Record) -> bytes:
     return photos.read(record.id)
 
 
-def _drift(ledger: sqlite3.Connection, model: Bundle) -> list[Moved]:
-    stored, bins = model.drift_reference, ledgers.tallies(ledger).answered
+def _drift(database: sqlite3.Connection, model: Bundle) -> list[Drift]:
+    stored, bins = model.drift_reference, answer_store.tallies(database).answered
     if stored is None or not bins:
         return []
-    today = Today(
+    today = ObservedDistribution(
         bins=bins,
-        count=ledgers.label_shares(ledger),
-        confidence=ledgers.shares(ledger, "confidence", stored.confidence.edges),
-        brightness=ledgers.shares(ledger, "brightness", stored.brightness.edges),
+        count=answer_store.label_shares(database),
+        confidence=answer_store.shares(database, "confidence", stored.confidence.edges),
+        brightness=answer_store.shares(database, "brightness", stored.brightness.edges),
     )
     return drift(stored, today)

@@ -7,7 +7,7 @@ from kubernetes.client import ApiClient
 
 from components.cluster import inference_service as services
 from components.cluster import kube
-from components.cluster.kube import Resource, patiently
+from components.cluster.kube import Resource, with_retries
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.registry.entry import Entry, Index
@@ -64,8 +64,8 @@ def on_cluster(
 ) -> InService | None:
     """The model that an InferenceService serves; None when there is no such service, or it is stopped."""
     resource = Resource(api, services.GROUP, services.VERSION, services.PLURAL, namespace)
-    service = patiently(lambda: resource.get(settings.name))
-    uri = services.settled_uri(service) if service else ""
+    service = with_retries(lambda: resource.get(settings.name))
+    uri = services.stable_uri(service) if service else ""
     if not uri:
         return None
     key = store.key(uri) if uri.startswith(store.uri("")) else uri

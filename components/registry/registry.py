@@ -99,7 +99,7 @@ def put_in_service(registry: Registry, store: Store, name: str, bundle_key: str,
     Returns:
         What was in service before; None when nothing was, or the same model.
     """
-    bundle = bundles.look(store, bundle_key)
+    bundle = bundles.fetch_description(store, bundle_key)
     found = read_index(registry, name)
     before = found.in_service
     if bundle.version not in found.entries:

@@ -19,8 +19,8 @@ import pyarrow as pa
 from components.common.errors import InventoryError
 from components.common.files import sha256_file
 from components.common.machine import usable_threads
+from components.common.prefetch import prefetch
 from components.common.progress import Counter
-from components.common.run_ahead import run_ahead
 from components.common.store import Store
 from components.counter.photo import BadImageError
 from components.counter.product_groups import Key
@@ -110,7 +110,7 @@ def read_spooled(spool: BinaryIO, bin_: Bin) -> tuple[bytes, list[dict[str, Any]
 def _blocks(store: Store, blocks: list[BlockInfo], folder: Path) -> Iterator[pa.Table]:
     """Yields the blocks, fetching one ahead."""
     with ThreadPoolExecutor(1) as pool:
-        yield from run_ahead(lambda block: pool.submit(_read_block, store, block, folder), blocks, ahead=1)
+        yield from prefetch(lambda block: pool.submit(_read_block, store, block, folder), blocks, ahead=1)
 
 
 def _read_block(store: Store, block: BlockInfo, folder: Path) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.common.component import control_component
+from components.common.step.component import control_component
 
 
 @control_component
@@ -17,7 +17,7 @@ def split(bins: dsl.Input[dsl.Dataset], settings: dsl.Input[dsl.Artifact], datas
     from pathlib import Path
 
     from components.common.files import write_atomic
-    from components.common.run_step import main_step
+    from components.common.step.run_step import main_step
     from components.common.store import open_store
     from components.documents.downloaded import BinsManifest
     from components.settings.run import RunSettings

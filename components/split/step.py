@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from components.common.errors import InventoryError
 from components.common.progress import Counter, note
-from components.common.run_step import run_step
+from components.common.step.run_step import run_step
 from components.common.store import Store
 from components.counter.assignment import TEST, TRAIN, VALIDATION, Method, assign, refuse_empty, units_of
 from components.counter.dataset import SPLITS, DatasetManifest, write_split

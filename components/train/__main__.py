@@ -9,7 +9,7 @@ from pathlib import Path
 from components.common.checked import allowed
 from components.common.errors import InventoryError
 from components.common.parent_process import end_with_run
-from components.common.run_step import main_step
+from components.common.step.run_step import main_step
 from components.common.store import open_store
 from components.documents.training_spec import TrainingSpec, load_job, read_object
 from components.settings.presets import PRESETS, resolve

@@ -2,7 +2,7 @@
 
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
-from components.common.component import train_component
+from components.common.step.component import train_component
 
 
 @train_component
@@ -16,7 +16,7 @@ def train(dataset: Input[Dataset], settings: Input[Artifact], model: Output[Mode
         run_id: names the bundle's folder in the store.
     """
     from components.cluster.jobs.choose import cluster_launcher
-    from components.common.run_step import main_step, run_name
+    from components.common.step.run_step import main_step, run_name
     from components.common.store import open_store
     from components.settings.run import RunSettings
     from components.train.step import train as train_model

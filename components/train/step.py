@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.progress import note
-from components.common.run_step import document_step
+from components.common.step.run_step import document_step
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
 from components.documents.trained import TrainedModel

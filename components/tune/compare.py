@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from components.common.store import Store
 from components.counter import bundle as bundles
-from components.counter.bootstrap import Interval, intervals, mean_of
 from components.counter.dataset import Bins, DatasetManifest, open_split
-from components.counter.metrics import bin_values
 from components.counter.scoring import score
+from components.counter.statistics.bootstrap import Interval, intervals, mean_of
+from components.counter.statistics.metrics import bin_values
 from components.counter.training_log import Metric, better
 
 Columns = dict[str, NDArray[np.float64]]

@@ -2,7 +2,7 @@
 
 from kfp.dsl import HTML, Artifact, Dataset, Input, Output
 
-from components.common.component import control_component
+from components.common.step.component import control_component
 
 
 @control_component
@@ -25,7 +25,7 @@ def tune(
     from pathlib import Path
 
     from components.common.files import write_json
-    from components.common.run_step import main_step, run_name
+    from components.common.step.run_step import main_step, run_name
     from components.common.store import open_store
     from components.counter.dataset import DatasetManifest
     from components.settings.run import RunSettings

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from components.common.progress import note
-from components.common.run_step import run_step
+from components.common.step.run_step import run_step
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
 from components.documents.search_plan import Search, make_search_plan

@@ -11,7 +11,7 @@ from components.settings.space import describe
 from components.settings.training import MACHINE_OPTIONS
 
 
-class Ledger:
+class TrialStore:
     """One ``trial.json`` per trial, beside the trial's results.
 
     Args:

@@ -76,8 +76,9 @@ def _add_run(commands: Any, with_options: bool) -> None:
         "run",
         help="run the whole workflow on this machine",
         usage="inventory run [options]",
-        description="Runs download, split, explore, train, evaluate and deploy on this machine, then asks the served "
-        "model about a test photo. A run that was interrupted goes on when it is started again with its --run-id.",
+        description="Checks the settings, downloads, splits, explores, tunes if asked to, trains, evaluates, decides "
+        "and deploys on this machine, then asks the served model about a test photo. An interrupted run goes on "
+        "when it is started again with its --run-id.",
     )
     parser.add_argument("--run-id", metavar="NAME", help="name of a new run, or of one to continue [a time stamp]")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of all runs [runs]")

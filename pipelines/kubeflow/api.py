@@ -343,7 +343,7 @@ def follow(client: Client, run_id: str, poll_seconds: float = POLL_SECONDS, away
             return client.get_run(run_id)
 
     while True:
-        run = kube.patiently(look, away_seconds, poll_seconds)
+        run = kube.with_retries(look, away_seconds, poll_seconds)
         details = run.run_details.task_details if run.run_details else None
         for task in details or []:
             step = str(task.display_name)

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from components.common.background import every
+from components.common.background import call_periodically
 
 SECONDS_BETWEEN_READS = 0.2
 SECONDS_BETWEEN_LINES = 10.0
@@ -89,5 +89,5 @@ class View:
                         record, partial = partial, ""
                         self.show(json.loads(record))
 
-            with every(SECONDS_BETWEEN_READS, read, "progress", at_once=True, last=read, stop_seconds=None):
+            with call_periodically(SECONDS_BETWEEN_READS, read, "progress", at_once=True, last=read, stop_seconds=None):
                 yield

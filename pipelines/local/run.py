@@ -23,7 +23,7 @@ from components.common.files import read_json, write_atomic, write_json
 from components.common.parent_process import LOCK_FILE, RUN_FOLDER_VARIABLE
 from components.common.progress import PROGRESS_VARIABLE
 from components.common.provenance import commit, versions
-from components.common.run_step import RUN_ID_VARIABLE
+from components.common.step.run_step import RUN_ID_VARIABLE
 from components.common.store import Store, open_store
 from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest, open_split

@@ -4,10 +4,10 @@ from kubernetes.client import ApiClient, ApiException
 
 from components.cluster import inference_service as services
 from components.cluster import kube
+from components.cluster.dry_run import new_model, training_job
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
 from components.cluster.jobs.trainjob import TRAINJOB
 from components.cluster.kube import Resource
-from components.cluster.rehearsal import new_model, training_job
 from components.common.errors import InventoryError
 from components.settings.serving import ServingSettings
 from pipelines.kubeflow.image_registry import resolve_image

@@ -8,7 +8,7 @@ from components.client.address import GROUP, PLURAL, VERSION, find_service
 from components.client.query import ask, open_client
 from components.cluster import kube
 from components.common.errors import InventoryError
-from tests.cluster.api import Cluster, running
+from tests.cluster.stand_ins.api import Cluster, running
 from tests.tiny_model import photo
 
 OUTSIDE = "https://bin-counter.team.example.com"

@@ -5,7 +5,7 @@ import pytest
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
-from tests.cluster.api import Cluster, running
+from tests.cluster.stand_ins.api import Cluster, running
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
 from components.settings.presets import resolve
-from tests.cluster.api import Cluster
+from tests.cluster.stand_ins.api import Cluster
 from tests.waiting import wait_until
 
 GROUP = "trainer.kubeflow.org"

@@ -8,8 +8,8 @@ from components.cluster import kube
 from components.cluster.kube import Resource, UnknownFieldError
 from components.common.errors import InventoryError
 from pipelines.samples import samples
-from tests.cluster.api import Cluster, Refused
-from tests.cluster.schemas import CRDS
+from tests.cluster.stand_ins.api import Cluster, Refused
+from tests.cluster.stand_ins.schemas import CRDS
 
 
 @pytest.mark.parametrize("ask", [kube.connect, kube.namespace])

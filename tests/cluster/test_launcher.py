@@ -15,17 +15,17 @@ import pytest
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
-from components.cluster.claim import RUN_ANNOTATION
 from components.cluster.jobs.job import JobKind, KubeJob
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.trainjob import trainjob
+from components.cluster.owned_object import RUN_ANNOTATION
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.store import Store
-from tests.cluster.api import Cluster
-from tests.cluster.step import QUICK, ClusterSettings
-from tests.cluster.trainer import Trainer
-from tests.cluster.training_operator import Operator, container
+from tests.cluster.stand_ins.api import Cluster
+from tests.cluster.stand_ins.step import QUICK, ClusterSettings
+from tests.cluster.stand_ins.trainer import Trainer
+from tests.cluster.stand_ins.training_operator import Operator, container
 from tests.waiting import wait_until, wait_until_renewed
 
 DESCRIBED = {"PyTorchJob": pytorchjob, "TrainJob": trainjob}
@@ -87,7 +87,7 @@ class Attempt:
 
     def __init__(self, scene: Scene) -> None:
         self.error: str | None = None
-        owners = kube.patiently(lambda: kube.owner_references(scene.api, "team", STEP_POD), pause_seconds=0.2)
+        owners = kube.with_retries(lambda: kube.owner_references(scene.api, "team", STEP_POD), pause_seconds=0.2)
         body = DESCRIBED[scene.kind.kind](JOB, "team", RUN, ["--job", "x"], ClusterSettings(workers=2), owners)
         outcome = f"runs/{RUN}/train/outcome.json"
         seconds = scene.pending_seconds, scene.deadline_seconds
@@ -120,7 +120,14 @@ class Process(Attempt):
         self.log = scene.folder / f"step-{len(scene.attempts)}.log"
         with self.log.open("wb") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "tests.cluster.step", RUN, str(scene.pending_seconds), scene.kind.kind],
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.cluster.stand_ins.step",
+                    RUN,
+                    str(scene.pending_seconds),
+                    scene.kind.kind,
+                ],
                 stdout=log,
                 stderr=log,
                 env=scene.environment,

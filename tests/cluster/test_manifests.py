@@ -17,8 +17,8 @@ import yaml
 from components import __version__
 from components.cluster.pods import STORE_OPTIONAL, STORE_REQUIRED
 from pipelines.samples import FOLDER, samples
-from tests.cluster.pod_security import violations
-from tests.cluster.schemas import problems
+from tests.cluster.stand_ins.pod_security import violations
+from tests.cluster.stand_ins.schemas import problems
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "manifests"

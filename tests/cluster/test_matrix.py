@@ -20,8 +20,8 @@ from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
 from components.settings.training import TrainingSettings
 from components.settings.tuning import TuningSettings
-from tests.cluster.api import Cluster
-from tests.cluster.schemas import CRDS, problems
+from tests.cluster.stand_ins.api import Cluster
+from tests.cluster.stand_ins.schemas import CRDS, problems
 from tests.cluster.test_specs import ELASTIC, EVERYTHING, OWNER
 
 Object = dict[str, Any]
@@ -119,7 +119,7 @@ def test_an_inference_service_and_a_new_model_beside_it(
     if mode == "Standard" and release["kserve"] != "0.20.0":
         with pytest.raises(UnknownFieldError, match=r"knows no spec\.canary"):
             resource.patch(name, change)
-        second = services.inference_service("team", URIS[1], services.beside(settings))
+        second = services.inference_service("team", URIS[1], services.canary_settings(settings))
         made = resource.create(second)
         assert made
         check(second, made, plural, release)
@@ -129,5 +129,5 @@ def test_an_inference_service_and_a_new_model_beside_it(
     promotion = services.promote_canary(changed, URIS[1], settings)
     promoted = resource.patch(name, promotion) if promotion else changed
     assert promoted
-    assert services.settled_uri(promoted) == URIS[1]
+    assert services.stable_uri(promoted) == URIS[1]
     check(promoted, promoted, plural, release)

@@ -13,7 +13,7 @@ from components.cluster.jobs.trainjob import PATCHES, trainjob
 from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
 from pipelines.samples import samples
-from tests.cluster import rules
+from tests.cluster.stand_ins import rules
 
 Object = dict[str, Any]
 URI = "s3://inventory/runs/1/model"

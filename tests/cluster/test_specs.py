@@ -11,8 +11,8 @@ from components.cluster.jobs.trainjob import trainjob
 from components.cluster.kube import dns_name
 from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
-from tests.cluster.pod_security import violations
-from tests.cluster.schemas import problems
+from tests.cluster.stand_ins.pod_security import violations
+from tests.cluster.stand_ins.schemas import problems
 
 OWNER = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "inventory-x", "uid": "1-2"}
 EVERYTHING: dict[str, Any] = {

@@ -12,7 +12,7 @@ from kubernetes.client import ApiClient, Configuration
 from websockets.sync.server import ServerConnection, serve
 
 from components.cluster import tunnel
-from tests.cluster.api import Cluster
+from tests.cluster.stand_ins.api import Cluster
 from tests.tiny_model import serving, write_bundle
 
 LABELS = {"serving.kserve.io/inferenceservice": "bin-counter"}

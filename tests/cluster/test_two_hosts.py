@@ -20,8 +20,8 @@ from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
 from components.settings.presets import resolve
-from tests.cluster.training_operator import environment
-from tests.cluster.two_hosts import Host, forwarded, network, possible
+from tests.cluster.stand_ins.training_operator import environment
+from tests.cluster.stand_ins.two_hosts import Host, forwarded, network, possible
 from tests.drawn_bins import make_dataset
 from tests.waiting import wait_until
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from components.common.background import every
+from components.common.background import call_periodically
 
 NEVER = 3600.0
 LONG = 30.0
@@ -31,7 +31,7 @@ class Beats:
 
 def test_beats_come_while_the_block_runs_and_end_with_it():
     beat = Beats()
-    with every(0.001, beat, "test"):
+    with call_periodically(0.001, beat, "test"):
         beat.reach(3)
     counted = beat.count
     assert "test" not in [thread.name for thread in threading.enumerate()]
@@ -40,14 +40,16 @@ def test_beats_come_while_the_block_runs_and_end_with_it():
 
 def test_a_block_that_ends_does_not_wait_for_the_next_beat():
     beat = Beats()
-    with every(NEVER, beat, "test"):
+    with call_periodically(NEVER, beat, "test"):
         pass
     assert beat.count == 0
 
 
 def test_the_first_beat_may_come_at_once_and_a_last_call_after_the_block():
     beat, calls = Beats(), []
-    with every(NEVER, beat, "test", at_once=True, last=lambda: calls.append(threading.current_thread().name)):
+    with call_periodically(
+        NEVER, beat, "test", at_once=True, last=lambda: calls.append(threading.current_thread().name)
+    ):
         beat.reach(1)
         assert calls == []
     assert calls == ["test"]
@@ -55,7 +57,7 @@ def test_the_first_beat_may_come_at_once_and_a_last_call_after_the_block():
 
 def test_an_error_is_raised_where_the_block_ends():
     beat = Beats(2)
-    with pytest.raises(ValueError, match="beat 2"), every(0.001, beat, "test"):
+    with pytest.raises(ValueError, match="beat 2"), call_periodically(0.001, beat, "test"):
         beat.reach(2)
     assert beat.count == 2
 
@@ -64,7 +66,7 @@ def test_the_error_of_the_block_comes_before_those_of_the_beats():
     beat = Beats(1)
 
     def block() -> None:
-        with every(0.001, beat, "test"):
+        with call_periodically(0.001, beat, "test"):
             beat.reach(1)
             raise KeyError
 
@@ -74,14 +76,14 @@ def test_the_error_of_the_block_comes_before_those_of_the_beats():
 
 def test_beats_go_on_when_somebody_hears_of_their_errors():
     beat, heard = Beats(1, 2), []
-    with every(0.001, beat, "test", failed=heard.append):
+    with call_periodically(0.001, beat, "test", failed=heard.append):
         beat.reach(3)
     assert [str(error) for error in heard] == ["beat 1", "beat 2"]
 
 
 def test_a_beat_that_hangs_does_not_keep_the_block():
     hanging, free = threading.Event(), threading.Event()
-    with every(0, lambda: (hanging.set(), free.wait(LONG)), "test", stop_seconds=0.01):
+    with call_periodically(0, lambda: (hanging.set(), free.wait(LONG)), "test", stop_seconds=0.01):
         assert hanging.wait(LONG)
     assert not free.is_set()
     free.set()

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from components.common.files import arriving, content_hash, read_json, write_atomic, write_json
+from components.common.files import atomic_path, content_hash, read_json, write_atomic, write_json
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -21,13 +21,13 @@ def test_equal_values_have_equal_hashes_whatever_their_order() -> None:
 
 def test_a_file_that_arrives_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "file"
-    with arriving(path) as whole:
+    with atomic_path(path) as whole:
         whole.write_text("part")
         assert not path.exists()
     assert path.read_text() == "part"
 
     def fail() -> None:
-        with arriving(path) as again:
+        with atomic_path(path) as again:
             again.write_text("half of the next")
             raise OSError("the network is gone")
 

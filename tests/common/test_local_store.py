@@ -60,9 +60,9 @@ def test_two_users_share_one_server_and_the_first_to_leave_does_not_stop_it(tmp_
         pid = server_pid(tmp_path)
         user.kill()
         user.wait(10)
-        looks = psutil.Process(pid).parent().num_ctx_switches  # the keeper sleeps between two looks at its users
+        looks = psutil.Process(pid).parent().num_ctx_switches  # the supervisor sleeps between two looks at its users
         enough = looks().voluntary + 3
-        wait_until(lambda: looks().voluntary > enough, "the keeper has looked again")
+        wait_until(lambda: looks().voluntary > enough, "the supervisor has looked again")
         store.put_bytes("still", b"here")
         assert server_pid(tmp_path) == pid
 

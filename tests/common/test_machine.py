@@ -15,7 +15,7 @@ from components.common.machine import usable_cores, usable_memory, usable_thread
 from components.counter import scoring
 from components.counter.network import open_session
 from components.documents.training_spec import TrainingSpec
-from components.download.fetch import lane_count
+from components.download.fetch import groups_at_once
 from components.serve import __main__ as serve
 from components.settings.presets import resolve
 from components.split import bins as split
@@ -193,7 +193,7 @@ class TestFourCpusOfANodeWithSixtyFour:
         assert pools == [4]
 
     def test_download(self) -> None:
-        assert lane_count() == 4
+        assert groups_at_once() == 4
 
     def test_server(self, monkeypatch, bundle_folder) -> None:
         opened = []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from components.common.progress import PROGRESS_VARIABLE
-from components.common.run_step import run_step
+from components.common.step.run_step import run_step
 from components.common.store import Store
 from tests.waiting import wait_until_gone
 
@@ -61,7 +61,7 @@ def test_a_users_mistake_is_one_line_and_a_defect_keeps_its_traceback(
 ) -> None:
     code = f"""
 from components.common.errors import InventoryError
-from components.common.run_step import main_step
+from components.common.step.run_step import main_step
 def work(): raise {error}
 main_step(work)
 """
@@ -75,7 +75,7 @@ main_step(work)
 def test_a_full_disk_is_one_line_too() -> None:
     code = """
 from pathlib import Path
-from components.common.run_step import main_step
+from components.common.step.run_step import main_step
 main_step(lambda: Path("/dev/full").write_text("x"))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -87,7 +87,7 @@ main_step(lambda: Path("/dev/full").write_text("x"))
 def test_a_step_ends_when_the_run_that_started_it_is_killed(tmp_path: Path) -> None:
     step = """
 import time
-from components.common.run_step import main_step
+from components.common.step.run_step import main_step
 def work():
     print("begun", flush=True)
     time.sleep(60)

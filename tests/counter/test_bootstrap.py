@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from components.counter.bootstrap import group_sums, interval, intervals, mean_of, ratio_of, resample
+from components.counter.statistics.bootstrap import group_sums, interval, intervals, mean_of, ratio_of, resample
 
 
 def test_group_sums_by_hand() -> None:

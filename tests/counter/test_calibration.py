@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.counter.bundle import Bundle, InputTransform
-from components.counter.calibration import (
+from components.counter.statistics.calibration import (
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
     Calibration,
@@ -14,7 +14,7 @@ from components.counter.calibration import (
     fit,
     reliability,
 )
-from components.counter.metrics import negative_log_likelihood, softmax
+from components.counter.statistics.metrics import negative_log_likelihood, softmax
 
 
 def calibrated(n: int, seed: int = 0, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.counter.drift import Today, by_chance, drift, psi, reference
+from components.counter.statistics.drift import ObservedDistribution, by_chance, drift, psi, reference
 
 
 def day(counts: np.ndarray, confidences: np.ndarray, brightness: np.ndarray, stored: dict) -> dict:
@@ -10,7 +10,7 @@ def day(counts: np.ndarray, confidences: np.ndarray, brightness: np.ndarray, sto
             np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1) / len(values)
         ).tolist()
 
-    return Today(
+    return ObservedDistribution(
         bins=len(counts),
         count={str(count): float((counts == count).mean()) for count in np.unique(counts)},
         confidence=shares(confidences, stored.confidence.edges),
@@ -46,7 +46,7 @@ def test_fuller_bins_show_in_the_counts_alone():
 
 def test_a_count_that_was_never_seen_before_is_compared_too():
     stored = reference(["1"] * 50 + ["2"] * 50, [0.5] * 100, [0.5] * 100)
-    today = Today(bins=1000, count={"2": 0.5, "3": 0.5}, confidence=[0, 1], brightness=[0, 1])
+    today = ObservedDistribution(bins=1000, count={"2": 0.5, "3": 0.5}, confidence=[0, 1], brightness=[0, 1])
     assert drift(stored, today)[0].state == "retrain"
 
 

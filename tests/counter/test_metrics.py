@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from components.common.errors import InventoryError
-from components.counter.metrics import (
+from components.counter.statistics.metrics import (
     CountScore,
     confusion_matrix,
     log_softmax,

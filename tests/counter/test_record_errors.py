@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.counter.record_errors import OFF_BY_ONE, doubt, likelihood_if_wrong, wrong_record_table
+from components.counter.record_errors import OFF_BY_ONE, likelihood_if_wrong, mismatch_odds, wrong_record_table
 from components.counter.verdict import agreement
 
 SHARP = np.array([[0.02, 0.08, 0.8, 0.08, 0.02]])
@@ -26,15 +26,15 @@ def test_without_neighbours_it_is_the_rule_of_the_verdict():
 
 def test_of_two_records_that_are_as_unlikely_the_one_beside_the_photos_count_is_more_doubtful():
     even = np.array([[0.05, 0.05, 0.85, 0.05, 0.0]])
-    first, beside = (doubt(even, np.array([place]))[0] for place in (0, 1))
+    first, beside = (mismatch_odds(even, np.array([place]))[0] for place in (0, 1))
     assert beside > first
-    assert doubt(SHARP, np.array([2]))[0] < doubt(SHARP, np.array([1]))[0]
+    assert mismatch_odds(SHARP, np.array([2]))[0] < mismatch_odds(SHARP, np.array([1]))[0]
 
 
 def test_a_record_that_the_photo_excludes_is_the_most_doubtful_and_no_division_by_zero():
     certain = np.array([[1.0, 0, 0], [1.0, 0, 0]])
-    assert np.isfinite(doubt(certain, np.array([1, 0]))).all()
-    assert doubt(certain, np.array([1, 0]))[0] > 1e6
+    assert np.isfinite(mismatch_odds(certain, np.array([1, 0]))).all()
+    assert mismatch_odds(certain, np.array([1, 0]))[0] > 1e6
 
 
 def test_where_wrong_records_are_off_by_one_more_of_them_come_first():
@@ -50,7 +50,10 @@ def test_where_wrong_records_are_off_by_one_more_of_them_come_first():
         recorded, wrong = true.copy(), random.random(len(true)) < 0.05
         for row in np.flatnonzero(wrong):
             recorded[row] = random.choice(5, p=wrong_record_table(5, kind)[true[row]])
-        for name, score in (("ours", doubt(shares, recorded)), ("plain", -shares[np.arange(len(true)), recorded])):
+        for name, score in (
+            ("ours", mismatch_odds(shares, recorded)),
+            ("plain", -shares[np.arange(len(true)), recorded]),
+        ):
             first = np.argsort(-score, kind="stable")[: len(true) // 10]
             found[kind, name] = wrong[first].sum() / wrong.sum() / 0.1
     assert found["off_by_one", "ours"] > 1.05 * found["off_by_one", "plain"] > 1.5

@@ -1,6 +1,6 @@
 """Plays KServe's controller and gateway against the stand-in API: revisions are real servers behind real HTTP.
 
-What it makes of a service (pods, Services, autoscalers) follows ``tests.cluster.rules``.
+What it makes of a service (pods, Services, autoscalers) follows ``tests.cluster.stand_ins.rules``.
 
 ``status.observedGeneration`` is that of the child object, as in KServe (``PropagateRawStatus`` of
 inference_service_status.go), and says nothing about the InferenceService's own generation.
@@ -15,8 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 
 from components.cluster import inference_service as services
-from tests.cluster.api import Cluster, Object
-from tests.cluster.rules import pod_template, predictor_services
+from tests.cluster.stand_ins.api import Cluster, Object
+from tests.cluster.stand_ins.rules import pod_template, predictor_services
 from tests.waiting import wait_until
 
 NAME = "bin-counter"

@@ -17,9 +17,9 @@ from components.deploy.deployer import Candidate, put_into_service
 from components.deploy.smoke import LabelledBin
 from components.documents.deployed import DeployedModel
 from components.settings.serving import ServingSettings
-from tests.cluster.api import Cluster, merge, running
-from tests.cluster.rules import inference_service_refused
-from tests.cluster.schemas import CRDS, problems
+from tests.cluster.stand_ins.api import Cluster, merge, running
+from tests.cluster.stand_ins.rules import inference_service_refused
+from tests.cluster.stand_ins.schemas import CRDS, problems
 from tests.deploy.kserve_controller import NAME, TRIAL, Controller
 from tests.tiny_model import photo, serving, write_bundle
 from tests.waiting import wait_until
@@ -330,10 +330,10 @@ def test_every_object_satisfies_kserves_schema_and_its_webhook(mode):
     steps = [
         lambda body: {},
         lambda body: services.start_canary(body, uri("2"), settings),
-        lambda body: services.take_out(body, uri("2"), alone=False),
+        lambda body: services.rollback_patch(body, uri("2"), alone=False),
         lambda body: services.start_canary(body, uri("3"), settings),
         lambda body: services.promote_canary(body, uri("3"), settings),
-        lambda body: services.take_out(body, uri("3"), alone=True),
+        lambda body: services.rollback_patch(body, uri("3"), alone=True),
         lambda body: services.start_alone(body, uri("4"), settings),
     ]
     for step in steps:

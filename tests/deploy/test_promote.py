@@ -20,8 +20,8 @@ from components.deploy.promote import Cluster, promote, roll_back
 from components.registry.in_service import on_cluster
 from components.registry.registry import Registry, facts_of, open_registry, put_in_service, read_index, register
 from components.settings.serving import ServingSettings
-from tests.cluster.api import Cluster as Api
-from tests.cluster.api import running
+from tests.cluster.stand_ins.api import Cluster as Api
+from tests.cluster.stand_ins.api import running
 from tests.deploy.kserve_controller import Controller
 from tests.packed_bins import RawBin, pack
 from tests.steps import split_bins
@@ -210,4 +210,4 @@ def resize(place: Cluster) -> None:
 def test_what_an_inference_service_says_is_in_service(annotations, canary, expected):
     model = {"model": {"storageUri": "s3://x/new"}}
     spec = {"predictor": {**model, **({} if canary is None else {"canaryTrafficPercent": canary})}}
-    assert services.settled_uri({"metadata": {"annotations": annotations}, "spec": spec}) == expected
+    assert services.stable_uri({"metadata": {"annotations": annotations}, "spec": spec}) == expected

@@ -37,7 +37,7 @@ def test_metadata_without_a_count_is_refused_with_its_reason(data, reason):
 
 
 @pytest.mark.parametrize(
-    ("data", "quantity", "doubt"),
+    ("data", "quantity", "warning"),
     [
         (metadata(4, 1, 3), 4, ""),
         (metadata(0, 0), 0, ""),
@@ -53,9 +53,9 @@ def test_metadata_without_a_count_is_refused_with_its_reason(data, reason):
         (b'{"BIN_FCSKU_DATA": 7, "EXPECTED_QUANTITY": 3}', 3, "BIN_FCSKU_DATA does not describe items"),
     ],
 )
-def test_a_quantity_that_its_items_do_not_sum_to_is_doubtful(data, quantity, doubt):
+def test_a_quantity_that_its_items_do_not_sum_to_is_doubtful(data, quantity, warning):
     facts = read_metadata(data)
-    assert (facts.quantity, facts.doubt) == (quantity, doubt)
+    assert (facts.quantity, facts.warning) == (quantity, warning)
     assert json.loads(facts.text)["EXPECTED_QUANTITY"] == quantity
 
 

@@ -13,8 +13,7 @@ import pytest
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.documents.downloaded import BLOCK_SCHEMA, BinsManifest
-from components.download import fetch, step
-from components.download import fetch_processes as lanes
+from components.download import fetch, fetch_processes, step
 from components.download.step import download_to
 from components.sources.folder import FolderSource
 from components.sources.open import open_source
@@ -265,7 +264,7 @@ def test_a_photo_that_no_path_leads_to_is_missing(path, store, tmp_path):
     assert (manifest.selected, manifest.skipped) == (1, {"image missing": 1})
 
 
-@pytest.mark.parametrize("harm", ["deleted", "overwritten", "without receipt", "receipt damaged"])
+@pytest.mark.parametrize("harm", ["deleted", "overwritten", "without description", "description damaged"])
 def test_a_block_that_the_store_lost_or_changed_is_fetched_again(harm, store, tmp_path, monkeypatch):
     source = str(write_folder(tmp_path, good_bins(30)))
     first = download_bins(store, source)
@@ -275,7 +274,7 @@ def test_a_block_that_the_store_lost_or_changed_is_fetched_again(harm, store, tm
             store.delete(block.key)
         case "overwritten":
             store.put_bytes(block.key, bytes(block.bytes))
-        case "without receipt":
+        case "without description":
             store.delete(f"{block.key}.json")
         case _:
             store.put_bytes(f"{block.key}.json", b"{}")
@@ -321,43 +320,46 @@ def test_processes_deliver_the_same_blocks_as_threads(store, other_store, store_
     in_threads = download_bins(store, source, environment=store_environment)
     for key in list(store.list("downloads/")) + list(store.list("completions/")):
         store.delete(key)
-    monkeypatch.setattr(lanes, "FEWEST_BINS_FOR_PROCESSES", 1)
+    monkeypatch.setattr(fetch_processes, "FEWEST_BINS_FOR_PROCESSES", 1)
     assert download_bins(store, source, environment=store_environment) == in_threads
 
 
 def test_a_killed_process_is_one_line_and_none_is_left(monkeypatch):
-    monkeypatch.setattr(lanes, "FEWEST_BINS_FOR_PROCESSES", 1)
+    monkeypatch.setattr(fetch_processes, "FEWEST_BINS_FOR_PROCESSES", 1)
     source = open_source("rendered:20")
-    with lanes.lanes(source, 20) as lane:
+    with fetch_processes.open_fetcher(source, 20) as fetcher:
         children = psutil.Process().children()
         mine = [
             child
             for child in children
             if child.status() != psutil.STATUS_ZOMBIE and "components.download.fetch_process" in child.cmdline()
         ]
-        assert len(mine) == fetch.lane_count()
-        assert lane(fetch.fetch_metadata, ["00001"]).rows == 1
+        assert len(mine) == fetch.groups_at_once()
+        assert fetcher(fetch.fetch_metadata, ["00001"]).rows == 1
         for child in mine:
             child.kill()
         with pytest.raises(InventoryError, match="was killed"):
-            lane(fetch.fetch_metadata, ["00001"])
+            fetcher(fetch.fetch_metadata, ["00001"])
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in mine)
 
 
 def test_an_error_of_a_lane_reaches_the_step(monkeypatch):
-    monkeypatch.setattr(lanes, "FEWEST_BINS_FOR_PROCESSES", 1)
-    with lanes.lanes(open_source("rendered:20"), 20) as lane, pytest.raises(ValueError, match="invalid literal"):
-        lane(fetch.fetch_metadata, ["not one of ours"])
+    monkeypatch.setattr(fetch_processes, "FEWEST_BINS_FOR_PROCESSES", 1)
+    with (
+        fetch_processes.open_fetcher(open_source("rendered:20"), 20) as fetcher,
+        pytest.raises(ValueError, match="invalid literal"),
+    ):
+        fetcher(fetch.fetch_metadata, ["not one of ours"])
 
 
 KILLED = """
 import sys
 from components.common.store import open_store
-from components.download import fetch_processes as lanes, step
+from components.download import fetch_processes, step
 from components.settings.data import DataSettings
 if __name__ == "__main__":
     step.BLOCK_GROUP = (10, 20, 10**9)
-    lanes.FEWEST_BINS_FOR_PROCESSES = int(sys.argv[1])
+    fetch_processes.FEWEST_BINS_FOR_PROCESSES = int(sys.argv[1])
     print(step.download_bins(open_store(), DataSettings.read({"source": "rendered:300"})).selected)
 """
 
@@ -372,7 +374,7 @@ def test_a_run_killed_in_the_middle_goes_on_at_the_missing_blocks(fewest, store,
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=10)
     psutil.wait_procs(children, timeout=10)
-    assert not any(child.is_running() for child in children), "a lane outlived its step"
+    assert not any(child.is_running() for child in children), "a fetcher outlived its step"
 
     monkeypatch.setattr(step, "BLOCK_GROUP", (10, 20, 10**9))
     asked = count_reads(monkeypatch)

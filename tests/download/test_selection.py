@@ -4,10 +4,10 @@ from components.common.errors import InventoryError
 from components.download.selection import (
     Selection,
     groups,
+    hash_order_key,
     in_order,
     parse_file_list,
     preselect,
-    spread,
 )
 from components.settings.counts import parse_counts, parse_extra_counts
 from components.sources.source import Entry
@@ -135,6 +135,6 @@ def test_a_limit_picks_from_a_file_list_what_comes_first_in_the_order():
     chosen = preselect(listed, Selection([1, 2], limit_per_count=10))
     for count in (1, 2):
         mine = [id_ for id_, number in chosen.items() if number == count]
-        all_of_count = sorted((id_ for id_, number in listed.items() if number == count), key=spread)
+        all_of_count = sorted((id_ for id_, number in listed.items() if number == count), key=hash_order_key)
         assert mine == all_of_count[:10]
     assert set(chosen.values()) == {1, 2}

@@ -27,7 +27,7 @@ def validation(make: Callable[..., Made]) -> tuple[Path, Bins]:
 def test_the_8_bit_network_names_the_same_counts(validation: tuple[Path, Bins]) -> None:
     folder, bins = validation
     exact = score(folder / "model.onnx", bins, TRANSFORM, "exact")
-    found = int8.offer(folder, bins, TRANSFORM, exact)
+    found = int8.try_int8(folder, bins, TRANSFORM, exact)
     rounded = score(folder / int8.INT8_FILE, bins, TRANSFORM, "rounded")
     assert found.agreement == (rounded.argmax(axis=1) == exact.argmax(axis=1)).mean()
     assert found.agreement >= 0.98
@@ -52,7 +52,7 @@ def test_it_serves_only_when_it_agrees_and_is_faster(
     if not agrees:
         exact = np.roll(exact, 1, axis=0) + np.random.default_rng(0).normal(size=exact.shape).astype(np.float32) * 50
     monkeypatch.setattr(int8, "median_seconds", lambda *_: [0.010, 0.004 if faster else 0.0099])
-    found = int8.offer(folder, bins, TRANSFORM, exact)
+    found = int8.try_int8(folder, bins, TRANSFORM, exact)
     assert found.chosen is chosen
     assert words in found.explanation
     assert found.exact_share == (0.0 if agrees else int8.EXACT_SHARES[-1])
@@ -71,7 +71,7 @@ def test_an_8_bit_network_that_answers_nan_is_not_chosen_and_fails_nothing(
 
     monkeypatch.setattr(int8, "answers", broken)
     monkeypatch.setattr(int8, "median_seconds", lambda *_: [0.010, 0.001])
-    found = int8.offer(folder, bins, TRANSFORM, exact)
+    found = int8.try_int8(folder, bins, TRANSFORM, exact)
     assert found.chosen is False
     assert found.agreement == pytest.approx(1 - 2 / len(bins), abs=0.02)
     session = open_session(folder / int8.INT8_FILE, threads=1)

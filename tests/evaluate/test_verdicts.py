@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.counter.metrics import softmax
+from components.counter.statistics.metrics import softmax
 from components.counter.verdict import agreement, verdict
 from components.evaluate.verdicts import (
     MIN_VERDICTS,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from kfp import compiler, dsl, local
 
-from components.common.component import control_component
-from components.common.run_step import RUN_ID_VARIABLE
+from components.common.step.component import control_component
+from components.common.step.run_step import RUN_ID_VARIABLE
 from components.documents.gated import Criterion, Decision, Power
 from components.gate.component import gate
 from components.gate.page import markdown, power_text, render

@@ -195,4 +195,4 @@ def test_models_are_registered_under_the_name_of_their_service(made: Made, tmp_p
     )
     assert not models(made.store).entries
     assert list(read_index(open_registry(made.store, {}), "bin-counter-north").entries) == ["new"]
-    assert bundles.look(made.store, new).version == "new"
+    assert bundles.fetch_description(made.store, new).version == "new"

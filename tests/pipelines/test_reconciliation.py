@@ -15,11 +15,11 @@ from components.client import query as clients
 from components.client.endpoint import Endpoint
 from components.common.store import Store
 from components.reconcile import run as runs
-from components.reconcile.step import Settings
+from components.reconcile.settings import ReconcileSettings
 from pipelines.cli.main import main
 from pipelines.kubeflow.api import find_access, open_client, submit, upload
 from tests.client.gateway import HOST, gateway
-from tests.pipelines.kfp_api import KfpApi, serving
+from tests.pipelines.kubeflow.kfp_api import KfpApi, serving
 from tests.tiny_model import photo
 
 BINS = 30
@@ -128,10 +128,10 @@ def test_a_step_that_lost_the_service_goes_on_where_it_was(server, stock, tmp_pa
         refusal = entry.refusal
         entry.refusal = lambda headers: (401, "text/plain", b"", {}) if next(asked) > 12 else refusal(headers)
         with pytest.raises(runs.InventoryError, match="wants a bearer token"):
-            runs.reconcile_run(stock, "night-2", source, endpoint, Settings(concurrency=1), {})
+            runs.reconcile_run(stock, "night-2", source, endpoint, ReconcileSettings(concurrency=1), {})
         entry.refusal = refusal
         before = len(entry.seen)
-        summary = runs.reconcile_run(stock, "night-2", source, endpoint, Settings(concurrency=1), {})
+        summary = runs.reconcile_run(stock, "night-2", source, endpoint, ReconcileSettings(concurrency=1), {})
     assert summary["bins"] == BINS + 1
     assert len(entry.seen) - before < BINS
     assert "bins were answered before; going on from there" in capsys.readouterr().out

@@ -14,10 +14,11 @@ from components.client.query import Endpoint
 from components.common.errors import InventoryError
 from components.counter.answers import Answer
 from components.documents.reconciled import Reconciliation
-from components.reconcile import answer_store as ledgers
+from components.reconcile import answer_store
 from components.reconcile.feedback import labels_from_recounts
 from components.reconcile.records import FolderPhotos, Record, open_photos, open_records, records_from_csv
-from components.reconcile.step import Settings, reconcile
+from components.reconcile.settings import ReconcileSettings
+from components.reconcile.step import reconcile
 from components.sources.own_photos import open_csv
 from tests.browser import assert_self_contained
 from tests.documents import answered as whole_answer
@@ -54,7 +55,7 @@ def run(warehouse: Path, server, **settings: object) -> Reconciliation:
     total, records = open_records(warehouse / "stock.csv", str(warehouse / "photos"))
     endpoint = Endpoint(server.url, server.name)
     photos = open_photos(str(warehouse / "photos"))
-    return reconcile(records, total, photos, endpoint, warehouse / "out", Settings(**settings))
+    return reconcile(records, total, photos, endpoint, warehouse / "out", ReconcileSettings(**settings))
 
 
 def listed(warehouse: Path) -> list[dict[str, str]]:
@@ -151,16 +152,16 @@ def test_it_goes_on_where_it_was_killed(tmp_path, server):
     (tmp_path / "stock.csv").write_text("id,expected\n" + "".join(rows))
     command = [sys.executable, "-c", COMMAND, "--photos", str(photos), "--records", str(tmp_path / "stock.csv")]
     command += ["--url", server.url, "--out", str(tmp_path / "out")]
-    ledger = tmp_path / "out" / "answers.sqlite"
+    database = tmp_path / "out" / "answers.sqlite"
 
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        while process.poll() is None and not answered(ledger):
+        while process.poll() is None and not answered(database):
             time.sleep(0.05)
     finally:
         process.kill()
         process.wait()
-    reached = answered(ledger)
+    reached = answered(database)
     assert 0 < reached < bins
 
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
@@ -172,11 +173,11 @@ def test_it_goes_on_where_it_was_killed(tmp_path, server):
 def answered(path: Path) -> int:
     if not path.exists():
         return 0
-    ledger = ledgers.open_ledger(path)
+    database = answer_store.open_answers(path)
     try:
-        return int(ledgers.tallies(ledger).bins)
+        return int(answer_store.tallies(database).bins)
     finally:
-        ledger.close()
+        database.close()
 
 
 def test_bins_with_metadata_need_no_csv(tmp_path, server):
@@ -197,7 +198,7 @@ def test_bins_with_metadata_need_no_csv(tmp_path, server):
         open_photos(str(tmp_path / "bins")),
         Endpoint(server.url, server.name),
         tmp_path / "out",
-        Settings(),
+        ReconcileSettings(),
     )
     assert (summary.bins, summary.verdicts, summary.not_checked) == (6, {"agrees": 5}, 1)
     assert listed(tmp_path)[0]["products"] == "Socks"
@@ -206,7 +207,7 @@ def test_bins_with_metadata_need_no_csv(tmp_path, server):
 def test_the_share_of_wrong_records_is_found_from_the_photos_alone(tmp_path):
     """5,000 records, 8 % wrong, and a model that is only right half of the time but calibrated."""
     random = np.random.default_rng(3)
-    ledger = ledgers.open_ledger(tmp_path / "a.sqlite")
+    database = answer_store.open_answers(tmp_path / "a.sqlite")
     rows = []
     for position in range(5000):
         chances = random.dirichlet(np.full(5, 0.6))
@@ -214,8 +215,8 @@ def test_the_share_of_wrong_records_is_found_from_the_photos_alone(tmp_path):
         wrong = random.random() < 0.08
         expected = int(random.choice([other for other in range(5) if other != count])) if wrong else count
         rows.append((position, Record(str(position), expected + 1), fake_answer(chances, expected)))
-    ledgers.add(ledger, rows)
-    assert ledgers.estimated_error_rate(ledger) == pytest.approx(0.08, abs=0.02)
+    answer_store.add(database, rows)
+    assert answer_store.estimated_error_rate(database) == pytest.approx(0.08, abs=0.02)
 
 
 def fake_answer(chances: np.ndarray, expected: int) -> Answer:

@@ -8,7 +8,7 @@ import pytest
 
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes
-from components.common.run_step import run_step
+from components.common.step.run_step import run_step
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle, InputTransform

@@ -13,10 +13,10 @@ from benchmarks.served_equals_offline import FORMATS, compare
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle, InputTransform
-from components.counter.calibration import fit
 from components.counter.dataset import Bins, open_split
 from components.counter.photo import preprocess
 from components.counter.scoring import score
+from components.counter.statistics.calibration import fit
 from components.sources.open import open_source
 from components.train.model.export import write_onnx
 from components.train.model.network import CountingNetwork, ServedCounter

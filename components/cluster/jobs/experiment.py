@@ -30,10 +30,10 @@ from kubeflow.katib import (
 )
 from kubernetes.client import V1ObjectMeta
 
-from components.cluster.claim import RUN_ANNOTATION
 from components.cluster.jobs.katib import EXPERIMENT_LABEL, GROUP, VERSION
 from components.cluster.jobs.pytorchjob import CONTAINER, pytorchjob
 from components.cluster.kube import dns_name
+from components.cluster.owned_object import RUN_ANNOTATION
 from components.common.errors import InventoryError
 from components.counter.training_log import DIRECTIONS, LINES, Metric, pattern
 from components.documents.search_plan import SearchPlan

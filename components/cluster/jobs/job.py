@@ -1,4 +1,4 @@
-"""Runs one training as a job of a Kubernetes operator: claim it, follow it, judge it. Never two, never a stray one.
+"""Runs one training as a job of an operator: create or adopt it, follow it, judge it. Never two, never a stray one.
 
 The job's name is derived from the run, so that a retried step finds the job of the attempt before it. Nothing is
 deleted on SIGTERM: a step that was evicted comes back and adopts the job; one that was terminated lets the lease
@@ -13,10 +13,10 @@ from datetime import datetime
 
 from kubernetes.client import ApiClient
 
-from components.cluster.claim import Claim, Patience, condition_message, has_condition
 from components.cluster.jobs.logs import log_shown
 from components.cluster.jobs.pods import Pods
 from components.cluster.kube import Object, Resource, dns_name
+from components.cluster.owned_object import OwnedObject, Timeouts, condition_message, has_condition
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.progress import note
@@ -54,7 +54,7 @@ class KubeJob:
         pending_seconds: how long fewer than that may go on.
         deadline_seconds: how long the job may take, where its operator knows no deadline.
         done: says whether the outcome is in the store.
-        patience: see ``Patience``.
+        timeouts: see ``Timeouts``.
     """
 
     api: ApiClient
@@ -64,17 +64,17 @@ class KubeJob:
     pending_seconds: float
     deadline_seconds: float
     done: Callable[[], bool]
-    patience: Patience = field(default_factory=Patience)
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
     def __post_init__(self) -> None:
         metadata = self.body["metadata"]
         jobs = Resource(self.api, self.kind.group, self.kind.version, self.kind.plural, metadata["namespace"])
-        self.claim = Claim(jobs, self.body, "training", self.patience)
-        self.name = self.claim.name
+        self.owned = OwnedObject(jobs, self.body, "training", self.timeouts)
+        self.name = self.owned.name
         self.pods = self._new_pods()
 
     def _new_pods(self) -> Pods:
-        return Pods(self.api, self.claim.namespace, self.name, self.kind.pods.format(name=self.name))
+        return Pods(self.api, self.owned.namespace, self.name, self.kind.pods.format(name=self.name))
 
     def run(self, store: Store) -> None:
         """Brings the job to its end: creates or adopts it, shows its log, and judges by condition **and** outcome.
@@ -82,7 +82,7 @@ class KubeJob:
         Raises:
             InventoryError: if it fails, cannot start in time, was deleted, or ended well without an outcome.
         """
-        with lease.held(store, self.claim.run_id, self.patience.renew):
+        with lease.held(store, self.owned.run_id, self.timeouts.renew):
             failure = self._attempt()
             if failure and self.pods.abandoned():
                 note("training: the workers had given up before this step came back; starting them again")
@@ -92,12 +92,12 @@ class KubeJob:
             raise InventoryError(failure)
 
     def _attempt(self) -> str | None:
-        """Claims the job and follows it; returns None when it ended well, otherwise why not."""
-        if self.claim.take(self._spoilt, self.done) is None:
+        """Creates or adopts the job and follows it; returns None when it ended well, otherwise why not."""
+        if self.owned.create_or_adopt(self._spoilt, self.done) is None:
             note(f"training: {self.kind.kind} {self.name} is done and gone, its outcome is in the store")
             return None
         leaders = [selector.format(name=self.name) for selector in self.kind.leaders]
-        with log_shown(self.api, self.claim.namespace, leaders, self.patience.poll):
+        with log_shown(self.api, self.owned.namespace, leaders, self.timeouts.poll):
             return self._follow()
 
     def _spoilt(self, job: Object) -> bool:
@@ -108,35 +108,35 @@ class KubeJob:
         """Waits for the job's end; returns None when it ended well, otherwise why not."""
         waiting_since = time.monotonic()
         while True:
-            job = self.claim.read()
+            job = self.owned.read()
             if job is None:
                 if self.done():
                     return None
-                return f"{self.claim.title} was deleted while it was running; run the step again"
-            pods = self.claim.patiently(self.pods.look)
+                return f"{self.owned.title} was deleted while it was running; run the step again"
+            pods = self.owned.with_retries(self.pods.poll)
             if has_condition(job, self.kind.succeeded):
                 return self._wait_for_outcome()
             if has_condition(job, "Failed"):
                 return f"training failed: {self.pods.why_failed() or condition_message(job, 'Failed')}"
             if not _ends_by_itself(job) and _age_seconds(job) > self.deadline_seconds:
-                self.claim.delete(job)
+                self.owned.delete(job)
                 seconds = f"{self.deadline_seconds:.0f} s (cluster.deadline_seconds)"
                 return f"training did not end within {seconds}; the job was removed"
             if _is_queued(job) or sum(pod.started for pod in pods) >= self.needed:
                 waiting_since = time.monotonic()
             else:
-                self.claim.patiently(self.pods.show_events)
+                self.owned.with_retries(self.pods.show_events)
                 if time.monotonic() - waiting_since > self.pending_seconds:
                     reason = self.pods.why_pending()
-                    self.claim.delete(job)
+                    self.owned.delete(job)
                     return (
                         f"training did not start within {self.pending_seconds:.0f} s (cluster.pending_seconds): "
                         f"{reason}; the job was removed"
                     )
-            self.claim.wait(job)
+            self.owned.wait(job)
 
     def _wait_for_outcome(self) -> str | None:
-        if wait_for(self.done, self.patience.marker, min(1.0, self.patience.poll)):
+        if wait_for(self.done, self.timeouts.outcome, min(1.0, self.timeouts.poll)):
             return None
         return (
             f"{self.kind.kind} {self.name} says {self.kind.succeeded}, but its outcome is not in the object store; "
@@ -172,7 +172,7 @@ def run_training(
     settings: ClusterSettings,
     job: TrainingSpec,
     store: Store,
-    patience: Patience | None = None,
+    timeouts: Timeouts | None = None,
 ) -> None:
     """Runs a training that an operator's job describes, until its outcome is in the store.
 
@@ -186,4 +186,4 @@ def run_training(
 
     needed = settings.min_workers or settings.workers
     seconds = settings.pending_seconds, settings.deadline_seconds
-    KubeJob(api, kind, body, needed, *seconds, done, patience or Patience()).run(store)
+    KubeJob(api, kind, body, needed, *seconds, done, timeouts or Timeouts()).run(store)

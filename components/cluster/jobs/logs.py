@@ -9,7 +9,7 @@ import urllib3
 from kubernetes.client import ApiClient, ApiException, V1Pod
 
 from components.cluster.kube import TIMEOUT_SECONDS
-from components.common.background import every
+from components.common.background import call_periodically
 from components.common.progress import note
 
 QUIET_SECONDS = 60.0
@@ -31,7 +31,7 @@ def log_shown(api: ApiClient, namespace: str, selectors: Sequence[str], poll_sec
         poll_seconds: before it is asked for again, once it has ended.
     """
     tail = _Tail(api, namespace, selectors)
-    with every(
+    with call_periodically(
         poll_seconds,
         tail.follow,
         "log",

@@ -43,7 +43,7 @@ class Pods:
         self._events: dict[str, int] = {}
         self._last_event = ""
 
-    def look(self) -> list[Pod]:
+    def poll(self) -> list[Pod]:
         """Reads the pods, and reports those that were started again."""
         with plain_errors(f"list the pods of {self._job}"):
             found = self._core.list_namespaced_pod(

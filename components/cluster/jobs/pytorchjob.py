@@ -5,9 +5,9 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
-from components.cluster.claim import RUN_ANNOTATION
 from components.cluster.jobs.job import JobKind, job_name, run_training
-from components.cluster.kube import owner_references, patiently
+from components.cluster.kube import owner_references, with_retries
+from components.cluster.owned_object import RUN_ANNOTATION
 from components.cluster.pods import (
     TRAIN_LABELS,
     WITHOUT_ISTIO,
@@ -16,7 +16,7 @@ from components.cluster.pods import (
     store_environment,
     worker_volumes,
 )
-from components.common.container_images import image
+from components.common.step.container_images import image
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
@@ -179,6 +179,6 @@ class PyTorchJobLauncher:
             job.run_id,
             ["--job", store.uri(job.job_key)],
             self._settings,
-            patiently(lambda: owner_references(self._api, self._namespace)),
+            with_retries(lambda: owner_references(self._api, self._namespace)),
         )
         run_training(self._api, PYTORCHJOB, body, self._settings, job, store)

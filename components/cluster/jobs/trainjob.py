@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from kubernetes.client import ApiClient
 
-from components.cluster.claim import RUN_ANNOTATION
 from components.cluster.jobs.job import JobKind, job_name, run_training
 from components.cluster.jobs.pytorchjob import resources, worker_command
-from components.cluster.kube import Resource, owner_references, patiently
+from components.cluster.kube import Resource, owner_references, with_retries
+from components.cluster.owned_object import RUN_ANNOTATION
 from components.cluster.pods import (
     TRAIN_LABELS,
     WITHOUT_ISTIO,
@@ -21,9 +21,9 @@ from components.cluster.pods import (
     store_environment,
     worker_volumes,
 )
-from components.common.container_images import image
 from components.common.errors import InventoryError
 from components.common.progress import note
+from components.common.step.container_images import image
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
@@ -135,13 +135,13 @@ class TrainJobLauncher:
 
     def run(self, job: TrainingSpec, store: Store) -> None:
         """See ``components.documents.training_spec.Launcher``."""
-        owners = patiently(lambda: owner_references(self._api, self._namespace))
+        owners = with_retries(lambda: owner_references(self._api, self._namespace))
         name, arguments = job_name(job.run_id), ["--job", store.uri(job.job_key)]
         jobs = Resource(self._api, TRAINJOB.group, TRAINJOB.version, TRAINJOB.plural, self._namespace)
         shapes = [
             trainjob(name, self._namespace, job.run_id, arguments, self._settings, owners, patch) for patch in PATCHES
         ]
-        body = patiently(lambda: jobs.first_accepted(shapes))
+        body = with_retries(lambda: jobs.first_accepted(shapes))
         if body is not shapes[0]:
             note("training: this Kubeflow Trainer is older than 2.2; the workers' pods have the runtime's own security")
         run_training(self._api, TRAINJOB, body, self._settings, job, store)

@@ -1,9 +1,9 @@
 """SeaweedFS as the embedded object store: started for whoever needs it, stopped when nobody does.
 
 Runs of one project folder share one store, so that what one run has downloaded, split or computed serves the
-next. Each user holds a shared ``flock`` on ``users.lock``; a small keeper process starts the server and waits for
+next. Each user holds a shared ``flock`` on ``users.lock``; a small supervisor process starts the server and waits for
 the exclusive lock, which the kernel grants when the last user has gone, however it went (return, Ctrl-C,
-``kill -9``). The keeper then stops the server and leaves.
+``kill -9``). The supervisor then stops the server and leaves.
 """
 
 import fcntl
@@ -46,7 +46,7 @@ def local_store(folder: Path) -> Iterator[dict[str, str]]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "users.lock").open("w") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)  # waits while a keeper shuts down
+        fcntl.flock(users, fcntl.LOCK_SH)  # waits while a supervisor shuts down
         with (folder / "start.lock").open("w") as start:
             fcntl.flock(start, fcntl.LOCK_EX)
             environment = _running(folder) or _start(folder)
@@ -86,29 +86,29 @@ def _answers(environment: dict[str, str]) -> bool:
 
 def _start(folder: Path) -> dict[str, str]:
     _state_file(folder).unlink(missing_ok=True)
-    with (folder / "keeper.log").open("ab") as log:
-        keeper = subprocess.Popen(
+    with (folder / "supervisor.log").open("ab") as log:
+        supervisor = subprocess.Popen(
             [sys.executable, "-m", "components.common.local_store.server", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for the run; the keeper leaves when the last user has gone
+            start_new_session=True,  # Ctrl-C is for the run; the supervisor leaves when the last user has gone
         )
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         environment = _running(folder)
         if environment:
             return environment
-        if keeper.poll() is not None:
+        if supervisor.poll() is not None:
             break
         time.sleep(0.1)
-    if keeper.poll() is None:
-        keeper.terminate()
+    if supervisor.poll() is None:
+        supervisor.terminate()
     raise InventoryError(f"the embedded object store did not start; its log is {folder / 'weed.log'}")
 
 
 def _wait_for_stop(folder: Path) -> None:
-    """Waits until the keeper has stopped the server, or someone else has begun to use it."""
+    """Waits until the supervisor has stopped the server, or someone else has begun to use it."""
     deadline = time.monotonic() + STOP_SECONDS
     with (folder / "users.lock").open("w") as users:
         while _state_file(folder).exists() and time.monotonic() < deadline:
@@ -117,13 +117,13 @@ def _wait_for_stop(folder: Path) -> None:
             except BlockingIOError:
                 if _has_other_users(folder):
                     return
-            else:  # the keeper is about to take the lock
+            else:  # the supervisor is about to take the lock
                 fcntl.flock(users, fcntl.LOCK_UN)
             time.sleep(0.1)
 
 
 def _has_other_users(folder: Path) -> bool:
-    """True when the lock is shared (users), False when it is exclusive (the keeper shutting down)."""
+    """True when the lock is shared (users), False when it is exclusive (the supervisor shutting down)."""
     with (folder / "users.lock").open("w") as users:
         try:
             fcntl.flock(users, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -205,7 +205,7 @@ def _serve(folder: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], dict[
 
 
 def keep(folder: Path) -> int:
-    """Runs the server until nobody uses it; the keeper's main function.
+    """Runs the server until nobody uses it; the supervisor's main function.
 
     Returns:
         0 when the server was stopped because its last user had gone, 1 when it failed.

@@ -4,9 +4,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from components.counter.metrics import Floats, log_softmax
 from components.counter.network import run
 from components.counter.scoring import BATCH
+from components.counter.statistics.metrics import Floats, log_softmax
 
 GRID = 7
 

@@ -10,8 +10,8 @@ from PIL import Image
 from components.common.progress import track
 from components.counter.bundle import Bundle
 from components.counter.dataset import Bins
-from components.counter.metrics import Floats, Integers, count_errors
 from components.counter.photo import preprocess
+from components.counter.statistics.metrics import Floats, Integers, count_errors
 from components.evaluate.report.saliency import occlusion
 
 SHOWN = 12

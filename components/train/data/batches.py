@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from components.common.machine import usable_threads
-from components.common.run_ahead import Joined, run_ahead
+from components.common.prefetch import CombinedTasks, prefetch
 from components.counter.bundle import InputTransform
 from components.counter.photo import preprocess
 from components.settings.training import TrainingSettings
@@ -144,11 +144,11 @@ def stream(
         for slot in range(start, min(start + IMAGES_PER_TASK, len(numbers))):
             images[slot] = read(int(numbers[slot]))
 
-    def submit(numbers: Rows) -> Joined[Batch]:
+    def submit(numbers: Rows) -> CombinedTasks[Batch]:
         batch = begin(numbers)
         starts = range(0, len(numbers), IMAGES_PER_TASK)
-        return Joined([pool.submit(fill, batch.inputs, numbers, start) for start in starts], lambda _: batch)
+        return CombinedTasks([pool.submit(fill, batch.inputs, numbers, start) for start in starts], lambda _: batch)
 
     # a decoding thread must not open a second team of compute threads beside the training's
     with ThreadPoolExecutor(threads, "decode", initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from run_ahead(submit, steps, BATCHES_AHEAD)
+        yield from prefetch(submit, steps, BATCHES_AHEAD)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from pydantic import BaseModel, TypeAdapter
 
-from components.common.background import every
+from components.common.background import call_periodically
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
@@ -71,7 +71,7 @@ class RunTimes:
             yield
             return
         try:
-            with every(beat_seconds, self._write, "run times", at_once=True):
+            with call_periodically(beat_seconds, self._write, "run times", at_once=True):
                 yield
         finally:
             self._write()

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 from components.common import lease
-from components.common.background import every
+from components.common.background import call_periodically
 from components.common.progress import note
 from components.common.store import Store
 from components.train.engine.workers import Workers
@@ -56,7 +56,7 @@ class Signals:
             if lease.is_stale(store, run_id):
                 self.exit_code = lease.ABANDONED_EXIT_CODE
 
-        with every(poll_seconds, look, "lease", failed=lambda error: note(f"lease: {error}")):
+        with call_periodically(poll_seconds, look, "lease", failed=lambda error: note(f"lease: {error}")):
             yield
 
 

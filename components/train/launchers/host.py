@@ -22,7 +22,7 @@ from torch.distributed.launcher.api import elastic_launch
 from torch.distributed.run import config_from_args, determine_local_world_size, parse_args
 
 from components.common.machine import usable_threads
-from components.common.run_step import main_step
+from components.common.step.run_step import main_step
 from components.train.launchers.local import SIGNAL_BASE, first_cause
 
 UNSHARED_STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import torch
 
-from components.common.background import every
+from components.common.background import call_periodically
 from components.common.errors import InventoryError
 from components.common.machine import usable_cores, usable_memory
 from components.common.progress import note
@@ -66,7 +66,9 @@ class Profiler:
         self._stored_at, self._ended = time.monotonic(), False
         self._watching = ExitStack()
         self._watching.enter_context(
-            every(job.settings.profile_ms / 1000, self._watch, "profiler", stop_seconds=None)  # no step waits for it
+            call_periodically(
+                job.settings.profile_ms / 1000, self._watch, "profiler", stop_seconds=None
+            )  # no step waits for it
         )
 
     def gpu_samples(self) -> list[tuple[float, float]]:

@@ -1,13 +1,13 @@
-"""One Experiment from its claim to its end: what is said of its trials meanwhile, and what ends it."""
+"""One Experiment from its creation to its end: what is said of its trials meanwhile, and what ends it."""
 
 import time
 from dataclasses import dataclass, field
 
 from kubernetes.client import ApiClient
 
-from components.cluster.claim import Claim, condition_message, has_condition
 from components.cluster.jobs.katib import EXPERIMENT_LABEL, GROUP, INJECTION_LABEL, SUGGESTIONS, TRIALS, VERSION
 from components.cluster.kube import Object, Resource
+from components.cluster.owned_object import OwnedObject, condition_message, has_condition
 from components.common.progress import note
 from components.common.retry import wait_for
 from components.common.store import Store
@@ -31,7 +31,7 @@ class Attempt:
 
     Attributes:
         api: the cluster.
-        claim: the Experiment.
+        experiment: the Experiment.
         plan: what is searched.
         store: holds the outcomes.
         cluster: what each trial asks of the cluster.
@@ -40,7 +40,7 @@ class Attempt:
     """
 
     api: ApiClient
-    claim: Claim
+    experiment: OwnedObject
     plan: SearchPlan
     store: Store
     cluster: ClusterSettings
@@ -62,13 +62,15 @@ class Attempt:
             anew: do not adopt an Experiment that has ended.
         """
         spoilt = ("Failed", "Succeeded") if anew else ("Failed",)
-        self.claim.take(spoilt=lambda found: any(has_condition(found, condition) for condition in spoilt))
-        pods = TrialPods(self.api, self.claim, self.cluster.min_workers or self.cluster.workers)
+        self.experiment.create_or_adopt(
+            spoilt=lambda found: any(has_condition(found, condition) for condition in spoilt)
+        )
+        pods = TrialPods(self.api, self.experiment, self.cluster.min_workers or self.cluster.workers)
         waiting_since = time.monotonic()
         while True:
-            found = self.claim.read()
+            found = self.experiment.read()
             if found is None:
-                return f"{self.claim.title} was deleted while it was running; run the step again"
+                return f"{self.experiment.title} was deleted while it was running; run the step again"
             if self._news(found, pods):
                 waiting_since = time.monotonic()
             if has_condition(found, "Failed"):
@@ -86,7 +88,7 @@ class Attempt:
                 reason = self._suggestion_failure() or pods.why_pending(active)
                 seconds = f"{self.cluster.pending_seconds:.0f} s (cluster.pending_seconds)"
                 return self._remove(found, f"no trial started within {seconds}: {reason}")
-            self.claim.wait(found)
+            self.experiment.wait(found)
 
     def records(self) -> list[Trial]:
         """All trials in the order in which they began."""
@@ -95,12 +97,12 @@ class Attempt:
         return sorted(made, key=lambda trial: (trial.start or float("inf"), trial.name))
 
     def _remove(self, found: Object, failure: str) -> str:
-        self.claim.delete(found)
+        self.experiment.delete(found)
         return f"{failure}; the Experiment was removed"
 
     def _read_trials(self) -> None:
-        trials = Resource(self.api, GROUP, VERSION, TRIALS, self.claim.namespace)
-        self._trials = self.claim.patiently(lambda: trials.select(f"{EXPERIMENT_LABEL}={self.claim.name}"))
+        trials = Resource(self.api, GROUP, VERSION, TRIALS, self.experiment.namespace)
+        self._trials = self.experiment.with_retries(lambda: trials.select(f"{EXPERIMENT_LABEL}={self.experiment.name}"))
 
     def _active(self) -> list[str]:
         return [_name(trial) for trial in self._trials if not end_of(trial)]
@@ -149,7 +151,7 @@ class Attempt:
         for name in self._active():
             if self.store.exists(self.plan.job(name, {}).outcome_key):
                 since = self._silent_since.setdefault(name, time.monotonic())
-                if time.monotonic() - since > self.claim.patience.marker:
+                if time.monotonic() - since > self.experiment.timeouts.outcome:
                     return f"the training of trial {name} has ended, and Katib has no metric of it; {NO_METRIC}"
         return None
 
@@ -160,8 +162,8 @@ class Attempt:
 
     def _suggestion_failure(self) -> str:
         """What Katib says about an algorithm that has failed; empty when it has not."""
-        suggestions = Resource(self.api, GROUP, VERSION, SUGGESTIONS, self.claim.namespace)
-        found = self.claim.patiently(lambda: suggestions.get(self.claim.name))
+        suggestions = Resource(self.api, GROUP, VERSION, SUGGESTIONS, self.experiment.namespace)
+        found = self.experiment.with_retries(lambda: suggestions.get(self.experiment.name))
         if found is None or not has_condition(found, "Failed"):
             return ""
         return f"the algorithm {self.plan.tuning.algorithm}: {condition_message(found, 'Failed')}"
@@ -172,8 +174,8 @@ class Attempt:
         if not best or not any(_name(trial) == best and end_of(trial) == "Succeeded" for trial in self._trials):
             return None
         key = self.plan.job(best, {}).outcome_key
-        patience = self.claim.patience
-        if wait_for(lambda: self.store.exists(key), patience.marker, min(1.0, patience.poll)):
+        timeouts = self.experiment.timeouts
+        if wait_for(lambda: self.store.exists(key), timeouts.outcome, min(1.0, timeouts.poll)):
             return None
         return (
             f"Katib calls trial {best} the best, but its outcome is not in the object store; look at its pods' logs "

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from kubernetes.client import ApiClient
 
-from components.cluster.claim import Claim
 from components.cluster.jobs.katib import EXPERIMENT_LABEL
 from components.cluster.jobs.pods import Pods
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
+from components.cluster.owned_object import OwnedObject
 
 NO_TRIAL = "Katib has started no trial; is its controller running?"
 MOST_TRIALS = 3
@@ -26,7 +26,7 @@ class TrialPods:
     """
 
     api: ApiClient
-    experiment: Claim
+    experiment: OwnedObject
     needed: int
     _of: dict[str, Pods] = field(default_factory=dict)
 
@@ -38,11 +38,11 @@ class TrialPods:
         running = False
         for name in active or [self.experiment.name]:
             pods = self._pods(name)
-            started = sum(pod.started for pod in self.experiment.patiently(pods.look))
+            started = sum(pod.started for pod in self.experiment.with_retries(pods.poll))
             if active and started >= self.needed:
                 running = True
             else:
-                self.experiment.patiently(pods.show_events)
+                self.experiment.with_retries(pods.show_events)
         return running
 
     def why_pending(self, active: Sequence[str]) -> str:
@@ -54,7 +54,7 @@ class TrialPods:
     def why_failed(self, trial: str) -> str:
         """How a failed trial's pods ended; empty when none is known to have failed."""
         pods = self._pods(trial)
-        self.experiment.patiently(pods.look)
+        self.experiment.with_retries(pods.poll)
         return pods.why_failed()
 
     def forget(self, trial: str) -> None:

@@ -9,13 +9,13 @@ back and adopts job and Experiment; after one that was terminated the lease runs
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
-from components.cluster.claim import Claim, Patience
 from components.cluster.jobs.choose import runs_on_cluster
 from components.cluster.jobs.experiment import experiment
 from components.cluster.jobs.job import run_training
 from components.cluster.jobs.katib import EXPERIMENTS, GROUP, VERSION, check_cluster
 from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
-from components.cluster.kube import Object, Resource, dns_name, owner_references, patiently
+from components.cluster.kube import Object, Resource, dns_name, owner_references, with_retries
+from components.cluster.owned_object import OwnedObject, Timeouts
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.progress import note
@@ -42,10 +42,10 @@ class KatibSearch:
     """Runs the trials of a plan as PyTorchJobs; Katib chooses all but the first."""
 
     def __init__(
-        self, api: ApiClient, namespace: str, cluster: ClusterSettings, patience: Patience | None = None
+        self, api: ApiClient, namespace: str, cluster: ClusterSettings, timeouts: Timeouts | None = None
     ) -> None:
         self._api, self._namespace, self._cluster = api, namespace, cluster
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
 
     def __call__(self, plan: SearchPlan, store: Store) -> SearchResult:
         """See ``components.documents.search_plan.Search``.
@@ -53,20 +53,20 @@ class KatibSearch:
         Raises:
             InventoryError: also if the cluster has no Katib, or no trial starts in time or reports a metric.
         """
-        waits = self._patience.away, self._patience.poll
-        patiently(lambda: check_cluster(self._api, self._namespace), *waits)
-        owners = patiently(lambda: owner_references(self._api, self._namespace), *waits)
+        waits = self._timeouts.away, self._timeouts.poll
+        with_retries(lambda: check_cluster(self._api, self._namespace), *waits)
+        owners = with_retries(lambda: owner_references(self._api, self._namespace), *waits)
         job = plan.job(DEFAULT_TRIAL, {})
         body = experiment(plan, self._cluster, self._namespace, store.uri(job.job_key), owners)
         experiments = Resource(self._api, GROUP, VERSION, EXPERIMENTS, self._namespace)
         if plan.tuning.max_trials > 1:  # what Katib would refuse is found out before the first trial is trained
-            patiently(lambda: experiments.create(body, dry_run=True), *waits)
+            with_retries(lambda: experiments.create(body, dry_run=True), *waits)
         abandoned = lease.is_stale(store, plan.run_id)
-        with lease.held(store, plan.run_id, self._patience.renew):
+        with lease.held(store, plan.run_id, self._timeouts.renew):
             trials = [self._default(plan, store, owners)]
             if plan.tuning.max_trials > 1:
-                claim = Claim(experiments, body, "tuning", self._patience)
-                trials += self._others(plan, store, claim, trials[0], abandoned)
+                owned = OwnedObject(experiments, body, "tuning", self._timeouts)
+                trials += self._others(plan, store, owned, trials[0], abandoned)
         return SearchResult(
             backend="katib",
             name=body["metadata"]["name"],
@@ -83,7 +83,7 @@ class KatibSearch:
         name, arguments = dns_name(f"tune-{plan.run_id}-{DEFAULT_TRIAL}"), ["--job", store.uri(job.job_key)]
         body = pytorchjob(name, self._namespace, plan.run_id, arguments, self._cluster, owners)
         note(f"tuning: trial {DEFAULT_TRIAL}, the given hyperparameters: {in_words(plan.default)}")
-        run_training(self._api, PYTORCHJOB, body, self._cluster, job, store, self._patience)
+        run_training(self._api, PYTORCHJOB, body, self._cluster, job, store, self._timeouts)
         outcome = TrainedModel.fetch(store, job.outcome_key)
         objective, epochs = measured(outcome, plan.tuning.objective)
         note(f"tuning: trial {DEFAULT_TRIAL} succeeded: {plan.tuning.objective} {objective:.4f}")
@@ -98,19 +98,21 @@ class KatibSearch:
             end=intervals[-1][1],
         )
 
-    def _others(self, plan: SearchPlan, store: Store, claim: Claim, default: Trial, abandoned: bool) -> list[Trial]:
+    def _others(
+        self, plan: SearchPlan, store: Store, owned: OwnedObject, default: Trial, abandoned: bool
+    ) -> list[Trial]:
         """Runs all trials that Katib chooses.
 
         Args:
             plan: what is searched.
             store: holds the outcomes.
-            claim: the Experiment.
+            owned: the Experiment.
             default: the trial that Katib knows nothing of.
             abandoned: the lease had run out, so that trials may have ended for no other reason.
         """
 
         def attempt() -> Attempt:
-            return Attempt(self._api, claim, plan, store, self._cluster, best=default.objective or 0.0)
+            return Attempt(self._api, owned, plan, store, self._cluster, best=default.objective or 0.0)
 
         made = attempt()
         failure = made.run()

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from components.cluster.claim import condition_message, has_condition
+from components.cluster.owned_object import condition_message, has_condition
 from components.common.store import Store
 from components.counter.training_log import DIRECTIONS, LINES, Metric
 from components.documents.search_plan import SearchPlan

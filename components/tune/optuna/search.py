@@ -16,7 +16,7 @@ from components.documents.training_spec import TrainingSpec
 from components.settings.space import Value, describe
 from components.tune.optuna.pool import Message, Pool, Worker, pool
 from components.tune.optuna.study import Study
-from components.tune.trial_store import Ledger
+from components.tune.trial_store import TrialStore
 
 CHECKPOINTS = "train/checkpoints/"
 
@@ -27,13 +27,13 @@ def search(plan: SearchPlan, store: Store) -> SearchResult:
     The first trial has the given hyperparameters and is never stopped early. Only its model and the best trial's are
     written, when all trials are done; of the others, learning curves, logs and event files stay.
     """
-    ledger = Ledger(plan, store)
+    trial_store = TrialStore(plan, store)
     with tempfile.TemporaryDirectory(prefix="tune-") as folder, pool(Path(folder)) as workers:
-        _Local(plan, store, ledger, workers).run()
-    return result(plan, ledger)
+        _Local(plan, store, trial_store, workers).run()
+    return result(plan, trial_store)
 
 
-def result(plan: SearchPlan, ledger: Ledger) -> SearchResult:
+def result(plan: SearchPlan, trial_store: TrialStore) -> SearchResult:
     """What a finished search found."""
     return SearchResult(
         backend="optuna",
@@ -41,15 +41,15 @@ def result(plan: SearchPlan, ledger: Ledger) -> SearchResult:
         objective=plan.tuning.objective,
         algorithm=plan.tuning.algorithm,
         space={name: describe(parameter) for name, parameter in plan.space.items()},
-        trials=list(ledger.trials.values()),
+        trials=list(trial_store.trials.values()),
     )
 
 
 class _Local:
     """A search while it runs."""
 
-    def __init__(self, plan: SearchPlan, store: Store, ledger: Ledger, workers: Pool) -> None:
-        self.plan, self.store, self.ledger, self.pool = plan, store, ledger, workers
+    def __init__(self, plan: SearchPlan, store: Store, trial_store: TrialStore, workers: Pool) -> None:
+        self.plan, self.store, self.trial_store, self.pool = plan, store, trial_store, workers
         self.study = Study(plan)
         self.waiting: list[Trial] = []
         """Begun by an earlier attempt; each goes on from its checkpoint."""
@@ -63,7 +63,7 @@ class _Local:
 
     def _take_over(self) -> None:
         """Sorts the trials of an earlier attempt into those that are done and those to go on with."""
-        known = list(self.ledger.trials.values())
+        known = list(self.trial_store.trials.values())
         too_many = sum(trial.status in FAILURES for trial in known) > self.plan.tuning.max_failed_trials
         for trial in known:
             if trial.status == "running" or (too_many and trial.status in FAILURES):
@@ -74,7 +74,7 @@ class _Local:
             note(f"tune: {len(known) - len(self.waiting)} trials were done before, {len(self.waiting)} go on")
 
     def _finished(self) -> list[Trial]:
-        return [trial for trial in self.ledger.trials.values() if trial.status != "running"]
+        return [trial for trial in self.trial_store.trials.values() if trial.status != "running"]
 
     def run(self) -> None:
         """Until all trials are done and the models that are wanted are written.
@@ -89,7 +89,7 @@ class _Local:
         while unwritten := [trial for trial in self._kept() if not self.store.exists(trial.outcome_key)]:
             self._write_models(unwritten)
         for trial in self._finished():
-            self.ledger.discard(trial, CHECKPOINTS)
+            self.trial_store.discard(trial, CHECKPOINTS)
 
     def _write_models(self, trials: list[Trial]) -> None:
         """Takes trials from their checkpoints to their bundles; one that cannot be written has failed."""
@@ -100,7 +100,7 @@ class _Local:
             worker, message = self.pool.receive()
             if message["kind"] == "begun":
                 continue
-            trial, worker.trial = self.ledger.trials[worker.trial or ""], None
+            trial, worker.trial = self.trial_store.trials[worker.trial or ""], None
             if message["kind"] != "done":
                 self._fail(trial, _reason(message, worker.log))
 
@@ -111,7 +111,7 @@ class _Local:
             trial = self._next()
             if trial is None:
                 return
-            self.ledger.write(trial)
+            self.trial_store.write(trial)
             self.pool.idle[0].start(trial.name, self._job(trial), self.plan.tuning.objective, final=False)
 
     def _left(self) -> int:
@@ -127,7 +127,7 @@ class _Local:
         return job
 
     def _next(self) -> Trial | None:
-        trials = self.ledger.trials
+        trials = self.trial_store.trials
         if self.waiting:
             old = self.waiting.pop(0)
             self.study.start(old.name, old.parameters)
@@ -148,13 +148,13 @@ class _Local:
 
     def _take(self, worker: Worker, message: Message) -> None:
         """Answers a worker's question, or writes down how its trial ended."""
-        trial = self.ledger.trials[worker.trial or ""]
+        trial = self.trial_store.trials[worker.trial or ""]
         match message:
             case {"kind": "begun"}:  # the worker has imported torch, which is none of the trial's time
-                self.ledger.write(trial.model_copy(update={"start": time.time()}))
+                self.trial_store.write(trial.model_copy(update={"start": time.time()}))
             case {"kind": "epoch", "epoch": epoch, "value": value}:
                 self.alone = False
-                self.ledger.write(trial.model_copy(update={"epochs": [*trial.epochs[: epoch - 1], value]}))
+                self.trial_store.write(trial.model_copy(update={"epochs": [*trial.epochs[: epoch - 1], value]}))
                 worker.answer(not self._give_up(trial, epoch, value))
             case {"kind": "done", "values": values}:
                 self._end(worker, trial, status="succeeded", epochs=values, objective=self._best_of(values))
@@ -177,24 +177,24 @@ class _Local:
         """
         self.alone, worker.trial = False, None
         before = self._kept()
-        trial = self.ledger.write(trial.model_copy(update={"end": time.time(), **known}))
+        trial = self.trial_store.write(trial.model_copy(update={"end": time.time(), **known}))
         self.study.finish(trial)
         self.store.put_file(f"{trial.output}/log.txt", worker.log)
         self.count()
         note(self._line(trial))
         for other in [*before, trial]:
             if other not in self._kept():
-                self.ledger.discard(other, CHECKPOINTS)
+                self.trial_store.discard(other, CHECKPOINTS)
         self._check_failures()
 
     def _fail(self, trial: Trial, reason: str) -> None:
         """Writes down that a trial's model cannot be written."""
-        self.ledger.write(trial.model_copy(update={"status": "failed", "objective": None, "reason": reason}))
+        self.trial_store.write(trial.model_copy(update={"status": "failed", "objective": None, "reason": reason}))
         note(f"trial {trial.name} has failed after all: {reason}")
         self._check_failures()
 
     def _check_failures(self) -> None:
-        failed = [trial for trial in self.ledger.trials.values() if trial.status in FAILURES]
+        failed = [trial for trial in self.trial_store.trials.values() if trial.status in FAILURES]
         if len(failed) > self.plan.tuning.max_failed_trials:
             raise InventoryError(
                 f"{len(failed)} trials failed, tuning.max_failed_trials allows {self.plan.tuning.max_failed_trials}; "
@@ -203,7 +203,7 @@ class _Local:
 
     def _kept(self) -> list[Trial]:
         """The trials whose models are kept: the default's and the best one's."""
-        done = [trial for trial in self.ledger.trials.values() if trial.status == "succeeded"]
+        done = [trial for trial in self.trial_store.trials.values() if trial.status == "succeeded"]
         best = sorted(done, key=self._rank)[:1]
         return best + [trial for trial in done if trial.name == DEFAULT_TRIAL and trial not in best]
 

@@ -30,7 +30,7 @@ def coordinate_lines(result: SearchResult) -> list[dict[str, Any]]:
         {
             "row": [*(trial.parameters[name] for name in result.space), trial.objective],
             "title": f"trial {trial.name}: {trial.objective:.4f}",
-            "look": "s2" if trial == best else "s1",
+            "css_class": "s2" if trial == best else "s1",
             "width": 3 if trial == best else 1.5,
             "opacity": 1 if trial == best else 0.45 if trial.status == "succeeded" else 0.2,
         }

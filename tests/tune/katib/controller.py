@@ -1,7 +1,7 @@
 """Plays Katib 0.19 and the training operator against the stand-in API, one deed at a time, as a test tells it.
 
 The substitution of parameters, the collector and the Experiment's status follow Katib's sources (generator.go, utils.go
-and file-metricscollector.go, status_util.go); its webhook is in ``tests.cluster.rules``.
+and file-metricscollector.go, status_util.go); its webhook is in ``tests.cluster.stand_ins.rules``.
 """
 
 import json
@@ -18,9 +18,9 @@ from components.common.store import Store
 from components.counter.training_log import EpochRecord, lines
 from components.documents.training_spec import TrainingSpec
 from components.settings.training import TrainingSettings
-from tests.cluster.api import Cluster, Key, Object, now
-from tests.cluster.rules import trial_labels
-from tests.cluster.training_operator import GROUP, JOBS, container, make_pods
+from tests.cluster.stand_ins.api import Cluster, Key, Object, now
+from tests.cluster.stand_ins.rules import trial_labels
+from tests.cluster.stand_ins.training_operator import GROUP, JOBS, container, make_pods
 from tests.documents import epoch, trained
 from tests.waiting import wait_until
 

@@ -4,8 +4,8 @@ import sys
 from typing import Any
 
 from components.cluster import kube
-from components.cluster.claim import Patience
-from components.common.run_step import main_step
+from components.cluster.owned_object import Timeouts
+from components.common.step.run_step import main_step
 from components.common.store import open_store
 from components.documents.search_plan import SearchPlan
 from components.documents.search_result import SearchResult
@@ -14,7 +14,7 @@ from components.settings.training import TrainingSettings
 from components.settings.tuning import TuningSettings
 from components.tune.katib.search import KatibSearch
 
-QUICK = Patience(poll=0.2, claim=20, marker=1.0, away=20, renew=0.3)
+QUICK = Timeouts(poll=0.2, removal=20, outcome=1.0, away=20, renew=0.3)
 
 
 def plan(run_id: str, **tuning: Any) -> SearchPlan:

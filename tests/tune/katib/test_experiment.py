@@ -25,10 +25,10 @@ from components.documents.search_plan import SearchPlan
 from components.settings.cluster import ClusterSettings
 from components.settings.training import TrainingSettings
 from components.settings.tuning import TuningSettings
-from tests.cluster.pod_security import violations
-from tests.cluster.rules import experiment_refused
-from tests.cluster.schemas import problems
-from tests.cluster.training_operator import environment
+from tests.cluster.stand_ins.pod_security import violations
+from tests.cluster.stand_ins.rules import experiment_refused
+from tests.cluster.stand_ins.schemas import problems
+from tests.cluster.stand_ins.training_operator import environment
 from tests.drawn_bins import make_dataset
 from tests.train.fitting import fast, train_here
 from tests.tune.katib.controller import Object, observed, substituted, told, wrapped

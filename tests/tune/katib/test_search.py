@@ -24,8 +24,8 @@ from components.documents.search_result import SearchResult
 from components.settings.cluster import ClusterSettings
 from components.settings.training import TrainingSettings
 from components.tune.katib.search import KatibSearch
-from tests.cluster.api import Cluster, Refused, running
-from tests.cluster.training_operator import GROUP, JOBS
+from tests.cluster.stand_ins.api import Cluster, Refused, running
+from tests.cluster.stand_ins.training_operator import GROUP, JOBS
 from tests.tune.katib.controller import Katib, add_condition, ended
 from tests.tune.katib.step import QUICK, plan, verdict
 from tests.waiting import wait_until, wait_until_renewed

@@ -13,7 +13,7 @@ from components.documents.search_plan import SearchPlan
 from components.documents.search_result import SearchResult
 from components.documents.training_spec import TrainingSpec
 from components.tune.optuna import search as optuna_search
-from components.tune.trial_store import Ledger
+from components.tune.trial_store import TrialStore
 
 Curve = Callable[[TrainingSpec], list[float]]
 
@@ -80,6 +80,6 @@ class ScriptedPool:
 
 def search(plan: SearchPlan, store: Store, pool: ScriptedPool) -> SearchResult:
     """What ``optuna_search.search`` does, with these workers."""
-    ledger = Ledger(plan, store)
-    optuna_search._Local(plan, store, ledger, pool).run()  # type: ignore[arg-type]
-    return optuna_search.result(plan, ledger)
+    trial_store = TrialStore(plan, store)
+    optuna_search._Local(plan, store, trial_store, pool).run()  # type: ignore[arg-type]
+    return optuna_search.result(plan, trial_store)

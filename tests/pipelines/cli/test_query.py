@@ -11,7 +11,7 @@ from components.client import query as clients
 from components.client.address import GROUP, PLURAL, VERSION
 from pipelines.cli.main import main
 from tests.client.gateway import HOST, certificate, gateway
-from tests.cluster.api import Cluster, running
+from tests.cluster.stand_ins.api import Cluster, running
 from tests.tiny_model import photo
 
 TOKEN = "ey.stock.controller"

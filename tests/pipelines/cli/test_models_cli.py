@@ -75,7 +75,7 @@ def add(made: Made, folder: Path, version: str, accuracy: float, dataset_id: str
         metrics={"test": metrics(accuracy)},
     )
     made.store.put_bytes("dataset.json", made.dataset.model_dump_json().encode())
-    bundle = bundles.look(made.store, key)
+    bundle = bundles.fetch_description(made.store, key)
     decision = Decision(promote=accuracy > 0.3, summary="as the gate says")
     register(open_registry(made.store, {}), NAME, facts_of(made.store, key, bundle, version, decision))
 
@@ -167,7 +167,11 @@ def test_prune_says_what_it_would_free_before_it_does(made: Made, tmp_path: Path
 def evaluated(made: Made) -> str:
     evaluate(made.store, made.dataset, made.publish(), "run-1")
     key = "runs/run-1/model"
-    register(open_registry(made.store, {}), NAME, facts_of(made.store, key, bundles.look(made.store, key), "run-1"))
+    register(
+        open_registry(made.store, {}),
+        NAME,
+        facts_of(made.store, key, bundles.fetch_description(made.store, key), "run-1"),
+    )
     return key
 
 

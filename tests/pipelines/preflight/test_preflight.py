@@ -18,9 +18,9 @@ from pipelines.kubeflow.image_registry import split_image
 from pipelines.preflight.check import Check, Question
 from pipelines.preflight.cluster import ROLE, rights
 from pipelines.preflight.preflight import exit_code, preflight, report
-from tests.cluster.api import CUSTOM_KINDS, Cluster, Refused, running
-from tests.cluster.schemas import CRDS
-from tests.pipelines.kfp_api import KfpApi, serving
+from tests.cluster.stand_ins.api import CUSTOM_KINDS, Cluster, Refused, running
+from tests.cluster.stand_ins.schemas import CRDS
+from tests.pipelines.kubeflow.kfp_api import KfpApi, serving
 
 GPU = "nvidia.com/gpu"
 GPUS = {"workers": 2, "gpus_per_worker": 2, "tolerations": [{"key": GPU, "operator": "Exists"}]}

@@ -1,8 +1,8 @@
 """Plays Kubeflow Trainer (v2): pods as JobSet names and labels them, and a TrainJob's conditions."""
 
 from components.cluster.jobs.trainjob import TRAINJOB
-from tests.cluster.api import Cluster, Object
-from tests.cluster.training_operator import Operator
+from tests.cluster.stand_ins.api import Cluster, Object
+from tests.cluster.stand_ins.training_operator import Operator
 
 
 class Trainer(Operator):

@@ -7,27 +7,27 @@ from components.cluster import kube
 from components.cluster.jobs.choose import choose, runs_on_cluster
 from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
 from components.cluster.jobs.trainjob import PATCHES, TRAINJOB, TrainJobLauncher, trainjob
-from components.cluster.kube import Object, Resource, UnknownFieldError, patiently
+from components.cluster.kube import Object, Resource, UnknownFieldError, with_retries
 from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
 
-NAME = "rehearsal"
-URIS = ("s3://rehearsal/one", "s3://rehearsal/other")
+NAME = "dry-run"
+URIS = ("s3://dry-run/one", "s3://dry-run/other")
 
 
-def rehearse_here(cluster: ClusterSettings, serving: ServingSettings) -> None:
-    """Rehearses on the cluster that this process runs in; does nothing on one machine.
+def dry_run_here(cluster: ClusterSettings, serving: ServingSettings) -> None:
+    """As ``dry_run``, on the cluster that this process runs in; does nothing on one machine.
 
     Raises:
-        InventoryError: as ``rehearse``.
+        InventoryError: as ``dry_run``.
     """
     if runs_on_cluster():
         api, namespace = kube.connect(), kube.namespace()
-        patiently(lambda: rehearse(api, namespace, cluster, serving))
+        with_retries(lambda: dry_run(api, namespace, cluster, serving))
 
 
-def rehearse(api: ApiClient, namespace: str, cluster: ClusterSettings, serving: ServingSettings) -> None:
-    """Asks for the training's job and, where there is KServe, for the service.
+def dry_run(api: ApiClient, namespace: str, cluster: ClusterSettings, serving: ServingSettings) -> None:
+    """Asks, by dry runs, for the training's job and, where there is KServe, for the service.
 
     Raises:
         InventoryError: if schema or webhooks refuse one of them, with their own words.

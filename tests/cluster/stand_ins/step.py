@@ -1,21 +1,21 @@
-"""A train step in a process of its own, so that a test can kill it: ``python -m tests.cluster.step RUN SECONDS KIND``.
+"""A train step in a process of its own, so that a test can kill it.
 
-KIND is PyTorchJob or TrainJob.
+``python -m tests.cluster.stand_ins.step RUN SECONDS KIND``; KIND is PyTorchJob or TrainJob.
 """
 
 import sys
 
 from components.cluster import kube
-from components.cluster.claim import Patience
 from components.cluster.jobs.job import KubeJob, job_name
 from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
 from components.cluster.jobs.trainjob import TRAINJOB, trainjob
-from components.common.run_step import main_step
+from components.cluster.owned_object import Timeouts
+from components.common.step.run_step import main_step
 from components.common.store import open_store
 from components.settings.cluster import ClusterSettings
 
 KINDS = {"PyTorchJob": (PYTORCHJOB, pytorchjob), "TrainJob": (TRAINJOB, trainjob)}
-QUICK = Patience(poll=0.2, claim=20, marker=1.0, away=20, renew=0.3)
+QUICK = Timeouts(poll=0.2, removal=20, outcome=1.0, away=20, renew=0.3)
 
 
 def main(run_id: str, pending_seconds: float, kind: str) -> None:

@@ -1,7 +1,7 @@
 """What an earlier attempt left in the store: groups of bins under keys that say what is in them.
 
-A group is two objects: the Arrow file and, written after it, its receipt. A group counts as there when the receipt
-is and the file is still the one that it describes.
+A group is two objects: the Arrow file and, written after it, its description. A group counts as there when the
+description is and the file is still the one that it describes.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ FORMAT = 2
 """Changes with the meaning of a group's content, so that older groups are not taken for new ones."""
 
 
-class Receipt(BaseModel):
+class CachedGroup(BaseModel):
     """What is known of a kept group without reading it."""
 
     model_config = ConfigDict(extra="forbid")
@@ -38,23 +38,23 @@ def group_key(kind: str, uri: str, entries: Iterable[Entry]) -> str:
     return f"downloads/{kind}/{content_hash([FORMAT, uri, [[entry.id, entry.version] for entry in entries]])}.arrow"
 
 
-def find(store: Store, key: str) -> Receipt | None:
-    """The receipt of a group that is there and intact, else None."""
-    data = store.get_bytes_or_none(_receipt_key(key))
+def find(store: Store, key: str) -> CachedGroup | None:
+    """The description of a group that is there and intact, else None."""
+    data = store.get_bytes_or_none(_description_key(key))
     if data is None:
         return None
     try:
-        receipt = Receipt.model_validate_json(data)
+        cached = CachedGroup.model_validate_json(data)
     except ValidationError:
         return None  # damaged: the group is fetched again
-    return receipt if _tag(store, key) == (receipt.etag, receipt.bytes) else None
+    return cached if _tag(store, key) == (cached.etag, cached.bytes) else None
 
 
-def keep(store: Store, key: str, packed: Packed) -> Receipt:
-    """Puts a group into the store and returns its receipt."""
+def keep(store: Store, key: str, packed: Packed) -> CachedGroup:
+    """Puts a group into the store and returns its description."""
     store.put_bytes(key, packed.arrow)
     tag = _tag(store, key)
-    receipt = Receipt(
+    cached = CachedGroup(
         key=key,
         sha256=sha256_bytes(packed.arrow),
         bytes=len(packed.arrow),
@@ -63,11 +63,11 @@ def keep(store: Store, key: str, packed: Packed) -> Receipt:
         per_quantity=packed.per_quantity,
         skips=[(skip.id, skip.reason, skip.detail) for skip in packed.skips],
     )
-    store.put_bytes(_receipt_key(key), receipt.model_dump_json().encode())
-    return receipt
+    store.put_bytes(_description_key(key), cached.model_dump_json().encode())
+    return cached
 
 
-def _receipt_key(key: str) -> str:
+def _description_key(key: str) -> str:
     return f"{key}.json"
 
 

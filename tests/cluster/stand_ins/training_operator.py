@@ -9,7 +9,7 @@ from components.cluster.jobs.job import JobKind
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
 from components.common import lease
 from components.common.store import Store
-from tests.cluster.api import Cluster, Key, Object, now
+from tests.cluster.stand_ins.api import Cluster, Key, Object, now
 
 GROUP = "kubeflow.org"
 JOBS = "pytorchjobs"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from components.cluster.kube import Object, Resource, patiently
+from components.cluster.kube import Object, Resource, with_retries
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.progress import note
@@ -20,14 +20,14 @@ RUN_ANNOTATION = "bin-inventory/run-id"
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """How long to wait for what, in seconds."""
 
     poll: float = 5.0
     """Between two looks at an object that does not change."""
-    claim: float = 300.0
+    removal: float = 300.0
     """For an object of that name to go, when it has to go first."""
-    marker: float = 120.0
+    outcome: float = 120.0
     """For the outcome to appear after the work has ended well."""
     away: float = 900.0
     """For a Kubernetes API that does not answer."""
@@ -36,20 +36,20 @@ class Patience:
 
 
 @dataclass
-class Claim:
+class OwnedObject:
     """The object, as the step sees it that has to bring it to its end.
 
     Attributes:
         resource: the kind of object, in its namespace.
         body: the object to create.
         step: what the lines of the log begin with.
-        patience: see ``Patience``.
+        timeouts: see ``Timeouts``.
     """
 
     resource: Resource
     body: Object
     step: str
-    patience: Patience = field(default_factory=Patience)
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
     def __post_init__(self) -> None:
         self.kind: str = self.body["kind"]
@@ -58,7 +58,9 @@ class Claim:
         self.run_id: str = self.body["metadata"]["annotations"][RUN_ANNOTATION]
         self.title = f"{self.resource.name} {self.name}"
 
-    def take(self, spoilt: Callable[[Object], bool], done: Callable[[], bool] = lambda: False) -> Object | None:
+    def create_or_adopt(
+        self, spoilt: Callable[[Object], bool], done: Callable[[], bool] = lambda: False
+    ) -> Object | None:
         """Creates the object, or adopts the one that an earlier attempt of this step left.
 
         Args:
@@ -71,7 +73,7 @@ class Claim:
         Raises:
             InventoryError: if the object is another run's, or one that has to go does not go.
         """
-        deadline = time.monotonic() + self.patience.claim
+        deadline = time.monotonic() + self.timeouts.removal
         while time.monotonic() < deadline:
             current = self.read()
             if current is None:
@@ -100,13 +102,13 @@ class Claim:
 
     def read(self) -> Object | None:
         """Reads the object; None when there is none."""
-        return self.patiently(lambda: self.resource.get(self.name))
+        return self.with_retries(lambda: self.resource.get(self.name))
 
     def delete(self, item: Object) -> None:
         """Deletes this very object, and waits until it has gone."""
         uid = item["metadata"]["uid"]
-        self.patiently(lambda: self.resource.delete(self.name, uid))
-        deadline = time.monotonic() + self.patience.claim
+        self.with_retries(lambda: self.resource.delete(self.name, uid))
+        deadline = time.monotonic() + self.timeouts.removal
         while time.monotonic() < deadline:
             current = self.read()
             if current is None or current["metadata"]["uid"] != uid:
@@ -115,11 +117,11 @@ class Claim:
 
     def wait(self, item: Object) -> None:
         """Sleeps until the object is another than ``item``, or for one poll."""
-        self.resource.wait(self.name, item["metadata"]["resourceVersion"], self.patience.poll)
+        self.resource.wait(self.name, item["metadata"]["resourceVersion"], self.timeouts.poll)
 
-    def patiently(self, ask: Callable[[], T]) -> T:
+    def with_retries(self, ask: Callable[[], T]) -> T:
         """Asks the API, again while it is away."""
-        return patiently(ask, self.patience.away, self.patience.poll)
+        return with_retries(ask, self.timeouts.away, self.timeouts.poll)
 
 
 def has_condition(item: Object, kind: str) -> bool:

@@ -11,7 +11,7 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Begun(Protocol[R_co]):
+class Pending(Protocol[R_co]):
     """Work that runs elsewhere, such as a ``Future``."""
 
     def result(self) -> R_co:
@@ -24,7 +24,7 @@ class Begun(Protocol[R_co]):
 
 
 @dataclass(frozen=True)
-class Joined(Generic[R]):
+class CombinedTasks(Generic[R]):
     """One item's work in several tasks."""
 
     tasks: Sequence[Future[Any]]
@@ -41,7 +41,7 @@ class Joined(Generic[R]):
             task.cancel()
 
 
-def run_ahead(begin: Callable[[T], Begun[R]], items: Iterable[T], ahead: int) -> Generator[R, None, None]:
+def prefetch(begin: Callable[[T], Pending[R]], items: Iterable[T], ahead: int) -> Generator[R, None, None]:
     """Yields the results of the items' work in the order of the items.
 
     Args:
@@ -53,7 +53,7 @@ def run_ahead(begin: Callable[[T], Begun[R]], items: Iterable[T], ahead: int) ->
         Exception: what an item's work has raised, at its turn. Then, and when the generator is closed, work that has
             not been started is taken back.
     """
-    begun: deque[Begun[R]] = deque()
+    begun: deque[Pending[R]] = deque()
     try:
         for item in items:
             begun.append(begin(item))

@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-from tests.cluster import rules, schemas
+from tests.cluster.stand_ins import rules, schemas
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]  # group, plural, namespace, name

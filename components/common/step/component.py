@@ -8,7 +8,7 @@ import warnings
 
 from kfp import dsl
 
-from components.common.container_images import image
+from components.common.step.container_images import image
 
 # kfp.local warns that an image without "python" in its name may lack Python; ours are made for it.
 warnings.filterwarnings("ignore", message="You may be attemping to run a task that uses custom or non-Python")

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient
 
-from components.check_settings.step import settle
-from components.cluster.rehearsal import new_model, rehearse, training_job
+from components.check_settings.step import resolve_settings
+from components.cluster.dry_run import dry_run, new_model, training_job
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
-from tests.cluster.api import Cluster, Refused
-from tests.cluster.schemas import CRDS
+from tests.cluster.stand_ins.api import Cluster, Refused
+from tests.cluster.stand_ins.schemas import CRDS
 
 KINDS = [
     ("pytorchjobs", "kubeflow.org"),
@@ -27,7 +27,7 @@ def test_a_cluster_that_takes_everything_has_nothing_afterwards(
     cluster: Cluster, api: ApiClient, launcher: str, mode: str
 ) -> None:
     cluster.kserve_mode = mode
-    rehearse(api, "team", ClusterSettings.read({"launcher": launcher}), ServingSettings.read({"min_replicas": 0}))
+    dry_run(api, "team", ClusterSettings.read({"launcher": launcher}), ServingSettings.read({"min_replicas": 0}))
     assert not any(cluster.items(*kind) for kind in KINDS)
 
 
@@ -48,19 +48,19 @@ def test_a_refusal_is_told_in_the_clusters_words(
 
     cluster.admit.append(review)
     with pytest.raises(InventoryError, match=words):
-        rehearse(api, "team", ClusterSettings(), ServingSettings.read(serving))
+        dry_run(api, "team", ClusterSettings(), ServingSettings.read(serving))
 
 
 def test_the_first_step_of_a_run_asks_the_cluster(
     cluster: Cluster, api: ApiClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parameters = {"serving": {"scale_metric": "rps"}}
-    assert settle(store, parameters)["serving"]["scale_metric"] == "rps"
+    assert resolve_settings(store, parameters)["serving"]["scale_metric"] == "rps"
     assert cluster.requests == [], "on one machine nobody is asked"
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("INVENTORY_TRAIN_ON", "cluster")
     with pytest.raises(InventoryError, match="Standard mode does not scale on rps"):
-        settle(store, parameters)
+        resolve_settings(store, parameters)
 
 
 @pytest.mark.skipif(not CRDS.exists(), reason="the operators' schemas do not lie beside this checkout")

@@ -35,7 +35,7 @@ class Intervals(Part):
     """Fraction of the bins in each interval, one more than borders."""
 
 
-class Reference(Part):
+class ReferenceDistribution(Part):
     """The model's answers on bins it was made with."""
 
     bins: int
@@ -47,7 +47,7 @@ class Reference(Part):
     """Mean of a photo's pixels, 0 to 1."""
 
 
-class Today(Part):
+class ObservedDistribution(Part):
     """The answers of a day, over the reference's intervals."""
 
     bins: int
@@ -59,7 +59,7 @@ class Today(Part):
     """Fraction of the bins by interval."""
 
 
-class Moved(Part):
+class Drift(Part):
     """How far one measure has moved."""
 
     measure: Measure
@@ -70,7 +70,9 @@ class Moved(Part):
     state: State
 
 
-def reference(labels: Sequence[str], confidences: Sequence[float], brightness: Sequence[float]) -> Reference:
+def reference(
+    labels: Sequence[str], confidences: Sequence[float], brightness: Sequence[float]
+) -> ReferenceDistribution:
     """What the bundle keeps of the model's answers on bins it was made with.
 
     Args:
@@ -79,7 +81,7 @@ def reference(labels: Sequence[str], confidences: Sequence[float], brightness: S
         brightness: the photo's mean brightness, 0 to 1.
     """
     counted = Counter(labels)
-    return Reference(
+    return ReferenceDistribution(
         bins=len(labels),
         count={label: counted[label] / len(labels) for label in sorted(counted)},
         confidence=_intervals(confidences),
@@ -109,7 +111,7 @@ def by_chance(intervals: int, bins: int, reference_bins: int) -> float:
     return (1 / bins + 1 / reference_bins) * freedom * (1 - spread + NORMAL_99 * math.sqrt(spread)) ** 3
 
 
-def drift(stored: Reference, today: Today) -> list[Moved]:
+def drift(stored: ReferenceDistribution, today: ObservedDistribution) -> list[Drift]:
     """Compares a day with the bundle's reference, measure by measure."""
     labels = sorted(set(stored.count) | set(today.count))
     pairs: dict[Measure, tuple[list[float], list[float]]] = {
@@ -122,5 +124,5 @@ def drift(stored: Reference, today: Today) -> list[Moved]:
         now, before = pairs[measure]
         index, chance = psi(now, before), by_chance(len(before), today.bins, stored.bins)
         state: State = "stable" if index < max(CHANGED, chance) else "retrain" if index >= MAJOR else "changed"
-        found.append(Moved(measure=measure, psi=index, by_chance=chance, state=state))
+        found.append(Drift(measure=measure, psi=index, by_chance=chance, state=state))
     return found

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from components.common.document import Part
 from components.counter.bundle import Bundle
-from components.counter.metrics import Floats, Integers, log_softmax, softmax
+from components.counter.statistics.metrics import Floats, Integers, log_softmax, softmax
 
 ECE_BINS = 15
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
