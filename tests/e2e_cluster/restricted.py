@@ -7,7 +7,6 @@ from kubernetes import client, utils
 from kubernetes.client import ApiException
 
 from components.cluster import inference_service as services
-from components.cluster.jobs.job import JobKind
 from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
 from components.cluster.jobs.trainjob import TRAINJOB, trainjob
 from components.cluster.kube import Resource, serves
@@ -69,9 +68,9 @@ def _admit_worker(place: Place, namespace: str) -> None:
     settings = ClusterSettings.read({**place.cluster, "image": image})
     has = serves(place.api, PYTORCHJOB.group, PYTORCHJOB.version, PYTORCHJOB.plural)
     make, kind = (pytorchjob, PYTORCHJOB) if has and settings.launcher != "trainjob" else (trainjob, TRAINJOB)
-    _create(place, kind, make(f"{NAME}-train", namespace, NAME, ["--help"], settings), namespace)
-    core = client.CoreV1Api(place.api)
-    selector = kind.pods.format(name=f"{NAME}-train")
+    jobs = Resource(place.api, kind.group, kind.version, kind.plural, namespace)
+    job = jobs.create(make(f"{NAME}-train", namespace, NAME, ["--help"], settings)) or {}
+    core, selector = client.CoreV1Api(place.api), kind.pods.format(name=f"{NAME}-train")
 
     def admitted() -> bool:
         for event in core.list_namespaced_event(namespace).items:
@@ -80,10 +79,7 @@ def _admit_worker(place: Place, namespace: str) -> None:
         return bool(core.list_namespaced_pod(namespace, label_selector=selector).items)
 
     until(admitted, 60, "a worker's pod")
-
-
-def _create(place: Place, kind: JobKind, body: dict[str, object], namespace: str) -> None:
-    Resource(place.api, kind.group, kind.version, kind.plural, namespace).create(body)
+    jobs.delete(job["metadata"]["name"], job["metadata"]["uid"])  # its resources are for the predictor
 
 
 def _gone(place: Place, namespace: str) -> bool:

@@ -80,7 +80,8 @@ def rollback(place: Place) -> str:
     """The model before is in service again, and no request is lost meanwhile."""
     with _load(place) as sums:
         said = place.inventory("rollback", "--name", NAME, "--namespace", place.namespace)
-    return f"{_nothing_lost(sums)}; {said.splitlines()[0]}"
+    again = next(line for line in said.splitlines() if "is in service again" in line)
+    return f"{_nothing_lost(sums)}; {again}"
 
 
 def tune(place: Place) -> str:
