@@ -121,14 +121,20 @@ class Place:
             return ""
 
     def left(self) -> list[str]:
-        """Objects and pods of ours in the namespace."""
+        """Objects and pods of ours in the namespace, and the autoscalers that KServe may leave of a service."""
         found = []
         for group, version, plural in OBJECTS:
             if kube.serves(self.api, group, version, plural):
                 items = Resource(self.api, group, version, plural, self.namespace).select("")
                 found += [f"{plural}/{item['metadata']['name']}" for item in items if _is_ours(item)]
         pods = self.core.list_namespaced_pod(self.namespace, label_selector=OURS).items
-        return found + [f"pods/{pod.metadata.name}" for pod in pods]
+        scalers = kubernetes.client.AutoscalingV1Api(self.api).list_namespaced_horizontal_pod_autoscaler(self.namespace)
+        names = [each.metadata.name for each in scalers.items if each.metadata.name.startswith(f"{NAME}-")]
+        return (
+            found
+            + [f"pods/{pod.metadata.name}" for pod in pods]
+            + [f"horizontalpodautoscalers/{name}" for name in names]
+        )
 
 
 def _is_ours(item: Object) -> bool:
