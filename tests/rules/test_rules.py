@@ -194,7 +194,7 @@ def test_overfit_fires_when_labels_are_learnt_by_heart_and_ends_the_training_if_
     assert found["overfit"] == row
     on, found = watched(store, meaningless, fast(**MEMORISING))
     assert len(on.history) == 60
-    assert found["overfit"] == {**row, "action": "warn"}
+    assert found["overfit"] == row.model_copy(update={"action": "warn"})
 
 
 def test_overtraining_fires_when_neither_loss_improves_any_more(store: Store, drawn: DatasetManifest) -> None:
