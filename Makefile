@@ -1,4 +1,4 @@
-# make setup | run | test | test-full | check | golden | bench; see README.md.
+# make setup | run | test | test-full | e2e | check | golden | bench; see README.md.
 # `make run SOURCE=… BACKBONE=…`: every option of `inventory run` can be given as a make variable.
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ DIRS := components pipelines tests benchmarks
 
 # The variables given on the command line, which `run` reads from its environment: SPLIT=70/10/20 is --split 70/10/20.
 # Neither make nor a shell looks into their values: `value` takes them as they were typed, quotes and dollars included.
-OF_MAKE := ENGINE PUSH BUILD_ARGS PYTHON VENV TORCH_INDEX REGISTRY TAG
+OF_MAKE := E2E ENGINE PUSH BUILD_ARGS PYTHON VENV TORCH_INDEX REGISTRY TAG
 GIVEN := $(filter-out $(OF_MAKE),$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $(v))),$(v))))
 $(foreach v,$(GIVEN),$(eval override $(v) := $$(value $(v))))
 ifneq ($(GIVEN),)
@@ -19,7 +19,7 @@ export $(GIVEN)
 endif
 export MAKE_VARIABLES := $(GIVEN)
 
-.PHONY: setup run test test-full check golden bench images
+.PHONY: setup run test test-full e2e check golden bench images
 
 setup: $(STAMP)
 
@@ -46,6 +46,10 @@ test: setup
 
 test-full: setup
 	$(BIN)/pytest -q -m slow
+
+# The whole product on the cluster of KUBECONFIG: make e2e E2E="--namespace NAME --only preflight,plain"; docs/e2e.md.
+e2e: setup
+	$(BIN)/python -m tests.e2e_cluster $(E2E)
 
 check: setup
 	$(BIN)/ruff check $(DIRS)

@@ -347,7 +347,7 @@ def follow(client: Client, run_id: str, poll_seconds: float = POLL_SECONDS, away
         details = run.run_details.task_details if run.run_details else None
         for task in details or []:
             step = str(task.display_name)
-            if step == "root" or step.endswith("-driver"):  # KFP's own, which mean nothing to a user
+            if task.state is None or _is_kubeflows_own(task):
                 continue
             if states.get(step) != str(task.state):
                 note(f"{step}: {str(task.state).lower()}")
@@ -360,6 +360,17 @@ def follow(client: Client, run_id: str, poll_seconds: float = POLL_SECONDS, away
         where = f" in {', '.join(failed)}; its log says why" if failed else ""
         reason = f": {run.error.message}" if run.error and run.error.message else ""
         raise InventoryError(f"the run {run_id} {str(run.state).lower()}{where}{reason}")
+
+
+def _is_kubeflows_own(task: Any) -> bool:
+    """Whether a task means nothing to a user: drivers, executors, conditions, attempts (``train(0)``), the Workflow.
+
+    Seen with Kubeflow Pipelines 2.17; the Workflow has its name from the pipeline, and pods have theirs from it.
+    """
+    name = str(task.display_name)
+    if name in ("root", "executor") or name.startswith("condition-") or name.endswith(("-driver", ")")):
+        return True
+    return any(str(child.pod_name).startswith(f"{name}-") for child in task.child_tasks or [])
 
 
 @dataclass(frozen=True)

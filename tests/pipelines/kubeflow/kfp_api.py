@@ -70,7 +70,10 @@ class KfpApi:
                 if run is None:
                     return 404, {"message": f"Run {key} not found."}
                 state, tasks = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-                details = [{"display_name": name, "state": value, "pod_name": "p"} for name, value in tasks.items()]
+                details = [
+                    {"display_name": name, "state": value, "child_tasks": [{"pod_name": "bin-inventory-x1-7"}]}
+                    for name, value in tasks.items()
+                ]
                 run.update(state=state, run_details={"task_details": details})
                 return 200, run
             case "POST", ["recurringruns"]:

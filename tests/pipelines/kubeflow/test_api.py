@@ -68,6 +68,21 @@ def test_a_recurring_run_has_a_schedule_and_no_two_at_once(api: KfpApi, package:
     assert api.runs == []
 
 
+KUBEFLOWS_OWN = {
+    "bin-inventory-x1": "RUNNING",
+    "bin-inventory-x1(0)": "RUNNING",
+    "root": "RUNNING",
+    "root(0)": "RUNNING",
+    "download(0)": "RUNNING",
+    "download-driver": "SUCCEEDED",
+    "download-driver(0)": "SUCCEEDED",
+    "condition-1": "RUNNING",
+    "executor": "RUNNING",
+    "executor(0)": "RUNNING",
+}
+"""Tasks that Kubeflow Pipelines 2.17 lists beside the steps, the Workflow first."""
+
+
 def test_following_tells_each_change_once_and_survives_an_upgrade_of_the_api(
     api: KfpApi, package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,14 +90,14 @@ def test_following_tells_each_change_once_and_survives_an_upgrade_of_the_api(
     client = open_client(where)
     run_id, _ = submit(client, where, package, {})
     api.states = [
-        ("RUNNING", {"root": "RUNNING", "download": "RUNNING", "download-driver": "SUCCEEDED"}),
+        ("RUNNING", {**KUBEFLOWS_OWN, "download": "RUNNING", "train": None}),
         ("RUNNING", {"root": "RUNNING", "download": "RUNNING"}),
         ("SUCCEEDED", {"root": "SUCCEEDED", "download": "SUCCEEDED"}),
     ]
     api.failures = 2
     follow(client, run_id, poll_seconds=0.01)
-    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("download")]
-    assert told == ["download: running", "download: succeeded"]
+    told = capsys.readouterr().out.splitlines()
+    assert [line for line in told if "again" not in line] == ["download: running", "download: succeeded"]
 
 
 def test_a_failed_run_names_the_step(api: KfpApi, package: Path) -> None:
