@@ -132,7 +132,7 @@ def test_a_step_that_lost_the_service_goes_on_where_it_was(server, stock, tmp_pa
         entry.refusal = refusal
         before = len(entry.seen)
         summary = runs.reconcile_run(stock, "night-2", source, endpoint, ReconcileSettings(concurrency=1), {})
-    assert summary["bins"] == BINS + 1
+    assert summary.bins == BINS + 1
     assert len(entry.seen) - before < BINS
     assert "bins were answered before; going on from there" in capsys.readouterr().out
 

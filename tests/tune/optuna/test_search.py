@@ -17,6 +17,7 @@ from components.counter.dataset import DatasetManifest
 from components.train.trials import Asking, Stopped
 from components.tune.optuna.pool import Pool
 from components.tune.optuna.search import search
+from tests.documents import epoch
 from tests.tune.searching import plan_search
 from tests.waiting import wait_until
 
@@ -73,7 +74,7 @@ def test_a_trial_that_fails_and_a_worker_that_dies_end_no_other_trial(
 
 
 def test_a_trial_that_diverges_is_not_gone_on_with() -> None:
-    record = {"epoch": 2, "validation_loss": math.nan, "validation_accuracy": 0.2}
+    record = epoch(2, validation_loss=math.nan, validation_accuracy=0.2)
     search_end, worker_end = Pipe()
     with search_end, worker_end, pytest.raises(Stopped, match="diverged in epoch 2"):
         Asking(worker_end, "accuracy").on_epoch(record, torch.nn.Identity())
