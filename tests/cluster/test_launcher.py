@@ -29,6 +29,8 @@ from tests.cluster.stand_ins.training_operator import Operator, container
 from tests.waiting import wait_until, wait_until_renewed
 
 DESCRIBED = {"PyTorchJob": pytorchjob, "TrainJob": trainjob}
+LEASE_SECONDS = 3.0
+"""Ten times as long as the pause between two renewals, for a busy machine."""
 RUN = "0b1e6a3c-run"
 JOB = f"train-{RUN}"
 STEP_POD = "inventory-abc-train-1"
@@ -384,11 +386,11 @@ def terminated_while_running_and_abandoned(scene: Scene) -> str:
     first = scene.process()
     wait_until(scene.exists, "there is a job")
     scene.operator.start()
-    watch = scene.operator.obey_lease(1.0)
-    wait_until_renewed(scene.store, RUN, 1.0)
+    watch = scene.operator.obey_lease(LEASE_SECONDS)
+    wait_until_renewed(scene.store, RUN, LEASE_SECONDS)
     assert watch.is_alive(), "the lease was renewed while the step lived"
     first.terminate()
-    watch.join(10)
+    watch.join(5 * LEASE_SECONDS)
     assert not watch.is_alive(), "the lease has ended the workers"
     scene.cluster.remove(scene.kind.plural, JOB, scene.kind.group)  # the operator's time to live
     return "abandoned"
