@@ -33,6 +33,9 @@ BEFORE_ANNOTATION = "bin-inventory/before"
 TAG_ROUTING = {"serving.kserve.io/enable-tag-routing": "true"}
 MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
 """KServe writes its default mode here when a service is created, if that is Standard."""
+NO_AUTOSCALER = {"serving.kserve.io/autoscalerClass": "none"}
+"""On a canary: KServe 0.20 makes its HorizontalPodAutoscaler without an owner (``reconcileCanaryDeployments``), and one
+that it has made stays when canary and service are gone."""
 STOP_ANNOTATION = "serving.kserve.io/stop"
 """KServe takes a service with this annotation out of service without deleting it."""
 
@@ -174,6 +177,7 @@ def start_canary(service: Object, uri: str, settings: ServingSettings) -> Object
             for key, value in predictor(uri, settings).items()
             if key not in ("maxReplicas", "scaleMetric", "scaleTarget")  # a canary takes no autoscaling fields
         }
+        canary["annotations"] |= NO_AUTOSCALER
         canary |= {"name": revision_name(uri), "minReplicas": 1}
         canary["model"]["name"] = CONTAINER
         spec: Object = {"canary": [{"trafficPercent": settings.canary_percent, "predictor": canary}]}

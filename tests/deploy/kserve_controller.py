@@ -98,6 +98,8 @@ class Controller:
         """The pods' templates of the model in service, one after the other; Standard mode."""
         self.names: list[list[str]] = []
         """The Services after each change; Standard mode."""
+        self.autoscalers: set[str] = set()
+        """Of canaries; nobody owns them, so that they stay for ever (KServe 0.20.0, ``reconcileCanaryDeployments``)."""
         self._shown: dict[str, Object | None] = {}
         self._revisions: list[Object] = []
         self._rolled_out = ""
@@ -188,6 +190,8 @@ class Controller:
             beside = entry["predictor"]["model"]["storageUri"]
             up = self.ready(beside)
             self.canary.target = self.servers.get(beside, "") if up else ""
+            if entry["predictor"].get("annotations", {}).get("serving.kserve.io/autoscalerClass") != "none":
+                self.autoscalers.add(entry["predictor"]["name"])
             found = {"name": entry["predictor"]["name"], "ready": up, "trafficPercent": entry["trafficPercent"]}
             if not up and self.broken:
                 found["modelStatus"] = self._failed()

@@ -122,6 +122,7 @@ def test_clients_keep_their_address_and_pods_are_replaced_for_a_new_model_only(c
         assert len(controller.rollouts) == {1: 1, 2: 2, 3: 2, 4: 3}[number]
     assert {names[0] for names in controller.names} == {f"{NAME}-predictor"}
     assert len(controller.names[-1]) == 1, "no canary is left"
+    assert controller.autoscalers == set(), "nor an autoscaler of one"
 
 
 def test_knative_makes_one_revision_for_each_new_model(control, deploy):
