@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from components.settings.cluster import ClusterSettings
+
 Object = dict[str, Any]
 
 USER = 1000
@@ -50,6 +52,24 @@ def container_security() -> Object:
         "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
+
+
+def worker_template(spec: Object, settings: ClusterSettings) -> Object:
+    """The template of a training's pods.
+
+    Args:
+        spec: of the pod, without what follows.
+        settings: on which nodes it may run, and with which secrets its image is pulled.
+    """
+    placed = dict(spec)
+    if settings.node_selector:
+        placed["nodeSelector"] = dict(settings.node_selector)
+    if settings.tolerations:
+        placed["tolerations"] = [toleration.model_dump(exclude_none=True) for toleration in settings.tolerations]
+    if settings.image_pull_secrets:
+        placed["imagePullSecrets"] = [{"name": secret} for secret in settings.image_pull_secrets]
+    metadata = {"labels": {**TRAIN_LABELS, **WITHOUT_ISTIO}, "annotations": dict(WITHOUT_ISTIO)}
+    return {"metadata": metadata, "spec": placed}
 
 
 def worker_volumes(secret: str, shared_memory: str, scratch: str) -> tuple[list[Object], list[Object]]:

@@ -7,7 +7,7 @@ run out, and the workers stop by themselves.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,7 +16,8 @@ from kubernetes.client import ApiClient
 from components.cluster.jobs.logs import log_shown
 from components.cluster.jobs.pods import Pods
 from components.cluster.kube import Object, Resource, dns_name
-from components.cluster.owned_object import OwnedObject, Timeouts, condition_message, has_condition
+from components.cluster.owned_object import RUN_ANNOTATION, OwnedObject, Timeouts, condition_message, has_condition
+from components.cluster.pods import TRAIN_LABELS
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.progress import note
@@ -158,6 +159,19 @@ def _ends_by_itself(job: Object) -> bool:
 def _age_seconds(job: Object) -> float:
     """Seconds since the job was created, by the cluster's clock and this one."""
     return time.time() - datetime.fromisoformat(job["metadata"]["creationTimestamp"]).timestamp()
+
+
+def job_metadata(name: str, namespace: str, run_id: str, owners: Sequence[Object]) -> Object:
+    """Metadata of a training's job: whose it is, and for which run."""
+    metadata: Object = {
+        "name": name,
+        "namespace": namespace,
+        "labels": dict(TRAIN_LABELS),
+        "annotations": {RUN_ANNOTATION: run_id},
+    }
+    if owners:
+        metadata["ownerReferences"] = list(owners)
+    return metadata
 
 
 def job_name(run_id: str) -> str:

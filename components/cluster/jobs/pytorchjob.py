@@ -5,15 +5,13 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
-from components.cluster.jobs.job import JobKind, job_name, run_training
+from components.cluster.jobs.job import JobKind, job_metadata, job_name, run_training
 from components.cluster.kube import owner_references, with_retries
-from components.cluster.owned_object import RUN_ANNOTATION
 from components.cluster.pods import (
-    TRAIN_LABELS,
-    WITHOUT_ISTIO,
     container_security,
     pod_security,
     store_environment,
+    worker_template,
     worker_volumes,
 )
 from components.common.step.container_images import image
@@ -93,13 +91,7 @@ def _pod_template(settings: ClusterSettings, arguments: Sequence[str]) -> Object
         "serviceAccountName": settings.service_account,
         "volumes": volumes,
     }
-    if settings.node_selector:
-        spec["nodeSelector"] = dict(settings.node_selector)
-    if settings.tolerations:
-        spec["tolerations"] = [toleration.model_dump(exclude_none=True) for toleration in settings.tolerations]
-    if settings.image_pull_secrets:
-        spec["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
-    return {"metadata": {"labels": {**TRAIN_LABELS, **WITHOUT_ISTIO}, "annotations": dict(WITHOUT_ISTIO)}, "spec": spec}
+    return worker_template(spec, settings)
 
 
 def pytorchjob(
@@ -154,14 +146,7 @@ def pytorchjob(
             "rdzvBackend": "c10d",
             "rdzvId": name,
         }
-    metadata: Object = {
-        "name": name,
-        "namespace": namespace,
-        "labels": dict(TRAIN_LABELS),
-        "annotations": {RUN_ANNOTATION: run_id},
-    }
-    if owners:
-        metadata["ownerReferences"] = list(owners)
+    metadata = job_metadata(name, namespace, run_id, owners)
     return {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "metadata": metadata, "spec": spec}
 
 

@@ -9,16 +9,14 @@ from typing import Any, Literal
 
 from kubernetes.client import ApiClient
 
-from components.cluster.jobs.job import JobKind, job_name, run_training
+from components.cluster.jobs.job import JobKind, job_metadata, job_name, run_training
 from components.cluster.jobs.pytorchjob import resources, worker_command
 from components.cluster.kube import Resource, owner_references, with_retries
-from components.cluster.owned_object import RUN_ANNOTATION
 from components.cluster.pods import (
-    TRAIN_LABELS,
-    WITHOUT_ISTIO,
     container_security,
     pod_security,
     store_environment,
+    worker_template,
     worker_volumes,
 )
 from components.common.errors import InventoryError
@@ -81,18 +79,9 @@ def trainjob(
     volumes, mounts = worker_volumes(settings.store_secret, settings.shared_memory, settings.ephemeral_storage)
     container: Object = {"name": NODE, "volumeMounts": mounts}
     pod: Object = {"containers": [container], "serviceAccountName": settings.service_account, "volumes": volumes}
-    if settings.node_selector:
-        pod["nodeSelector"] = dict(settings.node_selector)
-    if settings.tolerations:
-        pod["tolerations"] = [toleration.model_dump(exclude_none=True) for toleration in settings.tolerations]
-    if settings.image_pull_secrets:
-        pod["imagePullSecrets"] = [{"name": secret} for secret in settings.image_pull_secrets]
-    template: Object = {
-        "metadata": {"labels": {**TRAIN_LABELS, **WITHOUT_ISTIO}, "annotations": dict(WITHOUT_ISTIO)},
-        "spec": pod,
-    }
+    template = worker_template(pod, settings)
     if patch == "runtimePatches":
-        container["securityContext"], pod["securityContext"] = container_security(), pod_security()
+        container["securityContext"], template["spec"]["securityContext"] = container_security(), pod_security()
         job_set = {"spec": {"replicatedJobs": [{"name": NODE, "template": {"spec": {"template": template}}}]}}
         shape: Object = {
             "activeDeadlineSeconds": settings.deadline_seconds,
@@ -100,18 +89,10 @@ def trainjob(
         }
     else:
         shape = {"podTemplateOverrides": [{"targetJobs": [{"name": NODE}], **template}]}
-    metadata: Object = {
-        "name": name,
-        "namespace": namespace,
-        "labels": dict(TRAIN_LABELS),
-        "annotations": {RUN_ANNOTATION: run_id},
-    }
-    if owners:
-        metadata["ownerReferences"] = list(owners)
     return {
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
-        "metadata": metadata,
+        "metadata": job_metadata(name, namespace, run_id, owners),
         "spec": {
             "runtimeRef": {"name": settings.runtime},
             **shape,
