@@ -53,13 +53,15 @@ def low_gpu_utilisation(samples: Utilisation, rule: LowGpuUtilisation) -> Judgem
 class DataWait(Rule):
     """The training waits for images instead of computing.
 
-    Fires when more than ``share`` of the time of the steps of the last ``looks`` looks was spent waiting for a batch.
+    Fires when more than ``share`` of the time of the steps of the last ``looks`` looks was spent waiting for a batch,
+    and that was more than ``seconds``: what a training of milliseconds waits is the machine's noise and nobody's loss.
     Source: Mohan et al., "Analyzing and Mitigating Data Stalls in DNN Training", VLDB 2021, which measures
     stalls as this share; SageMaker's profiler rule CPUBottleneck is about the same.
     """
 
     looks: int = Field(default=5, ge=1, le=MOST_LOOKS, description="looks that are judged")
     share: float = Field(default=0.2, gt=0, lt=1, description="share of the time of a step")
+    seconds: float = Field(default=1.0, ge=0, le=1e6, description="waiting that does not matter")
 
     def judge(self, seen: Observations) -> Judgement:
         """See the class."""
@@ -70,4 +72,5 @@ class DataWait(Rule):
         waiting, all_seconds = (sum(look[name] for look in last) for name in ("data_seconds", "seconds"))
         steps = sum(look["steps"] for look in last)
         share = waiting / all_seconds if all_seconds else 0.0
-        return Judgement(share > self.share, f"{100 * share:.1f} % of {steps} steps were spent waiting for images")
+        fires = share > self.share and waiting > self.seconds
+        return Judgement(fires, f"{100 * share:.1f} % of {steps} steps were spent waiting for images")

@@ -60,9 +60,11 @@ def test_waiting_for_images_is_told_by_its_share(
         return read(*arguments)
 
     monkeypatch.setattr(data, "read_training_image", read_slowly)
-    _, rules = watched(store, drawn, fast(epochs=2, rule_steps=1))
+    _, rules = watched(store, drawn, fast(epochs=2, rule_steps=1, rules={"data_wait": {"seconds": 0}}))
     assert rules["data_wait"].status == "fired"
     assert "% of 5 steps were spent waiting for images" in rules["data_wait"].evidence
+    _, rules = watched(store, drawn, fast(epochs=2, rule_steps=1, rules={"data_wait": {"seconds": 60}}), prefix="short")
+    assert rules["data_wait"].status == "silent"
 
 
 STOPPING = {
