@@ -9,6 +9,7 @@
 ===========================  =====================================================================
 """
 
+import hashlib
 import io
 import os
 import ssl
@@ -27,9 +28,12 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from minio.helpers import check_bucket_name
 
 from components.common.errors import InventoryError
+from components.common.files import new_file
 
 SCHEME = "s3://"
 DEFAULT_BUCKET = "inventory"
+PIECE_BYTES = 2**20
+"""How much of an object is read at once."""
 MISSING = ("NoSuchKey", "NoSuchBucket", "NoSuchObject")
 CREDENTIALS_REFUSED = (
     "AccessDenied",
@@ -100,34 +104,50 @@ class Store:
         with plain_errors(self.endpoint, f"write {self.uri(key)}"):
             self.client.fput_object(self.bucket, key, str(path))
 
-    def get_bytes(self, key: str) -> bytes:
-        """Reads one object whole."""
+    def get_bytes(self, key: str, most: int | None = None) -> bytes:
+        """Reads one object whole; one of more than ``most`` bytes is refused before more is read."""
         with plain_errors(self.endpoint, f"read {self.uri(key)}"):
-            return self._read(key)
+            return b"".join(self._pieces(key, most))
 
     def get_bytes_or_none(self, key: str) -> bytes | None:
         """Reads one object whole, or returns None when there is no such object."""
         with plain_errors(self.endpoint, f"read {self.uri(key)}"):
             try:
-                return self._read(key)
+                return b"".join(self._pieces(key))
             except S3Error as error:
                 if error.code in MISSING:
                     return None
                 raise
 
-    def _read(self, key: str) -> bytes:
+    def _pieces(self, key: str, most: int | None = None) -> Iterator[bytes]:
         response = self.client.get_object(self.bucket, key)
         try:
-            return response.read()
+            read = 0
+            for piece in response.stream(PIECE_BYTES):
+                read += len(piece)
+                if most is not None and read > most:
+                    raise InventoryError(f"{self.uri(key)} is larger than the {most:,} bytes that it may have")
+                yield piece
         finally:
             response.close()
             response.release_conn()
 
-    def get_file(self, key: str, path: Path) -> None:
-        """Downloads one object to a file; the file appears whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with plain_errors(self.endpoint, f"read {self.uri(key)}"):
-            self.client.fget_object(self.bucket, key, str(path))
+    def get_file(self, key: str, path: Path, most: int | None = None, sha256: str = "") -> None:
+        """Downloads one object to a file, which appears whole or not at all.
+
+        Args:
+            key: of the object.
+            path: the file; a link of that name is replaced, not followed.
+            most: a larger object is refused before more bytes than these are written.
+            sha256: in hexadecimal; an object with another one is refused.
+        """
+        found = hashlib.sha256()
+        with new_file(path) as file, plain_errors(self.endpoint, f"read {self.uri(key)}"):
+            for piece in self._pieces(key, most):
+                found.update(piece)
+                file.write(piece)
+            if sha256 and found.hexdigest() != sha256:
+                raise InventoryError(f"{self.uri(key)} does not match its sha256; make it again")
 
     def exists(self, key: str) -> bool:
         """Says whether there is such an object."""

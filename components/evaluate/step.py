@@ -42,7 +42,22 @@ def evaluate(store: Store, dataset: DatasetManifest, model: TrainedModel, run_id
         InventoryError: if a split is empty, the model has other counts than the dataset or its answers are no numbers.
     """
     inputs = {"dataset": dataset.dataset_id, "model": model.model_dump(mode="json", exclude={"format"}), "run": run_id}
-    return document_step(store, "evaluate", inputs, EvaluatedModel, lambda: _evaluate(store, dataset, model, run_id))
+    return document_step(
+        store,
+        "evaluate",
+        inputs,
+        EvaluatedModel,
+        lambda: _evaluate(store, dataset, model, run_id),
+        usable=lambda done: _is_there(store, done),
+    )
+
+
+def _is_there(store: Store, done: EvaluatedModel) -> bool:
+    """Whether what an earlier evaluation left is whole, and its bundle was not trained anew since."""
+    if not bundles.is_whole(store, done.bundle_key) or not store.exists(done.report_key):
+        return False
+    evaluated = bundles.fetch_description(store, done.bundle_key).drift_reference is not None
+    return evaluated and EvaluationFile.fetch_if_whole(store, done.evaluation_key) is not None
 
 
 def _evaluate(store: Store, dataset: DatasetManifest, model: TrainedModel, run_id: str) -> EvaluatedModel:

@@ -106,7 +106,7 @@ def create_app(model: CountPredictor, limits: Limits) -> FastAPI:
     async def description(model_name: str) -> Response:
         if model_name != model.name:
             raise ModelNotFound(model_name)
-        return _json(model.bundle.model_dump(exclude={"files"}))
+        return _json(model.bundle.model_dump(exclude={"files", "checksum"}))
 
     app.add_api_route("/v1/models", v1.models)
     app.add_api_route("/v1/models/{model_name}", v1.model_ready)

@@ -134,8 +134,17 @@ def read_records(store: Store, prefix: str) -> Recorded:
     Raises:
         InventoryError: if the store cannot be read.
     """
-    records = [json.loads(store.get_bytes(key)) for key in store.list(f"{prefix}/")]
+    records = [_parsed(store.get_bytes(key)) for key in store.list(f"{prefix}/")]
     return put_together([record for record in records if record.get("format") == FORMAT])
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    """One worker's record; empty when it is damaged, as if the worker had left none."""
+    try:
+        parsed = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def put_together(records: Sequence[dict[str, Any]]) -> Recorded:
