@@ -245,7 +245,7 @@ class _Download:
             return None
         if facts.warning:
             self.doubts.append(Skip(entry.id, DOUBTFUL, f"kept, but {facts.warning}"))
-        return Wanted(entry.id, facts.quantity, facts.text)
+        return Wanted(entry.id, facts.quantity, facts.text, facts.split)
 
     def _block(self, fetcher: Fetcher, group: list[tuple[Entry, Wanted]]) -> tuple[CachedGroup, list[Skip]]:
         """Keeps the photos of a group of bins, unless they are kept already; returns which bins are not in it, too."""

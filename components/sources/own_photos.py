@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import InventoryError
+from components.documents.downloaded import GivenSplit
 from components.settings.source import KINDS
 from components.sources.folder import read_file, stamp, status_of
 from components.sources.source import LAYOUT, MAX_IMAGE_BYTES, Entry
@@ -22,6 +23,8 @@ class Label:
     count: str
     """As written; the step checks it like any EXPECTED_QUANTITY."""
     product: str = ""
+    split: GivenSplit | None = None
+    """The split that the photo was put into; None leaves it to the split step."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class OwnPhotos:
         found = []
         for id_, label in sorted(self.labels.items()):
             status = status_of(self.folder / id_)
-            version = f"{label.count}.{label.product}+{stamp(status)}"
+            given = f".{label.split}" if label.split else ""
+            version = f"{label.count}.{label.product}{given}+{stamp(status)}"
             found.append(Entry(id_, version, status.st_size if status else 0))
         return found
 
@@ -55,6 +59,8 @@ class OwnPhotos:
         if label.product:
             product = {"asin": label.product, "name": label.product, "quantity": count}
             content["BIN_FCSKU_DATA"] = {label.product: product}
+        if label.split:
+            content["SPLIT"] = label.split
         return json.dumps(content, ensure_ascii=False).encode()
 
     def image(self, id_: str) -> bytes:  # noqa: D102
