@@ -8,11 +8,12 @@ from components.common.errors import InventoryError
 from components.common.store import is_address
 from components.settings.source import KINDS, check_endpoint, check_source, is_rendered, read_rendered
 from components.sources.folder import FolderSource, layout_folder
-from components.sources.own_photos import open_csv, open_folders_by_count
+from components.sources.own_photos import open_folders_by_count, open_table, table_in
 from components.sources.rendered.source import RenderedSource
 from components.sources.s3 import find_bucket
 from components.sources.source import Source
 from components.sources.tar import open_tar
+from components.tables.read import SUFFIXES as TABLE_SUFFIXES
 
 
 def open_source(text: str, endpoint: str = "", environment: Mapping[str, str] = os.environ) -> Source:
@@ -20,7 +21,7 @@ def open_source(text: str, endpoint: str = "", environment: Mapping[str, str] = 
 
     Args:
         text: ``rendered``, ``rendered:N``, ``rendered:N:SEED``, ``s3://bucket/prefix``, or the path of a directory, a
-            ``.tar`` or a ``.csv``.
+            ``.tar`` or a table (``.csv``, ``.xlsx``, ``.jsonl``, …).
         endpoint: of an ``s3://`` source; empty takes the object store's if it has the bucket, else AWS.
         environment: names the object store and its credentials (``components.common.store``), and optionally
             ``SOURCE_AWS_ACCESS_KEY_ID`` and ``SOURCE_AWS_SECRET_ACCESS_KEY`` for the source.
@@ -38,8 +39,10 @@ def open_source(text: str, endpoint: str = "", environment: Mapping[str, str] = 
     if not path.exists():
         raise InventoryError(f"the source '{text}' does not exist; give {KINDS}")
     if path.is_dir():
-        layout = layout_folder(path)
-        return FolderSource(layout) if layout else open_folders_by_count(path)
-    if path.suffix.lower() == ".csv":
-        return open_csv(path)
+        layout, table = layout_folder(path), table_in(path)
+        if layout:
+            return FolderSource(layout)
+        return open_table(table) if table else open_folders_by_count(path)
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return open_table(path)
     return open_tar(path)

@@ -1,40 +1,40 @@
-"""People's own labelled photos: a CSV that names them, or one folder for each count."""
+"""People's own labelled photos: a table that names them, or one folder for each count."""
 
-import csv
 import json
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import InventoryError
-from components.documents.downloaded import GivenSplit
+from components.common.progress import note
 from components.settings.source import KINDS
 from components.sources.folder import read_file, stamp, status_of
-from components.sources.source import LAYOUT, MAX_IMAGE_BYTES, Entry
+from components.sources.labels import COLUMNS, Label, Labels, labels_of, matched
+from components.sources.source import LAYOUT, MAX_IMAGE_BYTES, Entry, LeftOut
+from components.tables.read import load_table
+from components.tables.rows import summary_of
 
 SUFFIXES = (".jpg", ".jpeg")
-
-
-@dataclass(frozen=True)
-class Label:
-    """What a person says of a photo."""
-
-    count: str
-    """As written; the step checks it like any EXPECTED_QUANTITY."""
-    product: str = ""
-    split: GivenSplit | None = None
-    """The split that the photo was put into; None leaves it to the split step."""
+MOST_FILES = 1_000_000
+"""A folder of more files is not searched for photos whose names differ from the table's."""
+TABLES_IN_FOLDERS = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+"""With which Hugging Face's ``imagefolder`` labels a folder of photos."""
 
 
 @dataclass(frozen=True)
 class OwnPhotos:
-    """Photos under a folder, each with its count; the id of a bin is the photo's path as written."""
+    """Photos under a folder, each with its count; the id of a bin is the photo's path below the folder."""
 
     path: Path
-    """Of the CSV, or of the folder of folders; names the source."""
+    """Of the table, or of the folder of folders; names the source."""
     folder: Path
     labels: dict[str, Label]
+    left_out: Sequence[LeftOut] = ()
+    """The rows of the table that are no label."""
+    notes: Sequence[str] = ()
+    """What is to be said of the table as a whole."""
 
     keeps_busy = False
 
@@ -67,35 +67,50 @@ class OwnPhotos:
         return read_file(self.folder / id_, MAX_IMAGE_BYTES)
 
 
-def open_csv(path: Path) -> OwnPhotos:
-    """Reads a CSV with the columns ``path``, ``count`` and optionally ``product``; paths start at the CSV's folder.
+def open_table(path: Path) -> OwnPhotos:
+    """Reads a table of photos, see ``components.sources.labels``; paths start at its folder.
+
+    A photo that is not there as written is found by another case of its name or without its suffix, when only one can
+    be meant.
 
     Raises:
-        InventoryError: if the columns are others, a row names no photo, a photo is named twice or there is no row.
+        InventoryError: if it is no such table or no row can be used.
     """
-    labels: dict[str, Label] = {}
-    named: set[Path] = set()  # ./a.jpg is a.jpg
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            columns = [name.strip() for name in rows.fieldnames or []]
-            if not {"path", "count"} <= set(columns):
-                raise InventoryError(f"{path} needs the columns path,count[,product]; its first line has: {columns}")
-            rows.fieldnames = columns
-            for row in rows:
-                where = f"{path} line {rows.line_num}"
-                photo = (row["path"] or "").strip()
-                if not photo:
-                    raise InventoryError(f"{where} names no photo; every row needs path,count")
-                if Path(photo) in named:
-                    raise InventoryError(f"{where} names {photo} a second time; keep one row for each photo")
-                named.add(Path(photo))
-                labels[photo] = Label((row["count"] or "").strip(), (row.get("product") or "").strip())
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InventoryError(f"{path} is not a CSV in UTF-8: {error}") from error
-    if not labels:
-        raise InventoryError(f"{path} lists no photo; add rows of path,count[,product]")
-    return OwnPhotos(path, path.parent, labels)
+    found = labels_of(load_table(path, COLUMNS))
+    if any(status_of(path.parent / photo) is None for photo in found.labels):
+        found = matched(found, _files_below(path.parent))
+    return own_photos(path, path.parent, found)
+
+
+def table_in(folder: Path) -> Path | None:
+    """The table with which a folder of photos is labelled, if there is one."""
+    return next((path for name in TABLES_IN_FOLDERS if (path := folder / name).is_file()), None)
+
+
+def own_photos(path: Path, folder: Path, found: Labels) -> OwnPhotos:
+    """The photos of a table; says which of its rows are not used.
+
+    Raises:
+        InventoryError: if no row can be used.
+    """
+    for line in (*found.notes, summary_of(found.left_out)):
+        if line:
+            note(f"{path}: {line}")
+    if not found.labels:
+        why = f": {found.left_out[0]}" if found.left_out else ""
+        raise InventoryError(f"{path} lists no photo that can be used{why}; add rows of path,count[,product]")
+    left_out = [LeftOut(f"{path.name} line {row.line}", f"row {row.reason}", row.detail) for row in found.left_out]
+    return OwnPhotos(path, folder, found.labels, left_out, found.notes)
+
+
+def _files_below(folder: Path) -> Iterator[str]:
+    """Paths of the files in a folder and those below it, with / between folders."""
+    number = 0
+    for place, _, files in os.walk(folder):
+        number += len(files)
+        if number > MOST_FILES:
+            return
+        yield from ((Path(place) / file).relative_to(folder).as_posix() for file in files)
 
 
 def open_folders_by_count(folder: Path) -> OwnPhotos:

@@ -20,6 +20,14 @@ class Entry(NamedTuple):
     """Size of the photo, 0 when not known."""
 
 
+class LeftOut(NamedTuple):
+    """Something of the source that is no bin, and why."""
+
+    id: str
+    reason: str
+    detail: str
+
+
 REFUSED = "refused"
 
 
