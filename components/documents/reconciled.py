@@ -14,6 +14,14 @@ class Reconciliation(Document):
     bins: int
     not_checked: int
     """Without an answer."""
+    first_problem: str = ""
+    """Why the first of them has none."""
+    rows_left_out: int = 0
+    """Rows of the stock list that are no record."""
+    left_out: list[str] = []
+    """The first of these rows, each with its line and reason."""
+    remarks: list[str] = []
+    """Rows whose id was taken for a photo's: a spreadsheet had removed its zeros; the first of them."""
     verdicts: dict[Recorded, int]
     """Bins by verdict."""
     models: dict[str, int]

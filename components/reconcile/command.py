@@ -6,10 +6,12 @@ from pathlib import Path
 
 from components.client.options import add_endpoint_options, chosen_endpoint
 from components.pages.text import plural
+from components.reconcile.coverage import check_coverage
 from components.reconcile.feedback import labels_from_recounts
 from components.reconcile.records import fetch_records, open_photos, open_records
 from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import reconcile
+from components.tables.rows import summary_of
 
 
 def add_reconcile_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +19,9 @@ def add_reconcile_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = ReconcileSettings()
     _add_photos(parser)
     parser.add_argument(
-        "--records", default="", help="CSV id,expected[,products], a file or s3:// [the bins' own metadata]"
+        "--records",
+        default="",
+        help="table id,expected[,products] (.csv, .xlsx), a file or s3:// [the bins' own metadata]",
     )
     parser.add_argument("--out", type=Path, default=Path("reconciliation"), help="folder for the results [%(default)s]")
     parser.add_argument("--top", type=int, default=defaults.top, help="bins on the page [%(default)s]")
@@ -32,7 +36,7 @@ def add_reconcile_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_feedback_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what ``inventory feedback`` takes."""
-    parser.add_argument("recounts", type=Path, help="recount.csv with a column 'counted' filled in")
+    parser.add_argument("recounts", type=Path, help="recount.csv with the column 'counted' filled in, also as .xlsx")
     _add_photos(parser)
     parser.add_argument("--out", type=Path, default=Path("recounted"), help="folder for the labels [%(default)s]")
 
@@ -48,7 +52,8 @@ def run_reconcile(options: argparse.Namespace) -> int:
     """Does ``inventory reconcile``; returns the exit code.
 
     Raises:
-        InventoryError: if something that was named is not there, or the server cannot be asked.
+        InventoryError: if something that was named is not there, the server cannot be asked, or most bins could not be
+            checked.
     """
     settings = checked(ReconcileSettings(options.concurrency, options.top, options.error_rate))
     endpoint = chosen_endpoint(options)
@@ -56,7 +61,7 @@ def run_reconcile(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="records-") as scratch:
         stock = fetch_records(options.records, Path(scratch), options.source_endpoint)
         total, records = open_records(stock, options.photos, options.source_endpoint)
-        summary = reconcile(records, total, photos, endpoint, options.out, settings)
+        summary = reconcile(records, total, photos, endpoint, options.out, settings, listed=records)
     print(
         f"{plural(summary.bins, 'bin')}: {summary.verdicts.get('agrees', 0):,} agree, "
         f"{summary.verdicts.get('recount', 0):,} to recount, {summary.verdicts.get('unsure', 0):,} unsure, "
@@ -69,6 +74,7 @@ def run_reconcile(options: argparse.Namespace) -> int:
         )
     if summary.retrain:
         print("today's bins differ a lot from those the model was made with: retrain it (see the page)")
+    check_coverage(summary, photos, options.photos)
     return 0
 
 
@@ -81,5 +87,7 @@ def run_feedback(options: argparse.Namespace) -> int:
     photos = open_photos(options.photos, options.source_endpoint)
     outcome = labels_from_recounts(options.recounts, photos, options.out)
     print(f"{outcome.labels:,} labels, {outcome.wrong:,} of them differ from the record")
+    if outcome.left_out:
+        print(summary_of(outcome.left_out))
     print(f"learn from them: inventory run --source {outcome.source}")
     return 0

@@ -25,6 +25,7 @@ LIST_COLUMNS = (
     "confidence",
     "products",
     "note",
+    "counted",
 )
 CURVE_POINTS = 40
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
@@ -85,6 +86,7 @@ def _row(row: sqlite3.Row, rank: int | None, wrong: float | None, remark: str) -
         "confidence": row["confidence"],
         "products": row["products"],
         "note": remark,
+        "counted": None,  # for the person who counts
     }
 
 

@@ -15,9 +15,9 @@ from components.counter.answers import Answer
 from components.counter.bundle import Bundle
 from components.counter.statistics.drift import Drift, ObservedDistribution, drift
 from components.documents.reconciled import Reconciliation
-from components.reconcile import answer_store, report
+from components.reconcile import answer_store, coverage, report
 from components.reconcile.page import render
-from components.reconcile.records import Photos, Record
+from components.reconcile.records import Photos, Record, Records
 from components.reconcile.settings import ReconcileSettings
 
 WRITE_SECONDS = 1.0
@@ -33,6 +33,7 @@ def reconcile(
     folder: Path,
     settings: ReconcileSettings,
     keep: Callable[[sqlite3.Connection], None] = lambda _: None,
+    listed: Records | None = None,
 ) -> Reconciliation:
     """Asks about every record, and writes the ranked list.
 
@@ -47,6 +48,7 @@ def reconcile(
         folder: for ``recount.csv``, ``recount.json`` and ``recount.html``, ``summary.json`` and the answers.
         settings: how to.
         keep: called with the answers whenever some were added.
+        listed: what was done with the rows of the stock list, for the report.
 
     Raises:
         InventoryError: if the server cannot be reached or the folder holds the answers for other records.
@@ -65,6 +67,7 @@ def reconcile(
         ):
             curve = report.write_lists(database, rate, csv_file, json_file)
         summary = report.summarise(database, model, rate, settings, curve, drifts)
+        summary = summary.model_copy(update=coverage.of_rows(database, listed))
         summary.write(folder / SUMMARY_FILE)
         (folder / PAGE_FILE).write_text(render(database, summary, curve, photos), encoding="utf-8")
     finally:

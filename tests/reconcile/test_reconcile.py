@@ -16,7 +16,8 @@ from components.counter.answers import Answer
 from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store
 from components.reconcile.feedback import labels_from_recounts
-from components.reconcile.records import FolderPhotos, Record, open_photos, open_records, records_from_csv
+from components.reconcile.photos import FolderPhotos, open_photos
+from components.reconcile.records import Record, open_records, records_from_table
 from components.reconcile.settings import ReconcileSettings
 from components.reconcile.step import reconcile
 from components.sources.own_photos import open_table
@@ -257,9 +258,9 @@ def test_recounts_become_labels_that_training_takes(warehouse, server):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("bin;count\n1;2\n", "needs the columns id,expected"),
+        ("box;number\n1;2\n", "needs the columns id,expected"),
         ("id,expected\n,3\n", "line 2 has no id"),
-        (b"id,expected\n\xff\xfe,3\n", "not a CSV in UTF-8"),
+        (b"\xff\xd8\xff a photo", "is no table but a photo"),
         (None, "cannot read"),
     ],
 )
@@ -268,7 +269,7 @@ def test_a_stock_list_that_is_none_is_one_clear_line(tmp_path, text, message):
     if text is not None:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InventoryError, match=message):
-        list(records_from_csv(path))
+        records_from_table(path)
 
 
 def test_photos_outside_the_folder_are_not_read(tmp_path):
