@@ -16,13 +16,15 @@ from components.common.store import CREDENTIALS_REFUSED, MISSING, Address, conne
 from components.sources.folder import within
 from components.sources.s3.listing import list_objects
 from components.sources.s3.plain_http import PlainHttpPool
-from components.sources.source import REFUSED, NoAccessError, TransientError, UnreadableError
+from components.sources.source import METADATA, REFUSED, NoAccessError, TransientError, UnreadableError
 from components.sources.storage import File, Top, most_listed
 
 CONNECTIONS = 64
 READ_SECONDS = 20.0
 """A connection that delivers nothing for so long is given up."""
 NOT_S3 = (InvalidResponseError, ServerError, ParseError, urllib3.exceptions.HTTPError)
+MOST_READ_AHEAD = 100_000_000
+"""Bytes that are read to get at what follows them, from a store that gives whole objects only."""
 MOST_IN_A_FOLDER = 20_000
 """Looking for the layout, no folder is looked at further."""
 
@@ -97,8 +99,10 @@ class Bucket:
         with plain_errors(self.access.endpoint, f"list {self.uri}"):
             listing = list_objects(self.access.client(retries=5), self.bucket, start, "/")
             names = [str(item.object_name).removeprefix(start) for item in islice(listing, MOST_IN_A_FOLDER)]
-        folders = {name.rstrip("/") for name in names if name.endswith("/")}
-        return Top(sorted(folders), sorted(name for name in names if name and not name.endswith("/")))
+        folders = {name.partition("/")[0] for name in names if "/" in name}  # also of a store that knows no delimiter
+        if len(names) == MOST_IN_A_FOLDER and self.holds(under + METADATA):
+            folders.add(METADATA.rstrip("/"))
+        return Top(sorted(folders), sorted(name for name in names if name and "/" not in name))
 
     def holds(self, under: str) -> bool:
         """Whether there is any object below a folder."""
@@ -149,8 +153,10 @@ class Bucket:
         try:
             response = self.access.client(retries=2).get_object(self.bucket, key, offset=offset, length=size)
             try:
-                if response.status != 206 and offset:
-                    raise UnreadableError(REFUSED, f"{self.access.endpoint} gives no part of {key}, only the whole")
+                if response.status != 206 and offset:  # the whole object comes, of a store that knows no ranges
+                    if offset > MOST_READ_AHEAD:
+                        raise UnreadableError(REFUSED, f"{self.access.endpoint} gives no part of {key}, only the whole")
+                    response.read(offset)
                 data: bytes = response.read(size)
                 return data
             finally:
