@@ -19,7 +19,7 @@ from components.reconcile.feedback import labels_from_recounts
 from components.reconcile.records import FolderPhotos, Record, open_photos, open_records, records_from_csv
 from components.reconcile.settings import ReconcileSettings
 from components.reconcile.step import reconcile
-from components.sources.own_photos import open_csv
+from components.sources.own_photos import open_table
 from tests.browser import assert_self_contained
 from tests.documents import answered as whole_answer
 from tests.tiny_model import photo
@@ -245,7 +245,7 @@ def test_recounts_become_labels_that_training_takes(warehouse, server):
     outcome = labels_from_recounts(warehouse / "recounted.csv", photos, warehouse / "labels")
     assert (outcome.labels, outcome.wrong) == (4, 3)
     assert len(outcome.left_out) == BINS - 4
-    source = open_csv(outcome.source)
+    source = open_table(outcome.source)
     entries = source.entries()
     assert len(entries) == 4
     for entry in entries:
