@@ -14,9 +14,10 @@ from typing import Protocol
 from components.client.query import PhotoError
 from components.common.errors import InventoryError
 from components.common.retry import retry
-from components.common.store import plain_errors
-from components.sources.open import open_source
-from components.sources.s3 import S3Source
+from components.common.store import is_address
+from components.sources.open import ARCHIVES, open_source
+from components.sources.s3.bucket import Bucket
+from components.sources.s3.find import find_bucket
 from components.sources.source import IMAGES, MAX_IMAGE_BYTES, Source, TransientError, UnreadableError
 from components.tables.names import PHOTO_SUFFIXES, Match, Names, stem
 
@@ -123,7 +124,7 @@ class SourcePhotos:
 class BucketPhotos:
     """A bucket with ``[prefix/]<id>.jpg`` (or .jpeg, .png, .webp, in any case), also below further prefixes."""
 
-    bucket: S3Source
+    bucket: Bucket
 
     def read(self, id_: str) -> bytes:
         """The photo of one bin; raises ``PhotoError``."""
@@ -141,7 +142,7 @@ class BucketPhotos:
         raise _no_photo(id_, match, self.bucket.uri)
 
     def _read(self, name: str) -> bytes:
-        return with_retries(partial(self.bucket.read, self.bucket.prefix + name, MAX_IMAGE_BYTES))
+        return with_retries(partial(self.bucket.read, name, MAX_IMAGE_BYTES))
 
     @cached_property
     def _names(self) -> Names:
@@ -151,11 +152,8 @@ class BucketPhotos:
 
     def _listed(self, most: int) -> list[str]:
         """Names below the prefix, at most so many."""
-        access, prefix = self.bucket.access, self.bucket.prefix
         try:
-            with plain_errors(access.endpoint, f"list {self.bucket.uri}"):
-                objects = access.client(retries=5).list_objects(self.bucket.bucket, prefix=prefix, recursive=True)
-                return [str(item.object_name).removeprefix(prefix) for item in islice(objects, most)]
+            return [file.name for file in islice(self.bucket.files(), most)]
         except InventoryError:  # one that may be read but not listed
             return []
 
@@ -208,10 +206,11 @@ def open_photos(place: str, endpoint: str = "") -> Photos:
     folder = Path(place)
     if folder.is_dir() and not (folder / "bin-images").is_dir():
         return FolderPhotos(folder)
-    source = open_source(place, endpoint)
-    if isinstance(source, S3Source) and not source.holds(IMAGES):
-        return BucketPhotos(source)
-    return SourcePhotos(source)
+    if is_address(place) and not place.lower().endswith(ARCHIVES):
+        bucket = find_bucket(place, endpoint, os.environ)
+        if not bucket.holds(IMAGES):
+            return BucketPhotos(bucket)
+    return SourcePhotos(open_source(place, endpoint))
 
 
 def with_retries(read: Callable[[], bytes]) -> bytes:

@@ -16,7 +16,7 @@ from components.common.store import is_address
 from components.counter.verdict import MAX_QUANTITY
 from components.reconcile.photos import Photos, open_photos, with_retries
 from components.sources.open import open_source
-from components.sources.s3 import read_object
+from components.sources.s3.find import read_object
 from components.sources.source import Entry, Source
 from components.tables.columns import EXPECTED, ID, PRODUCTS
 from components.tables.names import Names

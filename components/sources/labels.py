@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from components.documents.downloaded import GivenSplit
+from components.sources.names import split_of
 from components.tables.columns import COUNT, PHOTO, PRODUCT, SPLIT
 from components.tables.names import Names, tidy
 from components.tables.read import read_table
@@ -14,15 +15,6 @@ from components.tables.rows import LeftOut, Row, Table
 COLUMNS = (PHOTO, COUNT, PRODUCT, SPLIT)
 AGAIN = "names a photo a second time"
 CONTRADICTORY = f"{AGAIN}, with another count"
-SPLITS: dict[str, GivenSplit] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
 
 
 @dataclass(frozen=True)
@@ -76,7 +68,7 @@ def labels_of(table: Table) -> Labels:
 def _label(row: Row, unknown: Counter[str]) -> Label:
     value = row.numbers["count"].value
     written = row.texts["split"]
-    split = SPLITS.get(written.casefold())
+    split = split_of(written)
     if written and not split:
         unknown[written] += 1
     return Label(row.texts["count"] if value is None else str(value), row.texts["product"], split)
