@@ -5,15 +5,20 @@ does not arrive, 429 with ``Retry-After`` when the server is busy.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from components.serve.requests import RequestError
 
 RETRY_AFTER_SECONDS = 1
+CLIENT_GONE = 499
+"""The status under which a request is counted that nobody waits for any more, as nginx does."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Limits:
     """Photos that are being decoded, queued or counted."""
     body_seconds: float = 30.0
     """Time for a body to arrive."""
+    decode_bytes: int = 272 * 2**20
+    """Memory for photos that are being decoded."""
 
 
 class Budget:
@@ -95,3 +102,33 @@ async def _collect(request: Request, limits: Limits, buffered: Budget, pieces: l
 
 def _too_large(limits: Limits) -> RequestError:
     return RequestError(f"the body is larger than {limits.body_bytes / 2**20:.0f} MiB", status=413)
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Does work for a request, as long as its client waits for the answer.
+
+    Args:
+        request: one whose body has been read.
+        work: is cancelled when the connection is closed.
+
+    Returns:
+        What the work returns.
+
+    Raises:
+        RequestError: ``CLIENT_GONE`` when the client went away first.
+    """
+    at_work, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((at_work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not at_work.done():
+            raise RequestError("the client went away before it was answered", status=CLIENT_GONE)
+        return at_work.result()
+    finally:
+        at_work.cancel()
+        gone.cancel()
+        await asyncio.gather(at_work, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -30,6 +30,10 @@ LONE = (0x01, 0xD8, *range(0xD0, 0xD8))
 NEEDED = {APP0, APP14, DHT, DQT, DRI, 0xCC, *FRAMES}
 """Segments that pixels depend on; the others hold metadata, previews and profiles."""
 EXIF, XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+MOST_JUNK = 2**17
+"""Bytes between two segments."""
+WINDOW = 2**19
+"""Bytes that are searched at once: other threads wait as long."""
 LAST_COEFFICIENT = 63
 FILLER = b"\0" + bytes(random.Random(0).choices(range(255), k=255))  # noqa: S311
 """Bytes that hold no marker, nor make one with a fill byte before them."""
@@ -158,7 +162,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     A segment begins with its length; what is no scan stops with its segment.
     """
     at, pieces = 2, 0
-    while found := MARKER.search(data, at):
+    while found := MARKER.search(data, at, at + MOST_JUNK):
         pieces += 1 + found.start() - at  # junk and fill bytes count, too
         check_pieces(pieces, data, "segments")
         marker, begin = found[1][0], found.end()
@@ -178,8 +182,10 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
 
 def _scan_end(data: bytes, begin: int) -> int:
     """Where the entropy-coded data ends: at the next marker that is no restart."""
-    found = AFTER_SCAN.search(data, begin)
-    return found.start() if found else len(data)
+    for window in range(begin, len(data), WINDOW):
+        if found := AFTER_SCAN.search(data, window, window + WINDOW + 1):
+            return found.start()
+    return len(data)
 
 
 def _frame(marker: int, segment: bytes) -> Frame:
