@@ -108,7 +108,7 @@ def read_jpeg(data: bytes) -> PhotoFile:
             xmp = segment[len(XMP) :]
         elif marker == SOS:
             if frame is None:
-                raise BadImageError("damaged JPEG: cut short or broken before its pixels")
+                raise BadImageError("damaged JPEG: truncated or broken before its pixels")
             of = _scan(segment, frame, levels)
             all_at_once = len(of) == len(frame.components)
             _check_restarts(data, stop, end_of_scan, interval, frame, of)
@@ -118,7 +118,7 @@ def read_jpeg(data: bytes) -> PhotoFile:
         if marker in NEEDED:
             kept.append(bytes((0xFF, marker)) + data[begin:stop])
     if frame is None or not scans:
-        raise BadImageError("damaged JPEG: cut short or broken before its pixels")
+        raise BadImageError("damaged JPEG: truncated or broken before its pixels")
     _check_all_there(frame, levels)
     several = frame.is_progressive or not all_at_once or scans > 1
     return PhotoFile(
@@ -174,10 +174,10 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
         length = int.from_bytes(data[begin : begin + 2])
         stop = begin + length
         if length < 2 or stop > len(data):
-            raise BadImageError("damaged JPEG: cut short or broken before its pixels")
+            raise BadImageError("damaged JPEG: truncated or broken before its pixels")
         at = _scan_end(data, stop) if marker == SOS else stop
         yield marker, begin, stop, at
-    raise BadImageError("damaged JPEG: cut short: no end of image")
+    raise BadImageError("damaged JPEG: truncated: no end of image")
 
 
 def _scan_end(data: bytes, begin: int) -> int:
