@@ -9,6 +9,7 @@ from components.client.options import add_endpoint_options
 from components.pages.text import plural
 from components.reconcile.coverage import check_coverage
 from components.reconcile.feedback import labels_from_recounts
+from components.reconcile.page import how_many_wrong
 from components.reconcile.records import fetch_records, open_photos, open_records
 from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import reconcile
@@ -30,7 +31,13 @@ def add_reconcile_arguments(parser: argparse.ArgumentParser) -> None:
         "--concurrency", type=int, default=defaults.concurrency, help="requests in flight [%(default)s]"
     )
     parser.add_argument(
-        "--error-rate", type=float, help="share of records that are usually wrong [estimated from the photos]"
+        "--error-rate", type=float, help="share of records that are wrong, where it is known [estimated]"
+    )
+    parser.add_argument(
+        "--past-recounts",
+        default=defaults.past_recounts,
+        metavar="WRONG/CHECKED",
+        help="what recounts of bins taken at random found, such as 14/300; makes the estimate closer",
     )
     add_endpoint_options(parser)
 
@@ -56,7 +63,7 @@ def run_reconcile(options: argparse.Namespace) -> int:
         InventoryError: if something that was named is not there, the server cannot be asked, or most bins could not be
             checked.
     """
-    settings = checked(ReconcileSettings(options.concurrency, options.top, options.error_rate))
+    settings = checked(ReconcileSettings(options.concurrency, options.top, options.error_rate, options.past_recounts))
     endpoint = chosen_endpoint(options)
     photos = open_photos(options.photos, options.source_endpoint)
     with tempfile.TemporaryDirectory(prefix="records-") as scratch:
@@ -69,10 +76,7 @@ def run_reconcile(options: argparse.Namespace) -> int:
         f"{summary.not_countable:,} not countable, {summary.not_checked:,} not checked"
     )
     if summary.ranked:
-        print(
-            f"about {plural(summary.expected_wrong, 'record is', 'records are')} expected to be wrong, "
-            f"{summary.expected_wrong_in_top:.0f} of them among the first {summary.top:,} of the list"
-        )
+        print(how_many_wrong(summary))
     if summary.retrain:
         print("today's bins differ a lot from those the model was made with: retrain it (see the page)")
     check_coverage(summary, photos, options.photos)
