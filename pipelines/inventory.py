@@ -16,7 +16,7 @@ from components.settings.parameters import PARAMETERS
 from components.split.component import split as split_step
 from components.train.component import train as train_step
 from components.tune.component import tune as tune_step
-from pipelines.platform import on_cluster, with_model_registry
+from pipelines.platform import on_cluster, with_model_registry, with_permissions
 
 NAME = "bin-inventory"
 
@@ -64,4 +64,5 @@ def inventory(*channels: Any) -> None:
         deployed = deploy_step(dataset=dataset, evaluated=counter, settings=settings, run_id=run_id)
     steps = (settled, downloaded, parted, explored, tuned, trained, evaluated, gated, deployed)
     on_cluster(*steps, store_secret=parameters["store_secret"])
+    with_permissions(settled)
     with_model_registry(gated, deployed)

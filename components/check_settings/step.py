@@ -11,6 +11,7 @@ from components.common.step.run_step import run_step
 from components.common.store import Store
 from components.documents.search_plan import make_search_plan
 from components.settings.parameters import read_parameters
+from components.settings.permitted import check_permitted
 from components.settings.run import FORMAT, RunSettings, is_settings
 
 
@@ -25,6 +26,7 @@ def resolve_settings(store: Store, parameters: Mapping[str, Any]) -> dict[str, A
         from components.cluster.dry_run import dry_run_here
 
         run = RunSettings.model_validate(resolved)
+        check_permitted(run)
         dry_run_here(run.cluster, run.serving)
     return resolved
 

@@ -247,8 +247,8 @@ def load(folder: Path) -> Bundle:
     for name, info in bundle.files.items():
         file = folder / name
         if file.is_symlink() or not file.is_file():
-            lack = "is a link, not a file" if file.is_symlink() else f"is not in the bundle {folder}"
-            raise InventoryError(f"{name} {lack}; fetch the bundle again")
+            lack = f"has a link in the place of {name}" if file.is_symlink() else f"lacks {name}"
+            raise InventoryError(f"the bundle {folder} {lack}; fetch it again")
         if file.stat().st_size != info.bytes or sha256_file(file) != info.sha256:
             raise _differs(str(file))
     return bundle

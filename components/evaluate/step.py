@@ -3,6 +3,8 @@
 import tempfile
 from pathlib import Path
 
+from components.common.document import NewerVersionError
+from components.common.errors import InventoryError
 from components.common.files import write_atomic, write_json
 from components.common.progress import note
 from components.common.step.run_step import document_step
@@ -54,11 +56,15 @@ def evaluate(store: Store, dataset: DatasetManifest, model: TrainedModel, run_id
 
 
 def _is_there(store: Store, done: EvaluatedModel) -> bool:
-    """Whether what an earlier evaluation left is whole, and its bundle was not trained anew since."""
-    if not bundles.is_whole(store, done.bundle_key) or not store.exists(done.report_key):
+    """Whether what an earlier evaluation left can be read, and its bundle was not trained anew since."""
+    try:
+        evaluated = bundles.fetch_description(store, done.bundle_key).drift_reference is not None
+    except NewerVersionError:
+        raise
+    except InventoryError:
         return False
-    evaluated = bundles.fetch_description(store, done.bundle_key).drift_reference is not None
-    return evaluated and EvaluationFile.fetch_if_whole(store, done.evaluation_key) is not None
+    whole = evaluated and store.exists(done.report_key)
+    return whole and EvaluationFile.fetch_if_whole(store, done.evaluation_key) is not None
 
 
 def _evaluate(store: Store, dataset: DatasetManifest, model: TrainedModel, run_id: str) -> EvaluatedModel:

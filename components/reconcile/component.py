@@ -20,7 +20,10 @@ def reconcile(
     url: str = "",
     top: int = 100,
     error_rate: float = 0.0,
+    past_recounts: str = "",
     concurrency: int = 8,
+    store_secret: str = "",
+    token_secret: str = "",
 ) -> None:
     """Asks the model in service about every bin of the stock and ranks what a person should recount.
 
@@ -37,17 +40,21 @@ def reconcile(
         namespace: of the InferenceService; empty for the run's own.
         url: where the model is served; empty asks the cluster for the InferenceService.
         top: bins on the page.
-        error_rate: share of records that are usually wrong; 0 estimates it from the photos.
+        error_rate: share of records that are wrong, where it is known; 0 estimates it from the photos.
+        past_recounts: wrong/checked of recounts of bins taken at random, such as 14/300; empty knows of none.
         concurrency: requests in flight.
+        store_secret: the secret that the step's pod has got for the object store; checked to be one it may have.
+        token_secret: the same of the bearer token.
     """
     from pathlib import Path
 
     from components.common.step.run_step import main_step, run_name
     from components.common.store import open_store
-    from components.reconcile.run import Stock, find_endpoint, reconcile_run
+    from components.reconcile.run import Stock, check_secrets, find_endpoint, reconcile_run
     from components.reconcile.settings import ReconcileSettings
     from components.reconcile.step import CSV_FILE, JSON_FILE, PAGE_FILE
 
+    main_step(lambda: check_secrets(store_secret, token_secret))
     copies = {CSV_FILE: recount, JSON_FILE: listing, PAGE_FILE: page}
     found = main_step(
         lambda: reconcile_run(
@@ -55,7 +62,7 @@ def reconcile(
             run_name(run_id),
             Stock(photos, records, source_endpoint),
             find_endpoint(url, service, namespace),
-            ReconcileSettings(concurrency, top, error_rate or None),
+            ReconcileSettings(concurrency, top, error_rate or None, past_recounts),
             {name: Path(artifact.path) for name, artifact in copies.items()},
         )
     )

@@ -30,8 +30,23 @@ SecretName = Annotated[
     ),
 ]
 MOST_PODS = 1000
-MOST_SECONDS = 365 * 86_400
+MOST_GPUS = 256
+"""Of all pods of a run at once; so are the next two."""
+MOST_CPUS = 8192
+MOST_MEMORY_BYTES = 64 * 2**40
+MOST_DISK_BYTES = 64 * 2**40
+"""Scratch space of one pod."""
+UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18} | {
+    f"{letter}i": 2.0 ** (10 * power) for power, letter in enumerate("KMGTPE", 1)
+}
+MOST_SECONDS = 31 * 86_400
 DEFAULT_STORE_SECRET = "inventory-store"  # noqa: S105 - a secret's name
+
+
+def amount(quantity: str) -> float:
+    """A Kubernetes quantity as a number, such as 0.5 for ``500m`` and 1024 for ``1Ki``."""
+    number = quantity.rstrip("mkKMGTPEi")
+    return float(number) * UNITS[quantity[len(number) :]]
 
 
 class Toleration(Section):
@@ -103,7 +118,37 @@ class ClusterSettings(Section):
             raise ValueError(
                 f"processes_per_worker {self.processes_per_worker} is more than gpus_per_worker {self.gpus_per_worker}"
             )
+        self.check_amounts()
         return self
+
+    @property
+    def most_pods(self) -> int:
+        """How many pods train together at most."""
+        return max(self.workers, self.max_workers or 0)
+
+    def check_amounts(self, jobs: int = 1) -> None:
+        """Refuses what no run should ask of a cluster.
+
+        Args:
+            jobs: that run at the same time, such as a search's trials.
+
+        Raises:
+            ValueError: naming what is too much.
+        """
+        pods = self.most_pods * jobs
+        amounts = {
+            "GPUs": (self.gpus_per_worker, MOST_GPUS),
+            "CPUs": (amount(self.cpu), MOST_CPUS),
+            "bytes of memory": (amount(self.memory) + amount(self.shared_memory), MOST_MEMORY_BYTES),
+        }
+        for what, (each, most) in amounts.items():
+            if each * pods > most:
+                raise ValueError(f"{pods:,} pods with {each:,.0f} {what} each are more than the {most:,} of a run")
+        if amount(self.ephemeral_storage) > MOST_DISK_BYTES:
+            raise ValueError(f"ephemeral_storage {self.ephemeral_storage} is more than the 64Ti of a pod")
+        for name in ("cpu", "memory"):
+            if not amount(getattr(self, name)):
+                raise ValueError(f"{name} is nothing; give a pod some")
 
     @property
     def elastic(self) -> bool:

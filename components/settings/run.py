@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from components.common.checked import checked
 from components.common.errors import InventoryError
@@ -65,6 +65,12 @@ class RunSettings(Section):
     )
     explicit: tuple[str, ...] = Field((), description="training options that the user gave; tuning leaves them alone")
     trained: Trained | None = Field(None, description="what the search has trained already")
+
+    @model_validator(mode="after")
+    def _trials_fit_together(self) -> Self:
+        if self.tune:
+            self.cluster.check_amounts(self.tuning.parallel_trials)
+        return self
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -210,7 +210,7 @@ def test_links_are_neither_followed_nor_taken_for_files(original: Path, tmp_path
     bundles.load(folder)
     (folder / "model.onnx").rename(tmp_path / "elsewhere")
     (folder / "model.onnx").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InventoryError, match="is a link"):
+    with pytest.raises(InventoryError, match="has a link"):
         bundles.load(folder)
 
 
