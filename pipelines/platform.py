@@ -50,7 +50,8 @@ def with_permissions(task: PipelineTask) -> None:
     """Fixes which secrets, accounts, images and hosts a run may name, by the environment that compiles."""
     for name, value in permitted().items():
         task.set_env_variable(name, value)
-    task.set_env_variable(TOKEN_HOSTS_VARIABLE, os.environ.get(TOKEN_HOSTS_VARIABLE, ""))
+    if hosts := os.environ.get(TOKEN_HOSTS_VARIABLE):
+        task.set_env_variable(TOKEN_HOSTS_VARIABLE, hosts)
 
 
 def with_model_registry(*tasks: PipelineTask) -> None:

@@ -1,4 +1,4 @@
-"""Whoever starts a run names no secret, account or image that its pipeline was not compiled for, and asks for no crowd."""
+"""Whoever starts a run names no secret, account or image that its pipeline was not compiled for, and asks no crowd."""
 
 from typing import Any
 
