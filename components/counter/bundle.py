@@ -143,7 +143,7 @@ class Bundle(Document):
     KIND: ClassVar[str] = "bundle"
     VERSION: ClassVar[int] = 2
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")] = "bin-counter"
-    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")]
+    version: Annotated[str, Field(pattern=r"^[!-~]{1,253}$")]
     """The run that trained it."""
     backbone: str
     counts: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, max_length=MOST_COUNTS)

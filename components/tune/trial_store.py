@@ -61,7 +61,7 @@ class TrialStore:
         }
         data = self.store.get_bytes_or_none(key)
         if data is not None and _parsed(data) != mine:
-            note("tune: the trials of an earlier attempt were of another search, or nobody knows, and are removed")
+            note("tune: the trials of an earlier attempt were of another search and are removed")
             for old in list(self.store.list(f"{self.plan.output}/")):
                 if old != self.plan.dataset_key:
                     self.store.delete(old)

@@ -165,7 +165,7 @@ def naming(name: str) -> Callable[[dict[str, Any]], None]:
             "less than or equal to 1",
         ),
         (lambda said: said["drift_reference"].update(bins=0), "greater than or equal to 1"),
-        (lambda said: said.update(version="a/../b"), "version"),
+        (lambda said: said.update(version="a\n\x1b[2Jb"), "version"),
         (lambda said: said.update(name="a b\n"), "name"),
     ],
 )
