@@ -4,11 +4,10 @@ import json
 from dataclasses import dataclass
 from typing import Any, cast
 
-from components.documents.downloaded import GIVEN_SPLITS, GivenSplit
-
-from components.counter.images import jpeg
+from components.counter.images import jpeg, png, webp
 from components.counter.images.file import BadImageError
 from components.counter.images.kinds import kind_of
+from components.documents.downloaded import GIVEN_SPLITS, GivenSplit
 
 LARGEST_COUNT = 1_000_000
 
@@ -71,6 +70,23 @@ def _warning(content: dict[str, Any], quantity: int) -> str:
         return "the quantity of an item is not a count"
     total = sum(counts)
     return "" if total == quantity else f"the items' quantities sum to {total}, EXPECTED_QUANTITY is {quantity}"
+
+
+def check_photo(data: bytes) -> None:
+    """Walks over a JPEG's, PNG's or WebP's pieces, up to its end (see ``counter.images``).
+
+    Raises:
+        BadBinError: if the bytes are no such photo, are cut short or hold less than they announce.
+    """
+    try:
+        if data.startswith(png.SIGNATURE):
+            png.read_png(data)
+        elif webp.is_webp(data):
+            webp.read_webp(data)
+        else:
+            check_jpeg(data)
+    except BadImageError as error:
+        raise BadBinError("damaged photo", str(error)) from error
 
 
 def check_jpeg(data: bytes) -> None:
