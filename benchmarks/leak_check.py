@@ -23,9 +23,10 @@ from components.common.store import open_store
 from components.counter.assignment import Method
 from components.counter.bundle import InputTransform
 from components.counter.dataset import SPLITS, Bins, cache_folder, fetch_shard
+from components.counter.products import products_of
 from components.counter.scoring import batches
 from components.download.step import download_bins
-from components.evaluate.leakage import products_of, split_leaks
+from components.evaluate.leakage import split_leaks
 from components.settings.data import DataSettings
 from components.settings.split import SplitSettings
 from components.split.step import split_bins

@@ -1,6 +1,7 @@
 """One photo of a bin, small enough to train on."""
 
 import io
+from hashlib import sha256
 from typing import NamedTuple
 
 from PIL import Image
@@ -18,6 +19,8 @@ class Photo(NamedTuple):
     jpeg: bytes
     original_width: int
     original_height: int
+    pixels_sha256: bytes
+    """Over size and pixels: equal for one photo in several files, whatever lossless format or tags they have."""
 
 
 def shrink(data: bytes | memoryview, short_side: int) -> Photo:
@@ -37,11 +40,15 @@ def shrink(data: bytes | memoryview, short_side: int) -> Photo:
         # training's decoder does not turn photos, so one that must be turned is written anew
         is_plain_jpeg = header.format == "JPEG" and header.mode in ("RGB", "L") and orientation == UPRIGHT
     if is_plain_jpeg and min(width, height) <= short_side:
-        return Photo(bytes(data), width, height)
+        return Photo(bytes(data), width, height, _pixels_sha256(image))
     scale = min(1.0, short_side / min(width, height))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if image.size != size:
         image = image.resize(size, Image.Resampling.BICUBIC)
     jpeg = io.BytesIO()
     image.save(jpeg, "JPEG", quality=JPEG_QUALITY)
-    return Photo(jpeg.getvalue(), width, height)
+    return Photo(jpeg.getvalue(), width, height, _pixels_sha256(image))
+
+
+def _pixels_sha256(image: Image.Image) -> bytes:
+    return sha256(b"%dx%d\n" % image.size + image.tobytes()).digest()
