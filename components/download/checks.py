@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, cast
 
+from components.counter.products import TABLE, entries_of
 from components.documents.downloaded import GIVEN_SPLITS, GivenSplit
 
 LARGEST_COUNT = 1_000_000
@@ -56,12 +57,12 @@ def _is_count(value: object) -> bool:
 
 
 def _warning(content: dict[str, Any], quantity: int) -> str:
-    if "BIN_FCSKU_DATA" not in content:
+    if content.get(TABLE) is None:
         return ""  # own photos without products
-    items = content["BIN_FCSKU_DATA"]
-    if not isinstance(items, dict) or not all(isinstance(item, dict) for item in items.values()):
-        return "BIN_FCSKU_DATA does not describe items"
-    quantities: list[Any] = [item.get("quantity") for item in items.values()]
+    try:
+        quantities: list[Any] = [item.get("quantity") for item in entries_of(content).values()]
+    except ValueError as error:
+        return str(error)
     counts = [value for value in quantities if _is_count(value)]
     if len(counts) < len(quantities):
         return "the quantity of an item is not a count"

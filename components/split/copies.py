@@ -1,7 +1,7 @@
 """Copies of one photo: some are the same bin again, some contradict each other, many are no photo of a bin at all."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from components.split.bins import Bin, Exclusion
@@ -31,23 +31,26 @@ def leave_out_contradictions(bins: Sequence[Bin]) -> tuple[list[Bin], list[Exclu
         photo: same for photo, same in of_photo.items() if len({(bin_.is_extra, bin_.label) for bin_ in same}) > 1
     }
     kept = [bin_ for bin_ in bins if bin_.photo not in contradicting]
-    left_out = [
-        Exclusion(bin_.id, CONTRADICTION, _others(bin_, contradicting[bin_.photo]))
-        for bin_ in bins
-        if bin_.photo in contradicting
-    ]
-    return kept, left_out
+    left_out = [exclusion for same in contradicting.values() for exclusion in _exclusions(same)]
+    return kept, sorted(left_out, key=lambda exclusion: exclusion.id)
 
 
-def _others(bin_: Bin, same: Sequence[Bin]) -> str:
-    """Names the bins with this photo, those with other counts first."""
-    others = sorted(
-        (other for other in same if other is not bin_),
-        key=lambda other: (other.expected_quantity == bin_.expected_quantity, other.id),
-    )
-    names = ", ".join(f"{other.id} has {other.expected_quantity}" for other in others[:NAMED])
-    more = f" and {len(others) - NAMED:,} more" if len(others) > NAMED else ""
-    return f"EXPECTED_QUANTITY is {bin_.expected_quantity}, but with the same photo {names}{more}"
+def _exclusions(same: Sequence[Bin]) -> Iterator[Exclusion]:
+    """Yields the bins with one photo, each with some of the others: those with other counts first."""
+    of_count: defaultdict[int, list[Bin]] = defaultdict(list)
+    for bin_ in same:
+        of_count[bin_.expected_quantity].append(bin_)
+    enough = slice(NAMED + 1)  # of the counts and of the bins of each, however many there are
+    named = [bin_ for bins in list(of_count.values())[enough] for bin_ in bins[enough]]
+    more = f" and {len(same) - 1 - NAMED:,} more" if len(same) - 1 > NAMED else ""
+    for bin_ in same:
+        count = bin_.expected_quantity
+        others = sorted(
+            (other for other in named if other.id != bin_.id),
+            key=lambda other: (other.expected_quantity == count, other.id),
+        )
+        names = ", ".join(f"{other.id} has {other.expected_quantity}" for other in others[:NAMED])
+        yield Exclusion(bin_.id, CONTRADICTION, f"EXPECTED_QUANTITY is {count}, but with the same photo {names}{more}")
 
 
 def forget_placeholders(bins: Sequence[Bin]) -> tuple[list[Bin], int]:

@@ -1,6 +1,4 @@
-import io
 import json
-import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,40 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from components.common.errors import InventoryError
-from components.common.store import Store
-from components.counter.dataset import SPLITS, Bins, DatasetManifest, cache_folder, fetch_shard, open_split
-from components.documents.downloaded import GivenSplit
+from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard, open_split
 from components.settings.parameters import read_parameters
 from components.split import shards
-from components.split.copies import CONTRADICTION
 from tests.packed_bins import RawBin, pack, photo, tar_rows
+from tests.split.warehouse import opened, products_of, warehouse
 from tests.steps import split_bins
-
-
-def warehouse(number: int = 120, products: int = 150, seed: int = 0, side: int = 0) -> list[RawBin]:
-    """Bins with ids that look alike as numbers, and with shared products."""
-    draw = random.Random(seed)
-    ids = [str(i) if i % 2 else f"{i:05}" for i in range(number)]
-    return [
-        RawBin(
-            id_,
-            draw.randint(1, 5),
-            [f"B{draw.randrange(products):04}" for _ in range(draw.randint(0, 2))],
-            photo(side, side, seed=place) if side else b"",
-        )
-        for place, id_ in enumerate(ids)
-    ]
-
-
-def opened(store: Store, dataset: DatasetManifest) -> dict[str, Bins]:
-    return {split: open_split(store, dataset, split) for split in SPLITS}
-
-
-def products_of(bins: Bins) -> set[str]:
-    return {product["asin"] for products in bins.table.column("products").to_pylist() for product in products}
 
 
 def test_every_bin_arrives_once_with_all_that_was_known_of_it(store):
@@ -165,205 +137,6 @@ def test_extra_bins_leave_the_split_as_it_was_and_share_no_product_with_held_out
     assert dataset.shared_products["test"] == sum(any(p["asin"] in trained for p in products) for products in rows)
     if kept_apart:
         assert dataset.exclusions["extra bin shares a product with a held-out bin"] == 150 - len(expected) > 0
-
-
-def known_by(bins: Bins, field: str) -> set[str]:
-    return {product[field] for products in bins.table.column("products").to_pylist() for product in products}
-
-
-def test_no_product_is_in_two_splits_by_its_asin_or_by_the_code_it_stands_under(store):
-    draw = random.Random(1)
-    raw = [
-        RawBin(
-            f"{place:05}",
-            draw.randint(1, 5),
-            asins := [f"B{draw.randrange(300):09}" for _ in range(draw.randint(1, 2))],
-            # an ASIN has one code of its own for each of three sellers, and now and then one that others have too
-            codes={asin: draw.choice([f"ZZ{asin}{draw.randrange(3)}", f"X{draw.randrange(200):03}"]) for asin in asins},
-        )
-        for place in range(200)
-    ]
-    dataset = split_bins(store, pack(store, raw), "60/20/20")
-    assert dataset.shared_products == {"validation": 0, "test": 0}
-    parts = list(opened(store, dataset).values())
-    for field in ("asin", "fcsku"):
-        by_part = [known_by(bins, field) for bins in parts]
-        assert not any(one & other for one in by_part for other in by_part if one is not other)
-    assert set.union(*(known_by(bins, "fcsku") for bins in parts)) == {c for bin_ in raw for c in bin_.codes.values()}
-    random_one = split_bins(store, pack(store, raw), "60/20/20", "random")
-    assert random_one.shared_products["test"] > 0
-
-
-@pytest.mark.parametrize("name", ["unknown", "N/A", "default-item-000"], ids=["word", "abbreviation", "most bins"])
-def test_what_stands_for_no_product_joins_nothing_and_is_named(store, name):
-    raw = [
-        RawBin(f"{place:03}", place % 5 + 1, [name if place < 160 else f"P{place // 2}", f"Q{place // 2}"])
-        for place in range(200)
-    ]
-    dataset = split_bins(store, pack(store, raw), "70/10/20")
-    assert [dataset.splits[split].bins for split in SPLITS] == [140, 20, 40]
-    assert dataset.shared_products == {"validation": 0, "test": 0}
-    assert dataset.placeholders == {name.upper(): 0.8}
-    assert any(f"taken for no product: '{name.upper()}' (in 80% of the bins)" in note for note in dataset.notes)
-    for bins in opened(store, dataset).values():
-        assert name.upper() not in known_by(bins, "asin")
-        assert any("product " in title for title in known_by(bins, "name"))
-
-
-def test_a_product_in_half_of_the_bins_stays_a_product(store):
-    raw = [RawBin(f"{place:03}", place % 5 + 1, ["B1" if place % 2 else f"P{place}"]) for place in range(200)]
-    dataset = split_bins(store, pack(store, raw), "70/10/20")
-    assert not dataset.placeholders
-    assert dataset.shared_products == {"validation": 0, "test": 0}
-    assert any("link 50% of the bins into one group, 'B1' alone 50%" in note for note in dataset.notes)
-
-
-def given(number: int, splits: dict[str, GivenSplit | None]) -> list[RawBin]:
-    """Bins of which each belongs to the split of the word that its id begins with."""
-    return [
-        RawBin(f"{word}/{place}", place % 5 + 1, [f"{word}{place}"], split=split)
-        for word, split in splits.items()
-        for place in range(number)
-    ]
-
-
-WHOLE: dict[str, GivenSplit | None] = {"a": "train", "b": "validation", "c": "test"}
-
-
-def test_the_splits_of_the_source_are_used_as_they_are(store):
-    raw = given(20, WHOLE)
-    raw[1].asins = raw[41].asins = raw[42].asins
-    raw[2].image, raw[43].image = photo(seed=5), photo(seed=5)
-    raw[43].quantity = raw[2].quantity
-    dataset = split_bins(store, pack(store, raw), "90/5/5")
-    for (word, split), bins in zip(WHOLE.items(), opened(store, dataset).values(), strict=True):
-        assert set(bins.ids) == {bin_.id for bin_ in raw if bin_.split == split}, word
-    assert (dataset.method, dataset.ratios) == ("source", pytest.approx([1 / 3] * 3))
-    assert dataset.shared_products == {"validation": 0, "test": 3}
-    notes = "\n".join(dataset.notes)
-    assert "the parameter split has no say" in notes
-    assert "warning: of 20 test bins 2 share a product with a training bin and 1 show the same photo as one" in notes
-    assert "validation bins" not in notes
-    assert "the splits came out as" not in notes
-
-
-@pytest.mark.parametrize(
-    ("splits", "drawn"),
-    [
-        ({"a": "train", "c": "test"}, ["validation"]),
-        ({"a": "train", "b": "validation"}, ["test"]),
-        ({"a": "train"}, ["validation", "test"]),
-    ],
-)
-def test_a_split_that_the_source_lacks_is_drawn_from_its_training_bins(store, splits, drawn):
-    raw = given(50, splits)
-    for one, other in zip(raw[:50:2], raw[1:50:2], strict=True):
-        other.asins = one.asins
-    dataset = split_bins(store, pack(store, raw), "60/20/20")
-    assert dataset.shared_products == {"validation": 0, "test": 0}
-    parts = opened(store, dataset)
-    for word, split in splits.items():
-        ids = {id_ for name in (split, *(drawn if split == "train" else [])) for id_ in parts[name].ids}
-        assert ids == {bin_.id for bin_ in raw if bin_.id.startswith(word)}
-    assert all(len(parts[name]) == pytest.approx(50 * 0.2 / (1 - 0.2 * (2 - len(drawn))), abs=2) for name in drawn)
-    assert any(
-        f"gives no {' and no '.join(drawn)} bins: drawn from its training bins" in note for note in dataset.notes
-    )
-
-
-@pytest.mark.parametrize(
-    ("splits", "message"),
-    [
-        ({"a": "train", "b": None}, "gives 20 bins a split and 20 none, such as b/0; give every bin one of train, val"),
-        ({"b": "validation", "c": "test"}, "to validation and test only; give some to train"),
-    ],
-)
-def test_splits_that_cannot_be_used_are_one_line(store, splits, message):
-    with pytest.raises(InventoryError, match=message) as caught:
-        split_bins(store, pack(store, given(20, splits)), "60/20/20")
-    assert "\n" not in str(caught.value)
-
-
-def test_extra_bins_are_trained_on_unless_the_source_holds_them_out(store):
-    raw = given(20, WHOLE)
-    further = [replace(bin_, id=f"x{bin_.id}", quantity=9) for bin_ in raw]
-    dataset = split_bins(store, pack(store, raw + further, extra_counts=[9]), "60/20/20")
-    assert dataset.extra.bins == 20
-    assert dataset.exclusions == {"extra bin of a held-out split": 40}
-    assert listed(store, dataset)["xc/0"][1] == "the source gives it to test"
-
-
-def with_copies(number: int) -> list[RawBin]:
-    """Own photos without products, every third of them twice."""
-    images = [photo(seed=place) for place in range(number)]
-    raw = [RawBin(f"{place:03}.jpg", place % 5 + 1, image=image) for place, image in enumerate(images)]
-    return raw + [replace(bin_, id=f"{bin_.id} (1)") for bin_ in raw[::3]]
-
-
-def test_copies_of_a_photo_stay_in_one_split(store):
-    raw = with_copies(90)
-    dataset = split_bins(store, pack(store, raw), "60/20/20")
-    split_of = {id_: split for split, bins in opened(store, dataset).items() for id_ in bins.ids}
-    assert len(split_of) == 120
-    assert all(split_of[bin_.id] == split_of[f"{bin_.id} (1)"] for bin_ in raw[:90:3])
-    assert dataset.shared_products == {"validation": 0, "test": 0}
-    assert "120 bins form 90 product groups; the largest holds 2 bins" in dataset.notes
-    assert any("no bin lists its products" in note for note in dataset.notes)
-    assert split_bins(store, pack(store, raw), "60/20/20", "random").shared_products["test"] > 0
-
-
-def test_a_photo_of_many_bins_is_a_placeholder_and_joins_nothing(store):
-    counted = [replace(bin_, quantity=place % 5 + 1) for place, bin_ in enumerate(warehouse(60, 5000))]
-    raw = [replace(bin_, image=photo(seed=bin_.quantity)) for bin_ in counted]
-    dataset = split_bins(store, pack(store, raw), "60/20/20")
-    one_each = split_bins(store, pack(store, counted), "60/20/20")
-    ids = {name: set(bins.ids) for name, bins in opened(store, dataset).items()}
-    assert ids == {name: set(bins.ids) for name, bins in opened(store, one_each).items()}
-    assert any(note.startswith("5 photos are the same in more than 4 bins") for note in dataset.notes)
-
-
-def listed(store: Store, dataset: DatasetManifest) -> dict[str, tuple[str, str]]:
-    """Reason and detail of every bin left out."""
-    lines = [json.loads(line) for line in store.get_bytes(dataset.exclusions_key).splitlines()]
-    assert len(lines) == sum(dataset.exclusions.values()) == len({line["id"] for line in lines})
-    return {line["id"]: (line["reason"], line["detail"]) for line in lines}
-
-
-def test_a_photo_under_two_counts_is_in_no_split_and_listed_with_the_others(store):
-    same = photo(seed=7)
-    as_png = io.BytesIO()
-    Image.open(io.BytesIO(same)).save(as_png, "PNG")
-    doubtful = [RawBin("a", 1, image=same), RawBin("b", 3, image=same), RawBin("c", 1, image=as_png.getvalue())]
-    dataset = split_bins(store, pack(store, [*warehouse(60, 5000), *doubtful]), "60/20/20")
-    assert {id_ for bins in opened(store, dataset).values() for id_ in bins.ids}.isdisjoint("abc")
-    why = listed(store, dataset)
-    assert why == {
-        "a": (CONTRADICTION, "EXPECTED_QUANTITY is 1, but with the same photo b has 3, c has 1"),
-        "b": (CONTRADICTION, "EXPECTED_QUANTITY is 3, but with the same photo a has 1, c has 1"),
-        "c": (CONTRADICTION, "EXPECTED_QUANTITY is 1, but with the same photo b has 3, a has 1"),
-    }
-    assert any(note.startswith("3 bins are left out as doubtful") for note in dataset.notes)
-
-
-def test_a_photo_of_very_many_bins_with_different_counts_names_a_few(store):
-    black = [RawBin(f"x{place:02}", place % 5 + 1, image=photo(seed=7)) for place in range(30)]
-    why = listed(store, split_bins(store, pack(store, [*warehouse(60, 5000), *black]), "60/20/20"))
-    assert len(why) == 30
-    assert why["x00"][1].endswith("x01 has 2, x02 has 3, x03 has 4, x04 has 5, x06 has 2 and 24 more")
-
-
-def test_counts_that_an_open_top_makes_one_do_not_contradict_each_other(store):
-    more = [RawBin("six", 6, image=photo(seed=7)), RawBin("seven", 7, image=photo(seed=7))]
-    bins = pack(store, [*warehouse(60, 5000), *more], counts=[1, 2, 3, 4, 5], open_top=True)
-    assert not split_bins(store, bins, "60/20/20").exclusions
-
-
-def test_a_photo_of_a_bin_and_of_an_extra_one_is_in_neither(store):
-    raw = warehouse(60, 5000)
-    copies = [replace(bin_, id=f"x{bin_.id}", quantity=9, image=bin_.row()["image"], asins=[]) for bin_ in raw[:9]]
-    dataset = split_bins(store, pack(store, raw + copies, extra_counts=[9]), "60/20/20")
-    assert dataset.exclusions == {CONTRADICTION: 18}
-    assert dataset.extra is None
 
 
 def test_large_splits_are_several_shards_of_shuffled_rows(store, monkeypatch):
