@@ -19,7 +19,6 @@ from components.common.errors import InventoryError
 from components.common.files import atomic_path, content_hash, sha256_bytes, sha256_file
 from components.common.store import Store
 
-SPLITS = ("train", "validation", "test")
 CODES_FOR_ASINS = (
     "split by an earlier version, which took the code of a product for its ASIN: one product may be in two splits "
     "unseen; start the split again"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.counter.assignment import TRAIN
-from components.counter.dataset import SPLITS
+from components.counter.splits import SPLITS
 from components.split.bins import Bin, Exclusion
 
 EXTRA = len(SPLITS)

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.common.errors import InventoryError
-from components.counter.assignment import TEST, TRAIN, VALIDATION, Method, assign, units_of
-from components.counter.dataset import SPLITS
+from components.counter.assignment import TEST, TRAIN, VALIDATION, assign, units_of
 from components.counter.product_groups import bins_sharing_products
+from components.counter.splits import SPLITS, Method
 from components.split.bins import Bin
 
 GIVEN = "source"

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.counter.dataset import SPLITS, open_extra
+from components.counter.dataset import open_extra
+from components.counter.splits import SPLITS
 from components.split.copies import CONTRADICTION
 from tests.packed_bins import RawBin, pack, photo
-from tests.split.warehouse import products_of, listed, opened, warehouse
+from tests.split.warehouse import listed, opened, products_of, warehouse
 from tests.steps import split_bins
 
 
@@ -29,7 +30,9 @@ def test_no_product_is_in_two_splits_by_its_asin_or_by_the_code_it_stands_under(
     for field in ("asin", "fcsku"):
         by_part = [products_of(bins, field) for bins in parts]
         assert not any(one & other for one in by_part for other in by_part if one is not other)
-    assert set.union(*(products_of(bins, "fcsku") for bins in parts)) == {c for bin_ in raw for c in bin_.codes.values()}
+    assert set.union(*(products_of(bins, "fcsku") for bins in parts)) == {
+        c for bin_ in raw for c in bin_.codes.values()
+    }
     random_one = split_bins(store, pack(store, raw), "60/20/20", "random")
     assert random_one.shared_products["test"] > 0
 

@@ -4,7 +4,8 @@ import json
 import random
 
 from components.common.store import Store
-from components.counter.dataset import SPLITS, Bins, DatasetManifest, open_split
+from components.counter.dataset import Bins, DatasetManifest, open_split
+from components.counter.splits import SPLITS
 from tests.packed_bins import RawBin, photo
 
 
