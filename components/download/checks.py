@@ -7,6 +7,10 @@ from typing import Any, cast
 from components.counter.products import TABLE, entries_of
 from components.documents.downloaded import GIVEN_SPLITS, GivenSplit
 
+from components.counter.images import jpeg
+from components.counter.images.file import BadImageError
+from components.counter.images.kinds import kind_of
+
 LARGEST_COUNT = 1_000_000
 
 
@@ -71,30 +75,14 @@ def _warning(content: dict[str, Any], quantity: int) -> str:
 
 
 def check_jpeg(data: bytes) -> None:
-    """Walks a JPEG's markers up to its pixels, and looks for its end (ITU-T T.81, annex B).
+    """Walks over a JPEG's markers, up to its end (see ``counter.images.jpeg``).
 
     Raises:
-        BadBinError: if the bytes are no JPEG, are cut short or give an impossible size.
+        BadBinError: if the bytes are no JPEG, are cut short, hold less than they announce, or more than a photo may.
     """
-    if not data.startswith(b"\xff\xd8\xff"):
-        raise BadBinError("not a JPEG", f"{len(data):,} bytes that begin with {data[:8]!r}")
-    at, has_frame = 2, False
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        length = int.from_bytes(data[at + 2 : at + 4])
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
-            height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
-            if width * height == 0:
-                raise BadBinError("damaged JPEG", f"it is {width} x {height} pixels")
-            has_frame = True
-        if marker == 0xDA:  # start of scan: FF D9 cannot occur in what follows but as the end
-            if not has_frame:
-                break
-            if data.find(b"\xff\xd9", at) < 0:
-                raise BadBinError("damaged JPEG", "cut short: no end of image")
-            return
-        at += 2 + length
-    raise BadBinError("damaged JPEG", "cut short or broken before its pixels")
+    if not data.startswith(jpeg.SIGNATURE):
+        raise BadBinError("not a JPEG", kind_of(data) or f"{len(data):,} bytes that begin with {data[:8]!r}")
+    try:
+        jpeg.read_jpeg(data)
+    except BadImageError as error:
+        raise BadBinError("damaged JPEG", str(error).removeprefix("damaged JPEG: ")) from error

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from components.counter.photo import EXIF_ORIENTATION, decode
+from components.counter.images.orientation import SIDEWAYS, UPRIGHT, orientation
+from components.counter.photo import decode, read_file
 
 JPEG_QUALITY = 92
-UPRIGHT = 1
-SIDEWAYS = (5, 6, 7, 8)
+PLAIN_MODES = ("RGB", "L")
 
 
 class Photo(NamedTuple):
@@ -32,13 +32,12 @@ def shrink(data: bytes | memoryview, short_side: int) -> Photo:
         BadImageError: if the photo cannot be read to its end.
     """
     image = decode(data, size_hint=2 * short_side)  # the JPEG decoder may halve what is far too large
-    with Image.open(io.BytesIO(data)) as header:
-        width, height = header.size
-        orientation = header.getexif().get(EXIF_ORIENTATION, UPRIGHT)
-        if orientation in SIDEWAYS:
-            width, height = height, width
-        # training's decoder does not turn photos, so one that must be turned is written anew
-        is_plain_jpeg = header.format == "JPEG" and header.mode in ("RGB", "L") and orientation == UPRIGHT
+    file = read_file(data)
+    turn, width, height = orientation(file), file.width, file.height
+    if turn in SIDEWAYS:
+        width, height = height, width
+    # training's decoder does not turn photos, so one that must be turned is written anew
+    is_plain_jpeg = file.format == "JPEG" and turn == UPRIGHT and _mode(file.stream) in PLAIN_MODES
     if is_plain_jpeg and min(width, height) <= short_side:
         return Photo(bytes(data), width, height, _pixels_sha256(image))
     scale = min(1.0, short_side / min(width, height))
@@ -48,6 +47,11 @@ def shrink(data: bytes | memoryview, short_side: int) -> Photo:
     jpeg = io.BytesIO()
     image.save(jpeg, "JPEG", quality=JPEG_QUALITY)
     return Photo(jpeg.getvalue(), width, height, _pixels_sha256(image))
+
+
+def _mode(stream: bytes) -> str:
+    with Image.open(io.BytesIO(stream)) as header:
+        return header.mode
 
 
 def _pixels_sha256(image: Image.Image) -> bytes:
