@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from components.counter.images.avif import as_png, is_avif
 from components.counter.images.orientation import SIDEWAYS, UPRIGHT, orientation
-from components.counter.photo import decode, read_file
+from components.counter.photo import MAX_PIXELS, decode, read_file
 
 JPEG_QUALITY = 92
 PLAIN_MODES = ("RGB", "L")
@@ -31,6 +32,8 @@ def shrink(data: bytes | memoryview, short_side: int) -> Photo:
     Raises:
         BadImageError: if the photo cannot be read to its end.
     """
+    if is_avif(data):
+        data = as_png(data, MAX_PIXELS)
     image = decode(data, size_hint=2 * short_side)  # the JPEG decoder may halve what is far too large
     file = read_file(data)
     turn, width, height = orientation(file), file.width, file.height
