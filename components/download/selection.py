@@ -5,9 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from components.common.errors import InventoryError
+from components.sources.names import is_photo
 from components.sources.source import Entry
 
 T = TypeVar("T")
@@ -98,6 +100,17 @@ def parse_file_list(data: bytes, where: str) -> dict[str, int]:
         if listed.setdefault(id_, count) != count:
             raise InventoryError(f"the file list {where} names the bin {id_} under {listed[id_]} and under {count}")
     return listed
+
+
+def by_entry(listed: dict[str, int], entries: Iterable[Entry]) -> dict[str, int]:
+    """The counts of a list for the ids of a source: a photo ``train/3/00300.jpg`` of one's own is the bin 00300."""
+    own = {PurePosixPath(entry.id).stem: entry.id for entry in entries if is_photo(entry.id)}
+    return {own.get(id_, id_): count for id_, count in listed.items()}
+
+
+def as_text(name: str) -> str:
+    """A file's name as any block, page or report can hold it, whatever its bytes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def preselect(listed: dict[str, int], selection: Selection) -> dict[str, int]:

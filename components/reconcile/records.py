@@ -16,8 +16,9 @@ from components.common.retry import retry
 from components.common.store import is_address
 from components.counter.products import entries_of
 from components.counter.verdict import MAX_QUANTITY
-from components.sources.open import open_source
-from components.sources.s3 import S3Source, read_object
+from components.sources.open import ARCHIVES, open_source
+from components.sources.s3.bucket import Bucket
+from components.sources.s3.find import find_bucket, read_object
 from components.sources.source import IMAGES, MAX_IMAGE_BYTES, Entry, Source, TransientError, UnreadableError
 
 SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")
@@ -83,15 +84,14 @@ class SourcePhotos:
 class BucketPhotos:
     """A bucket with ``[prefix/]<id>.jpg`` (or .jpeg, .png, .webp)."""
 
-    bucket: S3Source
+    bucket: Bucket
 
     def read(self, id_: str) -> bytes:
         """The photo of one bin; raises ``PhotoError``."""
         named = id_.lower().endswith(SUFFIXES[1:])
         for suffix in ("",) if named else SUFFIXES[1:]:
-            key = f"{self.bucket.prefix}{id_}{suffix}"
             try:
-                return _with_retries(partial(self.bucket.read, key, MAX_IMAGE_BYTES))
+                return _with_retries(partial(self.bucket.read, f"{id_}{suffix}", MAX_IMAGE_BYTES))
             except PhotoError as error:
                 if not _is_missing(error):
                     raise
@@ -116,10 +116,11 @@ def open_photos(place: str, endpoint: str = "") -> Photos:
     folder = Path(place)
     if folder.is_dir() and not (folder / "bin-images").is_dir():
         return FolderPhotos(folder)
-    source = open_source(place, endpoint)
-    if isinstance(source, S3Source) and not source.holds(IMAGES):
-        return BucketPhotos(source)
-    return SourcePhotos(source)
+    if is_address(place) and not place.lower().endswith(ARCHIVES):
+        bucket = find_bucket(place, endpoint, os.environ)
+        if not bucket.holds(IMAGES):
+            return BucketPhotos(bucket)
+    return SourcePhotos(open_source(place, endpoint))
 
 
 def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
