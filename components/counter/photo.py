@@ -26,8 +26,10 @@ MAX_PIXELS = 50_000_000
 MAX_SIDE = 65_535
 """As in a JPEG, so that one row of pixels is never large."""
 UNREADABLE = "not a readable JPEG, PNG or WebP photo (truncated, damaged or another kind of file)"
-PNG_PIXEL_BYTES, WEBP_PIXEL_BYTES, RGB_PIXEL_BYTES = 4, 20, 4
+PNG_PIXEL_BYTES, WEBP_PIXEL_BYTES, RGB_PIXEL_BYTES = 4, 18, 4
 """What the decoders hold of each pixel at their peak, and what Pillow holds of one in RGB, as measured."""
+BASELINE_COPIES, PROGRESSIVE_COPIES = 3, 4
+"""How often a decoded JPEG may lie in memory while it is compared, turned and converted."""
 FIXED_BYTES = 4_000_000
 GREY = (127, 128)
 """What pixels become for which a JPEG holds no data; 127 where ink is stored."""
@@ -68,25 +70,26 @@ def decode_bytes(photo: PhotoFile, size_hint: int | None = None) -> int:
         size_hint: as for ``decode``.
     """
     if photo.format == "JPEG":
+        copies = PROGRESSIVE_COPIES if photo.is_progressive else BASELINE_COPIES
         pixels = photo.pixels // _jpeg_factor(photo, size_hint) ** 2
-        return FIXED_BYTES + photo.coefficient_bytes + 3 * RGB_PIXEL_BYTES * pixels
+        return FIXED_BYTES + photo.coefficient_bytes + copies * RGB_PIXEL_BYTES * pixels
     held = WEBP_PIXEL_BYTES if photo.format == "WEBP" else PNG_PIXEL_BYTES
     factor = _factor((photo.width, photo.height), size_hint)
     further = 2 * RGB_PIXEL_BYTES * photo.pixels // factor**2
     return FIXED_BYTES + held * photo.pixels + further
 
 
-def decode(data: bytes | memoryview, size_hint: int | None = None) -> Image.Image:
+def decode(data: bytes | memoryview | PhotoFile, size_hint: int | None = None) -> Image.Image:
     """Decodes a JPEG, PNG or WebP to upright RGB.
 
     Args:
-        data: the file's bytes.
+        data: the file's bytes, or what ``read_file`` made of them.
         size_hint: shortest side that is still needed, in pixels; detail far beyond it is dropped early.
 
     Raises:
         BadImageError: as ``read_file``, and if the pixels are damaged or some are missing.
     """
-    photo = read_file(data)
+    photo = data if isinstance(data, PhotoFile) else read_file(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -158,8 +161,12 @@ def _is_grey(pixel: object) -> bool:
     return all(value in GREY for value in (pixel if isinstance(pixel, tuple) else (pixel,)))
 
 
-def preprocess(data: bytes | memoryview, transform: InputTransform) -> NDArray[np.uint8]:
+def preprocess(data: bytes | memoryview | PhotoFile, transform: InputTransform) -> NDArray[np.uint8]:
     """Decodes a photo and resizes it as the bundle says.
+
+    Args:
+        data: as for ``decode``.
+        transform: the bundle's.
 
     Returns:
         uint8 [size, size, 3], RGB.

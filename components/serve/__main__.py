@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from components.common.errors import InventoryError
-from components.common.machine import usable_threads
+from components.common.machine import usable_memory, usable_threads
 from components.common.store import is_address, open_store, parse_address
 from components.counter import bundle as bundles
 from components.serve.limits import Limits
@@ -18,6 +18,8 @@ from components.serve.server import serve
 
 MEBIBYTE = 2**20
 M_MMAP_THRESHOLD = -3
+DECODE_SHARE = 4
+"""Photos that are being decoded take at most this part of the container's memory: a quarter."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -76,16 +78,17 @@ def main(arguments: list[str]) -> int:
     """Serves until SIGTERM; returns the exit code."""
     options = parser().parse_args(arguments)
     give_memory_back()
-    limits = Limits(
-        body_bytes=options.max_body_mib * MEBIBYTE,
-        buffered_bytes=max(Limits().buffered_bytes, options.max_body_mib * MEBIBYTE),
-        photos=options.max_photos,
-    )
     try:
+        limits = Limits(
+            body_bytes=options.max_body_mib * MEBIBYTE,
+            buffered_bytes=max(Limits().buffered_bytes, options.max_body_mib * MEBIBYTE),
+            photos=options.max_photos,
+            decode_bytes=min(Limits().decode_bytes, usable_memory() // DECODE_SHARE),
+        )
         with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
             folder = _bundle_folder(options.bundle, Path(scratch))
             name = options.name or bundles.load(folder).name
-            model = CountPredictor(name, folder, options.threads or usable_threads())
+            model = CountPredictor(name, folder, options.threads or usable_threads(), limits.decode_bytes)
             model.load()
             with suppress(KeyboardInterrupt):
                 serve(model, options.host, options.port, limits, options.drain_seconds, options.allow_origin)

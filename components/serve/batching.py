@@ -51,7 +51,10 @@ class MicroBatcher:
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
+            wanted = [(image, future) for image, future in self._waiting if not future.done()]  # no client has gone
+            batch, self._waiting = wanted[: self._max_batch], wanted[self._max_batch :]
+            if not batch:
+                break
             self._on_batch(len(batch))
             try:
                 logits = await loop.run_in_executor(self._thread, self._stack_and_run, [image for image, _ in batch])

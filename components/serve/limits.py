@@ -5,15 +5,20 @@ does not arrive, 429 with ``Retry-After`` when the server is busy.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from components.serve.requests import RequestError
 
 RETRY_AFTER_SECONDS = 1
+CLIENT_GONE = 499
+"""The status under which a request is counted that nobody waits for any more, as nginx does."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Limits:
     """Time without a byte of a body."""
     least_rate: float = 1024.0
     """Bytes a second that a body must arrive with after ``idle_seconds``, on average."""
+    decode_bytes: int = 272 * 2**20
+    """Memory for photos that are being decoded."""
 
 
 class Budget:
@@ -102,3 +109,33 @@ async def _collect(request: Request, limits: Limits, buffered: Budget, pieces: l
 
 def _too_large(limits: Limits) -> RequestError:
     return RequestError(f"the body is larger than {limits.body_bytes / 2**20:.0f} MiB", status=413)
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Does work for a request, as long as its client waits for the answer.
+
+    Args:
+        request: one whose body has been read.
+        work: is cancelled when the connection is closed.
+
+    Returns:
+        What the work returns.
+
+    Raises:
+        RequestError: ``CLIENT_GONE`` when the client went away first.
+    """
+    at_work, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((at_work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not at_work.done():
+            raise RequestError("the client went away before it was answered", status=CLIENT_GONE)
+        return at_work.result()
+    finally:
+        at_work.cancel()
+        gone.cancel()
+        await asyncio.gather(at_work, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

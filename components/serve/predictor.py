@@ -1,32 +1,24 @@
 """The predictor: a ``kserve.Model`` that runs the bundle's ONNX file with ONNX Runtime."""
 
 import asyncio
-import io
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import kserve
-from PIL import Image
 
 from components.counter import bundle as bundles
 from components.counter.answers import Answer, answer
 from components.counter.bundle import Bundle
 from components.counter.network import Pixels, open_served, run
-from components.counter.photo import FORMATS, brightness, preprocess
+from components.counter.photo import brightness
 from components.serve import metrics
 from components.serve.batching import MicroBatcher
+from components.serve.decoding import Decoders
 from components.serve.requests import EXPECTED_INPUT, IMAGE_INPUT, Photo
 
 MAX_BATCH = 8
 """More images in one run gain nothing on a CPU and make the others wait."""
-
-
-LARGE_PIXELS = 8_000_000
-"""A photo with more pixels than this takes so much memory that it is decoded alone."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +34,19 @@ class Decoded:
 class CountPredictor(kserve.Model):
     """Counts the items on photos: decodes in worker threads, batches, and turns logits into answers."""
 
-    def __init__(self, name: str, folder: Path, threads: int) -> None:
+    def __init__(self, name: str, folder: Path, threads: int, decode_bytes: int) -> None:
         """Makes a predictor that is ready after ``load``.
 
         Args:
             name: the model's name in URLs.
             folder: the model bundle.
             threads: for the network, and as many again for decoding.
+            decode_bytes: memory for photos that are being decoded.
         """
         super().__init__(name)
         self.folder, self.threads = folder, threads
         self.bundle: Bundle
-        self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._one_large = threading.Lock()
+        self._decoders = Decoders(threads, decode_bytes)
         self._batcher: MicroBatcher
 
     def load(self) -> bool:
@@ -76,17 +68,21 @@ class CountPredictor(kserve.Model):
         """Decodes photos in worker threads.
 
         Raises:
-            BadImageError: if one of them is not a readable photo.
+            BadImageError, RequestError: as ``Decoders.decode``, for the first of them that is refused.
         """
-        loop = asyncio.get_running_loop()
-        return await asyncio.gather(*(loop.run_in_executor(self._decoders, self._decode, photo) for photo in photos))
+        decoding = [asyncio.ensure_future(self._decode(photo)) for photo in photos]
+        try:
+            return await asyncio.gather(*decoding)
+        finally:  # the others are not needed when one is refused
+            for task in decoding:
+                task.cancel()
 
-    def _decode(self, photo: Photo) -> Decoded:
-        if isinstance(photo.image, bytes):
-            with self._one_large if is_large(photo.image) else nullcontext():
-                pixels = preprocess(photo.image, self.bundle.input)
-        else:
-            pixels = photo.image
+    async def _decode(self, photo: Photo) -> Decoded:
+        pixels = (
+            await self._decoders.decode(photo.image, self.bundle.input)
+            if isinstance(photo.image, bytes)
+            else photo.image
+        )
         return Decoded(pixels, brightness(pixels), photo.expected_quantity)
 
     async def predict(self, decoded: list[Decoded], headers: dict[str, str] | None = None) -> list[Answer]:
@@ -119,12 +115,3 @@ class CountPredictor(kserve.Model):
             {"name": "probabilities", "datatype": "FP32", "shape": [-1, classes]},
             {"name": "verdict", "datatype": "BYTES", "shape": [-1]},
         ]
-
-
-def is_large(photo: bytes) -> bool:
-    """Whether a photo's header says that it has more than ``LARGE_PIXELS``; False for what is no photo."""
-    try:
-        with Image.open(io.BytesIO(photo), formats=FORMATS) as image:
-            return image.width * image.height > LARGE_PIXELS
-    except Exception:
-        return False

@@ -36,7 +36,7 @@ from components.counter.answers import Answer
 from components.counter.photo import BadImageError
 from components.serve import metrics
 from components.serve.connections import Connection, raise_file_limit
-from components.serve.limits import RETRY_AFTER_SECONDS, Budget, Limits, read_body
+from components.serve.limits import RETRY_AFTER_SECONDS, Budget, Limits, read_body, unless_gone
 from components.serve.openapi import V1_PREDICT, V2_INFER
 from components.serve.pages import add_pages
 from components.serve.predictor import CountPredictor
@@ -106,9 +106,9 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
             with buffered.taking(len(content)):
                 yield content
 
-    async def answers_for(photos: list[Photo]) -> list[Answer]:
+    async def answers_for(request: Request, photos: list[Photo]) -> list[Answer]:
         with at_work.taking(len(photos)):
-            answers, _ = await model(photos)
+            answers, _ = await unless_gone(request, model(photos))
         return answers
 
     async def predict_v1(model_name: str, request: Request) -> Response:
@@ -119,7 +119,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
                     photos = [Photo(body, quantity(expected))]
                 else:
                     photos = await parsed(body, parse_v1)
-                return _json({"predictions": [answer.model_dump() for answer in await answers_for(photos)]})
+                return _json({"predictions": [answer.model_dump() for answer in await answers_for(request, photos)]})
 
         return await _respond("v1", model_name, repository, work)
 
@@ -133,7 +133,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
                 for name, _ in asked.outputs:
                     if name not in known:
                         raise RequestError(f"there is no output '{name}'; there are {', '.join(sorted(known))}")
-                return _v2_response(model, asked, await answers_for(asked.photos))
+                return _v2_response(model, asked, await answers_for(request, asked.photos))
 
         return await _respond("v2", model_name, repository, work)
 

@@ -34,8 +34,8 @@ def shrink(data: bytes | memoryview, short_side: int) -> Photo:
     """
     if is_avif(data):
         data = as_png(data, MAX_PIXELS)
-    image = decode(data, size_hint=2 * short_side)  # the JPEG decoder may halve what is far too large
     file = read_file(data)
+    image = decode(file, size_hint=2 * short_side)  # the JPEG decoder may halve what is far too large
     turn, width, height = orientation(file), file.width, file.height
     if turn in SIDEWAYS:
         width, height = height, width

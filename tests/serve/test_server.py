@@ -131,10 +131,10 @@ def flat(value: object, shape: list[int], datatype: str = "BYTES") -> dict:
 SHAPE = [1, SIZE, SIZE, 3]
 BAD_V1 = {
     "text sent as a JPEG": (b"three red boxes", JPEG, 400, "not a readable JPEG"),
-    "an empty body": (b"", JPEG, 400, "not a readable JPEG"),
+    "an empty body": (b"", JPEG, 400, "an empty file; send JPEG, PNG or WebP"),
     "an empty body without a type": (b"", {}, 400, "the body is empty"),
     "a truncated JPEG": (photo(3)[:400], JPEG, 400, "truncated"),
-    "a GIF": (b"GIF89a" + bytes(50), {"content-type": "image/gif"}, 400, "not a readable"),
+    "a GIF": (b"GIF89a" + bytes(50), {"content-type": "image/gif"}, 400, "a GIF file; send JPEG, PNG or WebP"),
     "broken JSON": (b'{"instances": [', {}, 400, "neither a photo nor JSON"),
     "JSON that is a list": (b"[]", {}, 400, "must be a JSON object"),
     "no instances": (b"{}", {}, 400, '"instances"'),

@@ -30,6 +30,10 @@ LONE = (0x01, 0xD8, *range(0xD0, 0xD8))
 NEEDED = {APP0, APP14, DHT, DQT, DRI, 0xCC, *FRAMES}
 """Segments that pixels depend on; the others hold metadata, previews and profiles."""
 EXIF, XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+MOST_JUNK = 2**17
+"""Bytes between two segments."""
+WINDOW = 2**19
+"""Bytes that are searched at once: other threads wait as long."""
 LAST_COEFFICIENT = 63
 FILLER = b"\0" + bytes(random.Random(0).choices(range(255), k=255))  # noqa: S311
 """Bytes that hold no marker, nor make one with a fill byte before them."""
@@ -104,7 +108,7 @@ def read_jpeg(data: bytes) -> PhotoFile:
             xmp = segment[len(XMP) :]
         elif marker == SOS:
             if frame is None:
-                raise BadImageError("damaged JPEG: cut short or broken before its pixels")
+                raise BadImageError("damaged JPEG: truncated or broken before its pixels")
             of = _scan(segment, frame, levels)
             all_at_once = len(of) == len(frame.components)
             _check_restarts(data, stop, end_of_scan, interval, frame, of)
@@ -114,7 +118,7 @@ def read_jpeg(data: bytes) -> PhotoFile:
         if marker in NEEDED:
             kept.append(bytes((0xFF, marker)) + data[begin:stop])
     if frame is None or not scans:
-        raise BadImageError("damaged JPEG: cut short or broken before its pixels")
+        raise BadImageError("damaged JPEG: truncated or broken before its pixels")
     _check_all_there(frame, levels)
     several = frame.is_progressive or not all_at_once or scans > 1
     return PhotoFile(
@@ -158,7 +162,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     A segment begins with its length; what is no scan stops with its segment.
     """
     at, pieces = 2, 0
-    while found := MARKER.search(data, at):
+    while found := MARKER.search(data, at, at + MOST_JUNK):
         pieces += 1 + found.start() - at  # junk and fill bytes count, too
         check_pieces(pieces, data, "segments")
         marker, begin = found[1][0], found.end()
@@ -170,16 +174,18 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
         length = int.from_bytes(data[begin : begin + 2])
         stop = begin + length
         if length < 2 or stop > len(data):
-            raise BadImageError("damaged JPEG: cut short or broken before its pixels")
+            raise BadImageError("damaged JPEG: truncated or broken before its pixels")
         at = _scan_end(data, stop) if marker == SOS else stop
         yield marker, begin, stop, at
-    raise BadImageError("damaged JPEG: cut short: no end of image")
+    raise BadImageError("damaged JPEG: truncated: no end of image")
 
 
 def _scan_end(data: bytes, begin: int) -> int:
     """Where the entropy-coded data ends: at the next marker that is no restart."""
-    found = AFTER_SCAN.search(data, begin)
-    return found.start() if found else len(data)
+    for window in range(begin, len(data), WINDOW):
+        if found := AFTER_SCAN.search(data, window, window + WINDOW + 1):
+            return found.start()
+    return len(data)
 
 
 def _frame(marker: int, segment: bytes) -> Frame:

@@ -41,7 +41,7 @@ def read_png(data: bytes) -> PhotoFile:
             xmp = _international(content[len(XMP) :])
     width, height = int.from_bytes(header[:4]), int.from_bytes(header[4:8])
     if len(header) != 13 or not width * height or header[9] not in CHANNELS:
-        raise BadImageError("damaged PNG: cut short or broken before its pixels")
+        raise BadImageError("damaged PNG: truncated or broken before its pixels")
     return PhotoFile(
         "PNG",
         width,

@@ -16,7 +16,7 @@ def read_webp(data: bytes) -> PhotoFile:
     """
     size = _size(data)
     if size is None or not size[0] * size[1]:
-        raise BadImageError("damaged WebP: cut short or broken before its pixels")
+        raise BadImageError("damaged WebP: truncated or broken before its pixels")
     at, pieces, found = 12, 0, {b"EXIF": b"", b"XMP ": b""}
     while at + 8 <= len(data):
         pieces += 1

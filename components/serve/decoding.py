@@ -1,0 +1,82 @@
+"""Decoding beside the event loop: bounded in memory and number, and large photos never in the way of small ones.
+
+A photo's file says what decoding takes before it begins. What takes little is decoded in as many threads as the network
+has; what takes much waits for one further thread, which yields to all others. So no thread waits for a lock, and a
+photo whose client has gone before its turn is not decoded at all.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from components.counter.bundle import InputTransform
+from components.counter.images.file import PhotoFile
+from components.counter.network import Pixels
+from components.counter.photo import decode_bytes, preprocess, read_file
+from components.serve.limits import Budget
+from components.serve.requests import RequestError
+
+READ_IN_THREAD_BYTES = 256 * 1024
+"""Files above this are looked through in a thread."""
+LIGHT_WORK = 24_000_000
+"""Pixels times scans that are decoded in about a tenth of a second."""
+MOST_HEAVY = 16
+"""Large photos that are waiting or being decoded."""
+NICENESS = 10
+LIGHT_SHARE = 5
+"""All threads for small photos together have this part of the memory: a fifth."""
+MEBIBYTE = 2**20
+
+
+class Decoders:
+    """Threads that decode photos.
+
+    Args:
+        threads: for photos that take little.
+        memory: bytes for everything that is being decoded: four fifths for one large photo, the rest shared by the
+            threads.
+    """
+
+    def __init__(self, threads: int, memory: int) -> None:
+        self._light = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._heavy = ThreadPoolExecutor(1, thread_name_prefix="decode-large", initializer=_yield_to_others)
+        self._waiting = Budget(MOST_HEAVY, "large photos")
+        self._most_light, self._most_heavy = memory // LIGHT_SHARE // threads, memory - memory // LIGHT_SHARE
+
+    async def decode(self, data: bytes, transform: InputTransform) -> Pixels:
+        """Decodes one photo.
+
+        Args:
+            data: the file's bytes.
+            transform: the bundle's.
+
+        Returns:
+            uint8 [size, size, 3].
+
+        Raises:
+            BadImageError: if it is no readable photo.
+            RequestError: 413 if it takes more memory than there is, 429 if too many large ones are waiting.
+        """
+        photo = read_file(data) if len(data) < READ_IN_THREAD_BYTES else await asyncio.to_thread(read_file, data)
+        needed = decode_bytes(photo, transform.size)
+        if needed > self._most_heavy:
+            raise RequestError(_too_large(photo, needed, self._most_heavy), status=413)
+        loop = asyncio.get_running_loop()
+        if needed <= self._most_light and photo.pixels * photo.scans <= LIGHT_WORK:
+            return await loop.run_in_executor(self._light, preprocess, photo, transform)
+        with self._waiting.taking(1):
+            return await loop.run_in_executor(self._heavy, preprocess, photo, transform)
+
+
+def _yield_to_others() -> None:
+    if sys.platform == "linux":  # where a thread has a priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def _too_large(photo: PhotoFile, needed: int, most: int) -> str:
+    return (
+        f"a {photo.format} of {photo.width}x{photo.height} pixels takes {needed / MEBIBYTE:,.0f} MiB to decode, "
+        f"{most / MEBIBYTE:,.0f} are there for it; send it smaller, or as a JPEG that is not progressive"
+    )
