@@ -14,7 +14,7 @@ from components.common.store import MISSING, Store, plain_errors
 from components.download.fetch import Packed
 from components.sources.source import Entry
 
-FORMAT = 2
+FORMAT = 3
 """Changes with the meaning of a group's content, so that older groups are not taken for new ones."""
 
 

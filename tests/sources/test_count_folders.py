@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.common.errors import InventoryError
+from components.download.checks import NO_PHOTO
 from components.sources.names import count_of
 from components.sources.open import open_source
 from components.sources.source import UnreadableError
@@ -117,9 +118,9 @@ def test_photos_of_every_kind_end_in_blocks_and_the_rest_in_the_list(store, tmp_
     assert {id_: row["expected_quantity"] for id_, row in rows(store, manifest).items()} == COUNTS
     assert {id_: reason for id_, (reason, _) in listed(store, manifest).items()} == {
         **dict.fromkeys(LISTED, "no count"),
-        "1/x.gif": "not a JPEG",
+        "1/x.gif": NO_PHOTO,
     }
-    assert manifest.skipped == {"no count": len(LISTED), "not a JPEG": 1}
+    assert manifest.skipped == {"no count": len(LISTED), NO_PHOTO: 1}
 
 
 NAMES = st.sampled_from(["1", "2", "5+", "6 items", "train", "x", ".git", "a.jpg", "b.PNG", "c.txt", "Thumbs.db"])
