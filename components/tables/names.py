@@ -55,7 +55,7 @@ def _only(found: Iterable[str], written: str) -> Match:
         return Match(None, f"{written} may be any of {shown}")
     name = min(found, key=_by_suffix)
     base = posixpath.basename(name)
-    as_written = posixpath.basename(tidy(written)) in (base, stem(base))
+    as_written = stem(posixpath.basename(tidy(written))) == stem(base)
     return Match(name, "" if as_written else f"{written} was taken for {base}")
 
 
