@@ -15,6 +15,8 @@ import orjson
 from numpy.typing import NDArray
 
 from components.counter.bundle import InputTransform
+from components.counter.images.file import WANTED
+from components.counter.images.kinds import kind_of
 from components.counter.verdict import MAX_QUANTITY
 
 MAX_PHOTOS = 32
@@ -308,6 +310,8 @@ def _parameters(holder: dict[str, Any], where: str) -> dict[str, Any]:
 def _json_object(body: bytes) -> dict[str, Any]:
     if not body:
         raise RequestError("the body is empty; send a photo (image/jpeg, image/png, image/webp) or JSON")
+    if kind := kind_of(body):
+        raise RequestError(f"the body is {kind}; {WANTED}, or JSON")
     if _parsed_bytes(body) > MOST_PARSED_BYTES:
         raise RequestError("the JSON holds too many values; send photos as files, or pixels as binary data", status=413)
     try:

@@ -4,8 +4,9 @@ import re
 from pathlib import PurePosixPath
 
 from components.documents.downloaded import GivenSplit
+from components.sources.labels import Label
 from components.sources.names import count_of, is_litter, is_metadata, is_photo, split_of
-from components.sources.own_photos import Label, OwnPhotos, given_splits
+from components.sources.own_photos import OwnPhotos, given_splits
 from components.sources.passed_over import PassedOver
 from components.sources.source import METADATA
 from components.sources.storage import File, Files

@@ -9,6 +9,7 @@ from components.common.errors import InventoryError
 from components.sources.count_folders import open_count_folders
 from components.sources.layout import LayoutSource
 from components.sources.names import count_of, is_litter, is_metadata, is_photo, split_of
+from components.sources.own_photos import open_table_in
 from components.sources.source import IMAGES, LAYOUT, METADATA, Source
 from components.sources.storage import Files
 
@@ -17,6 +18,8 @@ DEEPEST, MOST_FOLDERS = 4, 100
 COMPARED = 2000
 """So many files of a folder are compared with the metadata's names."""
 SHOWN = 6
+TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+"""With which Hugging Face's ``imagefolder`` labels a folder of photos."""
 
 
 class _Holder(NamedTuple):
@@ -48,13 +51,18 @@ def open_files(files: Files, where: str) -> Source:
     if len(holders) > 1:
         folders = ", ".join(holder.folder or "./" for holder in holders[:SHOWN])
         raise InventoryError(f"{where} holds bins in several folders ({folders}); give one, or make an archive of each")
-    source = (_layout(files, holders[0], where) if holders else None) or open_count_folders(files)
-    if source is None:
+    source = _layout(files, holders[0], where) if holders else None
+    if source is not None:
+        return source
+    if table := next((name for name in files.top().files if name.lower() in TABLES), None):
+        return open_table_in(files, table)
+    photos = open_count_folders(files)
+    if photos is None:
         raise InventoryError(
             f"{where} holds neither {LAYOUT} nor photos in folders named by their count, <count>/*.jpg; "
             f"it holds {_content(files, holders[0].folder if holders else '')}"
         )
-    return source
+    return photos
 
 
 def _holders(files: Files) -> Iterator[_Holder]:

@@ -12,13 +12,13 @@ from components.sources.archives.tar import open_tar
 from components.sources.archives.zip import open_zip
 from components.sources.find_layout import open_files
 from components.sources.folder import Folder, kind_of
-from components.sources.own_photos import open_table
+from components.sources.own_photos import open_table_in
 from components.sources.rendered.source import RenderedSource
 from components.sources.s3.find import find_bucket, find_object
 from components.sources.source import Source, TransientError, UnreadableError
 from components.sources.storage import Storage
+from components.tables.read import SUFFIXES as TABLE_SUFFIXES
 
-TABLES = (".csv",)
 ARCHIVES = (".tar", ".zip")
 ZIP_MAGIC = b"PK"
 LONGEST_SHOWN = 100
@@ -31,7 +31,7 @@ def open_source(
 
     Args:
         text: ``rendered``, ``rendered:N``, ``rendered:N:SEED``, ``s3://bucket/prefix``, or the path of a directory, a
-            ``.tar``, a ``.zip`` or a ``.csv``; these files may lie in a bucket, too.
+            ``.tar``, a ``.zip`` or a table (``.csv``, ``.xlsx``, ``.jsonl``, …); these files may lie in a bucket, too.
         endpoint: of an ``s3://`` source; empty takes the object store's if it has the bucket, else AWS.
         environment: names the object store and its credentials (``components.common.store``), and optionally
             ``SOURCE_AWS_ACCESS_KEY_ID``, ``SOURCE_AWS_SECRET_ACCESS_KEY``, ``SOURCE_AWS_SESSION_TOKEN`` and
@@ -46,7 +46,7 @@ def open_source(
     if is_rendered(text):
         return RenderedSource(*read_rendered(text))
     if is_address(text):
-        is_file = text.lower().endswith((*TABLES, *ARCHIVES))
+        is_file = text.lower().endswith((*TABLE_SUFFIXES, *ARCHIVES))
         found = find_object(text, endpoint, environment) if is_file else None
         return _open_file(*found) if found else open_files(find_bucket(text, endpoint, environment, ids), text)
     path, status = _find(text)
@@ -74,8 +74,8 @@ def _find(text: str) -> tuple[Path, os.stat_result]:
 def _open_file(storage: Storage, name: str) -> Source:
     """Opens a file by its suffix, and an archive by how it begins."""
     try:
-        if name.lower().endswith(TABLES):
-            return open_table(storage, name)
+        if name.lower().endswith(TABLE_SUFFIXES):
+            return open_table_in(storage, name)
         is_zip = storage.read_part(name, 0, len(ZIP_MAGIC)) == ZIP_MAGIC
         archive = open_zip(storage, name) if is_zip else open_tar(storage, name)
     except (UnreadableError, TransientError) as error:

@@ -1,18 +1,18 @@
 """People's own labelled photos, whichever storage holds them: what is said of each, by a table or by its folders."""
 
-import csv
-import io
 import json
-import posixpath
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import InventoryError
-from components.documents.downloaded import GivenSplit
+from components.common.progress import note
 from components.sources.folder import Folder
+from components.sources.labels import Label, matched, read_labels
+from components.sources.names import is_photo
 from components.sources.source import (
     MAX_IMAGE_BYTES,
     MAX_METADATA_BYTES,
@@ -21,25 +21,17 @@ from components.sources.source import (
     TransientError,
     UnreadableError,
 )
-from components.sources.storage import File, Files, Storage
+from components.sources.storage import File, Files
+from components.tables.read import MAX_BYTES
+from components.tables.rows import summary_of
 
-MAX_TABLE_BYTES = 100_000_000
-
-
-@dataclass(frozen=True)
-class Label:
-    """What a person says of a photo."""
-
-    count: str
-    """As written; the step checks it like any EXPECTED_QUANTITY."""
-    product: str = ""
-    split: GivenSplit | None = None
-    """The split that the photo was put into; None leaves it to the split step."""
+MOST_FILES = 1_000_000
+"""So many files are searched for photos whose names differ from the table's."""
 
 
 @dataclass(frozen=True)
 class OwnPhotos:
-    """Photos of a storage, each with its count; the id of a bin is the photo's path as written."""
+    """Photos of a storage, each with its count; the id of a bin is the photo's path in the storage."""
 
     uri: str
     """Of the table, or of the folder of folders."""
@@ -60,7 +52,7 @@ class OwnPhotos:
         return [self._entry(id_, label) for id_, label in sorted(self.labels.items())]
 
     def _entry(self, id_: str, label: Label) -> Entry:
-        photo = self.found.get(_place(id_)) or File(id_, 0, "" if self.files.is_remote else "-")
+        photo = self.found.get(id_) or File(id_, 0, "" if self.files.is_remote else "-")
         given = f".{label.split}" if label.split else ""
         described = f"+{self.described[id_].version}" if id_ in self.described else ""
         return Entry(id_, f"{label.count}.{label.product}{given}+{photo.version}{described}", photo.size)
@@ -90,12 +82,7 @@ class OwnPhotos:
         return {"BIN_FCSKU_DATA": content["BIN_FCSKU_DATA"]} if _has_products(content) else {}
 
     def image(self, id_: str) -> bytes:  # noqa: D102
-        return self.files.read(_place(id_), MAX_IMAGE_BYTES)
-
-
-def _place(written: str) -> str:
-    """Where a photo lies, of its path as written: ./a.jpg is a.jpg."""
-    return posixpath.normpath(written)
+        return self.files.read(id_, MAX_IMAGE_BYTES)
 
 
 def _has_products(content: object) -> bool:
@@ -117,46 +104,39 @@ def given_splits(labels: Mapping[str, Label]) -> tuple[dict[str, Label], list[st
     return dict(labels), [f"splits are given: {numbers}"] if sizes else []
 
 
-def open_csv(path: Path) -> OwnPhotos:
-    """Reads a table of this machine; see ``open_table``."""
-    return open_table(Folder(path.parent), path.name)
+def open_table(path: Path) -> OwnPhotos:
+    """Reads a table of this machine; see ``open_table_in``."""
+    return open_table_in(Folder(path.parent), path.name)
 
 
-def open_table(storage: Storage, name: str) -> OwnPhotos:
-    """Reads a CSV with the columns ``path``, ``count`` and optionally ``product``; paths start at the CSV's folder.
+def open_table_in(files: Files, name: str) -> OwnPhotos:
+    """Reads a table of photos, see ``components.sources.labels``; paths start at its storage's root.
+
+    A photo that is not there as written is found by another case of its name or without its suffix, when only one can
+    be meant.
+
+    Args:
+        files: holds the table, and the photos.
+        name: of the table, which lies in no further folder.
 
     Raises:
-        InventoryError: if the columns are others, a row names no photo, a photo is named twice or there is no row.
+        InventoryError: if it is no such table or no row can be used.
     """
     try:
-        data = storage.read(name, MAX_TABLE_BYTES)
+        data = files.read(name, MAX_BYTES)
     except (UnreadableError, TransientError) as error:
         raise InventoryError(f"cannot read {name}: {error.args[-1]}") from error
-    labels, notes = given_splits(_rows(data, name))
-    found = storage.known({_place(photo) for photo in labels})
-    return OwnPhotos(storage.address(name), storage, labels, found, {}, (), notes)
-
-
-def _rows(data: bytes, where: str) -> dict[str, Label]:
-    labels: dict[str, Label] = {}
-    named: set[str] = set()
-    try:
-        rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-        columns = [name.strip() for name in rows.fieldnames or []]
-        if not {"path", "count"} <= set(columns):
-            raise InventoryError(f"{where} needs the columns path,count[,product]; its first line has: {columns}")
-        rows.fieldnames = columns
-        for row in rows:
-            line = f"{where} line {rows.line_num}"
-            photo = (row["path"] or "").strip()
-            if not photo:
-                raise InventoryError(f"{line} names no photo; every row needs path,count")
-            if _place(photo) in named:
-                raise InventoryError(f"{line} names {photo} a second time; keep one row for each photo")
-            named.add(_place(photo))
-            labels[photo] = Label((row["count"] or "").strip(), (row.get("product") or "").strip())
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InventoryError(f"{where} is not a CSV in UTF-8: {error}") from error
-    if not labels:
-        raise InventoryError(f"{where} lists no photo; add rows of path,count[,product]")
-    return labels
+    found = read_labels(data, name)
+    known = files.known(found.labels)
+    if len(known) < len(found.labels) and files.can_list:
+        there = [file.name for file in islice(files.files(), MOST_FILES) if is_photo(file.name)]
+        found = matched(found, there)
+        known = files.known(found.labels)
+    if line := summary_of(found.left_out):
+        note(f"{name}: {line}")
+    if not found.labels:
+        why = f": {found.left_out[0]}" if found.left_out else ""
+        raise InventoryError(f"{name} lists no photo that can be used{why}; add rows of path,count[,product]")
+    left_out = [LeftOut(f"{name} line {row.line}", f"row {row.reason}", row.detail) for row in found.left_out]
+    labels, on_splits = given_splits(found.labels)
+    return OwnPhotos(files.address(name), files, labels, known, {}, left_out, [*found.notes, *on_splits])

@@ -50,6 +50,10 @@ class Files(Protocol):
         """Names the place in manifests and keys."""
         ...
 
+    def address(self, name: str) -> str:
+        """Names one file in manifests and keys."""
+        ...
+
     def files(self, under: str = "") -> Iterator[File]:
         """Every file below a folder (empty, or ending with "/"), in no certain order.
 
@@ -83,10 +87,6 @@ class Files(Protocol):
 
 class Storage(Files, Protocol):
     """Files of which a part can be read alone, as archives need it: a folder, a bucket."""
-
-    def address(self, name: str) -> str:
-        """Names one file in manifests and keys."""
-        ...
 
     def stat(self, name: str) -> File:
         """Size and version of one file; raises as ``read``."""

@@ -135,6 +135,8 @@ BAD_V1 = {
     "an empty body without a type": (b"", {}, 400, "the body is empty"),
     "a truncated JPEG": (photo(3)[:400], JPEG, 400, "truncated"),
     "a GIF": (b"GIF89a" + bytes(50), {"content-type": "image/gif"}, 400, "a GIF file; send JPEG, PNG or WebP"),
+    "a BMP without a type": (b"BM" + bytes(60), {}, 400, "the body is a BMP file; send JPEG, PNG or WebP"),
+    "a TIFF without a type": (b"II*\0" + bytes(60), {}, 400, "the body is a TIFF file; send JPEG, PNG or WebP"),
     "broken JSON": (b'{"instances": [', {}, 400, "neither a photo nor JSON"),
     "JSON that is a list": (b"[]", {}, 400, "must be a JSON object"),
     "no instances": (b"{}", {}, 400, '"instances"'),

@@ -65,6 +65,9 @@ class Archive:
     def uri(self) -> str:  # noqa: D102
         return self.storage.address(self.name)
 
+    def address(self, name: str) -> str:  # noqa: D102
+        return f"{self.uri}#{name}"
+
     def files(self, under: str = "") -> Iterator[File]:  # noqa: D102
         return (self._file(name) for name in self.members if name.startswith(under))
 
