@@ -9,6 +9,7 @@ is recounting in a random order. Without ``--run`` a model is trained first: on 
 import json
 import sys
 import tempfile
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from components.counter.bundle import Bundle
 from components.counter.record_errors import Corruption
 from components.counter.scoring import score
 from components.counter.statistics.metrics import Floats, Integers
+from components.counter.statistics.wrong_records import wrong_records
 from components.evaluate.audit import SEEDS, SHOWN, TOP, WRONG_RECORDS, audit, corrupt, figures
 from components.pages.page import render_page
 from components.reconcile import answer_store
@@ -52,15 +54,14 @@ def expectation(
             for place, (row, quantity) in enumerate(zip(probabilities, quantities, strict=True))
         ]
         answer_store.add(database, answers)
-        rate = answer_store.estimated_error_rate(database) or 0.0
-        first = [
-            row for _, row in zip(range(round(TOP * len(labels))), answer_store.ranked(database, rate), strict=False)
-        ]
-        given = [row["wrong"] for _, row in zip(first, answer_store.ranked(database, WRONG_RECORDS), strict=False)]
-        true = sum(wrong[row["position"]] for row in first)
-        rows.append((rate, sum(row["wrong"] for row in first), sum(given), true))
+        top = round(TOP * len(labels))
+        estimated = wrong_records(*answer_store.countable(database), top)
+        known = wrong_records(*answer_store.countable(database), top, rate=WRONG_RECORDS)
+        first = [row["position"] for row in islice(answer_store.ranked(database, WRONG_RECORDS), top)]
+        low, high = estimated.first.interval
+        rows.append((estimated.all.mean / len(labels), low, high, known.first.mean, wrong[first].sum()))
         database.close()
-    names = ("estimated_rate", "expected_estimated", "expected_known", "true")
+    names = ("estimated_rate", "low", "high", "expected_known", "true")
     return dict(zip(names, map(float, np.mean(rows, axis=0)), strict=True))
 
 
@@ -92,7 +93,7 @@ def main() -> int:
     for how, numbers in said.items():
         print(
             f"{how}: share of wrong records estimated {numbers['estimated_rate']:.1%}; wrong among the first "
-            f"{TOP:.0%}: expected {numbers['expected_estimated']:.1f} ({numbers['expected_known']:.1f} when the share "
+            f"{TOP:.0%}: {numbers['low']:.0f} to {numbers['high']:.0f} ({numbers['expected_known']:.1f} when the share "
             f"is known), true {numbers['true']:.1f}"
         )
     if chosen.page:

@@ -23,6 +23,7 @@ def inventory_reconciliation(
     url: str = "",
     top: int = 100,
     error_rate: float = 0.0,
+    past_recounts: str = "",
     concurrency: int = 8,
     store_secret: str = DEFAULT_STORE_SECRET,
     token_secret: str = "inventory-query",  # noqa: S107 - a secret's name
@@ -37,7 +38,8 @@ def inventory_reconciliation(
         namespace: Of the InferenceService; empty for the run's own.
         url: Where the model is served; empty asks the cluster for the InferenceService.
         top: Bins on the page.
-        error_rate: Share of records that are usually wrong; 0 estimates it from the photos.
+        error_rate: Share of records that are wrong, where it is known; 0 estimates it from the photos.
+        past_recounts: Wrong/checked of recounts of bins taken at random, such as 14/300; empty knows of none.
         concurrency: Requests in flight.
         store_secret: On a cluster, the secret with the object store's endpoint and credentials.
         token_secret: On a cluster, a secret whose key token the service wants as bearer token; may be missing.
@@ -52,6 +54,7 @@ def inventory_reconciliation(
         url=url,
         top=top,
         error_rate=error_rate,
+        past_recounts=past_recounts,
         concurrency=concurrency,
     )
     on_cluster(reconciled, store_secret=store_secret)

@@ -5,6 +5,7 @@ from typing import Any
 from components.counter.answers import Answer
 from components.counter.training_log import EpochRecord
 from components.documents.evaluated import EvaluatedModel, Evaluation
+from components.documents.reconciled import Reconciliation
 from components.documents.trained import RuleVerdict, TrainedModel
 from components.settings.training import TrainingSettings
 
@@ -83,3 +84,14 @@ def evaluated(bundle_key: str = "runs/run-1/model", **changes: Any) -> Evaluated
     model = trained(bundle_key).model_dump(exclude={"format"})
     keys = {"report_key": "runs/run-1/report.html", "evaluation_key": "runs/run-1/evaluation.json"}
     return EvaluatedModel.model_validate({**model, "evaluation": evaluation(), **keys, **changes})
+
+
+def reconciled(**changes: Any) -> Reconciliation:
+    """A hundred bins that could all be compared."""
+    content = {
+        **{"bins": 100, "not_checked": 0, "verdicts": {}, "models": {"run-1": 100}, "ranked": 100, "not_countable": 0},
+        **{"model": "run-1", "counts": [1, 2, 3, 4, 5], "error_rate": 0.1, "error_rate_estimated": True},
+        **{"expected_wrong": 10.0, "wrong_interval": (5, 15), "wrong_told": True, "top": 20},
+        **{"expected_wrong_in_top": 6.0, "wrong_interval_in_top": (2, 9), "drift": [], "retrain": False},
+    }
+    return Reconciliation.model_validate({**content, **changes})

@@ -219,7 +219,7 @@ def _json(response: httpx.Response, endpoint: Endpoint) -> dict[str, Any]:
             f"{endpoint.place} redirects to {target} (HTTP {status}): a login page, or where the service really is; "
             "give a bearer token, or that address"
         )
-    if kind == "text/html":
+    if kind == "text/html" and status not in REFUSED:
         raise InventoryError(
             f"{endpoint.place} answered with a web page (HTTP {status}), probably a login page, not with JSON; "
             "give a bearer token, or use an address behind the login"
@@ -230,7 +230,7 @@ def _json(response: httpx.Response, endpoint: Endpoint) -> dict[str, Any]:
         document = None
     message = document.get("error") or document.get("detail") if isinstance(document, dict) else None
     if status in REFUSED:
-        raise PhotoError(str(message or f"refused with HTTP {status}"))
+        raise PhotoError(str(message or _refused_on_the_way(status)))
     if status == 404:
         named = f"no model '{endpoint.model_name}'" if endpoint.model_name and message else "no model server"
         what = "the model's name" if message else "that the service is ready"
@@ -241,6 +241,13 @@ def _json(response: httpx.Response, endpoint: Endpoint) -> dict[str, Any]:
             f"{message or 'see the server log'}"
         )
     return document
+
+
+def _refused_on_the_way(status: int) -> str:
+    """What a refusal without the server's own words means: a gateway before it gave it."""
+    if status == 413:
+        return "the photo is too large for a gateway before the server (HTTP 413); send it smaller, or raise its limit"
+    return f"refused with HTTP {status}, by a gateway before the server"
 
 
 def _refused(endpoint: Endpoint, status: int) -> str:

@@ -14,6 +14,14 @@ class Reconciliation(Document):
     bins: int
     not_checked: int
     """Without an answer."""
+    first_problem: str = ""
+    """Why the first of them has none."""
+    rows_left_out: int = 0
+    """Rows of the stock list that are no record."""
+    left_out: list[str] = []
+    """The first of these rows, each with its line and reason."""
+    remarks: list[str] = []
+    """Rows whose id was taken for a photo's: a spreadsheet had removed its zeros; the first of them."""
     verdicts: dict[Recorded, int]
     """Bins by verdict."""
     models: dict[str, int]
@@ -27,15 +35,21 @@ class Reconciliation(Document):
     counts: list[int]
     """That it tells apart."""
     error_rate: float | None
-    """Fraction of the records that are wrong; None when no bin is countable."""
+    """Fraction of the ranked records that are wrong; None when no bin is countable."""
     error_rate_estimated: bool
     """From the photos, and not given."""
     expected_wrong: float
-    """Wrong records to expect in all."""
+    """Wrong records to expect in all; the ``wrong_probability`` of all bins sum to it."""
+    wrong_interval: tuple[int, int] | None = None
+    """Holds the true number with a probability of 95 %; None when no bin is countable."""
+    wrong_told: bool = True
+    """Whether the photos say enough for one number to be named, and not the interval alone."""
     top: int
     """Bins that the page shows."""
     expected_wrong_in_top: float
     """Wrong records to expect among the first bins of the list."""
+    wrong_interval_in_top: tuple[int, int] | None = None
+    """The 95 % interval of these."""
     drift: list[Drift]
     """Empty when there is nothing to compare with."""
     retrain: bool

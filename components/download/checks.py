@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from components.counter.images import jpeg
 from components.counter.images.file import BadImageError
 from components.counter.images.kinds import kind_of
+from components.documents.downloaded import GIVEN_SPLITS, GivenSplit
 
 LARGEST_COUNT = 1_000_000
 
@@ -28,6 +29,8 @@ class BinMetadata:
     """The original JSON."""
     warning: str = ""
     """Why the quantity may be wrong; empty when nothing speaks against it."""
+    split: GivenSplit | None = None
+    """The split that the source gives the bin, by the key SPLIT; None leaves it to the split step."""
 
 
 def read_metadata(data: bytes) -> BinMetadata:
@@ -46,7 +49,9 @@ def read_metadata(data: bytes) -> BinMetadata:
     quantity = content["EXPECTED_QUANTITY"]
     if not _is_count(quantity):
         raise BadBinError("EXPECTED_QUANTITY is not a count", f"it is {json.dumps(quantity)[:80]}")
-    return BinMetadata(quantity, text, _warning(content, quantity))
+    split = content.get("SPLIT")
+    given = cast(GivenSplit, split) if split in GIVEN_SPLITS else None
+    return BinMetadata(quantity, text, _warning(content, quantity), given)
 
 
 def _is_count(value: object) -> bool:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from components.common.errors import InventoryError
 from components.common.machine import usable_threads
 from components.common.retry import back_off, retry
-from components.documents.downloaded import BLOCK_SCHEMA
+from components.documents.downloaded import BLOCK_SCHEMA, GivenSplit
 from components.download.checks import BadBinError, check_jpeg
 from components.sources.source import REFUSED, NoAccessError, Source, TransientError, UnreadableError
 
@@ -58,6 +58,7 @@ class Wanted:
     id: str
     quantity: int
     metadata: str
+    split: GivenSplit | None = None
 
 
 def groups_at_once() -> int:
@@ -148,6 +149,7 @@ def fetch_block(source: Source, pool: ThreadPoolExecutor, group: Sequence[Wanted
                 "image": image,
                 "expected_quantity": wanted.quantity,
                 "metadata": wanted.metadata,
+                "split": wanted.split,
             }
         )
         per_quantity[str(wanted.quantity)] = per_quantity.get(str(wanted.quantity), 0) + 1

@@ -1,14 +1,22 @@
 """Which bins are wanted: a range of counts, neighbouring counts for training, a limit for each, a published list."""
 
 import json
+import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from components.common.errors import InventoryError
+from components.common.progress import note
+from components.sources.names import is_photo
 from components.sources.source import Entry
+from components.tables.columns import COUNT, ID
+from components.tables.names import stem, tidy
+from components.tables.read import read_table
+from components.tables.rows import LeftOut, summary_of
 
 T = TypeVar("T")
 
@@ -76,14 +84,16 @@ def _range(counts: list[int], top: bool) -> str:
 
 
 def parse_file_list(data: bytes, where: str) -> dict[str, int]:
-    """Reads a published list: ``{"1": ["data/metadata/<id>.json", …], "2": […]}``.
+    """Reads a published list: ``{"1": ["data/metadata/<id>.json", …], "2": […]}``, or a table of ids and counts.
 
     Returns:
         The count of each id.
 
     Raises:
-        InventoryError: if it has another form or names an id under two counts.
+        InventoryError: if it has another form, names an id under two counts, or holds none.
     """
+    if not data.lstrip().startswith(b"{") and data.strip() not in (b"", b"[]"):
+        return _of_table(data, where)
     wrong = f'the file list {where} must look like {{"1": ["data/metadata/<id>.json", …], …}}'
     try:
         content = json.loads(data)
@@ -98,6 +108,35 @@ def parse_file_list(data: bytes, where: str) -> dict[str, int]:
         if listed.setdefault(id_, count) != count:
             raise InventoryError(f"the file list {where} names the bin {id_} under {listed[id_]} and under {count}")
     return listed
+
+
+def _of_table(data: bytes, where: str) -> dict[str, int]:
+    """Reads a table of ids and counts, such as abid_challenge's ``counting_train.json``."""
+    table = read_table(data, f"the file list {where}", (ID, COUNT))
+    left_out = list(table.left_out)
+    listed: dict[str, int] = {}
+    for row in table.rows():
+        id_, (count, problem) = stem(posixpath.basename(tidy(row.texts["id"]))), row.numbers["count"]
+        if count is None:
+            left_out.append(LeftOut(row.line, "has no count", f"{id_}: {problem}"))
+        elif listed.setdefault(id_, count) != count:
+            raise InventoryError(f"the file list {where} names the bin {id_} under {listed[id_]} and under {count}")
+    if left_out:
+        note(f"the file list {where}: {summary_of(sorted(left_out))}")
+    if not listed:
+        raise InventoryError(f"the file list {where} names no bin with a count")
+    return listed
+
+
+def by_entry(listed: dict[str, int], entries: Iterable[Entry]) -> dict[str, int]:
+    """The counts of a list for the ids of a source: a photo ``train/3/00300.jpg`` of one's own is the bin 00300."""
+    own = {PurePosixPath(entry.id).stem: entry.id for entry in entries if is_photo(entry.id)}
+    return {own.get(id_, id_): count for id_, count in listed.items()}
+
+
+def as_text(name: str) -> str:
+    """A file's name as any block, page or report can hold it, whatever its bytes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def preselect(listed: dict[str, int], selection: Selection) -> dict[str, int]:

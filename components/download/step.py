@@ -25,6 +25,8 @@ from components.download.fetch_processes import Fetcher, open_fetcher
 from components.download.group_cache import FORMAT, CachedGroup, find, group_key, keep
 from components.download.selection import (
     Selection,
+    as_text,
+    by_entry,
     groups,
     in_order,
     parse_file_list,
@@ -33,7 +35,7 @@ from components.download.selection import (
 from components.settings.data import DataSettings
 from components.sources.folder import read_file
 from components.sources.open import open_source
-from components.sources.s3 import read_object
+from components.sources.s3.find import read_object
 from components.sources.source import Entry, Source, TransientError, UnreadableError
 
 MAX_FILE_LIST_BYTES = 100_000_000
@@ -64,10 +66,12 @@ def download_bins(
         InventoryError: if the source or the store cannot be used, or no bin is selected.
     """
     selection = Selection(data.answered, data.open_top, data.limit_per_count, *data.trained_only)
-    bins = open_source(data.source, data.source_endpoint, environment)
     list_bytes = _read_file_list(data.file_list, data.source_endpoint, environment) if data.file_list else b""
     listed = parse_file_list(list_bytes, data.file_list) if data.file_list else None
+    bins = open_source(data.source, data.source_endpoint, environment, listed or ())
     entries = bins.entries(listed)
+    if listed is not None:
+        listed = by_entry(listed, entries)
     progress.note(f"download: {len(entries):,} bins in {bins.uri}")
     inputs = {
         "format": FORMAT,
@@ -79,6 +83,8 @@ def download_bins(
         "extra": [selection.extra, selection.extra_top],
         "file_list": sha256_bytes(list_bytes),
     }
+    if bins.left_out or bins.notes:
+        inputs["beside"] = [list(bins.left_out), list(bins.notes)]
 
     is_new = False
 
@@ -152,6 +158,7 @@ class _Download:
 
     def run(self, entries: list[Entry]) -> BinsManifest:
         """Fetches what is selected and describes it."""
+        self.skips += [Skip(as_text(id_), reason, as_text(detail)) for id_, reason, detail in self.source.left_out]
         if self.listed is not None:
             entries = self._of_the_list(entries, self.listed)
         entries = [entry for entry in entries if self._is_text(entry.id)]
@@ -179,7 +186,7 @@ class _Download:
 
     def _is_text(self, id_: str) -> bool:
         """Skips a bin whose file name is not UTF-8: no block, page or report could hold its id."""
-        written = id_.encode("utf-8", "backslashreplace").decode()
+        written = as_text(id_)
         if written != id_:
             self.skips.append(Skip(written, "name is not UTF-8", "rename its photo and its metadata"))
         return written == id_
@@ -245,7 +252,7 @@ class _Download:
             return None
         if facts.warning:
             self.doubts.append(Skip(entry.id, DOUBTFUL, f"kept, but {facts.warning}"))
-        return Wanted(entry.id, facts.quantity, facts.text)
+        return Wanted(entry.id, facts.quantity, facts.text, facts.split)
 
     def _block(self, fetcher: Fetcher, group: list[tuple[Entry, Wanted]]) -> tuple[CachedGroup, list[Skip]]:
         """Keeps the photos of a group of bins, unless they are kept already; returns which bins are not in it, too."""
@@ -291,7 +298,8 @@ class _Download:
         )
 
     def _notes(self, skipped: dict[str, int], doubtful: int) -> list[str]:
-        notes = [f"{number:,} bins left out: {reason}" for reason, number in skipped.items()]
+        notes = [as_text(line) for line in self.source.notes]
+        notes += [f"{number:,} bins left out: {reason}" for reason, number in skipped.items()]
         if doubtful:
             notes.append(f"{doubtful:,} bins kept although their items do not sum to EXPECTED_QUANTITY (doubtful)")
         if self.selection.limit_per_count:

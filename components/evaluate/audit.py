@@ -23,22 +23,23 @@ SHOWN = (0.01, 0.05, 0.1, 0.2, 0.5)
 
 
 def corrupt(
-    labels: Integers, classes: int, corruption: Corruption, seed: int
+    labels: Integers, classes: int, corruption: Corruption, seed: int, share: float = WRONG_RECORDS
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Records of which ``WRONG_RECORDS`` are wrong.
+    """Records of which a share is wrong.
 
     Args:
         labels: int64 [N], the true classes.
         classes: K.
         corruption: which other count a wrong record names.
         seed: decides which records are wrong, and how.
+        share: of the records, 0 to 1.
 
     Returns:
         The recorded classes, int64 [N], and which of them are wrong, bool [N].
     """
     random = np.random.default_rng(seed)
     recorded, wrong = labels.astype(np.int64), np.zeros(len(labels), np.bool_)
-    rows = random.choice(len(labels), round(WRONG_RECORDS * len(labels)), replace=False)
+    rows = random.choice(len(labels), round(share * len(labels)), replace=False)
     borders = wrong_record_table(classes, corruption).cumsum(axis=1)[labels[rows]]
     recorded[rows] = (random.random((len(rows), 1)) >= borders[:, :-1]).sum(axis=1)
     wrong[rows] = True

@@ -9,30 +9,31 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.client.query import PhotoError
 from components.common.errors import InventoryError
 from components.counter.answers import Answer, Recorded
 from components.counter.record_errors import likelihood_if_wrong
+from components.counter.statistics.metrics import Integers
 from components.reconcile.records import Record
 
-ROUNDS = 200
-TOLERANCE = 1e-5
-FIRST_ERROR_RATE = 0.05
-ERROR_RATES = (0.0005, 0.5)
-"""Between these an estimate of the share of wrong records is believed."""
+BISECTIONS = 30
+STORED = np.dtype("<f4")
+"""How probabilities are kept."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS bins (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL, expected INTEGER, products TEXT NOT NULL, problem TEXT,
     count INTEGER, label TEXT, confidence REAL, brightness REAL, verdict TEXT, mismatch REAL, classes INTEGER,
-    if_wrong REAL, model TEXT
+    if_wrong REAL, model TEXT, place INTEGER, probabilities BLOB
 )"""
-FORMAT = 2
+FORMAT = 3
 """Goes up whenever the table changes; a file of another format is not gone on with."""
-WRONG = ":rate * {if_wrong} / (:rate * {if_wrong} + (1 - :rate) * (1 - mismatch))"
+WRONG = ":rate * if_wrong / (:rate * if_wrong + (1 - :rate) * (1 - mismatch))"
 """P(record wrong | photo, record) by Bayes' rule; see ``components.counter.record_errors``."""
-ANY_OTHER_COUNT = "mismatch / (classes - 1)"
+ORDER = "ORDER BY if_wrong / max(1 - mismatch, 1e-300) DESC, position"
+"""The most doubtful record first, whatever the share of wrong ones."""
 
 
 def open_answers(path: Path) -> sqlite3.Connection:
@@ -92,7 +93,7 @@ def add(database: sqlite3.Connection, rows: list[tuple[int, Record, Answer | Pho
     with database:  # commits, or rolls back
         database.execute("BEGIN")
         database.executemany(
-            "INSERT INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [_row(position, record, answer) for position, record, answer in rows],
         )
 
@@ -100,53 +101,63 @@ def add(database: sqlite3.Connection, rows: list[tuple[int, Record, Answer | Pho
 def _row(position: int, record: Record, answer: Answer | PhotoError) -> tuple[Any, ...]:
     begin = (position, record.id, record.expected_quantity, record.products)
     if isinstance(answer, PhotoError):
-        return (*begin, record.problem or str(answer), *[None] * 9)
+        return (*begin, record.problem or str(answer), *[None] * 11)
     counted = (answer.count, answer.label, answer.confidence, answer.brightness)
-    judged = (answer.verdict, answer.mismatch_probability, len(answer.probabilities), _if_wrong(answer))
-    return (*begin, None, *counted, *judged, answer.model)
+    judged = (answer.verdict, answer.mismatch_probability, len(answer.probabilities))
+    probabilities = np.array(list(answer.probabilities.values()), dtype=STORED)
+    place = _place(answer)
+    if_wrong = None if place is None else float(likelihood_if_wrong(probabilities[None].astype(np.float64))[0, place])
+    return (*begin, None, *counted, *judged, if_wrong, answer.model, place, probabilities.tobytes())
 
 
-def _if_wrong(answer: Answer) -> float | None:
-    """P(this record | photo, the record is wrong); None for a record that is not countable."""
+def _place(answer: Answer) -> int | None:
+    """The class of the record; None for one that is not countable."""
     if answer.mismatch_probability is None:
         return None
     labels, expected = list(answer.probabilities), str(answer.expected_quantity)
-    place = labels.index(expected) if expected in labels else len(labels) - 1  # the open top
-    return float(likelihood_if_wrong(np.array([list(answer.probabilities.values())]))[0, place])
+    return labels.index(expected) if expected in labels else len(labels) - 1  # the open top
 
 
-def estimated_error_rate(database: sqlite3.Connection) -> float | None:
-    """The share of wrong records that best explains the photos.
-
-    Every record is either right, or wrong with any other count equally likely: a record next to what the photo shows
-    is rather the counter's own error, and taking those into account left half of the wrong records out where it was
-    measured. Expectation maximisation of the one unknown: the new share is the mean of P(wrong | photo) under the old
-    one (Saerens, Latinne & Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities", 2002).
-    As good as the model's calibration.
+def countable(database: sqlite3.Connection) -> tuple[NDArray[np.float32], Integers]:
+    """The countable bins in the order of the list.
 
     Returns:
-        0 to 1, or None when no record is countable.
+        Calibrated probabilities, float32 [N, K], 0 for counts that a bin's model does not know; and recorded classes,
+        int64 [N].
     """
-    if not database.execute("SELECT count(*) FROM bins WHERE mismatch IS NOT NULL").fetchone()[0]:
-        return None
-    rate = FIRST_ERROR_RATE
-    for _ in range(ROUNDS):
-        before = rate
-        query = f"SELECT avg({WRONG.format(if_wrong=ANY_OTHER_COUNT)}) FROM bins WHERE mismatch IS NOT NULL"  # noqa: S608
-        rate = min(max(database.execute(query, {"rate": rate}).fetchone()[0], ERROR_RATES[0]), ERROR_RATES[1])
-        if abs(rate - before) < TOLERANCE:
-            break
-    return rate
+    bins, classes = database.execute("SELECT count(*), max(classes) FROM bins WHERE mismatch IS NOT NULL").fetchone()
+    probabilities, recorded = np.zeros((bins, classes or 0), np.float32), np.zeros(bins, np.int64)
+    rows = database.execute(f"SELECT probabilities, place FROM bins WHERE mismatch IS NOT NULL {ORDER}")  # noqa: S608
+    for number, (stored, place) in enumerate(rows):
+        shares = np.frombuffer(stored, STORED)
+        probabilities[number, : len(shares)], recorded[number] = shares, place
+    return probabilities, recorded
 
 
-def ranked(database: sqlite3.Connection, error_rate: float) -> Iterator[sqlite3.Row]:
+def rate_with(database: sqlite3.Connection, wrong: float) -> float:
+    """The share of wrong records with which the probabilities of the list sum to a number of wrong records.
+
+    Args:
+        database: the answers; at least one bin is countable.
+        wrong: more than 0, less than the number of countable bins.
+    """
+    low, high = 0.0, 1.0
+    query = f"SELECT sum({WRONG}) FROM bins WHERE mismatch IS NOT NULL"  # noqa: S608
+    for _ in range(BISECTIONS):
+        rate = (low + high) / 2
+        low, high = (rate, high) if database.execute(query, {"rate": rate}).fetchone()[0] < wrong else (low, rate)
+    return (low + high) / 2
+
+
+def ranked(database: sqlite3.Connection, rate: float) -> Iterator[sqlite3.Row]:
     """The countable bins, the most doubtful record first, with ``wrong``: P(count != expected | photo, record).
 
-    The error rate does not change the order.
+    Args:
+        database: the answers.
+        rate: see ``rate_with``; it does not change the order.
     """
-    query = f"SELECT *, {WRONG.format(if_wrong='if_wrong')} AS wrong FROM bins WHERE mismatch IS NOT NULL "  # noqa: S608
-    order = "ORDER BY if_wrong / max(1 - mismatch, 1e-300) DESC, position"
-    yield from database.execute(query + order, {"rate": error_rate})
+    query = f"SELECT *, {WRONG} AS wrong FROM bins WHERE mismatch IS NOT NULL {ORDER}"  # noqa: S608
+    yield from database.execute(query, {"rate": rate})
 
 
 def not_countable(database: sqlite3.Connection) -> Iterator[sqlite3.Row]:

@@ -20,6 +20,7 @@ def reconcile(
     url: str = "",
     top: int = 100,
     error_rate: float = 0.0,
+    past_recounts: str = "",
     concurrency: int = 8,
 ) -> None:
     """Asks the model in service about every bin of the stock and ranks what a person should recount.
@@ -37,7 +38,8 @@ def reconcile(
         namespace: of the InferenceService; empty for the run's own.
         url: where the model is served; empty asks the cluster for the InferenceService.
         top: bins on the page.
-        error_rate: share of records that are usually wrong; 0 estimates it from the photos.
+        error_rate: share of records that are wrong, where it is known; 0 estimates it from the photos.
+        past_recounts: wrong/checked of recounts of bins taken at random, such as 14/300; empty knows of none.
         concurrency: requests in flight.
     """
     from pathlib import Path
@@ -55,7 +57,7 @@ def reconcile(
             run_name(run_id),
             Stock(photos, records, source_endpoint),
             find_endpoint(url, service, namespace),
-            ReconcileSettings(concurrency, top, error_rate or None),
+            ReconcileSettings(concurrency, top, error_rate or None, past_recounts),
             {name: Path(artifact.path) for name, artifact in copies.items()},
         )
     )

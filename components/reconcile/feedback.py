@@ -1,20 +1,29 @@
 """The controller's recounts become labels that the next training takes as a source."""
 
 import csv
-from collections.abc import Iterator
+import io
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from components.client.query import PhotoError
 from components.common.errors import InventoryError
 from components.common.files import write_atomic
 from components.common.progress import note
-from components.reconcile.records import Photos
-from components.reconcile.report import FORMULA_SIGNS
+from components.counter.photo import decode
+from components.reconcile.photos import Photos
+from components.reconcile.records import restored
+from components.tables.columns import COUNTED, EXPECTED, ID, PRODUCTS
+from components.tables.read import load_table
+from components.tables.rows import LeftOut, Row, summary_of
 
-LABELS_FILE, PHOTOS_FOLDER = "labels.csv", "photos"
-LARGEST_COUNT = 1_000_000
+LABELS_FILE, PHOTOS_FOLDER, LEFT_OUT_FILE = "labels.csv", "photos", "left_out.csv"
+COLUMNS = (ID, COUNTED, replace(EXPECTED, required=False), PRODUCTS)
+LONGEST_NAME = 150
+"""Characters of a photo's file name; file systems take 255 bytes."""
+JPEG_QUALITY = 95
+NOT_RECOUNTED = "was not recounted"
 
 
 class Labels(NamedTuple):
@@ -23,8 +32,8 @@ class Labels(NamedTuple):
     labels: int
     wrong: int
     """Recounts that differ from the record."""
-    left_out: list[dict[str, str]]
-    """``id`` and ``reason`` of the rows that are no label."""
+    left_out: list[LeftOut]
+    """The rows that are no label, with their reasons."""
     source: Path
     """The CSV with the labels."""
 
@@ -32,62 +41,88 @@ class Labels(NamedTuple):
 def labels_from_recounts(recounts: Path, photos: Photos, folder: Path) -> Labels:
     """Turns recounted bins into a CSV of own photos, ``folder/labels.csv``, with the photos beside it.
 
+    A bin that is recounted twice with the same result is one label; with different results it is none. Photos that are
+    no JPEG become one, as training takes it. ``folder/left_out.csv`` lists every row that is no label.
+
     Args:
-        recounts: ``recount.csv`` with a column ``counted`` added, or any CSV with the columns ``id`` and ``counted``,
-            and optionally ``expected_quantity`` and ``products``; rows without a count are left out.
+        recounts: ``recount.csv`` with the column ``counted`` filled in, or any table with the columns ``id`` and
+            ``counted``, and optionally ``expected_quantity`` and ``products``; rows without a count are left out.
         photos: the photos that were reconciled.
         folder: receives the source; ``inventory run --source folder/labels.csv`` learns from it.
 
     Raises:
-        InventoryError: if the CSV lacks the columns or no bin was recounted.
+        InventoryError: if the table lacks the columns or no bin was recounted.
     """
+    table = load_table(recounts, COLUMNS)
+    rows = list(table.rows())
+    ids, _ = restored([(row.line, row.texts["id"]) for row in rows], photos)
+    counted, left_out = _one_count_each(rows, ids)
+    left_out += table.left_out
     lines: list[dict[str, str]] = []
-    left_out: list[dict[str, str]] = []
     wrong = 0
-    for row in _rows(recounts):
-        id_, counted = row["id"], row["counted"]
-        if not counted:
-            left_out.append({"id": id_, "reason": "not recounted"})
-            continue
-        if not (counted.isascii() and counted.isdigit() and int(counted[:9]) <= LARGEST_COUNT):
-            left_out.append({"id": id_, "reason": f"'{counted}' is no count"})
-            continue
-        name = f"{PHOTOS_FOLDER}/{quote(id_, safe='')}.jpg"  # an id may hold what a file name must not
+    for id_, (row, count) in counted.items():
+        name = f"{PHOTOS_FOLDER}/{_file_name(id_)}.jpg"
         try:
-            write_atomic(folder / name, photos.read(id_))
-        except PhotoError as error:
-            left_out.append({"id": id_, "reason": str(error)})
+            write_atomic(folder / name, _as_jpeg(photos.read(id_)))
+        except InventoryError as error:  # of this photo
+            left_out.append(LeftOut(row.line, "has no photo that can be used", f"{id_}: {error}"))
             continue
-        wrong += row["expected_quantity"] not in ("", str(int(counted)))
-        lines.append({"path": name, "count": str(int(counted)), "product": row["products"]})
+        expected = row.numbers["expected"].value
+        wrong += expected is not None and expected != count
+        lines.append({"path": name, "count": str(count), "product": row.texts["products"]})
+    left_out.sort()
     if not lines:
-        raise InventoryError(f"{recounts} holds no recounted bin with a photo; fill in the column 'counted'")
-    with (folder / LABELS_FILE).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["path", "count", "product"])
-        writer.writeheader()
-        writer.writerows(lines)
+        if all(row.reason == NOT_RECOUNTED for row in left_out):
+            raise InventoryError(f"{recounts} holds no recounted bin; fill in the column 'counted'")
+        raise InventoryError(f"no recounted bin of {recounts} can be used; {summary_of(left_out)}")
+    _write(folder / LABELS_FILE, ["path", "count", "product"], [list(line.values()) for line in lines])
+    _write(folder / LEFT_OUT_FILE, list(LeftOut._fields), left_out)
     note(f"{len(lines)} recounted bins are labels now: {folder / LABELS_FILE}; {len(left_out)} rows were left out")
     return Labels(len(lines), wrong, left_out, folder / LABELS_FILE)
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
-            if not {"id", "counted"} <= set(reader.fieldnames):
-                raise InventoryError(f"{path} needs the columns id,counted; its first line has: {reader.fieldnames}")
-            for row in reader:
-                yield {
-                    name: _plain((row.get(name) or "").strip())
-                    for name in ("id", "counted", "expected_quantity", "products")
-                }
-    except OSError as error:
-        raise InventoryError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InventoryError(f"{path} is not a CSV in UTF-8: {error}") from error
+def _one_count_each(rows: list[Row], ids: list[str]) -> tuple[dict[str, tuple[Row, int]], list[LeftOut]]:
+    """The first row and the count of each bin that was counted, and the rows that are of no use."""
+    found: dict[str, list[tuple[Row, int]]] = {}
+    left_out = []
+    for row, id_ in zip(rows, ids, strict=True):
+        value, problem = row.numbers["counted"]
+        if value is not None:
+            found.setdefault(id_, []).append((row, value))
+        elif row.texts["counted"]:
+            left_out.append(LeftOut(row.line, "has no count", f"{id_}: {problem}"))
+        else:
+            left_out.append(LeftOut(row.line, NOT_RECOUNTED, id_))
+    counted = {}
+    for id_, counts in found.items():
+        if len({count for _, count in counts}) == 1:
+            counted[id_] = counts[0]
+            left_out += [LeftOut(row.line, "repeats a recount", id_) for row, _ in counts[1:]]
+        else:
+            said = ", ".join(f"{count} on line {row.line}" for row, count in counts)
+            left_out += [
+                LeftOut(row.line, "contradicts another recount of its bin", f"{id_}: {said}") for row, _ in counts
+            ]
+    return counted, left_out
 
 
-def _plain(text: str) -> str:
-    """Takes back the quote that the recount list puts before a text that looks like a formula."""
-    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA_SIGNS) else text
+def _file_name(id_: str) -> str:
+    """A name for a photo: an id may hold what a file name must not, and be longer than one may be."""
+    name = quote(id_, safe="")
+    return name if len(name) <= LONGEST_NAME else sha256(id_.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _as_jpeg(data: bytes) -> bytes:
+    """The photo as training takes it; raises ``BadImageError`` for one that cannot be decoded."""
+    image = decode(data)
+    if data.startswith(b"\xff\xd8\xff"):
+        return data
+    encoded = io.BytesIO()
+    image.save(encoded, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return encoded.getvalue()
+
+
+def _write(path: Path, header: list[str], rows: list[list[str]] | list[LeftOut]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([header, *rows])
+    write_atomic(path, text.getvalue())

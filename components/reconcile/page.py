@@ -8,28 +8,40 @@ from components.client.query import PhotoError
 from components.counter.photo import BadImageError
 from components.documents.reconciled import Reconciliation
 from components.pages.page import render_page, thumbnail
+from components.pages.text import SPACE, plural
 from components.reconcile import answer_store
 from components.reconcile.records import Photos
 from components.reconcile.report import Curve, expected_wrong_in
 
 SHOWN_APART = 20
 PRODUCTS_WIDTH = 120
+MANY = 0.4
+"""When more than this fraction of the records looks wrong, it is rather the model."""
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 """Of the list, for the table of what recounting is worth."""
 NO_PICTURE = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"
 
 
-def render(database: sqlite3.Connection, summary: Reconciliation, curve: Curve, photos: Photos) -> str:
-    """The page: what to recount, how much it is worth, what was left out, and whether the model still fits."""
-    ranked = (
-        islice(answer_store.ranked(database, summary.error_rate), summary.top) if summary.error_rate is not None else []
-    )
+def render(
+    database: sqlite3.Connection, summary: Reconciliation, rate: float | None, curve: Curve, photos: Photos
+) -> str:
+    """The page: what to recount, how much it is worth, what was left out, and whether the model still fits.
+
+    Args:
+        database: the answers.
+        summary: their numbers.
+        rate: see ``answer_store.rate_with``; None when no bin is countable.
+        curve: how many wrong records to expect among the first bins.
+        photos: of the bins.
+    """
+    ranked = islice(answer_store.ranked(database, rate), summary.top) if rate is not None else []
     return render_page(
         "components/reconcile/recount.html.j2",
         summary=summary,
-        half_look_wrong=summary.error_rate_estimated and summary.error_rate == answer_store.ERROR_RATES[1],
+        how_many_wrong=how_many_wrong(summary),
+        many_look_wrong=summary.error_rate_estimated and (summary.error_rate or 0) > MANY,
         first=[{**row, "picture": _picture(photos, row["id"])} for row in ranked],
-        curve=curve,
+        found=[(bins, 100 * wrong / curve[-1][1]) for bins, wrong in curve] if summary.ranked else [],
         worth=worth(summary.ranked, curve),
         not_countable=[
             {**row, "problem": textwrap.shorten(row["products"], PRODUCTS_WIDTH, placeholder=" …")}
@@ -40,15 +52,32 @@ def render(database: sqlite3.Connection, summary: Reconciliation, curve: Curve, 
     )
 
 
+def how_many_wrong(summary: Reconciliation) -> str:
+    """One line on the number of wrong records, with its interval; one number only where the photos tell one."""
+    if summary.wrong_interval is None or summary.wrong_interval_in_top is None:
+        return "no bin could be compared with its record"
+    (low, high), (low_in_top, high_in_top) = summary.wrong_interval, summary.wrong_interval_in_top
+    if not summary.wrong_told:
+        return (
+            f"at most {high:,} of {plural(summary.ranked, 'record')} are wrong, at most {high_in_top:,} of them among "
+            f"the first {summary.top:,} of the list; the photos do not tell it more closely"
+        )
+    interval, top = f"{low:,} to {high:,}", f"{low_in_top:,} to {high_in_top:,}"
+    return (
+        f"about {plural(summary.expected_wrong, 'record is', 'records are')} wrong ({interval} with 95{SPACE}% "
+        f"confidence), {summary.expected_wrong_in_top:,.0f} ({top}) of them among the first {summary.top:,} of the list"
+    )
+
+
 def worth(ranked: int, curve: Curve) -> list[dict[str, float]]:
-    """How many ``wrong`` records are expected in a ``share`` of the list, and ``times`` as many as in any order."""
+    """The fraction of the wrong records that is ``found`` in a ``share`` of the list, ``times`` that of any order."""
     in_all = curve[-1][1]
     rows = [(share, round(ranked * share)) for share in SHARES]
     return [
-        {"share": share, "bins": bins, "wrong": wrong, "times": wrong / (in_all * share)}
+        {"share": share, "bins": bins, "found": found, "times": found / share}
         for share, bins in rows
         if bins
-        for wrong in [expected_wrong_in(curve, bins)]
+        for found in [expected_wrong_in(curve, bins) / in_all]
     ]
 
 

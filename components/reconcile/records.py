@@ -1,31 +1,34 @@
-"""What the stock system says, and where the photos of its bins are."""
+"""What the stock system says: a table, or the bins' own metadata."""
 
-import csv
 import json
 import os
-import re
-from collections.abc import Callable, Iterator
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from components.client.query import PhotoError
 from components.common.errors import InventoryError
-from components.common.retry import retry
+from components.common.progress import note
 from components.common.store import is_address
 from components.counter.verdict import MAX_QUANTITY
+from components.reconcile.photos import Photos, open_photos, with_retries
 from components.sources.open import open_source
-from components.sources.s3 import S3Source, read_object
-from components.sources.source import IMAGES, MAX_IMAGE_BYTES, Entry, Source, TransientError, UnreadableError
+from components.sources.s3.find import read_object
+from components.sources.source import Entry, Source
+from components.tables.columns import EXPECTED, ID, PRODUCTS
+from components.tables.names import Names
+from components.tables.read import MAX_BYTES, load_table
+from components.tables.rows import LeftOut, Row, summary_of
 
-SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")
-AT_ONCE = (0, 0)
-"""Pauses between the tries to read an object."""
-MAX_RECORDS_BYTES = 200_000_000
+COLUMNS = (ID, EXPECTED, PRODUCTS)
+AGAIN = "names a bin a second time, with another quantity"
+SHOWN_REMARKS = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One bin in the stock system."""
 
@@ -38,87 +41,18 @@ class Record:
     problem: str = ""
 
 
-class Photos(Protocol):
-    """Photos of bins by id, read from many threads at once."""
-
-    def read(self, id_: str) -> bytes:
-        """The photo of one bin.
-
-        Raises:
-            PhotoError: if there is none or it cannot be read.
-        """
-        ...
-
-
 @dataclass(frozen=True)
-class FolderPhotos:
-    """A directory with ``<id>.jpg`` (or .jpeg, .png, .webp)."""
+class Records:
+    """The stock system's view, and what was done with its table."""
 
-    folder: Path
+    found: Iterable[Record]
+    left_out: Sequence[LeftOut] = ()
+    """Rows of the table that are no record of their own."""
+    remarks: Sequence[str] = ()
+    """Of rows whose id was taken for another: a spreadsheet had removed its zeros."""
 
-    def read(self, id_: str) -> bytes:
-        """The photo of one bin; raises ``PhotoError``."""
-        for suffix in SUFFIXES:
-            path = self.folder / f"{id_}{suffix}"
-            if path.is_file() and path.resolve().is_relative_to(self.folder.resolve()):
-                if path.stat().st_size > MAX_IMAGE_BYTES:
-                    raise PhotoError(f"{path.name} is larger than {MAX_IMAGE_BYTES // 1_000_000} MB")
-                return path.read_bytes()
-        raise PhotoError(f"no photo {id_}.jpg in {self.folder}")
-
-
-@dataclass(frozen=True)
-class SourcePhotos:
-    """A source of the download step: the public bucket's layout in a bucket, a directory or a tar."""
-
-    source: Source
-
-    def read(self, id_: str) -> bytes:
-        """The photo of one bin; raises ``PhotoError``."""
-        return _with_retries(partial(self.source.image, id_))
-
-
-@dataclass(frozen=True)
-class BucketPhotos:
-    """A bucket with ``[prefix/]<id>.jpg`` (or .jpeg, .png, .webp)."""
-
-    bucket: S3Source
-
-    def read(self, id_: str) -> bytes:
-        """The photo of one bin; raises ``PhotoError``."""
-        named = id_.lower().endswith(SUFFIXES[1:])
-        for suffix in ("",) if named else SUFFIXES[1:]:
-            key = f"{self.bucket.prefix}{id_}{suffix}"
-            try:
-                return _with_retries(partial(self.bucket.read, key, MAX_IMAGE_BYTES))
-            except PhotoError as error:
-                if not _is_missing(error):
-                    raise
-        raise PhotoError(f"no photo {id_}.jpg in {self.bucket.uri}")
-
-
-def _is_missing(error: PhotoError) -> bool:
-    return isinstance(error.__cause__, UnreadableError) and error.__cause__.why == "missing"
-
-
-def open_photos(place: str, endpoint: str = "") -> Photos:
-    """Finds the photos.
-
-    Args:
-        place: a directory or a bucket (``s3://bucket/prefix``) of photos named by id, or a source with the public
-            bucket's layout (a directory, a ``.tar``, ``s3://bucket/prefix``).
-        endpoint: S3 endpoint of an ``s3://`` place; empty takes the object store's, then AWS.
-
-    Raises:
-        InventoryError: if there is no such place.
-    """
-    folder = Path(place)
-    if folder.is_dir() and not (folder / "bin-images").is_dir():
-        return FolderPhotos(folder)
-    source = open_source(place, endpoint)
-    if isinstance(source, S3Source) and not source.holds(IMAGES):
-        return BucketPhotos(source)
-    return SourcePhotos(source)
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.found)
 
 
 def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
@@ -134,16 +68,16 @@ def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
     """
     if not is_address(place):
         return Path(place) if place else None
-    path = folder / "records.csv"
-    path.write_bytes(read_object(place, MAX_RECORDS_BYTES, endpoint, os.environ))
+    path = folder / (posixpath.basename(place) or "records")
+    path.write_bytes(read_object(place, MAX_BYTES, endpoint, os.environ))
     return path
 
 
-def open_records(path: Path | None, place: str, endpoint: str = "") -> tuple[int, Iterator[Record]]:
+def open_records(path: Path | None, place: str, endpoint: str = "") -> tuple[int, Records]:
     """Opens the stock system's view.
 
     Args:
-        path: a CSV, see ``records_from_csv``; None takes the bins' own metadata.
+        path: a table, see ``records_from_table``; None takes the bins' own metadata.
         place: the photos, see ``open_photos``.
         endpoint: as ``open_photos``.
 
@@ -151,54 +85,98 @@ def open_records(path: Path | None, place: str, endpoint: str = "") -> tuple[int
         The number of records, and the records.
 
     Raises:
-        InventoryError: if the CSV or the source cannot be read.
+        InventoryError: if the table or the source cannot be read.
     """
     if path is not None:
-        return sum(1 for _ in records_from_csv(path)), records_from_csv(path)
+        records = records_from_table(path, open_photos(place, endpoint))
+        return sum(1 for _ in records), records
     source = open_source(place, endpoint)
     entries = source.entries()
-    return len(entries), records_from_source(source, entries)
+    return len(entries), Records(records_from_source(source, entries))
 
 
-def records_from_csv(path: Path) -> Iterator[Record]:
-    """Reads a CSV with the columns ``id`` and ``expected`` (or ``expected_quantity``), and optionally ``products``.
+def records_from_table(path: Path, photos: Photos | None = None) -> Records:
+    """Reads a table with the columns ``id`` and ``expected``, and optionally ``products``, by any usual name.
 
-    Yields:
-        One record a row, in order; one whose quantity is no whole number carries the problem instead.
+    A record whose quantity is no whole number carries the problem instead. Records that name one bin with different
+    quantities are one with that problem.
+
+    Args:
+        path: see ``components.tables.read``.
+        photos: tell which ids there are, so that 176 can be 00176.
 
     Raises:
-        InventoryError: if there is no such file or it lacks the columns.
+        InventoryError: if it is no such table or names no bin.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            rows.fieldnames = [name.strip().lower() for name in rows.fieldnames or []]
-            quantity = next((name for name in ("expected", "expected_quantity") if name in rows.fieldnames), None)
-            if "id" not in rows.fieldnames or quantity is None:
-                raise InventoryError(f"{path} needs the columns id,expected; its first line has: {rows.fieldnames}")
-            for row in rows:
-                id_, written = (row["id"] or "").strip(), (row[quantity] or "").strip()
-                if not id_:
-                    raise InventoryError(f"{path} line {rows.line_num} has no id; every row needs id,expected")
-                yield _record(id_, written, row)
-    except OSError as error:
-        raise InventoryError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InventoryError(f"{path} is not a CSV in UTF-8: {error}") from error
+    table = load_table(path, COLUMNS)
+    rows = list(table.rows())
+    ids, remarks = restored([(row.line, row.texts["id"]) for row in rows], photos)
+    records, contradictions = _records(rows, ids)
+    left_out = sorted([*table.left_out, *contradictions])
+    if not records:
+        why = f": {left_out[0]}" if left_out else ""
+        raise InventoryError(f"{path} names no bin that can be checked{why}; every row needs id,expected")
+    if left_out:
+        note(f"{path}: {summary_of(left_out)}")
+    return Records(records, left_out, remarks)
 
 
-def _record(id_: str, written: str, row: dict[str, Any]) -> Record:
-    products = (row.get("products") or "").strip()
-    if not re.fullmatch("[0-9]{1,20}", written) or int(written) > MAX_QUANTITY:
-        return Record(id_, None, products, f"'{written[:20]}' is not a quantity")
-    return Record(id_, int(written), products)
+def restored(rows: Sequence[tuple[int, str]], photos: Photos | None) -> tuple[list[str], list[str]]:
+    """Ids as the photos have them, where a spreadsheet removed zeros and only one can be meant.
+
+    Args:
+        rows: line and id of each row.
+        photos: tell which ids there are; None leaves all as they are written.
+
+    Returns:
+        The ids, and what is to be said of those that were changed, each with its line.
+    """
+    wanted = {id_ for _, id_ in rows}
+    names = Names(photos.ids(wanted) if photos else ())
+    ids, remarks = [], []
+    for line, written in rows:
+        match = names.match(written)
+        ids.append(match.name if match.name and match.remark else written)
+        if match.name and match.remark:
+            remarks.append(f"line {line}: {match.remark}")
+    if remarks:
+        shown = "; ".join(remarks[:SHOWN_REMARKS]) + ("; …" if len(remarks) > SHOWN_REMARKS else "")
+        note(f"{len(remarks):,} ids were found among the photos by another spelling: {shown}")
+    return ids, remarks
+
+
+def _records(rows: list[Row], ids: list[str]) -> tuple[list[Record], list[LeftOut]]:
+    """A record for each row; one for all the rows of a bin that contradict each other."""
+    said: dict[str, dict[str, list[int]]] = {}
+    for row, id_ in zip(rows, ids, strict=True):
+        value = row.numbers["expected"].value
+        said.setdefault(id_, {}).setdefault(row.texts["expected"] if value is None else str(value), []).append(row.line)
+    records, left_out, done = [], [], set()
+    for row, id_ in zip(rows, ids, strict=True):
+        if len(said[id_]) == 1:
+            records.append(_record(row, id_))
+        elif id_ in done:
+            left_out.append(LeftOut(row.line, AGAIN, f"{id_}: {row.texts['expected'] or 'none'}"))
+        else:
+            done.add(id_)
+            quantities = ", ".join(
+                f"{written or 'none'} (line {', '.join(map(str, lines))})" for written, lines in said[id_].items()
+            )
+            problem = f"the records of this bin contradict each other: {quantities}; give one row for each bin"
+            records.append(Record(id_, None, row.texts["products"], problem))
+    return records, left_out
+
+
+def _record(row: Row, id_: str) -> Record:
+    value, problem = row.numbers["expected"]
+    return Record(id_, value, row.texts["products"], problem)
 
 
 def records_from_source(source: Source, entries: list[Entry]) -> Iterator[Record]:
     """Takes expected quantities and product names from the bins' own metadata, in the order of ``entries``."""
     for entry in entries:
         try:
-            content = json.loads(_with_retries(partial(source.metadata, entry.id)))
+            content = json.loads(with_retries(partial(source.metadata, entry.id)))
         except (PhotoError, ValueError) as error:
             yield Record(entry.id, None, problem=f"no readable metadata: {error}")
             continue
@@ -213,12 +191,3 @@ def _names(content: dict[str, Any]) -> str:
     items = content.get("BIN_FCSKU_DATA")
     named = [item for item in items.values() if isinstance(item, dict)] if isinstance(items, dict) else []
     return "; ".join(str(item.get("name") or item.get("asin") or "?") for item in named)
-
-
-def _with_retries(read: Callable[[], bytes]) -> bytes:
-    try:
-        return retry(read, TransientError, AT_ONCE)
-    except UnreadableError as error:
-        raise PhotoError(f"{error.why}: {error.detail}") from error
-    except TransientError as error:
-        raise PhotoError(f"not delivered in {len(AT_ONCE) + 1} tries: {error}") from error

@@ -10,6 +10,7 @@ import numpy as np
 
 from components.counter.bundle import Bundle
 from components.counter.statistics.drift import Drift
+from components.counter.statistics.wrong_records import WrongRecords
 from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store
 from components.reconcile.settings import ReconcileSettings
@@ -25,6 +26,7 @@ LIST_COLUMNS = (
     "confidence",
     "products",
     "note",
+    "counted",
 )
 CURVE_POINTS = 40
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
@@ -39,7 +41,7 @@ def write_lists(database: sqlite3.Connection, rate: float | None, csv_file: IO[s
 
     Args:
         database: the answers.
-        rate: share of wrong records; None when no bin is countable.
+        rate: see ``answer_store.rate_with``; None when no bin is countable.
         csv_file: gets a table with ``LIST_COLUMNS``.
         json_file: gets a list of objects with the same names.
 
@@ -85,6 +87,7 @@ def _row(row: sqlite3.Row, rank: int | None, wrong: float | None, remark: str) -
         "confidence": row["confidence"],
         "products": row["products"],
         "note": remark,
+        "counted": None,  # for the person who counts
     }
 
 
@@ -106,12 +109,12 @@ def expected_wrong_in(curve: Curve, first: int) -> float:
 def summarise(
     database: sqlite3.Connection,
     model: Bundle,
-    rate: float | None,
+    wrong: WrongRecords | None,
     settings: ReconcileSettings,
     curve: Curve,
     drifts: list[Drift],
 ) -> Reconciliation:
-    """The numbers of a reconciliation."""
+    """The numbers of a reconciliation; ``wrong`` is None when no bin is countable."""
     counted = answer_store.tallies(database)
     apart = counted.verdicts.pop("not countable", 0)
     ranked = counted.answered - apart
@@ -124,11 +127,14 @@ def summarise(
         not_countable=apart,
         model=model.version,
         counts=model.counts,
-        error_rate=rate,
+        error_rate=wrong.all.mean / ranked if wrong and settings.error_rate is None else settings.error_rate,
         error_rate_estimated=settings.error_rate is None,
         expected_wrong=curve[-1][1],
+        wrong_interval=wrong.all.interval if wrong else None,
+        wrong_told=wrong is not None and wrong.told,
         top=min(settings.top, ranked),
         expected_wrong_in_top=expected_wrong_in(curve, settings.top),
+        wrong_interval_in_top=wrong.first.interval if wrong else None,
         drift=drifts,
         retrain=any(item.state == "retrain" for item in drifts),
     )

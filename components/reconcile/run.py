@@ -15,6 +15,7 @@ from components.common.step.run_step import document_step
 from components.common.store import Store
 from components.documents.reconciled import StoredReconciliation
 from components.reconcile import answer_store
+from components.reconcile.coverage import check_coverage
 from components.reconcile.records import fetch_records, open_photos, open_records
 from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import (
@@ -94,9 +95,8 @@ def reconcile_run(
                 fetch_records(stock.records, folder, stock.endpoint), stock.photos, stock.endpoint
             )
             try:
-                summary = reconcile(
-                    records, total, photos, endpoint, folder, checked(settings), _copy_to_store(store, key, folder)
-                )
+                keep = _copy_to_store(store, key, folder)
+                summary = reconcile(records, total, photos, endpoint, folder, checked(settings), keep, records)
             except InventoryError:
                 if (folder / ANSWERS_FILE).exists():
                     store.put_file(key, folder / ANSWERS_FILE)
@@ -107,6 +107,7 @@ def reconcile_run(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(folder / name, path)
             store.put_file(key, folder / ANSWERS_FILE)
+            check_coverage(summary, photos, stock.photos)
             keys = {name: f"{prefix}/{name}" for name in RESULTS}
             return StoredReconciliation(**summary.model_dump(exclude={"format"}), keys=keys)
 

@@ -14,10 +14,11 @@ from components.common.progress import Counter, note
 from components.counter.answers import Answer
 from components.counter.bundle import Bundle
 from components.counter.statistics.drift import Drift, ObservedDistribution, drift
+from components.counter.statistics.wrong_records import WrongRecords, wrong_records
 from components.documents.reconciled import Reconciliation
-from components.reconcile import answer_store, report
+from components.reconcile import answer_store, coverage, report
 from components.reconcile.page import render
-from components.reconcile.records import Photos, Record
+from components.reconcile.records import Photos, Record, Records
 from components.reconcile.settings import ReconcileSettings
 
 WRITE_SECONDS = 1.0
@@ -33,6 +34,7 @@ def reconcile(
     folder: Path,
     settings: ReconcileSettings,
     keep: Callable[[sqlite3.Connection], None] = lambda _: None,
+    listed: Records | None = None,
 ) -> Reconciliation:
     """Asks about every record, and writes the ranked list.
 
@@ -47,6 +49,7 @@ def reconcile(
         folder: for ``recount.csv``, ``recount.json`` and ``recount.html``, ``summary.json`` and the answers.
         settings: how to.
         keep: called with the answers whenever some were added.
+        listed: what was done with the rows of the stock list, for the report.
 
     Raises:
         InventoryError: if the server cannot be reached or the folder holds the answers for other records.
@@ -56,17 +59,18 @@ def reconcile(
         with open_client(endpoint, settings.concurrency) as client:
             model = description(client, endpoint)
             _ask_all(client, endpoint, database, records, total, photos, settings, keep)
-        estimated = answer_store.estimated_error_rate(database)
-        rate = estimated if settings.error_rate is None else settings.error_rate
+        wrong = _wrong_records(database, settings)
+        rate = answer_store.rate_with(database, wrong.all.mean) if wrong else None
         drifts = _drift(database, model)
         with (
             (folder / CSV_FILE).open("w", newline="", encoding="utf-8") as csv_file,
             (folder / JSON_FILE).open("w", encoding="utf-8") as json_file,
         ):
             curve = report.write_lists(database, rate, csv_file, json_file)
-        summary = report.summarise(database, model, rate, settings, curve, drifts)
+        summary = report.summarise(database, model, wrong, settings, curve, drifts)
+        summary = summary.model_copy(update=coverage.of_rows(database, listed))
         summary.write(folder / SUMMARY_FILE)
-        (folder / PAGE_FILE).write_text(render(database, summary, curve, photos), encoding="utf-8")
+        (folder / PAGE_FILE).write_text(render(database, summary, rate, curve, photos), encoding="utf-8")
     finally:
         database.close()
     note(f"recount list: {folder / CSV_FILE}; page: {folder / PAGE_FILE}")
@@ -111,6 +115,14 @@ def _read(photos: Photos, record: Record) -> bytes:
     if record.expected_quantity is None:
         raise PhotoError(record.problem)
     return photos.read(record.id)
+
+
+def _wrong_records(database: sqlite3.Connection, settings: ReconcileSettings) -> WrongRecords | None:
+    """The number of wrong records; None when no bin is countable."""
+    probabilities, recorded = answer_store.countable(database)
+    if not len(recorded):
+        return None
+    return wrong_records(probabilities, recorded, settings.top, settings.prior, settings.error_rate)
 
 
 def _drift(database: sqlite3.Connection, model: Bundle) -> list[Drift]:

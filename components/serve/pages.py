@@ -1,6 +1,10 @@
-"""The page at ``/`` and its files; nothing comes from outside the server, and its policy allows nothing else."""
+"""The page at ``/``: one document with its style and script inside, whose policy allows nothing else.
 
-from collections.abc import Awaitable, Callable
+Nothing is named by a path, so that it works behind a gateway that serves it under any, such as ``/bins``.
+"""
+
+import base64
+import hashlib
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
@@ -11,28 +15,11 @@ from components.pages.page import render_page
 
 FOLDER = Path(__file__).parent / "page"
 BASE_STYLE = Path(__file__).parents[1] / "pages" / "page.css"
-FILES = {
-    "counter.css": (FOLDER / "counter.css", "text/css"),
-    "base.css": (BASE_STYLE, "text/css"),
-    "counter.js": (FOLDER / "counter.js", "text/javascript"),
-    "icon.svg": (FOLDER / "icon.svg", "image/svg+xml"),
-}
 ALIVE = b'{"status":"alive"}'
 """What ``/`` says to a program: KServe's V1 clients ask there whether the server lives."""
-HEADERS = {
-    "vary": "accept",
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "cache-control": "no-cache",
-    "cross-origin-opener-policy": "same-origin",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 
 
-def add_pages(app: FastAPI, name: str, bundle: Bundle) -> None:
+def add_page(app: FastAPI, name: str, bundle: Bundle) -> None:
     """Adds the page for a model to the application.
 
     Args:
@@ -40,21 +27,38 @@ def add_pages(app: FastAPI, name: str, bundle: Bundle) -> None:
         name: the model's name in URLs.
         bundle: its description; the page says what it counts.
     """
+    style = BASE_STYLE.read_text() + (FOLDER / "counter.css").read_text()
+    script = (FOLDER / "counter.js").read_text()
     lowest, highest = bundle.label(0), bundle.label(len(bundle.counts) - 1)
     page = render_page(
-        "components/serve/page/index.html.j2", name=name, version=bundle.version, range=f"{lowest} to {highest} items"
-    )
-    contents = {"/": (page.encode(), "text/html; charset=utf-8")} | {
-        f"/page/{file}": (path.read_bytes(), f"{kind}; charset=utf-8") for file, (path, kind) in FILES.items()
+        "components/serve/page/index.html.j2",
+        name=name,
+        version=bundle.version,
+        range=f"{lowest} to {highest} items",
+        style=style,
+        script=script,
+        icon=f"data:image/svg+xml;base64,{base64.b64encode((FOLDER / 'icon.svg').read_bytes()).decode()}",
+    ).encode()
+    headers = {
+        "content-security-policy": (
+            f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data: blob:; "
+            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+        "cache-control": "no-cache",
+        "cross-origin-opener-policy": "same-origin",
+        "referrer-policy": "no-referrer",
+        "vary": "accept",
+        "x-content-type-options": "nosniff",
     }
-    for path, (content, kind) in contents.items():
-        app.router.routes.append(Route(path, _static(content, kind, for_programs=path == "/")))
+
+    async def root(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return Response(page, media_type="text/html; charset=utf-8", headers=headers)
+        return Response(ALIVE, media_type="application/json", headers={"vary": "accept"})
+
+    app.router.routes.append(Route("/", root))
 
 
-def _static(content: bytes, kind: str, for_programs: bool) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        if for_programs and "text/html" not in request.headers.get("accept", ""):
-            return Response(ALIVE, media_type="application/json", headers={"vary": "accept"})
-        return Response(content, media_type=kind, headers=HEADERS)
-
-    return endpoint
+def _hash(text: str) -> str:
+    """How a content security policy names an inline style or script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

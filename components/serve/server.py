@@ -38,7 +38,7 @@ from components.serve import metrics
 from components.serve.connections import Connection, raise_file_limit
 from components.serve.limits import RETRY_AFTER_SECONDS, Budget, Limits, read_body, unless_gone
 from components.serve.openapi import V1_PREDICT, V2_INFER
-from components.serve.pages import add_pages
+from components.serve.pages import add_page
 from components.serve.predictor import CountPredictor
 from components.serve.requests import Photo, RequestError, V2Request, decoded, is_photo, parse_v1, parse_v2, quantity
 
@@ -182,7 +182,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
         read(f"{path}/ready", model_ready)
         app.add_api_route(f"{path}/infer", infer_v2, methods=["POST"], openapi_extra=V2_INFER)
     read("/metrics", prometheus)
-    add_pages(app, model.name, model.bundle)
+    add_page(app, model.name, model.bundle)
     return app
 
 

@@ -4,7 +4,7 @@ import re
 
 from components.common.errors import InventoryError
 
-KINDS = "rendered[:N[:SEED]], s3://bucket/prefix, a directory, a .tar or a .csv of own photos"
+KINDS = "rendered[:N[:SEED]], s3://bucket/prefix, a directory, a .tar, a .zip or a .csv of own photos"
 DEFAULT_BINS, MOST_BINS = 4000, 1_000_000
 S3 = "s3://"
 

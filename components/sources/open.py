@@ -1,29 +1,42 @@
 """Which source a text names."""
 
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from components.common.errors import InventoryError
 from components.common.store import is_address
 from components.settings.source import KINDS, check_endpoint, check_source, is_rendered, read_rendered
-from components.sources.folder import FolderSource, layout_folder
-from components.sources.own_photos import open_csv, open_folders_by_count
+from components.sources.archives.tar import open_tar
+from components.sources.archives.zip import open_zip
+from components.sources.find_layout import open_files
+from components.sources.folder import Folder, kind_of
+from components.sources.own_photos import open_table_in
 from components.sources.rendered.source import RenderedSource
-from components.sources.s3 import find_bucket
-from components.sources.source import Source
-from components.sources.tar import open_tar
+from components.sources.s3.find import find_bucket, find_object
+from components.sources.source import Source, TransientError, UnreadableError
+from components.sources.storage import Storage
+from components.tables.read import SUFFIXES as TABLE_SUFFIXES
+
+ARCHIVES = (".tar", ".zip")
+ZIP_MAGIC = b"PK"
+LONGEST_SHOWN = 100
 
 
-def open_source(text: str, endpoint: str = "", environment: Mapping[str, str] = os.environ) -> Source:
+def open_source(
+    text: str, endpoint: str = "", environment: Mapping[str, str] = os.environ, ids: Collection[str] = ()
+) -> Source:
     """Finds out what a source's name means and opens it.
 
     Args:
         text: ``rendered``, ``rendered:N``, ``rendered:N:SEED``, ``s3://bucket/prefix``, or the path of a directory, a
-            ``.tar`` or a ``.csv``.
+            ``.tar``, a ``.zip`` or a table (``.csv``, ``.xlsx``, ``.jsonl``, …); these files may lie in a bucket, too.
         endpoint: of an ``s3://`` source; empty takes the object store's if it has the bucket, else AWS.
         environment: names the object store and its credentials (``components.common.store``), and optionally
-            ``SOURCE_AWS_ACCESS_KEY_ID`` and ``SOURCE_AWS_SECRET_ACCESS_KEY`` for the source.
+            ``SOURCE_AWS_ACCESS_KEY_ID``, ``SOURCE_AWS_SECRET_ACCESS_KEY``, ``SOURCE_AWS_SESSION_TOKEN`` and
+            ``SOURCE_AWS_REGION`` for the source.
+        ids: of the bins that a file list names, which a bucket is read for even if it may not be listed.
 
     Raises:
         InventoryError: if the text names no source, or the source cannot be opened.
@@ -33,13 +46,38 @@ def open_source(text: str, endpoint: str = "", environment: Mapping[str, str] = 
     if is_rendered(text):
         return RenderedSource(*read_rendered(text))
     if is_address(text):
-        return find_bucket(text, endpoint, environment)
-    path = Path(text).expanduser()
-    if not path.exists():
-        raise InventoryError(f"the source '{text}' does not exist; give {KINDS}")
-    if path.is_dir():
-        layout = layout_folder(path)
-        return FolderSource(layout) if layout else open_folders_by_count(path)
-    if path.suffix.lower() == ".csv":
-        return open_csv(path)
-    return open_tar(path)
+        is_file = text.lower().endswith((*TABLE_SUFFIXES, *ARCHIVES))
+        found = find_object(text, endpoint, environment) if is_file else None
+        return _open_file(*found) if found else open_files(find_bucket(text, endpoint, environment, ids), text)
+    path, status = _find(text)
+    if stat.S_ISDIR(status.st_mode):
+        return open_files(Folder(path), f"the directory {path}")
+    if not stat.S_ISREG(status.st_mode):
+        raise InventoryError(f"the source '{text}' is {kind_of(status)}; give {KINDS}")
+    return _open_file(Folder(path.parent), path.name)
+
+
+def _find(text: str) -> tuple[Path, os.stat_result]:
+    """The path that a text means, and what it leads to."""
+    shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+    try:
+        path = Path(text).expanduser()
+        return path, path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InventoryError(f"the source '{shown}' does not exist; give {KINDS}") from error
+    except OSError as error:
+        raise InventoryError(f"the source '{shown}' cannot be opened: {error.strerror}; give {KINDS}") from error
+    except (RuntimeError, ValueError) as error:  # no such user's home; a path with NUL
+        raise InventoryError(f"the source {shown!r} is no path: {error}; give {KINDS}") from error
+
+
+def _open_file(storage: Storage, name: str) -> Source:
+    """Opens a file by its suffix, and an archive by how it begins."""
+    try:
+        if name.lower().endswith(TABLE_SUFFIXES):
+            return open_table_in(storage, name)
+        is_zip = storage.read_part(name, 0, len(ZIP_MAGIC)) == ZIP_MAGIC
+        archive = open_zip(storage, name) if is_zip else open_tar(storage, name)
+    except (UnreadableError, TransientError) as error:
+        raise InventoryError(f"cannot read the source {name}: {error.args[-1]}") from error
+    return open_files(archive, f"the archive {name}")

@@ -1,110 +1,142 @@
-"""People's own labelled photos: a CSV that names them, or one folder for each count."""
+"""People's own labelled photos, whichever storage holds them: what is said of each, by a table or by its folders."""
 
-import csv
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import InventoryError
-from components.settings.source import KINDS
-from components.sources.folder import read_file, stamp, status_of
-from components.sources.source import LAYOUT, MAX_IMAGE_BYTES, Entry
+from components.common.progress import note
+from components.sources.folder import Folder
+from components.sources.labels import Label, matched, read_labels
+from components.sources.names import is_photo
+from components.sources.source import (
+    MAX_IMAGE_BYTES,
+    MAX_METADATA_BYTES,
+    Entry,
+    LeftOut,
+    TransientError,
+    UnreadableError,
+)
+from components.sources.storage import File, Files
+from components.tables.read import MAX_BYTES
+from components.tables.rows import summary_of
 
-SUFFIXES = (".jpg", ".jpeg")
-
-
-@dataclass(frozen=True)
-class Label:
-    """What a person says of a photo."""
-
-    count: str
-    """As written; the step checks it like any EXPECTED_QUANTITY."""
-    product: str = ""
+MOST_FILES = 1_000_000
+"""So many files are searched for photos whose names differ from the table's."""
 
 
 @dataclass(frozen=True)
 class OwnPhotos:
-    """Photos under a folder, each with its count; the id of a bin is the photo's path as written."""
+    """Photos of a storage, each with its count; the id of a bin is the photo's path in the storage."""
 
-    path: Path
-    """Of the CSV, or of the folder of folders; names the source."""
-    folder: Path
-    labels: dict[str, Label]
-
-    keeps_busy = False
+    uri: str
+    """Of the table, or of the folder of folders."""
+    files: Files
+    labels: Mapping[str, Label]
+    found: Mapping[str, File]
+    """Sizes and versions, as far as they are known."""
+    described: Mapping[str, File]
+    """Metadata of the public dataset's form, where there is some: products come from it."""
+    left_out: Sequence[LeftOut] = ()
+    notes: Sequence[str] = ()
 
     @property
-    def uri(self) -> str:  # noqa: D102
-        return self.path.resolve().as_uri()
+    def keeps_busy(self) -> bool:  # noqa: D102
+        return self.files.is_remote
 
     def entries(self, wanted: Collection[str] | None = None) -> list[Entry]:  # noqa: ARG002, D102, RUF100
-        found = []
-        for id_, label in sorted(self.labels.items()):
-            status = status_of(self.folder / id_)
-            version = f"{label.count}.{label.product}+{stamp(status)}"
-            found.append(Entry(id_, version, status.st_size if status else 0))
-        return found
+        return [self._entry(id_, label) for id_, label in sorted(self.labels.items())]
+
+    def _entry(self, id_: str, label: Label) -> Entry:
+        photo = self.found.get(id_) or File(id_, 0, "" if self.files.is_remote else "-")
+        given = f".{label.split}" if label.split else ""
+        described = f"+{self.described[id_].version}" if id_ in self.described else ""
+        return Entry(id_, f"{label.count}.{label.product}{given}+{photo.version}{described}", photo.size)
 
     def metadata(self, id_: str) -> bytes:
         """The label in the public dataset's terms; photos of one product share its name as their ASIN."""
         label = self.labels[id_]
         count = int(label.count) if label.count.isascii() and label.count.isdigit() else label.count
-        content: dict[str, Any] = {"EXPECTED_QUANTITY": count}
+        content: dict[str, Any] = self._described(id_)
+        content["EXPECTED_QUANTITY"] = count
         if label.product:
             product = {"asin": label.product, "name": label.product, "quantity": count}
             content["BIN_FCSKU_DATA"] = {label.product: product}
+        if label.split:
+            content["SPLIT"] = label.split
         return json.dumps(content, ensure_ascii=False).encode()
 
+    def _described(self, id_: str) -> dict[str, Any]:
+        """The photo's metadata beside its label; empty when there is none."""
+        if id_ not in self.described:
+            return {}
+        name = self.described[id_].name
+        try:
+            content = json.loads(self.files.read(name, MAX_METADATA_BYTES).decode("utf-8-sig"))
+        except (ValueError, RecursionError) as error:
+            raise UnreadableError("is not JSON", f"{name}: {str(error)[:200]}") from error
+        return {"BIN_FCSKU_DATA": content["BIN_FCSKU_DATA"]} if _has_products(content) else {}
+
     def image(self, id_: str) -> bytes:  # noqa: D102
-        return read_file(self.folder / id_, MAX_IMAGE_BYTES)
+        return self.files.read(id_, MAX_IMAGE_BYTES)
 
 
-def open_csv(path: Path) -> OwnPhotos:
-    """Reads a CSV with the columns ``path``, ``count`` and optionally ``product``; paths start at the CSV's folder.
+def _has_products(content: object) -> bool:
+    return isinstance(content, dict) and "BIN_FCSKU_DATA" in content
+
+
+def given_splits(labels: Mapping[str, Label]) -> tuple[dict[str, Label], list[str]]:
+    """Takes the splits that the photos were put into, unless it is one for all, which splits nothing.
+
+    Returns:
+        The labels, and what is to be said of their splits.
+    """
+    sizes = Counter(label.split for label in labels.values() if label.split)
+    if len(sizes) == 1 and sizes.total() == len(labels):
+        (only,) = sizes
+        note = f"all photos are of the split '{only}', so that no split is given"
+        return {id_: replace(label, split=None) for id_, label in labels.items()}, [note]
+    numbers = ", ".join(f"{number:,} {split}" for split, number in sorted(sizes.items()))
+    return dict(labels), [f"splits are given: {numbers}"] if sizes else []
+
+
+def open_table(path: Path) -> OwnPhotos:
+    """Reads a table of this machine; see ``open_table_in``."""
+    return open_table_in(Folder(path.parent), path.name)
+
+
+def open_table_in(files: Files, name: str) -> OwnPhotos:
+    """Reads a table of photos, see ``components.sources.labels``; paths start at its storage's root.
+
+    A photo that is not there as written is found by another case of its name or without its suffix, when only one can
+    be meant.
+
+    Args:
+        files: holds the table, and the photos.
+        name: of the table, which lies in no further folder.
 
     Raises:
-        InventoryError: if the columns are others, a row names no photo, a photo is named twice or there is no row.
+        InventoryError: if it is no such table or no row can be used.
     """
-    labels: dict[str, Label] = {}
-    named: set[Path] = set()  # ./a.jpg is a.jpg
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            columns = [name.strip() for name in rows.fieldnames or []]
-            if not {"path", "count"} <= set(columns):
-                raise InventoryError(f"{path} needs the columns path,count[,product]; its first line has: {columns}")
-            rows.fieldnames = columns
-            for row in rows:
-                where = f"{path} line {rows.line_num}"
-                photo = (row["path"] or "").strip()
-                if not photo:
-                    raise InventoryError(f"{where} names no photo; every row needs path,count")
-                if Path(photo) in named:
-                    raise InventoryError(f"{where} names {photo} a second time; keep one row for each photo")
-                named.add(Path(photo))
-                labels[photo] = Label((row["count"] or "").strip(), (row.get("product") or "").strip())
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InventoryError(f"{path} is not a CSV in UTF-8: {error}") from error
-    if not labels:
-        raise InventoryError(f"{path} lists no photo; add rows of path,count[,product]")
-    return OwnPhotos(path, path.parent, labels)
-
-
-def open_folders_by_count(folder: Path) -> OwnPhotos:
-    """Takes ``<count>/*.jpg``.
-
-    Raises:
-        InventoryError: if there is no such photo.
-    """
-    labels = {
-        f"{named.name}/{photo.name}": Label(named.name)
-        for named in sorted(folder.iterdir())
-        if named.is_dir() and named.name.isascii() and named.name.isdigit()
-        for photo in sorted(named.iterdir())
-        if photo.suffix.lower() in SUFFIXES
-    }
-    if not labels:
-        raise InventoryError(f"the directory {folder} holds neither {LAYOUT} nor <count>/*.jpg; give {KINDS}")
-    return OwnPhotos(folder, folder, labels)
+        data = files.read(name, MAX_BYTES)
+    except (UnreadableError, TransientError) as error:
+        raise InventoryError(f"cannot read {name}: {error.args[-1]}") from error
+    found = read_labels(data, name)
+    known = files.known(found.labels)
+    if len(known) < len(found.labels) and files.can_list:
+        there = [file.name for file in islice(files.files(), MOST_FILES) if is_photo(file.name)]
+        found = matched(found, there)
+        known = files.known(found.labels)
+    if line := summary_of(found.left_out):
+        note(f"{name}: {line}")
+    if not found.labels:
+        why = f": {found.left_out[0]}" if found.left_out else ""
+        raise InventoryError(f"{name} lists no photo that can be used{why}; add rows of path,count[,product]")
+    left_out = [LeftOut(f"{name} line {row.line}", f"row {row.reason}", row.detail) for row in found.left_out]
+    labels, on_splits = given_splits(found.labels)
+    return OwnPhotos(files.address(name), files, labels, known, {}, left_out, [*found.notes, *on_splits])

@@ -1,6 +1,6 @@
 """What every source of bins offers."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 MAX_METADATA_BYTES = 1_000_000
@@ -18,6 +18,14 @@ class Entry(NamedTuple):
     """Changes when the photo or the metadata changes; empty when the source was not listed."""
     image_bytes: int
     """Size of the photo, 0 when not known."""
+
+
+class LeftOut(NamedTuple):
+    """Something of the source that is no bin, and why."""
+
+    id: str
+    reason: str
+    detail: str
 
 
 REFUSED = "refused"
@@ -42,12 +50,24 @@ class TransientError(Exception):
 class Source(Protocol):
     """Labelled bins from somewhere. Implementations can be pickled, and read from many threads at once."""
 
-    keeps_busy: bool
-    """True when delivering bins takes an interpreter's time, not only waiting: several processes then pay."""
+    @property
+    def keeps_busy(self) -> bool:
+        """True when delivering bins takes an interpreter's time, not only waiting: several processes then pay."""
+        ...
 
     @property
     def uri(self) -> str:
         """Names the source in manifests and keys."""
+        ...
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]:
+        """What the listing found that is no bin; complete once ``entries`` was called."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is to be said of the source as a whole; complete likewise."""
         ...
 
     def entries(self, wanted: Collection[str] | None = None) -> list[Entry]:

@@ -144,6 +144,29 @@ def test_what_is_no_answer_becomes_one_clear_line(reply, message):
     assert "\n" not in str(caught.value)
 
 
+TOO_LARGE = b"<html><h1>413 Request Entity Too Large</h1></html>"
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        ((413, "text/html", TOO_LARGE, {}), "the photo is too large for a gateway"),
+        ((413, "text/plain", b"", {}), "the photo is too large for a gateway"),
+        ((400, "text/html", PAGE, {}), "refused with HTTP 400, by a gateway"),
+        ((413, "application/json", b'{"error": "more than 20 MB"}', {}), "more than 20 MB"),
+    ],
+)
+def test_a_gateway_that_refuses_one_photo_is_no_end_for_the_others(reply, message):
+    with misbehaving(lambda number: ok() if number % 2 else reply) as url:
+        endpoint = Endpoint(url, "bin-counter")
+        with open_client(endpoint, 1) as client:
+            photos = [(name, lambda: photo(3), None) for name in "abc"]
+            answers = dict(ask_many(client, endpoint, photos, 1))
+    assert answers["b"].count == 3
+    assert isinstance(answers["a"], PhotoError)
+    assert message in str(answers["c"])
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [

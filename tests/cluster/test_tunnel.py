@@ -65,4 +65,4 @@ def test_a_served_model_is_asked_through_the_cluster(
         assert url
         for _ in range(2):  # each client its own connection
             assert httpx.get(f"{url}/v2/health/ready", timeout=20).status_code == 200
-        assert httpx.get(f"{url}/page/icon.svg", timeout=20).content.startswith(b"<svg")
+        assert httpx.get(f"{url}/", timeout=20, headers={"accept": "text/html"}).text.startswith("<!doctype html>")

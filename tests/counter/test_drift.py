@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from components.counter.statistics.drift import ObservedDistribution, by_chance, drift, psi, reference
+from components.counter.statistics.drift import (
+    Intervals,
+    ObservedDistribution,
+    ReferenceDistribution,
+    drift,
+    photos_needed,
+    psi,
+    reference,
+)
 
 
 def day(counts: np.ndarray, confidences: np.ndarray, brightness: np.ndarray, stored: dict) -> dict:
@@ -55,9 +63,68 @@ def test_psi_is_that_of_the_definition():
     assert psi([0.5, 0.5], [0.5, 0.5]) == 0
 
 
-def test_chance_is_exceeded_in_one_of_a_hundred_comparisons():
-    random = np.random.default_rng(0)
-    shares = np.full(10, 0.1)
-    draws = random.multinomial(300, shares, size=(4000, 2)) / 300
-    exceeded = np.mean([psi(today, before) > by_chance(10, 300, 300) for today, before in draws])
-    assert 0.004 < exceeded < 0.025
+def stored_like_a_model(bins: int = 400) -> ReferenceDistribution:
+    counts, confidences, brightness = draw(bins, 1)
+    return reference([str(count) for count in counts], confidences.tolist(), brightness.tolist())
+
+
+@pytest.mark.parametrize("bins", [3, 8, 20, 50, 200, 500])
+def test_days_of_the_reference_itself_are_false_alarms_at_most_once_in_a_hundred(bins: int) -> None:
+    stored, random, days = stored_like_a_model(), np.random.default_rng(bins), 150
+    labels, shares = list(stored.count), list(stored.count.values())
+
+    def again(shares: list[float]) -> list[float]:
+        return (random.multinomial(bins, shares) / bins).tolist()
+
+    alarms = 0
+    for number in range(days):
+        today = ObservedDistribution(
+            bins=bins,
+            count=dict(zip(labels, again(shares), strict=True)),
+            confidence=again(stored.confidence.shares),
+            brightness=again(stored.brightness.shares),
+        )
+        alarms += any(item.state != "stable" for item in drift(stored, today, seed=number))
+    assert alarms <= 0.01 * days + 2  # 1 % of 150 days is exceeded by more than two in one of a hundred tests
+
+
+@pytest.mark.parametrize("factor", [0.75, 1.25])
+def test_photos_a_quarter_darker_or_brighter_are_seen_with_fifty(factor: float) -> None:
+    """Brightness of real photos is spread by about a fifth of its mean."""
+    random = np.random.default_rng(5)
+    counts, confidences, _ = draw(1000, 1)
+    before = random.normal(0.45, 0.08, 1000)
+    stored = reference([str(count) for count in counts], confidences.tolist(), before.tolist())
+    seen = 0
+    for number in range(20):
+        counts, confidences, _ = draw(50, 100 + number)
+        today = day(counts, confidences, factor * random.normal(0.45, 0.08, 50), stored)
+        seen += {item.measure: item.state for item in drift(stored, today)}["brightness"] == "retrain"
+    assert seen == 20
+
+
+def test_so_many_photos_as_are_said_to_be_needed_show_a_major_change_four_times_out_of_five() -> None:
+    random = np.random.default_rng(2)
+    before = np.full(10, 0.1)
+    after = before + 0.0475 * np.array([1, -1] * 5)
+    assert psi(after.tolist(), before.tolist()) == pytest.approx(0.245, abs=0.01)
+    needed = photos_needed(10, 2000)
+    stored = ReferenceDistribution(
+        bins=2000,
+        count={"1": 1},
+        confidence=Intervals(edges=[0.5], shares=[1, 0]),
+        brightness=Intervals(edges=[number / 10 for number in range(1, 10)], shares=before.tolist()),
+    )
+    seen = 0
+    for number in range(100):
+        shares = (random.multinomial(needed, after) / needed).tolist()
+        today = ObservedDistribution(bins=needed, count={"1": 1}, confidence=[1, 0], brightness=shares)
+        (found,) = [item for item in drift(stored, today, seed=number) if item.measure == "brightness"]
+        assert found.photos_needed == needed
+        seen += found.state != "stable"
+    assert 0.65 < seen / 100 < 0.95
+
+
+def test_a_reference_of_few_bins_never_shows_a_small_change() -> None:
+    assert photos_needed(10, 50) is None
+    assert photos_needed(10, 10_000) < photos_needed(10, 200)

@@ -93,3 +93,8 @@ def test_whole_jpegs_pass(data):
 def test_no_damage_raises_anything_but_a_reason(at, junk):
     with suppress(BadBinError):
         check_jpeg(GOOD[:at] + junk + GOOD[at + len(junk) :])
+
+
+@pytest.mark.parametrize(("written", "split"), [("test", "test"), ("train", "train"), ("elsewhere", None), (3, None)])
+def test_a_split_that_the_source_gives_is_read_and_another_word_is_none(written, split):
+    assert read_metadata(json.dumps({"EXPECTED_QUANTITY": 1, "SPLIT": written}).encode()).split == split

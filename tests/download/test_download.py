@@ -15,7 +15,7 @@ from components.common.files import sha256_bytes
 from components.documents.downloaded import BLOCK_SCHEMA, BinsManifest
 from components.download import fetch, fetch_processes, step
 from components.download.step import download_to
-from components.sources.folder import FolderSource
+from components.sources.layout import LayoutSource
 from components.sources.open import open_source
 from components.sources.source import NoAccessError, TransientError, UnreadableError
 from tests.sources.bins_on_disk import good_bins, listed, metadata, photo, put_all, rows, write_folder, write_tar
@@ -173,15 +173,15 @@ def failing(monkeypatch):
 
     @contextmanager
     def fail(kind: str, ids: set[str], error: Exception) -> Iterator[None]:
-        read = getattr(FolderSource, kind)
+        read = getattr(LayoutSource, kind)
 
-        def read_or_fail(source: FolderSource, id_: str) -> bytes:
+        def read_or_fail(source: LayoutSource, id_: str) -> bytes:
             if id_ in ids:
                 raise error
             return read(source, id_)
 
         with monkeypatch.context() as patch:
-            patch.setattr(FolderSource, kind, read_or_fail)
+            patch.setattr(LayoutSource, kind, read_or_fail)
             yield
 
     return fail

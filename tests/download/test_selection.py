@@ -116,8 +116,23 @@ def test_a_file_list_gives_every_id_its_count():
 @pytest.mark.parametrize(
     "data",
     [
+        b"[[0, 1], [16, 3]]",
+        b"id,count\n00001,1\n00017,3.0\n00018,\n",
+        b"Image;Menge\r\nimages/00001.jpg;1\r\nimages/00017.JPG;3\r\n;4\r\n",
+    ],
+)
+def test_a_file_list_may_be_a_table(data):
+    assert parse_file_list(data, "list") == {"00001": 1, "00017": 3}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
         b"",
         b"[]",
+        b"id,count\na,1\na,2\n",
+        b"id,count\na,\n",
+        b"bins\n00001\n",
         b'{"one": ["a.json"]}',
         b'{"1": 3}',
         b'{"1": [3]}',

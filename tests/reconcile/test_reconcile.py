@@ -13,13 +13,17 @@ import pytest
 from components.client.query import Endpoint
 from components.common.errors import InventoryError
 from components.counter.answers import Answer
+from components.counter.statistics.wrong_records import wrong_records
 from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store
 from components.reconcile.feedback import labels_from_recounts
-from components.reconcile.records import FolderPhotos, Record, open_photos, open_records, records_from_csv
-from components.reconcile.settings import ReconcileSettings
+from components.reconcile.page import how_many_wrong
+from components.reconcile.photos import FolderPhotos, open_photos
+from components.reconcile.records import Record, open_records, records_from_table
+from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import reconcile
-from components.sources.own_photos import open_csv
+from components.sources.own_photos import open_table
+from tests import documents
 from tests.browser import assert_self_contained
 from tests.documents import answered as whole_answer
 from tests.tiny_model import photo
@@ -113,6 +117,39 @@ def test_a_given_error_rate_changes_the_expectation_but_not_the_order(warehouse,
     summary = run(warehouse, server, error_rate=0.3)
     assert [row["id"] for row in listed(warehouse)] == before
     assert (summary.error_rate, summary.error_rate_estimated) == (0.3, False)
+
+
+def test_the_probabilities_of_the_bins_sum_to_the_number_of_wrong_records(warehouse, server):
+    summary = run(warehouse, server, top=10)
+    bins = json.loads((warehouse / "out" / "recount.json").read_text())[: summary.ranked]
+    assert sum(row["wrong_probability"] for row in bins) == pytest.approx(summary.expected_wrong)
+    assert sum(row["wrong_probability"] for row in bins[:10]) == pytest.approx(summary.expected_wrong_in_top)
+    assert summary.wrong_told
+    assert summary.wrong_interval[0] <= 3 <= summary.wrong_interval[1] < 36
+    page = (warehouse / "out" / "recount.html").read_text()
+    assert "{} to {} with 95".format(*summary.wrong_interval) in page
+
+
+def test_no_number_is_named_where_the_photos_do_not_tell_one(tmp_path):
+    rows = [(place, Record(str(place), place % 5 + 1), fake_answer(np.full(5, 0.2), place % 5)) for place in range(100)]
+    database = answer_store.open_answers(tmp_path / "a.sqlite")
+    answer_store.add(database, rows)
+    found = wrong_records(*answer_store.countable(database), first=10)
+    database.close()
+    assert not found.told
+    summary = documents.reconciled(ranked=100, top=10, wrong_told=False, wrong_interval=found.all.interval)
+    assert how_many_wrong(summary).startswith(f"at most {found.all.interval[1]} of 100 records are wrong")
+
+
+@pytest.mark.parametrize("written", ["14", "14/0", "15/14", "-1/5", "a/b", "1/2/3"])
+def test_past_recounts_that_cannot_be_are_one_line(written):
+    with pytest.raises(InventoryError, match="such as 14/300"):
+        checked(ReconcileSettings(past_recounts=written))
+
+
+def test_a_known_share_and_past_recounts_exclude_each_other():
+    with pytest.raises(InventoryError, match="either error_rate or past_recounts"):
+        checked(ReconcileSettings(error_rate=0.1, past_recounts="1/10"))
 
 
 def test_other_records_are_not_mixed_into_a_folder(warehouse, server):
@@ -216,7 +253,11 @@ def test_the_share_of_wrong_records_is_found_from_the_photos_alone(tmp_path):
         expected = int(random.choice([other for other in range(5) if other != count])) if wrong else count
         rows.append((position, Record(str(position), expected + 1), fake_answer(chances, expected)))
     answer_store.add(database, rows)
-    assert answer_store.estimated_error_rate(database) == pytest.approx(0.08, abs=0.02)
+    found = wrong_records(*answer_store.countable(database), first=500)
+    database.close()
+    assert found.told
+    assert found.all.mean / 5000 == pytest.approx(0.08, abs=0.02)
+    assert found.all.interval[0] < 0.08 * 5000 < found.all.interval[1]
 
 
 def fake_answer(chances: np.ndarray, expected: int) -> Answer:
@@ -245,7 +286,7 @@ def test_recounts_become_labels_that_training_takes(warehouse, server):
     outcome = labels_from_recounts(warehouse / "recounted.csv", photos, warehouse / "labels")
     assert (outcome.labels, outcome.wrong) == (4, 3)
     assert len(outcome.left_out) == BINS - 4
-    source = open_csv(outcome.source)
+    source = open_table(outcome.source)
     entries = source.entries()
     assert len(entries) == 4
     for entry in entries:
@@ -257,9 +298,9 @@ def test_recounts_become_labels_that_training_takes(warehouse, server):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("bin;count\n1;2\n", "needs the columns id,expected"),
+        ("box;number\n1;2\n", "needs the columns id,expected"),
         ("id,expected\n,3\n", "line 2 has no id"),
-        (b"id,expected\n\xff\xfe,3\n", "not a CSV in UTF-8"),
+        (b"\xff\xd8\xff a photo", "is no table but a photo"),
         (None, "cannot read"),
     ],
 )
@@ -268,7 +309,7 @@ def test_a_stock_list_that_is_none_is_one_clear_line(tmp_path, text, message):
     if text is not None:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InventoryError, match=message):
-        list(records_from_csv(path))
+        records_from_table(path)
 
 
 def test_photos_outside_the_folder_are_not_read(tmp_path):

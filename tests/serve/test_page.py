@@ -3,9 +3,13 @@
 import base64
 import re
 import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -138,11 +142,59 @@ def test_it_fits_every_screen(page, tmp_path, width):
 
 
 def test_its_policy_allows_nothing_from_elsewhere(server, http):
-    response = http.get(server.url + "/")
+    response = http.get(server.url + "/", headers={"accept": "text/html"})
     policy = response.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
     assert "http" not in policy
     assert response.headers["x-content-type-options"] == "nosniff"
-    for asset in re.findall(r'(?:src|href)="([^"]+)"', response.text):
-        assert http.get(f"{server.url}/{asset}").status_code == 200
+    assert all(asset.startswith("data:") for asset in re.findall(r'(?:src|href)="([^"]+)"', response.text))
+
+
+@contextmanager
+def under_a_path(url: str, path: str) -> Iterator[str]:
+    """A gateway that serves what is at ``url`` under a path."""
+
+    class Gateway(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.hand_on("GET", b"")
+
+        def do_POST(self):
+            self.hand_on("POST", self.rfile.read(int(self.headers["content-length"])))
+
+        def hand_on(self, method: str, body: bytes):
+            inside = self.path.startswith(path)
+            headers = {name: self.headers[name] for name in ("accept", "content-type") if name in self.headers}
+            target = url + "/" + self.path.removeprefix(path).lstrip("/")
+            answer = httpx.request(method, target, content=body, headers=headers) if inside else httpx.Response(404)
+            self.send_response(answer.status_code)
+            for name in ("content-type", "content-security-policy"):
+                if name in answer.headers:
+                    self.send_header(name, answer.headers[name])
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        def log_message(self, *_):
+            return
+
+    gateway = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    thread = threading.Thread(target=gateway.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{gateway.server_port}"
+    finally:
+        gateway.shutdown()
+        gateway.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize("address", ["/bins", "/bins/"])
+def test_it_works_under_a_path_with_and_without_a_slash(browser, server, tmp_path, address):
+    with under_a_path(server.url, "/bins") as url:
+        page = browser.new_page()
+        page.set_default_timeout(20_000)
+        page.goto(url + address)
+        page.get_by_label("Choose photos").set_input_files(files(tmp_path, 4))
+        expect(page.locator(".count")).to_have_text("4 items")
+        assert page.evaluate("getComputedStyle(document.querySelector('#drop')).borderStyle") == "dashed"
+        page.close()

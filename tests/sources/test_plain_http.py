@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 import urllib3
 
-from components.sources.plain_http import PlainHttpPool
+from components.sources.s3.plain_http import PlainHttpPool
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 

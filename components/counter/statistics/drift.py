@@ -1,16 +1,18 @@
 """Has the world moved away from the model? Today's answers against those on the training's own bins.
 
-``reference`` is stored in the bundle by evaluation; ``drift`` compares a day with it by the population stability
-index, PSI = sum (a - r) ln(a / r) over the shares a (today) and r (reference) of the same intervals. Rule of thumb:
-below 0.1 stable, above 0.25 a major change (Siddiqi, "Credit Risk Scorecards", 2006). On few bins the index is large by
-chance alone: without drift it is distributed like (1/n + 1/m) chi-squared with one degree of freedom less than there
-are intervals (Yurdakul, "Statistical Properties of Population Stability Index", 2018), so what chance explains is no
-drift.
+``reference`` is stored in the bundle by evaluation; ``drift`` compares a day with it. How far a measure has moved is
+the population stability index, PSI = sum (a - r) ln(a / r) over the shares a (today) and r (reference) of the same
+intervals: below 0.1 stable, from 0.25 a major change (Siddiqi, "Credit Risk Scorecards", 2006). On few bins the index
+is large by chance alone, so nothing counts as moved that chance explains. Chance is simulated: the bins of the day and
+of the reference are thrown together and a day is drawn from them again and again (permutation test), and two statistics
+are looked at: chi-squared, for any change, and the shift of the mean rank, for one towards more or less. The smallest
+of all their p-values, times their number (Bonferroni), is at most ``FALSE_ALARMS`` in as many days without drift.
 """
 
 import math
 from collections import Counter
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Literal, get_args
 
 import numpy as np
@@ -20,8 +22,13 @@ from components.common.document import Part
 INTERVALS = 10
 SMALLEST_SHARE = 1e-4
 CHANGED, MAJOR = 0.1, 0.25
-NORMAL_99 = 2.326
-"""The 99 % quantile of the standard normal distribution."""
+FALSE_ALARMS = 0.01
+"""Share of the days without drift on which some measure is said to have moved, at most."""
+STATISTICS = 2
+"""Of each measure."""
+DRAWS = 2000
+POWER = 0.9
+"""Chance that the approximation of ``photos_needed`` aims at; it flatters, and simulated days give four out of five."""
 Measure = Literal["count", "confidence", "brightness"]
 State = Literal["stable", "changed", "retrain"]
 
@@ -68,6 +75,10 @@ class Drift(Part):
     by_chance: float
     """The index that 99 % of comparisons without drift stay under."""
     state: State
+    p_value: float | None = None
+    """Chance of such a difference without drift, corrected for looking at several; None in old documents."""
+    photos_needed: int | None = None
+    """With so many photos a major change shows four times out of five; None when the reference has too few bins."""
 
 
 def reference(
@@ -102,27 +113,92 @@ def psi(today: Sequence[float], before: Sequence[float]) -> float:
     return sum((a - b) * math.log(a / b) for a, b in pairs)
 
 
-def by_chance(intervals: int, bins: int, reference_bins: int) -> float:
-    """The index that 99 % of comparisons without drift stay under (chi-squared quantile by Wilson & Hilferty, 1931)."""
+def photos_needed(intervals: int, reference_bins: int, change: float = MAJOR) -> int | None:
+    """How many photos show a change four times out of five.
+
+    For small changes n m / (n + m) times the index is the noncentrality of the chi-squared statistic (Yurdakul,
+    "Statistical Properties of Population Stability Index", 2018), here in its normal approximation.
+
+    Args:
+        intervals: of the measure.
+        reference_bins: m, that the reference was made with.
+        change: the population stability index.
+
+    Returns:
+        n, or None when no number of photos does, since the reference has too few bins.
+    """
     freedom = intervals - 1
     if freedom == 0:
-        return 0.0
+        return None
+    normal = NormalDist()
     spread = 2 / (9 * freedom)
-    return (1 / bins + 1 / reference_bins) * freedom * (1 - spread + NORMAL_99 * math.sqrt(spread)) ** 3
+    level = FALSE_ALARMS / (STATISTICS * len(get_args(Measure)))
+    bound = freedom * (1 - spread + normal.inv_cdf(1 - level) * math.sqrt(spread)) ** 3  # Wilson, Hilferty, 1931
+    sure = normal.inv_cdf(POWER)
+    noncentrality = 0.0
+    while freedom + noncentrality - sure * math.sqrt(2 * (freedom + 2 * noncentrality)) < bound:
+        noncentrality += 0.1
+    left = change / noncentrality - 1 / reference_bins
+    return math.ceil(1 / left) if left > 0 else None
 
 
-def drift(stored: ReferenceDistribution, today: ObservedDistribution) -> list[Drift]:
-    """Compares a day with the bundle's reference, measure by measure."""
-    labels = sorted(set(stored.count) | set(today.count))
+def drift(stored: ReferenceDistribution, today: ObservedDistribution, seed: int = 0) -> list[Drift]:
+    """Compares a day with the bundle's reference, measure by measure.
+
+    Args:
+        stored: the reference.
+        today: the day, at least one bin.
+        seed: of the simulated chance.
+    """
+    labels = sorted(set(stored.count) | set(today.count), key=_as_number)
     pairs: dict[Measure, tuple[list[float], list[float]]] = {
         "count": ([today.count.get(key, 0) for key in labels], [stored.count.get(key, 0) for key in labels]),
         "confidence": (today.confidence, stored.confidence.shares),
         "brightness": (today.brightness, stored.brightness.shares),
     }
     found = []
-    for measure in get_args(Measure):
+    for number, measure in enumerate(get_args(Measure)):
         now, before = pairs[measure]
-        index, chance = psi(now, before), by_chance(len(before), today.bins, stored.bins)
-        state: State = "stable" if index < max(CHANGED, chance) else "retrain" if index >= MAJOR else "changed"
-        found.append(Drift(measure=measure, psi=index, by_chance=chance, state=state))
+        index = psi(now, before)
+        chance, p_value = _chance(now, before, today.bins, stored.bins, np.random.default_rng([seed, number]))
+        corrected = min(1.0, p_value * STATISTICS * len(pairs))
+        moved = corrected <= FALSE_ALARMS and index >= CHANGED
+        state: State = "stable" if not moved else "retrain" if index >= MAJOR else "changed"
+        found.append(
+            Drift(
+                measure=measure,
+                psi=index,
+                by_chance=chance,
+                state=state,
+                p_value=corrected,
+                photos_needed=photos_needed(len(before), stored.bins),
+            )
+        )
     return found
+
+
+def _as_number(label: str) -> tuple[int, str]:
+    """Sorts "10" behind "9+"."""
+    digits = label.rstrip("+")
+    return (int(digits) if digits.isdecimal() else 0), label
+
+
+def _chance(
+    now: Sequence[float], before: Sequence[float], bins: int, reference_bins: int, random: np.random.Generator
+) -> tuple[float, float]:
+    """The index that 99 % of days without drift stay under, and the smaller of the two statistics' p-values."""
+    seen, kept = (
+        np.rint(np.asarray(shares) * n).astype(np.int64) for shares, n in ((now, bins), (before, reference_bins))
+    )
+    pool = seen + kept
+    drawn = random.multivariate_hypergeometric(pool, int(seen.sum()), DRAWS, method="marginals")
+    days = np.vstack([seen, drawn])
+    expected = pool * (seen.sum() / pool.sum())
+    held = pool > 0
+    chi_squared = ((days - expected)[:, held] ** 2 / expected[held]).sum(axis=1)
+    shift = np.abs((days - expected) @ (np.cumsum(pool) - pool / 2))
+    # a draw is as far as the day when it is so but for rounding
+    p_values = [(1 + (values[1:] >= values[0] * (1 - 1e-9)).sum()) / (1 + DRAWS) for values in (chi_squared, shift)]
+    shares, rest = drawn / max(1, seen.sum()), (pool - drawn) / max(1, kept.sum())
+    a, b = np.maximum(shares, SMALLEST_SHARE), np.maximum(rest, SMALLEST_SHARE)
+    return float(np.quantile(((a - b) * np.log(a / b)).sum(axis=1), 0.99)), float(min(p_values))

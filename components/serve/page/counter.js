@@ -13,7 +13,8 @@ const VERDICTS = {
 const SUMMARY = [["recount", "to recount"], ["unsure", "unsure"], ["not countable", "not countable"], ["agrees", "as expected"]];
 
 const one = (selector, root = document) => root.querySelector(selector);
-const predictUrl = document.body.dataset.predict;
+// a gateway may serve the page under a path, with or without a slash at its end
+const predictUrl = new URL(document.body.dataset.predict, location.origin + location.pathname.replace(/\/?$/, "/"));
 const list = one("#list");
 const bins = new Map(); // card element -> {file, url, answer, asked}
 const waiting = [];

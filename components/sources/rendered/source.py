@@ -1,13 +1,14 @@
 """Rendered bins as a source: drawn on demand, so that everything runs with no network and no data."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from components.common.files import sha256_bytes
 from components.sources.rendered.bins import metadata, rendered_bin
-from components.sources.source import Entry
+from components.sources.source import Entry, LeftOut
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class RenderedSource:
     seed: int
 
     keeps_busy = True
+    left_out: ClassVar[Sequence[LeftOut]] = ()
+    notes: ClassVar[Sequence[str]] = ()
 
     @property
     def uri(self) -> str:  # noqa: D102

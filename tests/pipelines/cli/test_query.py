@@ -159,13 +159,13 @@ def test_options_that_cannot_be_are_one_clear_line(cluster, photos, capsys, opti
 
 def test_one_photo_that_cannot_be_read_does_not_stop_the_others(server, photos, capsys):
     (photos / "c.jpg").write_bytes(b"no photo")
-    address = f"{server.url}/page/icon.svg"
+    address = f"{server.url}/metrics"
     asked = [str(photos), "missing.jpg", address, "http://127.0.0.1:9/x.jpg"]
     assert main(["query", *asked, "--url", server.url, "--json"]) == 1
     found = {Path(answer["photo"]).name: answer.get("error", answer.get("count")) for answer in lines(capsys)}
     assert (found["a.jpg"], found["b.png"]) == (2, 5)
     assert "not a readable" in found["c.jpg"]
-    assert "not a readable" in found["icon.svg"]
+    assert "not a readable" in found["metrics"]
     assert "cannot read missing.jpg" in found["missing.jpg"]
     assert "cannot fetch" in found["x.jpg"]
 

@@ -1,0 +1,54 @@
+"""How many of the bins were checked, and what became of the rows of the stock list."""
+
+import sqlite3
+from typing import Any
+
+from components.common.errors import InventoryError
+from components.documents.reconciled import Reconciliation
+from components.reconcile import answer_store
+from components.reconcile.photos import Photos
+from components.reconcile.records import Records
+
+LITTLE = 0.5
+"""When less than this fraction of the bins was checked, something is wrong with the photos or the list."""
+MOST_ROWS = 1000
+"""Rows that a report lists."""
+
+
+def of_rows(database: sqlite3.Connection, listed: Records | None) -> dict[str, Any]:
+    """The fields of a ``Reconciliation`` that tell of rows and bins which were not used.
+
+    Args:
+        database: the answers.
+        listed: the records; None when they did not come from a table.
+    """
+    first = next(answer_store.not_checked(database), None)
+    fields: dict[str, Any] = {"first_problem": f"bin {first['id'][:80]}: {first['problem']}"} if first else {}
+    if listed and listed.left_out:
+        fields["rows_left_out"] = len(listed.left_out)
+        fields["left_out"] = [str(row) for row in listed.left_out[:MOST_ROWS]]
+    if listed and listed.remarks:
+        fields["remarks"] = list(listed.remarks[:MOST_ROWS])
+    return fields
+
+
+def check_coverage(summary: Reconciliation, photos: Photos, place: str) -> None:
+    """Refuses to call a reconciliation done when little was checked; its results are written nevertheless.
+
+    Args:
+        summary: its numbers.
+        photos: where the photos were looked for.
+        place: what that is called.
+
+    Raises:
+        InventoryError: saying why, and naming one thing that lies there.
+    """
+    checked = summary.bins - summary.not_checked
+    if checked >= LITTLE * summary.bins:
+        return
+    example = photos.example()
+    there = f"in {place} lies for example '{example}'" if example else f"in {place} lies no photo"
+    raise InventoryError(
+        f"only {checked:,} of {summary.bins:,} bins were checked ({summary.first_problem}); {there}: photos are found "
+        "by the bins' ids, in any subfolder; check the ids and the place"
+    )

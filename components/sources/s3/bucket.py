@@ -1,0 +1,185 @@
+"""Files in an S3 bucket, read with the ``minio`` client."""
+
+import functools
+import posixpath
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import NoReturn
+from xml.etree.ElementTree import ParseError
+
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, S3Error, ServerError
+
+from components.common.store import CREDENTIALS_REFUSED, MISSING, Address, connect, plain_errors
+from components.sources.folder import within
+from components.sources.s3.listing import list_objects
+from components.sources.s3.plain_http import PlainHttpPool
+from components.sources.source import METADATA, REFUSED, NoAccessError, TransientError, UnreadableError
+from components.sources.storage import File, Top, most_listed
+
+CONNECTIONS = 64
+READ_SECONDS = 20.0
+"""A connection that delivers nothing for so long is given up."""
+NOT_S3 = (InvalidResponseError, ServerError, ParseError, urllib3.exceptions.HTTPError)
+MOST_READ_AHEAD = 100_000_000
+"""Bytes that are read to get at what follows them, from a store that gives whole objects only."""
+MOST_IN_A_FOLDER = 20_000
+"""Looking for the layout, no folder is looked at further."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """An endpoint and the credentials for it; without them, anonymous."""
+
+    endpoint: str
+    access_key: str | None = None
+    secret_key: str | None = None
+    session_token: str | None = None
+    region: str | None = None
+
+    @property
+    def is_anonymous(self) -> bool:  # noqa: D102
+        return self.access_key is None
+
+    def client(self, retries: int) -> Minio:
+        """The client of this process for this access."""
+        return _client(self, retries)
+
+
+@functools.lru_cache(maxsize=8)
+def _client(access: Access, retries: int) -> Minio:
+    return connect(
+        access.endpoint,
+        access.access_key,
+        access.secret_key,
+        access.session_token,
+        access.region,
+        connections=CONNECTIONS,
+        retries=retries,
+        read_seconds=READ_SECONDS,
+        pool_type=PlainHttpPool,
+    )
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """What lies under a prefix of a bucket, as a storage."""
+
+    access: Access
+    bucket: str
+    prefix: str
+    """Empty, or ends with "/"."""
+    uri: str
+    can_list: bool = True
+    """False when objects may be read but not listed."""
+
+    is_remote = True
+
+    def address(self, name: str) -> str:  # noqa: D102
+        return f"{Address(self.bucket, self.prefix + name)}{self.uri.removeprefix(str(self._address))}"
+
+    @property
+    def _address(self) -> Address:
+        return Address(self.bucket, self.prefix)
+
+    def files(self, under: str = "") -> Iterator[File]:
+        """Every object below a folder; raises as ``Files.files``."""
+        start = self.prefix + under
+        with plain_errors(self.access.endpoint, f"list {self.uri}"):
+            for item in list_objects(self.access.client(retries=5), self.bucket, start):
+                key = str(item.object_name)
+                if key.startswith(start) and not key.endswith("/"):  # a folder's marker is no file
+                    yield File(key.removeprefix(self.prefix), int(item.size or 0), str(item.etag))
+
+    def top(self, under: str = "") -> Top:
+        """What lies in a folder, the first ``MOST_IN_A_FOLDER`` of it; raises as ``Files.top``."""
+        start = self.prefix + under
+        with plain_errors(self.access.endpoint, f"list {self.uri}"):
+            listing = list_objects(self.access.client(retries=5), self.bucket, start, "/")
+            names = [str(item.object_name).removeprefix(start) for item in islice(listing, MOST_IN_A_FOLDER)]
+        folders = {name.partition("/")[0] for name in names if "/" in name}  # also of a store that knows no delimiter
+        if len(names) == MOST_IN_A_FOLDER and self.holds(under + METADATA):
+            folders.add(METADATA.rstrip("/"))
+        return Top(sorted(folders), sorted(name for name in names if name and "/" not in name))
+
+    def holds(self, under: str) -> bool:
+        """Whether there is any object below a folder."""
+        with plain_errors(self.access.endpoint, f"list {self.uri}"):
+            listing = list_objects(self.access.client(retries=5), self.bucket, self.prefix + under)
+            return next(listing, None) is not None
+
+    def known(self, names: Collection[str]) -> dict[str, File]:
+        """The named files, by listing their common folder unless it holds far more than those."""
+        if not self.can_list or not names:
+            return {}
+        folder = posixpath.commonpath([posixpath.dirname(name) for name in names])
+        found = list(islice(self.files(f"{folder}/" if folder else ""), most_listed(len(names))))
+        return {file.name: file for file in found if file.name in names}
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Reads one object of at most ``limit`` bytes, once; raises as ``Files.read``."""
+        key = self.prefix + name
+        try:
+            response = self.access.client(retries=0).get_object(self.bucket, key)
+            try:
+                return within(response.read(limit + 1), limit)
+            finally:
+                response.close()  # a connection whose answer was read to its end is in the pool already
+        except (S3Error, *NOT_S3, ValueError) as error:
+            self._fail(key, error)
+
+    def stat(self, name: str) -> File:
+        """Size and tag of one object: a read of its first byte, whose refusal says more than a HEAD request's."""
+        key = self.prefix + name
+        try:
+            response = self.access.client(retries=2).get_object(self.bucket, key, offset=0, length=1)
+        except S3Error as error:
+            if error.code == "InvalidRange":  # an empty object has no first byte
+                return File(name, 0, "empty")
+            self._fail(key, error)
+        except (*NOT_S3, ValueError) as error:
+            self._fail(key, error)
+        response.close()
+        size = response.headers.get("content-range", "").rpartition("/")[2] or response.headers.get(
+            "content-length", ""
+        )
+        return File(name, int(size) if size.isdecimal() else 0, response.headers.get("etag", "").strip('"'))
+
+    def read_part(self, name: str, offset: int, size: int) -> bytes:
+        """A part of an object, by a request for its range."""
+        key = self.prefix + name
+        try:
+            response = self.access.client(retries=2).get_object(self.bucket, key, offset=offset, length=size)
+            try:
+                if response.status != 206 and offset:  # the whole object comes, of a store that knows no ranges
+                    if offset > MOST_READ_AHEAD:
+                        raise UnreadableError(REFUSED, f"{self.access.endpoint} gives no part of {key}, only the whole")
+                    response.read(offset)
+                data: bytes = response.read(size)
+                return data
+            finally:
+                response.close()
+        except (S3Error, *NOT_S3, ValueError) as error:
+            self._fail(key, error)
+
+    def _fail(self, key: str, error: Exception) -> NoReturn:
+        """Raises what an error of the client means for one object."""
+        if isinstance(error, S3Error):
+            if error.code in MISSING:
+                raise UnreadableError("missing", f"no object {key}") from error
+            if error.code == "AccessDenied" and not self.can_list:  # what AWS answers for what is not there, too
+                raise UnreadableError("missing", f"no object {key}, or it may not be read ({error.code})") from error
+            if error.code in CREDENTIALS_REFUSED:
+                refusal = UnreadableError if error.code == "AccessDenied" else NoAccessError
+                raise refusal(REFUSED, f"{key}: {error.code}") from error
+            raise TransientError(f"{key}: {error.code}") from error
+        if isinstance(error, NOT_S3):
+            raise TransientError(f"{key}: {_shortly(error)}") from error
+        raise UnreadableError("missing", f"no object {key[:200]}: {str(error)[:100]}") from error
+
+
+def _shortly(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error  # what a MaxRetryError wraps
+    return f"{type(reason).__name__}: {' '.join(str(reason).split())}"[:200]

@@ -1,0 +1,177 @@
+"""Which endpoint has a bucket, with which credentials, in which region."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+
+import urllib3
+from minio.error import S3Error
+
+from components.common.errors import InventoryError
+from components.common.store import CREDENTIALS_REFUSED, MISSING, Address, parse_address
+from components.sources.s3.bucket import NOT_S3, Access, Bucket
+from components.sources.s3.listing import list_objects
+from components.sources.s3.region import DEFAULT, region_of, told_region
+from components.sources.source import METADATA, TransientError, UnreadableError
+
+AWS = "https://s3.amazonaws.com"
+IDS_TO_TRY = 5
+"""So many bins of a file list are read from a bucket that denies listing before it counts as closed."""
+NO_LISTING = ("AccessDenied", "MethodNotAllowed", "NotImplemented")
+
+
+def find_bucket(uri: str, endpoint: str, environment: Mapping[str, str], ids: Collection[str] = ()) -> Bucket:
+    """Finds the endpoint and the credentials that open a bucket.
+
+    A given endpoint is the only one tried; else the object store's, if it has the bucket, and then AWS. Each is tried
+    with the source's own credentials if set, the store's own (never sent anywhere else), and anonymously.
+
+    Args:
+        uri: ``s3://bucket/prefix``.
+        endpoint: the only one to try, or empty.
+        environment: names the object store and the credentials.
+        ids: bins of a file list. A bucket that may not be listed is taken if some of them can be read.
+
+    Raises:
+        InventoryError: if none opens it; the line says what each answered.
+    """
+    bucket, prefix = parse_address(uri)
+    if prefix and not prefix.endswith("/"):
+        prefix += "/"
+    named = str(Address(bucket, prefix))
+    accesses = list(_accesses(endpoint, environment))
+    places = [Bucket(access, bucket, prefix, f"{named} at {endpoint}" if endpoint else named) for access in accesses]
+    refusals: dict[str, str] = {}
+    unlisted: list[Bucket] = []
+    for place in places:
+        opened = _opened(place, _list_something)
+        if isinstance(opened, Bucket):
+            return opened
+        code, answer = opened
+        if code in NO_LISTING:
+            unlisted.append(place)
+        refusals.setdefault(place.access.endpoint, answer)
+    for place in unlisted:
+        if ids and (reading := _readable(replace(place, can_list=False), ids)):
+            return reading
+    answers = "; ".join(f"{where} {answer}" for where, answer in refusals.items())
+    advice = "check the name, source_endpoint and the source's credentials"
+    if unlisted and not ids:
+        advice += "; a bucket that may be read but not listed needs a file_list"
+    raise InventoryError(f"cannot open {uri}: {answers}; {advice}")
+
+
+def find_object(uri: str, endpoint: str, environment: Mapping[str, str]) -> tuple[Bucket, str] | None:
+    """Finds one object by its ``s3://`` address like a bucket, without listing.
+
+    Returns:
+        The folder that it lies in, as a storage, and its name there; None if a bucket answers that it has none.
+
+    Raises:
+        InventoryError: if no endpoint lets it be read.
+    """
+    bucket, key = parse_address(uri)
+    folder, _, name = key.rpartition("/")
+    prefix = f"{folder}/" if folder else ""
+    named = str(Address(bucket, prefix))
+    refusals: dict[str, str] = {}
+    is_missing = False
+    for access in _accesses(endpoint, environment):
+        place = Bucket(access, bucket, prefix, f"{named} at {endpoint}" if endpoint else named)
+        opened = _opened(place, lambda place: _read_first_byte(place, key))
+        if isinstance(opened, Bucket):
+            return opened, name
+        code, answer = opened
+        is_missing = is_missing or code in ("NoSuchKey", "NoSuchObject")
+        refusals.setdefault(access.endpoint, answer)
+    if is_missing:
+        return None
+    answers = "; ".join(f"{where} {answer}" for where, answer in refusals.items())
+    raise InventoryError(f"cannot read {uri}: {answers}; check the name, source_endpoint and the source's credentials")
+
+
+def read_object(uri: str, limit: int, endpoint: str, environment: Mapping[str, str]) -> bytes:
+    """Reads one object by its ``s3://`` address, found like a source.
+
+    Raises:
+        InventoryError: if the bucket cannot be opened or the object cannot be read.
+    """
+    found = find_object(uri, endpoint, environment)
+    if found is None:
+        raise InventoryError(f"cannot read {uri}: there is no such object; check the name")
+    bucket, name = found
+    try:
+        return bucket.read(name, limit)
+    except (UnreadableError, TransientError) as error:
+        raise InventoryError(f"cannot read {uri}: {error.args[-1]}") from error
+
+
+def _accesses(endpoint: str, environment: Mapping[str, str]) -> Iterator[Access]:
+    store = environment.get("S3_ENDPOINT_URL") or environment.get("AWS_ENDPOINT_URL") or ""
+    for place in [endpoint] if endpoint else [*filter(None, [store]), AWS]:
+        region = region_of(place, environment)
+        key = environment.get("SOURCE_AWS_ACCESS_KEY_ID")
+        if key:
+            secret = environment.get("SOURCE_AWS_SECRET_ACCESS_KEY", "")
+            yield Access(place, key, secret, environment.get("SOURCE_AWS_SESSION_TOKEN") or None, region)
+        elif place.rstrip("/") == store.rstrip("/") and environment.get("AWS_ACCESS_KEY_ID"):
+            yield Access(
+                place,
+                environment["AWS_ACCESS_KEY_ID"],
+                environment.get("AWS_SECRET_ACCESS_KEY", ""),
+                environment.get("AWS_SESSION_TOKEN") or None,
+                region,
+            )
+        yield Access(place, region=None if region == DEFAULT else region)
+
+
+def _opened(place: Bucket, attempt: Callable[[Bucket], None]) -> Bucket | tuple[str, str]:
+    """The bucket, in the region that the store names, if the attempt succeeds; else the error's code and a text."""
+    tried: set[str | None] = set()
+    while True:
+        tried.add(place.access.region)
+        try:
+            attempt(place)
+        except S3Error as error:
+            region = told_region(error)
+            if region is None or region in tried:
+                return error.code or "", _answer(place, error)
+            place = replace(place, access=replace(place.access, region=region))
+        except urllib3.exceptions.HTTPError as error:
+            return "", f"cannot be reached ({type(getattr(error, 'reason', None) or error).__name__})"
+        except (*NOT_S3, ValueError) as error:
+            return "", f"does not answer like an S3 store ({' '.join(str(error).split())[:80]})"
+        else:
+            return place
+
+
+def _answer(place: Bucket, error: S3Error) -> str:
+    if error.code == "NoSuchKey":
+        return "has no such object"
+    if error.code in MISSING:
+        return f"has no bucket {place.bucket}"
+    if error.code in CREDENTIALS_REFUSED:
+        return f"refused {'anonymous access' if place.access.is_anonymous else 'the credentials'} ({error.code})"
+    return f"answered {error.code}"
+
+
+def _list_something(place: Bucket) -> None:
+    next(list_objects(place.access.client(retries=2), place.bucket, place.prefix, "/"), None)
+
+
+def _read_first_byte(place: Bucket, key: str) -> None:
+    try:
+        place.access.client(retries=2).get_object(place.bucket, key, offset=0, length=1).close()
+    except S3Error as error:
+        if error.code != "InvalidRange":  # an empty object has no first byte
+            raise
+
+
+def _readable(place: Bucket, ids: Collection[str]) -> Bucket | None:
+    """The bucket, in the region that the store names, if it lets the metadata of one of the bins be read."""
+    for id_ in islice(ids, IDS_TO_TRY):
+        key = f"{place.prefix}{METADATA}{id_}.json"
+        opened = _opened(place, lambda place, key=key: _read_first_byte(place, key))  # type: ignore[misc]
+        if isinstance(opened, Bucket):
+            return opened
+    return None

@@ -1,0 +1,133 @@
+"""The columns that tables of bins and photos have, and what people call them."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WORDS = re.compile(r"[^\W_]+")
+UNIT = re.compile(r"[(\[].*?[)\]]")
+"""As in "Expected (pcs)"."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a table may have; the first column of a reader names what a row is about."""
+
+    name: str
+    """What the code and messages call it."""
+    also: tuple[str, ...] = ()
+    """Other names for it, the likeliest first; compared as ``plain_name`` makes them."""
+    required: bool = True
+    """A table without it is refused."""
+    is_number: bool = False
+    """It holds quantities."""
+
+    def rank(self, header: str) -> int | None:
+        """How well a header names this column: 0 is best; None when it names another."""
+        names = (self.name, *self.also)
+        plain = plain_name(header)
+        return names.index(plain) if plain in names else None
+
+
+def plain_name(header: str) -> str:
+    """A header without case, spaces, signs and units: "Expected Qty. (pcs)" is ``expected_qty``."""
+    text = unicodedata.normalize("NFKC", UNIT.sub(" ", header)).casefold()
+    return "_".join(WORDS.findall(text))
+
+
+def needed(columns: Sequence[Column]) -> str:
+    """The required columns as a message names them, and the others in brackets: ``path,count[,product]``."""
+    return ",".join(each.name for each in columns if each.required) + "".join(
+        f"[,{each.name}]" for each in columns if not each.required
+    )
+
+
+_PHOTO = (
+    "file_name",
+    "filename",
+    "file",
+    "file_path",
+    "filepath",
+    "image",
+    "image_name",
+    "image_file",
+    "image_filename",
+    "image_path",
+    "img",
+    "img_path",
+    "photo",
+    "photo_name",
+    "photo_file",
+    "photo_path",
+    "picture",
+    "bild",
+    "foto",
+    "datei",
+    "dateiname",
+)
+_ID = (
+    "bin_id",
+    "bin",
+    "bin_no",
+    "bin_number",
+    "bin_code",
+    "bin_name",
+    "location",
+    "location_id",
+    "slot",
+    "lagerplatz",
+    "platz",
+    "fach",
+    "behälter",
+    "image_id",
+    "photo_id",
+)
+_EXPECTED = (
+    "expected_quantity",
+    "expected_qty",
+    "expected_count",
+    "quantity",
+    "qty",
+    "count",
+    "stock",
+    "stock_quantity",
+    "on_hand",
+    "quantity_on_hand",
+    "book_quantity",
+    "items",
+    "menge",
+    "anzahl",
+    "bestand",
+    "soll",
+    "sollmenge",
+    "sollbestand",
+)
+_COUNTED = (
+    "counted_quantity",
+    "counted_qty",
+    "recount",
+    "recounted",
+    "recounted_quantity",
+    "actual",
+    "actual_quantity",
+    "actual_count",
+    "found",
+    "gezählt",
+    "zählmenge",
+    "ist",
+    "istmenge",
+    "istbestand",
+)
+_PRODUCTS = ("products", "product", "product_name", "asin", "sku", "item", "item_name", "artikel", "produkt")
+
+ID = Column("id", (*_ID, *_PHOTO, "path"))
+EXPECTED = Column("expected", _EXPECTED, is_number=True)
+COUNTED = Column("counted", _COUNTED, is_number=True)
+PRODUCTS = Column("products", _PRODUCTS, required=False)
+PHOTO = Column("path", (*_PHOTO, "id", *_ID))
+COUNT = Column(
+    "count", ("label", "labels", "counted", "item_count", "num_items", "expected", *_EXPECTED), is_number=True
+)
+PRODUCT = Column("product", _PRODUCTS, required=False)
+SPLIT = Column("split", ("subset", "set", "part", "partition", "fold"), required=False)

@@ -1,0 +1,92 @@
+"""Quantities as people and spreadsheets write them: ``3``, ``3.0``, ``3,0``, ``1,000``, ``1.000``, ``1 000``."""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+LARGEST = 1_000_000
+"""The largest quantity that is believed."""
+SHOWN = 20
+"""Characters of a refused text that a message shows."""
+SPACES = re.compile(r"[\s\u00a0\u2007\u2009\u202f]+", re.ASCII)
+PLAIN = re.compile(r"[0-9]{1,15}")
+GROUPED = re.compile(r"[0-9]{1,3}([ '\u2019,.])[0-9]{3}(?:\1[0-9]{3})*")
+"""Thousands with one separator."""
+DECIMAL = re.compile(r"([0-9]{1,15}|[0-9]{1,3}(?:([ '\u2019,.])[0-9]{3})(?:\2[0-9]{3})*)([.,])([0-9]+)")
+EITHER = re.compile(r"[0-9]{1,3}[.,][0-9]{3}")
+"""Thousands, or a decimal with three places."""
+
+
+class Quantity(NamedTuple):
+    """A cell as a whole number, or why it is none."""
+
+    value: int | None
+    problem: str = ""
+
+
+def quantity(text: str, mark: str = "") -> Quantity:
+    """Reads a quantity.
+
+    Args:
+        text: a cell.
+        mark: the table's decimal mark, see ``decimal_mark``; where it is not known, ``1.000`` is refused and ``1,000``
+            is a thousand, as nobody writes a quantity with three decimals and a comma.
+    """
+    written = SPACES.sub(" ", text).strip()
+    if not written:
+        return Quantity(None, "has no quantity")
+    value = _whole(written, mark)
+    if value is not None and value <= LARGEST:
+        return Quantity(value)
+    why = ""
+    if not mark and EITHER.fullmatch(written):
+        why = ": one or a thousand times as many? write it without a point"
+    elif value is not None:
+        why = f": at most {LARGEST:,} is believed"
+    shown = written if len(written) <= SHOWN else f"{written[:SHOWN]}…"
+    return Quantity(None, f"'{shown}' is not a quantity{why}")
+
+
+def _whole(written: str, mark: str) -> int | None:
+    if PLAIN.fullmatch(written):
+        return int(written)
+    if EITHER.fullmatch(written):
+        separator = "." if "." in written else ","
+        if not mark and separator == ".":
+            return None
+        if separator != mark:
+            return _digits(written)
+    elif (grouped := GROUPED.fullmatch(written)) and grouped[1] != mark:
+        return _digits(written)
+    decimal = DECIMAL.fullmatch(written)
+    if decimal is None or decimal[3] == decimal[2] or decimal[4].strip("0"):
+        return None
+    return _digits(decimal[1])
+
+
+def _digits(written: str) -> int:
+    return int("".join(filter(str.isdigit, written)))
+
+
+def decimal_mark(cells: Iterable[str], otherwise: str = "") -> str:
+    """The decimal mark of a table, from what cannot be read in two ways: ``3.0`` and ``1,000.5`` have a point.
+
+    Args:
+        cells: the quantities of the table.
+        otherwise: what is likely when they do not tell.
+
+    Returns:
+        "." or ","; empty when the cells contradict each other.
+    """
+    marks = {mark for cell in cells if (mark := _mark(cell.strip()))}
+    return otherwise if not marks else marks.pop() if len(marks) == 1 else ""
+
+
+def _mark(written: str) -> str:
+    if written.isdigit() or EITHER.fullmatch(written):
+        return ""
+    grouped = GROUPED.fullmatch(written)
+    if grouped:
+        return {",": ".", ".": ","}.get(grouped[1], "")
+    decimal = DECIMAL.fullmatch(written)
+    return decimal[3] if decimal and decimal[2] != decimal[3] else ""

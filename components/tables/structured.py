@@ -1,0 +1,96 @@
+"""Rows of JSON, JSON lines and Parquet, with the names of the columns first."""
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from components.common.errors import InventoryError
+from components.tables.rows import Cells, LeftOut, RawRows
+
+MAX_COLUMNS = 256
+BATCH = 1024
+
+
+def json_rows(text: str, where: str) -> RawRows:
+    """Rows of a list of objects, or of a list of (index, quantity) as in abid_challenge's ``counting_train.json``.
+
+    Its indices begin at 0 and its photos at 00001.jpg (``counting/data_utils.py`` of
+    https://github.com/silverbottlep/abid_challenge).
+
+    Raises:
+        InventoryError: if it is something else.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InventoryError(f"{where} is no whole JSON: {str(error)[:80]}") from error
+    if isinstance(content, list) and content and all(map(_is_pair, content)):
+        yield Cells(0, ["path", "count"])
+        for number, (index, count) in enumerate(content, 1):
+            yield Cells(number, [f"{index + 1:05d}.jpg", _text(count)])
+        return
+    if not isinstance(content, list) or not any(isinstance(item, dict) for item in content):
+        raise InventoryError(f'{where} is JSON, but no list of objects such as {{"file_name": …, "count": …}}')
+    yield from _objects(list(enumerate(content, 1)))
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, list) and len(item) == 2 and type(item[0]) is int and 0 <= item[0] < 10**9
+
+
+def json_line_rows(lines: list[str]) -> RawRows:
+    """Rows of one JSON object a line, such as Hugging Face's ``metadata.jsonl``."""
+    yield from _objects([(number, _parsed(line)) for number, line in enumerate(lines, 1) if line.strip()])
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _objects(items: list[tuple[int, Any]]) -> Iterator[Cells | LeftOut]:
+    names: dict[str, None] = {}
+    for _, item in items:
+        if isinstance(item, dict) and len(names) < MAX_COLUMNS:
+            names.update(dict.fromkeys(map(str, item)))
+    yield Cells(0, list(names))
+    for number, item in items:
+        if isinstance(item, dict):
+            yield Cells(number, [_text(item.get(name)) for name in names])
+        else:
+            yield LeftOut(number, "is no JSON object")
+
+
+def parquet_rows(data: bytes, where: str, most_rows: int) -> RawRows:
+    """Rows of a Parquet file.
+
+    Raises:
+        InventoryError: if it cannot be read or has more rows.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise InventoryError(f"{where} is Parquet, which cannot be read here; save it as CSV") from error
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        if file.metadata.num_rows > most_rows:
+            raise InventoryError(f"{where} has {file.metadata.num_rows:,} rows; at most {most_rows:,} are read")
+        plain = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)][:MAX_COLUMNS]
+        yield Cells(0, plain)
+        number = 0
+        for batch in file.iter_batches(BATCH, columns=plain):
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                number += 1
+                yield Cells(number, [_text(value) for value in row])
+    except (pa.ArrowException, OSError) as error:
+        raise InventoryError(f"{where} is no whole Parquet file; save it again, or as CSV") from error
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""

@@ -1,0 +1,92 @@
+"""Tables of own photos in the forms that people have them: each row is used, or listed with its reason."""
+
+import json
+
+import pytest
+
+from components.common.errors import InventoryError
+from components.sources.labels import read_labels
+from components.sources.open import open_source
+from tests.sources.bins_on_disk import photo, write_folder
+
+NO_STORE: dict[str, str] = {}
+
+
+def counts(source) -> dict[str, object]:
+    return {entry.id: json.loads(source.metadata(entry.id))["EXPECTED_QUANTITY"] for entry in source.entries()}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_folder(tmp_path, {f"photos/{number}.jpg": photo(seed=number) for number in range(4)})
+
+
+def opened(folder, text: str | bytes, name: str = "bins.csv"):
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return open_source(str(folder / name), environment=NO_STORE)
+
+
+def test_one_photo_under_two_spellings_with_two_counts_has_none(folder, capsys):
+    source = opened(
+        folder, "path,count\nphotos/0.jpg,1\nphotos/../photos/0.jpg,4\n./photos//1.jpg,2\nphotos\\2.jpg,3\n"
+    )
+    assert counts(source) == {"photos/1.jpg": 2, "photos/2.jpg": 3}
+    assert [(row.id, row.reason) for row in source.left_out] == [
+        ("bins.csv line 2", "row names a photo a second time, with another count"),
+        ("bins.csv line 3", "row names a photo a second time, with another count"),
+    ]
+    assert source.left_out[0].detail == "photos/0.jpg: 1 on line 2, 4 on line 3"
+    assert "2 rows left out: 2 names a photo a second time, with another count (lines 2" in capsys.readouterr().out
+
+
+def test_one_photo_twice_with_one_count_is_one_photo(folder):
+    source = opened(folder, "path,count\nphotos/0.jpg,1\nphotos/0.jpg,1.0\n")
+    assert counts(source) == {"photos/0.jpg": 1}
+    assert [row.reason for row in source.left_out] == ["row names a photo a second time"]
+
+
+@pytest.mark.parametrize("written", ["0", "0.JPG", "PHOTOS/0.jpg", "photos/0", "photos/00.jpeg"])
+def test_a_photo_is_found_when_only_one_is_meant(folder, written):
+    source = opened(folder, f"file_name,label\n{written},3\n")
+    assert counts(source) == {"photos/0.jpg": 3}
+    assert source.image("photos/0.jpg") == photo(seed=0)
+
+
+def test_a_photo_that_may_be_any_of_two_is_not_guessed(folder):
+    write_folder(folder, {"other/0.jpg": photo(seed=9)})
+    assert counts(opened(folder, "photo,count\n0,3\nphotos/1.jpg,1\n")) == {"0": 3, "photos/1.jpg": 1}
+
+
+def test_a_row_with_no_count_is_a_photo_that_the_step_will_list(folder):
+    assert counts(opened(folder, "path,count\nphotos/0.jpg,\nphotos/1.jpg,2.5\nphotos/2.jpg,3.0\n")) == {
+        "photos/0.jpg": "",
+        "photos/1.jpg": "2.5",
+        "photos/2.jpg": 3,
+    }
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
+def test_a_folder_with_a_table_of_hugging_face_is_a_source(folder, name):
+    rows = {
+        "metadata.csv": "file_name,count\nphotos/0.jpg,2\n",
+        "metadata.jsonl": '{"file_name": "photos/0.jpg", "count": 2}\n',
+    }
+    (folder / name).write_text(rows[name])
+    assert counts(open_source(str(folder), environment=NO_STORE)) == {"photos/0.jpg": 2}
+
+
+def test_the_lists_of_abid_challenge_begin_at_0_and_its_photos_at_1(tmp_path):
+    write_folder(tmp_path, {"00001.jpg": photo(seed=1), "00018.jpg": photo(seed=2)})
+    assert counts(opened(tmp_path, "[[0, 4], [17, 2]]", "counting_train.json")) == {"00001.jpg": 4, "00018.jpg": 2}
+
+
+def test_a_split_is_taken_and_one_of_another_name_is_said():
+    found = read_labels(b"file;menge;Split\na.jpg;1;train\nb.jpg;2;VALID\nc.jpg;3;fold 2\n", "s3://b/t.csv")
+    assert [label.split for label in found.labels.values()] == ["train", "validation", None]
+    assert "'fold 2'" in found.notes[0]
+
+
+def test_a_table_without_a_usable_row_says_why_on_one_line(folder):
+    with pytest.raises(InventoryError, match="line 2 has no path") as caught:
+        opened(folder, "path,count\n,1\n")
+    assert "\n" not in str(caught.value)
