@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from google.protobuf import json_format
 from kfp import dsl
 
 from components.cluster.pods import STORE_FOLDER
 from components.common.errors import InventoryError
 from pipelines.compiler import PIPELINES, check_image, compile_pipeline, images
-from pipelines.platform import on_cluster
+from pipelines.platform import FIRST_STEP, on_cluster
 
+SIDES = ("Request", "Limit")
 DIGEST = "@sha256:" + "0" * 64
 
 
@@ -23,7 +25,7 @@ def small_pipeline(image: str):
 
     @dsl.pipeline(name="small")
     def small(name: str = "you", store_secret: str = "inventory-store") -> None:
-        on_cluster(hello(name=name), store_secret=store_secret)
+        on_cluster(hello(name=name), store_secret=store_secret, amounts=FIRST_STEP)
 
     return small
 
@@ -69,6 +71,33 @@ def test_the_platform_document_gives_steps_the_store_by_reference(tmp_path: Path
     assert step["securityContext"]["runAsNonRoot"] is True
     assert step["podMetadata"]["labels"]["sidecar.istio.io/inject"] == "false"
     assert step["podMetadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
+
+
+def test_the_pods_of_steps_ask_for_what_the_cluster_parameter_says() -> None:
+    """Amounts are resolved by Kubeflow's driver from the task's own inputs (backend/src/v2/driver/resolver)."""
+    from pipelines.inventory import inventory
+
+    spec = json_format.MessageToDict(inventory.pipeline_spec)
+    executors = {name: each["container"]["resources"] for name, each in spec["deploymentSpec"]["executors"].items()}
+    assert executors.pop("exec-settings")["resourceCpuRequest"] == FIRST_STEP.cpu
+    assert len(executors) == 8
+    fields = {
+        f"{kind}{side}": f"step_{kind}{'_limit' * (side == 'Limit')}" for kind in ("cpu", "memory") for side in SIDES
+    }
+    (condition,) = [name for name in spec["components"] if name.startswith("comp-condition")]
+    inner = spec["components"][condition]["dag"]["tasks"]
+    for name, task in {**spec["root"]["dag"]["tasks"], **inner}.items():
+        if f"exec-{name}" not in executors:
+            continue
+        for field, option in fields.items():
+            channel = f"pipelinechannel--settings-{option}"
+            key = f"resource{field[0].upper()}{field[1:]}"
+            assert executors[f"exec-{name}"][key] == f"{{{{$.inputs.parameters['{channel}']}}}}"
+            source = task["inputs"]["parameters"][channel]
+            if name in inner:
+                assert source == {"componentInputParameter": channel}
+                source = spec["root"]["dag"]["tasks"][condition.removeprefix("comp-")]["inputs"]["parameters"][channel]
+            assert source == {"taskOutputParameter": {"producerTask": "settings", "outputParameterKey": option}}
 
 
 @pytest.mark.parametrize("name", sorted(PIPELINES))
