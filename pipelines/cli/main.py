@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from components import __version__
 from components.common.errors import InventoryError
 from pipelines.cli.cluster import add_cluster_commands
+from pipelines.cli.install import add_install_commands
 from pipelines.cli.models import add_model_commands
 from pipelines.cli.parser import Parser, yes_or_no
 from pipelines.cli.serving import add_serving_commands
@@ -30,8 +30,9 @@ what was trained:
   inventory reproduce MODEL                  confirm its numbers from the object store alone
   inventory prune --dry-run                  what may be removed
 on a cluster:
-  inventory preflight --namespace NAME       what it lacks, and how to mend it
+  inventory manifests --namespace NAME       what it needs, for kubectl
   inventory compile                          the pipeline as YAML
+  inventory preflight --namespace NAME       what it lacks, and how to mend it
   inventory submit epochs=10                 upload it, start a run and follow it
 """
 
@@ -66,7 +67,7 @@ def _parser(for_run: bool) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_run(commands, for_run)
-    for add in (_add_serve, add_serving_commands, _add_compile, add_model_commands, add_cluster_commands):
+    for add in (_add_serve, add_serving_commands, add_install_commands, add_model_commands, add_cluster_commands):
         add(commands)
     return parser
 
@@ -104,32 +105,6 @@ def _run(options: argparse.Namespace) -> None:
 
     console = Console(file=sys.stdout)  # this stream, whatever the steps' output is redirected to
     run(pipeline_arguments(options), options.run_id, options.runs, console, options.keep_serving)
-
-
-def _add_compile(commands: Any) -> None:
-    from pipelines.compiler import PIPELINES
-
-    parser = commands.add_parser(
-        "compile",
-        help="write the pipeline as YAML for a Kubeflow cluster",
-        description="Compiles the pipeline that `inventory run` executes, or that of stock reconciliation, to the YAML "
-        "that Kubeflow Pipelines takes.",
-    )
-    parser.add_argument("--pipeline", choices=PIPELINES, default="inventory", help="which one [inventory]")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="[inventory.yaml, or reconciliation.yaml]")
-    parser.add_argument("--registry", metavar="HOST/PATH", help="where the images are [ghcr.io/bin-inventory]")
-    parser.add_argument("--tag", metavar="TAG", help=f"their tag or @sha256:… digest, never latest [{__version__}]")
-    parser.set_defaults(command=_compile)
-
-
-def _compile(options: argparse.Namespace) -> None:
-    if options.registry:
-        os.environ["INVENTORY_REGISTRY"] = options.registry
-    if options.tag:
-        os.environ["INVENTORY_TAG"] = options.tag
-    from pipelines.compiler import compile_pipeline
-
-    print(compile_pipeline(options.output or Path(f"{options.pipeline}.yaml"), options.pipeline))
 
 
 def _add_serve(commands: Any) -> None:

@@ -14,6 +14,7 @@ from components.common.errors import InventoryError
 from pipelines.compiler import PIPELINES, check_image, compile_pipeline, images
 from pipelines.platform import FIRST_STEP, on_cluster
 
+GOLDEN = {name: Path(__file__).with_name(f"{name}.golden.yaml") for name in PIPELINES}
 SIDES = ("Request", "Limit")
 DIGEST = "@sha256:" + "0" * 64
 
@@ -122,8 +123,7 @@ def test_a_pipeline_compiles_to_its_golden_file_to_the_byte(tmp_path: Path, name
         command = [sys.executable, "-m", "pipelines.cli.main", "compile", *given, "--output", str(file)]
         subprocess.run(command, check=True, timeout=120, env={**os.environ, "PYTHONHASHSEED": str(seed)})
     assert files[0].read_bytes() == files[1].read_bytes()
-    golden = Path(__file__).with_name(f"{name}.golden.yaml")
-    assert files[0].read_text() == golden.read_text(), "if that is what you want: make golden"
+    assert files[0].read_text() == GOLDEN[name].read_text(), "if that is what you want: make golden"
     used = {"inventory": ["control", "train"], "reconciliation": ["control"]}[name]
     assert images(files[0].read_text()) == [f"registry.example/team/{image}:1.2" for image in used]
     for executor in next(yaml.safe_load_all(files[0].read_text()))["deploymentSpec"]["executors"].values():
