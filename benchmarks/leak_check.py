@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from components.common.local_store.server import local_store
 from components.common.progress import track
 from components.common.store import open_store
-from components.counter.assignment import Method
 from components.counter.bundle import InputTransform
-from components.counter.dataset import SPLITS, Bins, cache_folder, fetch_shard
+from components.counter.dataset import Bins, cache_folder, fetch_shard
 from components.counter.scoring import batches
+from components.counter.splits import SPLITS, Method
 from components.download.step import download_bins
 from components.evaluate.leakage import products_of, split_leaks
 from components.settings.data import DataSettings

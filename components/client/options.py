@@ -1,18 +1,16 @@
-"""The options by which ``inventory query`` and ``inventory reconcile`` find a served model and get in."""
+"""The options by which ``inventory query`` and ``inventory reconcile`` find a served model and get in.
+
+Nothing slow is imported here: ``--help`` needs only this.
+"""
 
 import argparse
-import os
-from collections.abc import Mapping
-from dataclasses import replace
-
-from components.client.endpoint import Endpoint, bearer, checked_token, open_client, read_token
-from components.client.query import served_model
-from components.common.errors import InventoryError
 
 URL_VARIABLE = "INVENTORY_URL"
 TOKEN_VARIABLE = "INVENTORY_TOKEN"  # noqa: S105 - a variable's name
 TOKEN_FILE_VARIABLE = "INVENTORY_TOKEN_FILE"  # noqa: S105
 DEFAULT_URL = "http://127.0.0.1:8080"
+ATTEMPTS = 6
+"""Tries for each photo while the server is busy or away."""
 
 
 def add_endpoint_options(parser: argparse.ArgumentParser) -> None:
@@ -34,49 +32,3 @@ def add_endpoint_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--model", default="", metavar="NAME", help="the model's name [the only one at --url]")
     group.add_argument("--token-file", metavar="FILE", help=f"holds a bearer token [${TOKEN_FILE_VARIABLE}]")
     group.add_argument("--ca-file", metavar="FILE", help="certificates to trust instead of the system's")
-
-
-def chosen_endpoint(options: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Endpoint:
-    """The endpoint that the options name, with the model's name.
-
-    Raises:
-        InventoryError: if options contradict each other, a file cannot be read, there is no such service, or the
-            address cannot be asked which model it serves.
-    """
-    token, token_file = credentials(options.token_file, environment)
-    if options.service:
-        return _service(options, token, token_file)
-    for name in ("namespace", "gateway"):
-        if getattr(options, name):
-            raise InventoryError(f"--{name} belongs to an InferenceService; give --service too, or leave it out")
-    headers = bearer(token)
-    if options.host:
-        headers["Host"] = options.host
-    url = options.url or environment.get(URL_VARIABLE) or DEFAULT_URL
-    endpoint = Endpoint(url.rstrip("/"), options.model, headers, options.ca_file, token_file)
-    if endpoint.model_name:
-        return endpoint
-    with open_client(endpoint) as client:
-        return replace(endpoint, model_name=served_model(client, endpoint))
-
-
-def credentials(token_file: str | None = None, environment: Mapping[str, str] = os.environ) -> tuple[str, str | None]:
-    """The bearer token of the environment, or the file that holds it; neither when there is none.
-
-    Raises:
-        InventoryError: if what should hold a token does not.
-    """
-    file = token_file or environment.get(TOKEN_FILE_VARIABLE)
-    if file:
-        read_token(file)  # what is wrong with it is told before anything is asked
-        return "", file
-    token = environment.get(TOKEN_VARIABLE, "")
-    return (checked_token(token, f"${TOKEN_VARIABLE}") if token else ""), None
-
-
-def _service(options: argparse.Namespace, token: str, token_file: str | None) -> Endpoint:
-    from components.client.address import find_service  # the Kubernetes client takes half a second to import
-
-    if options.host or options.model:
-        raise InventoryError("--host and --model belong to --url; an InferenceService names both itself")
-    return find_service(options.service, options.namespace, options.gateway, token, token_file, options.ca_file)

@@ -10,6 +10,7 @@ import httpx
 from pydantic import ValidationError
 
 from components.client.endpoint import Endpoint, open_client
+from components.client.options import ATTEMPTS
 from components.common.document import first_error
 from components.common.errors import InventoryError
 from components.common.prefetch import prefetch
@@ -17,7 +18,6 @@ from components.common.retry import back_off, retry
 from components.counter.answers import Answer
 from components.counter.bundle import Bundle
 
-ATTEMPTS = 6
 BACK_OFF_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 10.0
 RETRIED = (429, 502, 503, 504)

@@ -1,8 +1,7 @@
 """Checks what a user gave against a typed model, and says on one line what is wrong and what is allowed."""
 
-import difflib
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import annotated_types
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from components.common.errors import InventoryError
+from components.common.suggest import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 MOST_SHOWN = 120
@@ -59,22 +59,6 @@ def allowed(field: FieldInfo) -> str:
                 high = f" < {value}"
     name = "integer" if kind is int else "number" if kind is float else "text"
     return f"{low}{name}{high}"
-
-
-def did_you_mean(given: object, known: Iterable[str], otherwise: str = "") -> str:
-    """The question that a mistyped name or choice deserves, or else what is known.
-
-    Args:
-        given: what the user wrote.
-        known: what there is.
-        otherwise: begins the list of what there is when nothing is near, such as ``the options are``; empty for
-            no list.
-    """
-    names = list(known)
-    close = difflib.get_close_matches(str(given), names, 1)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"{otherwise} {', '.join(names)}" if otherwise else ""
 
 
 def _line(model: type[BaseModel], where: str, error: ValidationError) -> str:

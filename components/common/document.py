@@ -5,7 +5,7 @@ left by a version of this project that did not write it yet, and is of version 1
 """
 
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
@@ -19,7 +19,9 @@ from pydantic import (
 
 from components.common.errors import InventoryError
 from components.common.files import write_atomic
-from components.common.store import Store
+
+if TYPE_CHECKING:  # the store's client takes a second to import, which who only reads a file need not wait for
+    from components.common.store import Store
 
 
 class Part(BaseModel):
@@ -94,12 +96,12 @@ class Document(Part):
         return cls.parse(Path(path).read_bytes(), str(path))
 
     @classmethod
-    def fetch(cls, store: Store, key: str) -> Self:
+    def fetch(cls, store: "Store", key: str) -> Self:
         """Reads an object of the store; see ``parse``."""
         return cls.parse(store.get_bytes(key), store.uri(key))
 
     @classmethod
-    def fetch_or_none(cls, store: Store, key: str) -> Self | None:
+    def fetch_or_none(cls, store: "Store", key: str) -> Self | None:
         """Reads an object of the store; None when there is none."""
         data = store.get_bytes_or_none(key)
         return None if data is None else cls.parse(data, store.uri(key))
@@ -112,7 +114,7 @@ class Document(Part):
         """Writes the document to a file, atomically."""
         write_atomic(path, self.to_json())
 
-    def put(self, store: Store, key: str) -> None:
+    def put(self, store: "Store", key: str) -> None:
         """Writes the document into the store."""
         store.put_bytes(key, self.to_json().encode())
 

@@ -1,16 +1,14 @@
 """Which bin goes to which part: units of bins that stay together, dealt out evenly over the counts."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.common.errors import InventoryError
-from components.counter.dataset import SPLITS
+from components.counter.splits import SPLITS, Method
 
 TRAIN, VALIDATION, TEST = range(len(SPLITS))
-Method = Literal["products", "blocks", "random"]
 BLOCKS = 200
 """How many runs of neighbouring ids the method ``blocks`` deals out."""
 

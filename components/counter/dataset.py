@@ -18,8 +18,6 @@ from components.common.errors import InventoryError
 from components.common.files import atomic_path, content_hash, sha256_bytes, sha256_file
 from components.common.store import Store
 
-SPLITS = ("train", "validation", "test")
-
 PRODUCT = pa.struct(
     [
         ("asin", pa.string()),

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from components.common.errors import InventoryError
 from components.common.progress import note
-from components.counter.assignment import Method, assign, refuse_empty, units_of
-from components.counter.dataset import SPLITS, Bins
+from components.counter.assignment import assign, refuse_empty, units_of
+from components.counter.dataset import Bins
+from components.counter.splits import SPLITS, Method
 from components.counter.statistics.bootstrap import DRAWS, intervals, mean_of
 from components.counter.statistics.metrics import Floats, Integers
 from components.documents.evaluated import SharedProductsRow, SplitLeak

@@ -10,9 +10,10 @@ from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle, ModelScores
 from components.counter.counts import same_counts
-from components.counter.dataset import SPLITS, Bins, DatasetManifest, open_extra, open_split
+from components.counter.dataset import Bins, DatasetManifest, open_extra, open_split
 from components.counter.network import open_session
 from components.counter.scoring import score, threads
+from components.counter.splits import SPLITS
 from components.counter.statistics import drift
 from components.counter.statistics.calibration import Calibration
 from components.counter.statistics.metrics import bin_values, softmax

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from components.counter.dataset import SPLITS, Bins, DatasetManifest
+from components.counter.dataset import Bins, DatasetManifest
+from components.counter.splits import SPLITS
 from components.explore.samples import lists_products, samples, shared_pairs
 from components.pages.page import render_page
 from components.pages.text import of_items

@@ -5,7 +5,8 @@ from typing import Any
 
 from components.common.step.run_step import run_step
 from components.common.store import Store
-from components.counter.dataset import SPLITS, Bins, DatasetManifest, cache_folder, fetch_shard
+from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard
+from components.counter.splits import SPLITS
 from components.documents.downloaded import BinsManifest
 from components.explore.page import render
 

@@ -4,7 +4,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from components.client.options import add_endpoint_options, chosen_endpoint
+from components.client.chosen import chosen_endpoint
+from components.client.options import add_endpoint_options
 from components.pages.text import plural
 from components.reconcile.feedback import labels_from_recounts
 from components.reconcile.records import fetch_records, open_photos, open_records

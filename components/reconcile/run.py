@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.client.chosen import credentials
 from components.client.endpoint import Endpoint, bearer
-from components.client.options import credentials
 from components.common.errors import InventoryError
 from components.common.step.run_step import document_step
 from components.common.store import Store

@@ -5,8 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from components.common.checked import checked, did_you_mean
+from components.common.checked import checked
 from components.common.errors import InventoryError
+from components.common.suggest import did_you_mean
 from components.rules.loss import LossNotDecreasing, Overfit, Overtraining
 from components.rules.machine import DataWait, LowGpuUtilisation
 from components.rules.tensor import (

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from components.common.checked import did_you_mean
+from components.common.suggest import did_you_mean
 from components.rules.rules import Rules
 from components.settings.section import Section
 

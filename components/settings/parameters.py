@@ -11,8 +11,9 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from components.common.checked import allowed, checked, did_you_mean, without_none
+from components.common.checked import allowed, checked, without_none
 from components.common.errors import InventoryError
+from components.common.suggest import did_you_mean
 from components.settings.data import DataSettings
 from components.settings.presets import choose, resolve
 from components.settings.run import RunSettings

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from components.common.checked import did_you_mean
 from components.common.errors import InventoryError
+from components.common.suggest import did_you_mean
 from components.settings.source import is_rendered
 from components.settings.training import TrainingSettings
 

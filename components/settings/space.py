@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from components.common.checked import allowed, did_you_mean
+from components.common.checked import allowed
 from components.common.errors import InventoryError
+from components.common.suggest import did_you_mean
 from components.settings.training import MACHINE_OPTIONS, TrainingSettings
 
 Value = float | int | str | bool

@@ -3,8 +3,7 @@
 from pydantic import Field, field_validator
 
 from components.common.errors import InventoryError
-from components.counter.assignment import Method
-from components.counter.dataset import SPLITS
+from components.counter.splits import SPLITS, Method
 from components.settings.section import Section
 
 

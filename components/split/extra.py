@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from components.counter.assignment import TRAIN, Method
-from components.counter.dataset import SPLITS
+from components.counter.assignment import TRAIN
+from components.counter.splits import SPLITS, Method
 from components.split.bins import Bin, Exclusion
 
 EXTRA = len(SPLITS)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from components.counter.assignment import TEST, TRAIN, Method, assign
+from components.counter.assignment import TEST, TRAIN, assign
 from components.counter.product_groups import Key, bins_sharing_products, largest_share
+from components.counter.splits import Method
 
 PERCOLATES = 0.2
 """Share of the bins in the largest product group above which that one group steers the split."""

@@ -14,9 +14,10 @@ from components.common.errors import InventoryError
 from components.common.progress import Counter, note
 from components.common.step.run_step import run_step
 from components.common.store import Store
-from components.counter.assignment import TEST, TRAIN, VALIDATION, Method, assign, refuse_empty, units_of
-from components.counter.dataset import SPLITS, DatasetManifest, write_split
+from components.counter.assignment import TEST, TRAIN, VALIDATION, assign, refuse_empty, units_of
+from components.counter.dataset import DatasetManifest, write_split
 from components.counter.product_groups import bins_sharing_products, largest_share, product_groups
+from components.counter.splits import SPLITS, Method
 from components.documents.downloaded import BinsManifest
 from components.settings.split import SplitSettings
 from components.split.bins import Bin, Exclusion, collect

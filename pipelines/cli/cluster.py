@@ -14,7 +14,7 @@ from components.common.errors import InventoryError
 PACKAGE = Path("inventory.yaml")
 
 
-def add_cluster_commands(commands: Any) -> None:
+def add_commands(commands: Any) -> None:
     """Adds the cluster's commands to the command line."""
     _add_preflight(commands)
     _add_upload(commands)

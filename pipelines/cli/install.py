@@ -1,4 +1,4 @@
-"""The commands of ``inventory`` that write what a cluster is given: compile and manifests."""
+"""``inventory compile`` and ``manifests``: what a cluster is given, as YAML."""
 
 import argparse
 import os
@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from components import __version__
+from components.common.errors import InventoryError
+from pipelines.compiler import PIPELINES
+from pipelines.manifests.installation import Installation
 
 
-def add_install_commands(commands: Any) -> None:
+def add_commands(commands: Any) -> None:
     """Adds both to the command line."""
     _add_compile(commands)
     _add_manifests(commands)
@@ -22,15 +25,15 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
 
 def _use_images(options: argparse.Namespace) -> None:
     """Has to come before the first import of a component, which fixes the images."""
-    if options.registry:
-        os.environ["INVENTORY_REGISTRY"] = options.registry
-    if options.tag:
-        os.environ["INVENTORY_TAG"] = options.tag
+    for name in ("registry", "tag"):
+        given = getattr(options, name)
+        if given == "":
+            raise InventoryError(f"--{name} is empty; leave it out, or say where the images are")
+        if given:
+            os.environ[f"INVENTORY_{name.upper()}"] = given
 
 
 def _add_compile(commands: Any) -> None:
-    from pipelines.compiler import PIPELINES
-
     parser = commands.add_parser(
         "compile",
         help="write the pipeline as YAML for a Kubeflow cluster",
@@ -51,8 +54,6 @@ def _compile(options: argparse.Namespace) -> None:
 
 
 def _add_manifests(commands: Any) -> None:
-    from pipelines.manifests.installation import Installation
-
     parser = commands.add_parser(
         "manifests",
         help="write what a namespace needs as YAML for kubectl",
@@ -77,7 +78,6 @@ def _manifests(options: argparse.Namespace) -> None:
     from components.common.step.container_images import image
     from pipelines.compiler import check_image
     from pipelines.manifests.install import install, write
-    from pipelines.manifests.installation import Installation
     from pipelines.manifests.overlay import as_yaml
 
     given = {name: value for name, value in vars(options).items() if name in Installation.model_fields}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FEWEST_KEPT, DAYS = 5, 30.0
 
 
-def add_model_commands(commands: Any) -> None:
+def add_commands(commands: Any) -> None:
     """Adds the models' commands to the command line."""
     _add_models(commands)
     _add_promote(commands)

@@ -1,6 +1,7 @@
 """``inventory query``: photos in, a table or JSON lines out."""
 
 import json
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ from components.counter.answers import Answer
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MAX_PHOTO_BYTES = 20_000_000
 FETCH_SECONDS = 30.0
+ADDRESS = ("http://", "https://")
+MOST_NAMED = 3
 
 Reply = Answer | PhotoError
 
@@ -56,6 +59,17 @@ def print_answers(
     return int(any(refused))
 
 
+def refuse_missing(photos: list[str]) -> None:
+    """Says that no photo is there before a server is asked; one of several that is not there gets its own line later.
+
+    Raises:
+        InventoryError: if none of the photos is an address or a file or folder that exists.
+    """
+    # os.path: a name that no file can have is not there either, where Path raises
+    if not any(name.startswith(ADDRESS) or os.path.exists(name) for name in photos):  # noqa: PTH110
+        raise InventoryError(f"there is no {', nor '.join(photos[:MOST_NAMED])}; give photo files, folders or URLs")
+
+
 def _answers(
     photos: list[str], endpoint: Endpoint, expected_quantity: int | None, concurrency: int, attempts: int
 ) -> Iterator[tuple[str, Reply]]:
@@ -78,7 +92,7 @@ def _expand(photos: list[str]) -> Iterator[str]:
 
 def _read(name: str) -> bytes:
     """The bytes of a photo; raises ``PhotoError``."""
-    if name.startswith(("http://", "https://")):
+    if name.startswith(ADDRESS):
         return _fetch(name)
     try:
         with Path(name).open("rb") as file:

@@ -1,10 +1,11 @@
-"""The commands of ``inventory`` for people who use a served model: query, reconcile and feedback."""
+"""The commands of ``inventory`` for people who use a served model: serve, query, reconcile and feedback."""
 
 import argparse
-from typing import Any
+import os
+import sys
+from typing import Any, NoReturn
 
-from components.client.options import add_endpoint_options, chosen_endpoint
-from components.client.query import ATTEMPTS
+from components.client.options import ATTEMPTS, add_endpoint_options
 from components.common.errors import InventoryError
 from components.reconcile.command import (
     add_feedback_arguments,
@@ -12,12 +13,14 @@ from components.reconcile.command import (
     run_feedback,
     run_reconcile,
 )
+from pipelines.cli.parser import port
 
 CONCURRENCY = 8
 
 
-def add_serving_commands(commands: Any) -> None:
+def add_commands(commands: Any) -> None:
     """Adds the commands to the command line."""
+    _add_serve(commands)
     _add_query(commands)
     parser = commands.add_parser(
         "reconcile",
@@ -54,10 +57,12 @@ def _add_query(commands: Any) -> None:
 
 
 def _query(options: argparse.Namespace) -> int:
-    from pipelines.cli.query import print_answers
+    from components.client.chosen import chosen_endpoint
+    from pipelines.cli.query import print_answers, refuse_missing
 
     if options.concurrency < 1 or options.attempts < 1:
         raise InventoryError("--concurrency and --attempts must be at least 1")
+    refuse_missing(options.photos)
     return print_answers(
         options.photos,
         chosen_endpoint(options),
@@ -66,3 +71,20 @@ def _query(options: argparse.Namespace) -> int:
         attempts=options.attempts,
         as_json=options.json,
     )
+
+
+def _add_serve(commands: Any) -> None:
+    parser = commands.add_parser(
+        "serve",
+        help="serve a model bundle over HTTP",
+        description="Serves the model bundle of a finished run, such as runs/<id>/model, until Ctrl-C.",
+    )
+    parser.add_argument("bundle", help="folder of a model bundle")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
+    parser.add_argument("--port", type=port, default=8080, help="[8080]")
+    parser.set_defaults(command=_serve)
+
+
+def _serve(options: argparse.Namespace) -> NoReturn:
+    command = [sys.executable, "-m", "components.serve", "--bundle", options.bundle]
+    os.execv(sys.executable, [*command, "--host", options.host, "--port", str(options.port)])  # noqa: S606

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from components.check_settings.step import check
-from components.common.checked import did_you_mean
 from components.common.errors import InventoryError
+from components.common.suggest import did_you_mean
 from components.settings.parameters import PARAMETERS
 
 CHECKED = "bin-inventory"

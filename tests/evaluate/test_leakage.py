@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from components.counter.dataset import SPLITS
 from components.counter.product_groups import product_groups
+from components.counter.splits import SPLITS
 from components.documents.evaluated import SharedProductsRow
 from components.evaluate.leakage import shares_product, split_leaks, what_splits_would_leak, with_and_without
 from tests.evaluate.conftest import Made, split_rows

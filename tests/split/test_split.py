@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from components.common.errors import InventoryError
 from components.common.store import Store
-from components.counter.dataset import SPLITS, Bins, DatasetManifest, cache_folder, fetch_shard, open_split
+from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard, open_split
+from components.counter.splits import SPLITS
 from components.settings.parameters import read_parameters
 from components.split import shards
 from tests.packed_bins import RawBin, pack, photo, tar_rows

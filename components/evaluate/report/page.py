@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from components.counter.bundle import Bundle
-from components.counter.dataset import SPLITS, DatasetManifest
+from components.counter.dataset import DatasetManifest
+from components.counter.splits import SPLITS
 from components.counter.training_log import EpochRecord
 from components.documents.evaluated import Curves, Evaluation, PrecisionCurve, ReliabilityCurves
 from components.documents.trained import TrainedModel

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from components.pages.text import whole_percent
 from components.settings.training import TrainingSettings
 from components.train.data.features import reason_not_to_cache
-from components.train.profile.records import Recorded, scaled
+from components.train.profile.records import Recorded
 
 FEWEST_STEPS = 20
 """A shorter training is not judged."""
@@ -103,11 +103,11 @@ def waiting_for_data(facts: Measurements) -> Advice | None:
     evidence = f"{whole_percent(facts.of_steps('data'))} of the step time ({waited:.1f} s) was spent waiting for images"
     if facts.recorded.data_at_epoch_start > 0.5 * waited:
         evidence += ", most of it at the first step of an epoch"
-    evidence += f"; {last['decode_threads']} thread{'s' * (last['decode_threads'] > 1)} decoded"
+    evidence += f"; {last.decode_threads} thread{'s' * (last.decode_threads > 1)} decoded"
     if reason_not_to_cache(facts.settings) is None:
         change = f"Larger batches of cached features: batch_size = {2 * facts.settings.batch_size}."
-    elif busy is None or (1 - busy) * last["cores"] >= FREE_CORES:
-        change = f"Decode with more threads: decode_threads = {2 * last['decode_threads']}, or a store that is nearer."
+    elif busy is None or (1 - busy) * last.cores >= FREE_CORES:
+        change = f"Decode with more threads: decode_threads = {2 * last.decode_threads}, or a store that is nearer."
     else:
         change = "Give the training more cores, or split into smaller photos (short_side): decoding has no core left."
     if busy is not None:
@@ -135,16 +135,16 @@ def idle_gpu(facts: Measurements) -> Advice | None:
 def idle_cores(facts: Measurements) -> Advice | None:
     """A training on the processor leaves cores idle that its threads do not reach (``BUSY_CORES``, ``FREE_CORES``)."""
     last, own, busy = facts.recorded.last, facts.recorded.mean("process_cpu"), facts.recorded.busy_cores()
-    if last["is_gpu"] or own is None or busy is None:
+    if last.is_gpu or own is None or busy is None:
         return None
-    cores, threads = last["cores"], last["compute_threads"] * last["local_world"]
+    cores, threads = last.cores, last.compute_threads * last.local_world
     free = (1 - busy) * cores
     if own / cores >= BUSY_CORES or free < FREE_CORES or threads + 1 > cores:
         return None
-    wanted = int(cores) // last["local_world"]
+    wanted = int(cores) // last.local_world
     return Advice(
-        f"Compute on all cores: threads = {wanted} (now {last['compute_threads']}), or 0, which shares the cores.",
-        f"The training kept {own:.1f} of {cores:g} cores busy, {last['local_world']} x {last['compute_threads']} "
+        f"Compute on all cores: threads = {wanted} (now {last.compute_threads}), or 0, which shares the cores.",
+        f"The training kept {own:.1f} of {cores:g} cores busy, {last.local_world} x {last.compute_threads} "
         f"threads compute, and {free:.1f} cores were idle.",
         1 - own / cores,
     )
@@ -153,41 +153,41 @@ def idle_cores(facts: Measurements) -> Advice | None:
 def crowded_cores(facts: Measurements) -> Advice | None:
     """Other programs take the cores that the training wants (``CROWDED_SHARE``)."""
     last, own, busy = facts.recorded.last, facts.recorded.mean("process_cpu"), facts.recorded.busy_cores()
-    if last["is_gpu"] or own is None or busy is None or last["cores"] != len(last["machine"]["core_use"]):
+    if last.is_gpu or own is None or busy is None or last.machine is None or last.cores != len(last.machine.core_use):
         return None  # in a container with a quota the other cores are none of its business
-    others, free = busy * last["cores"] - own, (1 - busy) * last["cores"]
-    if others <= CROWDED_SHARE * last["cores"] or free >= FREE_CORES:
+    others, free = busy * last.cores - own, (1 - busy) * last.cores
+    if others <= CROWDED_SHARE * last.cores or free >= FREE_CORES:
         return None
     return Advice(
         "Let the training have the machine to itself, or give it a node where it has.",
-        f"Other programs kept {others:.1f} of {last['cores']:g} cores busy, the training {own:.1f}; none was free.",
-        facts.computing * others / last["cores"],
+        f"Other programs kept {others:.1f} of {last.cores:g} cores busy, the training {own:.1f}; none was free.",
+        facts.computing * others / last.cores,
     )
 
 
 def too_many_threads(facts: Measurements) -> Advice | None:
     """More compute threads than cores: they take turns, and wait for each other."""
     last = facts.recorded.last
-    threads = last["compute_threads"] * last["local_world"]
-    if last["is_gpu"] or threads <= last["cores"]:
+    threads = last.compute_threads * last.local_world
+    if last.is_gpu or threads <= last.cores:
         return None
     return Advice(
-        f"Fewer threads or processes: threads = {max(1, int(last['cores']) // last['local_world'])}.",
-        f"{last['local_world']} x {last['compute_threads']} threads computed on {last['cores']:g} cores.",
-        facts.computing * (1 - last["cores"] / threads),
+        f"Fewer threads or processes: threads = {max(1, int(last.cores) // last.local_world)}.",
+        f"{last.local_world} x {last.compute_threads} threads computed on {last.cores:g} cores.",
+        facts.computing * (1 - last.cores / threads),
     )
 
 
 def full_memory(facts: Measurements) -> Advice | None:
     """The memory is nearly used up (``MEMORY_SHARE``)."""
-    last, contained = facts.recorded.last, facts.recorded.last["memory_limit"] < facts.recorded.last["memory_total"]
+    last, contained = facts.recorded.last, facts.recorded.last.memory_limit < facts.recorded.last.memory_total
     used = facts.recorded.highest("process_memory" if contained else "memory")
-    if used is None or used / last["memory_limit"] <= MEMORY_SHARE:
+    if used is None or used / last.memory_limit <= MEMORY_SHARE:
         return None
     where = "the container may use" if contained else "the machine has"
     return Advice(
         f"More memory for the training, or batches computed in pieces: accumulate = {2 * facts.settings.accumulate}.",
-        f"{used / 2**30:.1f} of the {last['memory_limit'] / 2**30:.1f} GiB that {where} were in use.",
+        f"{used / 2**30:.1f} of the {last.memory_limit / 2**30:.1f} GiB that {where} were in use.",
         2.0,
     )
 
@@ -212,7 +212,7 @@ def communication(facts: Measurements) -> Advice | None:
     spent = facts.seconds["communication"]
     evidence = f"{whole_percent(share)} of the step time ({spent:.1f} s) was spent on the exchange of gradients"
     own = {
-        worker["rank"]: sum(seconds for part, seconds in scaled(worker).items() if part != "communication")
+        worker.rank: sum(seconds for part, seconds in worker.times.scaled().items() if part != "communication")
         for worker in facts.recorded.attempts[-1].workers
     }
     slowest, fastest = max(own, key=own.__getitem__), min(own.values())
@@ -229,7 +229,7 @@ def communication(facts: Measurements) -> Advice | None:
 def wide_arithmetic(facts: Measurements) -> Advice | None:
     """float32 where the processor computes bfloat16 natively (``COMPUTING_SHARE``)."""
     share = facts.computing
-    if facts.settings.precision != "fp32" or not facts.recorded.last["native_bf16"] or share <= COMPUTING_SHARE:
+    if facts.settings.precision != "fp32" or not facts.recorded.last.native_bf16 or share <= COMPUTING_SHARE:
         return None
     return Advice(
         "Compute in bfloat16: precision = auto.",

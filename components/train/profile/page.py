@@ -8,7 +8,7 @@ from components.documents.training_spec import TrainingSpec
 from components.pages.page import render_page
 from components.train.profile import advice as rules
 from components.train.profile.advice import Advice
-from components.train.profile.records import Recorded, scaled
+from components.train.profile.records import Recorded
 from components.train.profile.step_times import PARTS, SLOWEST
 
 Points = list[tuple[float, float]]
@@ -47,9 +47,9 @@ def render(recorded: Recorded, advice: Sequence[Advice], job: TrainingSpec) -> s
         job: what was trained.
     """
     hosts = recorded.attempts[-1].hosts
-    cores = hosts[0]["machine"]["core_use"] if hosts else []
+    cores = hosts[0].machine.core_use if hosts and hosts[0].machine else []
     seconds, stepping = recorded.seconds(), recorded.wall()["steps"]
-    images = sum(worker["times"]["images"] for attempt in recorded.attempts for worker in attempt.workers)
+    images = sum(worker.times.images for attempt in recorded.attempts for worker in attempt.workers)
     return render_page(
         "components/train/profile/profile.html.j2",
         recorded=recorded,
@@ -93,9 +93,9 @@ def worker_means(recorded: Recorded) -> list[dict[str, Any]]:
     """The last attempt's workers: ``rank``, ``host`` and ``means``, the seconds of each part in their mean step."""
     return [
         {
-            "rank": worker["rank"],
-            "host": worker["host"],
-            "means": [seconds / max(worker["times"]["steps"], 1) for seconds in scaled(worker).values()],
+            "rank": worker.rank,
+            "host": worker.host,
+            "means": [seconds / max(worker.times.steps, 1) for seconds in worker.times.scaled().values()],
         }
         for worker in recorded.attempts[-1].workers
     ]
@@ -105,10 +105,10 @@ def slowest_steps(recorded: Recorded) -> list[dict[str, Any]]:
     """The slowest steps: ``step``, ``seconds``, and of these ``most`` in the part ``mostly``."""
     return [
         {
-            "step": step["step"],
-            "seconds": sum(step["seconds"]),
-            "most": max(step["seconds"]),
-            "mostly": NAMES[PARTS[step["seconds"].index(max(step["seconds"]))]],
+            "step": step.step,
+            "seconds": sum(step.seconds),
+            "most": max(step.seconds),
+            "mostly": NAMES[PARTS[step.seconds.index(max(step.seconds))]],
         }
         for step in recorded.slowest_steps()[:SLOWEST]
     ]
@@ -117,21 +117,20 @@ def slowest_steps(recorded: Recorded) -> list[dict[str, Any]]:
 def over_time(recorded: Recorded, metrics: Mapping[str, str], unit: float) -> dict[str, Points]:
     """Lines of some metrics over the minutes of training; attempts come one after the other, hosts get own lines."""
     series: dict[str, Points] = {}
-    many = recorded.last["hosts"] > 1
+    many = recorded.last.hosts > 1
     offset = 0.0
     for attempt in recorded.attempts:
         for host in attempt.hosts:
-            machine = host["machine"]
             for name, metric in metrics.items():
-                values = machine["metrics"].get(metric, [])
+                values = host.machine.metric(metric) if host.machine else []
                 points = [
                     ((offset + at) / 60, value / unit)
-                    for at, value in zip(machine["at"], values, strict=False)
+                    for at, value in zip(host.machine.at if host.machine else [], values, strict=False)
                     if value is not None
                 ]
                 if values:
-                    series.setdefault(f"{name}, host {host['host']}" if many else name, []).extend(points)
-        offset += attempt.leader["recorded_seconds"]
+                    series.setdefault(f"{name}, host {host.host}" if many else name, []).extend(points)
+        offset += attempt.leader.recorded_seconds
     return {name: fewer(points) for name, points in series.items()}
 
 

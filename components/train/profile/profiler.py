@@ -1,9 +1,7 @@
 """The profiler: a hook that records, and in the end says what to change."""
 
-import json
 import time
 from contextlib import ExitStack
-from typing import Any
 
 import psutil
 import torch
@@ -15,6 +13,7 @@ from components.common.progress import note
 from components.common.store import Store
 from components.counter.training_log import EpochRecord
 from components.documents.trained import Advice, ProfileSummary, Utilisation
+from components.documents.training_profile import RecordedMachine, WorkerRecord
 from components.documents.training_spec import TrainingSpec
 from components.train.data.batches import decode_threads
 from components.train.engine.hooks import Findings, StepReport
@@ -24,7 +23,7 @@ from components.train.profile.advice import advise
 from components.train.profile.gpu import gpu_readers
 from components.train.profile.machine import Machine, busy_seconds, host_readers, training_processes
 from components.train.profile.page import render
-from components.train.profile.records import FORMAT, Recorded, read_records
+from components.train.profile.records import Recorded, read_records
 from components.train.profile.step_times import StepTimes
 from components.train.profile.trace import Trace
 
@@ -127,7 +126,7 @@ class Profiler:
             utilisation=Utilisation(cpu=rounded(recorded.busy_cores()), gpu=rounded(recorded.mean("gpu"))),
             advice=[Advice(change=item.change, evidence=item.evidence) for item in advice],
             page_key=page_key,
-            trace_key=recorded.trace["key"] if recorded.trace else None,
+            trace_key=recorded.trace.key if recorded.trace else None,
         )
 
     def _watch(self) -> None:
@@ -156,48 +155,47 @@ class Profiler:
     def _store(self) -> None:
         try:
             key = f"{self._attempts_key}/{self.began:.3f}-{self.workers.rank:05d}.json"
-            self.store.put_bytes(key, json.dumps(self._record()).encode())
+            self._record().put(self.store, key)
         except InventoryError as error:
             note(f"the profile's samples were not stored, training goes on: {error}")
 
-    def _record(self) -> dict[str, Any]:
+    def _record(self) -> WorkerRecord:
         workers = self.workers
-        return {
-            "format": FORMAT,
-            "began": self.began,
-            "recorded_seconds": round(time.perf_counter() - self._began, 3),
-            "first_step_at": round(self._first_step_at, 3),
-            "rank": workers.rank,
-            "host": workers.host,
-            "hosts": workers.hosts,
-            "world": workers.world,
-            "local_world": workers.local_world,
-            "device": torch.cuda.get_device_name(workers.device) if self._is_gpu else "cpu",
-            "is_gpu": self._is_gpu,
-            "cores": usable_cores(),
-            "memory_limit": usable_memory(),
-            "memory_total": psutil.virtual_memory().total,
-            "compute_threads": self._threads,
-            "native_bf16": uses_bf16(self._automatic, workers.device),
-            "decode_threads": decode_threads(self.job.settings, workers),
-            "times": self.times.content(),
-            "machine": self._machine_content(),
-            "trace": self._trace.result if self._trace else None,
-        }
+        return WorkerRecord(
+            began=self.began,
+            recorded_seconds=round(time.perf_counter() - self._began, 3),
+            first_step_at=round(self._first_step_at, 3),
+            rank=workers.rank,
+            host=workers.host,
+            hosts=workers.hosts,
+            world=workers.world,
+            local_world=workers.local_world,
+            device=torch.cuda.get_device_name(workers.device) if self._is_gpu else "cpu",
+            is_gpu=self._is_gpu,
+            cores=usable_cores(),
+            memory_limit=usable_memory(),
+            memory_total=psutil.virtual_memory().total,
+            compute_threads=self._threads,
+            native_bf16=uses_bf16(self._automatic, workers.device),
+            decode_threads=decode_threads(self.job.settings, workers),
+            times=self.times.record(),
+            machine=self._machine_record(),
+            trace=self._trace.result if self._trace else None,
+        )
 
-    def _machine_content(self) -> dict[str, Any] | None:
+    def _machine_record(self) -> RecordedMachine | None:
         if self._machine is None:
             return None
         samples = self._machine.samples()
         names = sorted({name for sample in samples for name in sample.values})
         elapsed = time.perf_counter() - self._began
         busy = [round((now - then) / elapsed, 4) for now, then in zip(busy_seconds(), self._busy, strict=True)]
-        return {
-            "at": [round(sample.at, 3) for sample in samples],
-            "seconds": [round(sample.seconds, 3) for sample in samples],
-            "metrics": {name: [rounded(sample.values.get(name)) for sample in samples] for name in names},
-            "core_use": busy,
-        }
+        return RecordedMachine(
+            at=[round(sample.at, 3) for sample in samples],
+            seconds=[round(sample.seconds, 3) for sample in samples],
+            metrics={name: [rounded(sample.values.get(name)) for sample in samples] for name in names},
+            core_use=busy,
+        )
 
     def _gpus(self) -> list[int]:
         """Torch's numbers of the GPUs that train on this host."""

@@ -4,32 +4,29 @@ Each worker of each attempt leaves one JSON object, ``<output>/train/profile/att
 that was interrupted is described by the objects of several attempts.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from components.common.store import Store
+from components.documents.training_profile import RecordedTrace, SlowStep, WorkerRecord
 from components.train.profile.step_times import PARTS
-
-FORMAT = "inventory-profile/1"
 
 
 @dataclass(frozen=True)
 class Attempt:
     """One start of a training: the record of every worker, by rank."""
 
-    workers: list[dict[str, Any]]
+    workers: list[WorkerRecord]
 
     @property
-    def leader(self) -> dict[str, Any]:
+    def leader(self) -> WorkerRecord:
         """The record of the leading worker, or of the lowest rank that left one."""
         return self.workers[0]
 
     @property
-    def hosts(self) -> list[dict[str, Any]]:
+    def hosts(self) -> list[WorkerRecord]:
         """Records that hold samples of a machine."""
-        return [worker for worker in self.workers if worker["machine"]]
+        return [worker for worker in self.workers if worker.machine]
 
 
 @dataclass(frozen=True)
@@ -42,19 +39,19 @@ class Recorded:
     """What is missing or counted twice."""
 
     @property
-    def last(self) -> dict[str, Any]:
+    def last(self) -> WorkerRecord:
         """The leading worker's record of the last attempt."""
         return self.attempts[-1].leader
 
     @property
     def steps(self) -> int:
         """Steps whose time is counted."""
-        return sum(attempt.leader["times"]["steps"] for attempt in self.attempts)
+        return sum(attempt.leader.times.steps for attempt in self.attempts)
 
     @property
     def timed(self) -> int:
         """Steps whose parts were timed exactly: on a GPU only some."""
-        return sum(attempt.leader["times"]["timed"] for attempt in self.attempts)
+        return sum(attempt.leader.times.timed for attempt in self.attempts)
 
     def seconds(self) -> dict[str, float]:
         """Seconds of each part of the steps: sums over steps, means over workers.
@@ -64,13 +61,13 @@ class Recorded:
         total = dict.fromkeys(PARTS, 0.0)
         for attempt in self.attempts:
             for worker in attempt.workers:
-                for part, seconds in scaled(worker).items():
+                for part, seconds in worker.times.scaled().items():
                     total[part] += seconds / len(attempt.workers)
         return total
 
     def wall(self) -> dict[str, float]:
         """Seconds of the leading worker by what it did: see ``StepTimes``."""
-        return _sum(attempt.leader["times"]["wall"] for attempt in self.attempts)
+        return _sum(attempt.leader.times.wall for attempt in self.attempts)
 
     def mean(self, metric: str) -> float | None:
         """Mean of a machine's metric since each attempt's first step, over all hosts; None when it was never read."""
@@ -85,29 +82,29 @@ class Recorded:
 
     def busy_cores(self) -> float | None:
         """Share of the cores that the training may use that were busy; of a container's quota, by itself."""
-        if self.last["machine"] and self.last["cores"] < len(self.last["machine"]["core_use"]):
+        if self.last.machine and self.last.cores < len(self.last.machine.core_use):
             own = self.mean("process_cpu")
-            return None if own is None else min(own / self.last["cores"], 1.0)
+            return None if own is None else min(own / self.last.cores, 1.0)
         return self.mean("cpu")
 
     @property
     def data_at_epoch_start(self) -> float:
         """Seconds that the leading worker waited for data at the first steps of epochs."""
-        return sum(attempt.leader["times"]["data_at_epoch_start"] for attempt in self.attempts)
+        return sum(attempt.leader.times.data_at_epoch_start for attempt in self.attempts)
 
     @property
-    def trace(self) -> dict[str, Any] | None:
+    def trace(self) -> RecordedTrace | None:
         """The newest trace, if any attempt made one."""
-        return next((found for attempt in reversed(self.attempts) if (found := attempt.leader["trace"])), None)
+        return next((found for attempt in reversed(self.attempts) if (found := attempt.leader.trace)), None)
 
     def kept_steps(self) -> list[list[float]]:
         """Seconds of each part, in the order of ``PARTS``, of the steps that every worker kept."""
-        return [row for attempt in self.attempts for worker in attempt.workers for row in worker["times"]["kept"]]
+        return [row for attempt in self.attempts for worker in attempt.workers for row in worker.times.kept]
 
-    def slowest_steps(self) -> list[dict[str, Any]]:
+    def slowest_steps(self) -> list[SlowStep]:
         """The leading worker's slowest steps, slowest first."""
-        steps = [step for attempt in self.attempts for step in attempt.leader["times"]["slowest"]]
-        return sorted(steps, key=lambda step: -sum(step["seconds"]))
+        steps = [step for attempt in self.attempts for step in attempt.leader.times.slowest]
+        return sorted(steps, key=lambda step: -sum(step.seconds))
 
     def highest(self, metric: str) -> float | None:
         """The largest sample of a metric over all attempts and hosts."""
@@ -115,17 +112,11 @@ class Recorded:
             value
             for attempt in self.attempts
             for host in attempt.hosts
-            for value in host["machine"]["metrics"].get(metric, [])
+            if host.machine
+            for value in host.machine.metric(metric)
             if value is not None
         ]
         return max(values, default=None)
-
-
-def scaled(worker: dict[str, Any]) -> dict[str, float]:
-    """Seconds of each part of one worker's steps, from the exactly timed ones."""
-    times = worker["times"]
-    factor = times["steps"] / times["timed"] if times["timed"] else 0.0
-    return {part: seconds * factor for part, seconds in times["seconds"].items()}
 
 
 def read_records(store: Store, prefix: str) -> Recorded:
@@ -134,20 +125,19 @@ def read_records(store: Store, prefix: str) -> Recorded:
     Raises:
         InventoryError: if the store cannot be read.
     """
-    records = [json.loads(store.get_bytes(key)) for key in store.list(f"{prefix}/")]
-    return put_together([record for record in records if record.get("format") == FORMAT])
+    return put_together([WorkerRecord.fetch(store, key) for key in store.list(f"{prefix}/")])
 
 
-def put_together(records: Sequence[dict[str, Any]]) -> Recorded:
+def put_together(records: Sequence[WorkerRecord]) -> Recorded:
     """Finds the attempts that a training consists of, and what is missing of them."""
-    starts = sorted({record["began"] for record in records})
+    starts = sorted({record.began for record in records})
     attempts: list[Attempt] = []
     notes: list[str] = []
     aside = 0
     for began in starts:
-        workers = sorted((record for record in records if record["began"] == began), key=lambda one: int(one["rank"]))
+        workers = sorted((record for record in records if record.began == began), key=lambda one: one.rank)
         attempt = Attempt(workers)
-        first = attempt.leader["times"]["first_step"]
+        first = attempt.leader.times.first_step
         if first is None and began != starts[-1]:
             aside += 1  # ended before its first step
             continue
@@ -156,10 +146,9 @@ def put_together(records: Sequence[dict[str, Any]]) -> Recorded:
             attempts, notes = [], []
         if attempts:
             notes += _seam(attempts[-1], attempt)
-        if len(workers) < attempt.leader["world"]:
-            notes.append(
-                f"{attempt.leader['world'] - len(workers)} of {attempt.leader['world']} workers left no record."
-            )
+        if len(workers) < attempt.leader.world:
+            world = attempt.leader.world
+            notes.append(f"{world - len(workers)} of {world} workers left no record.")
         attempts.append(attempt)
     if aside:
         notes.append(
@@ -170,21 +159,20 @@ def put_together(records: Sequence[dict[str, Any]]) -> Recorded:
 
 
 def _seam(before: Attempt, after: Attempt) -> list[str]:
-    last, first = before.leader["times"]["last_step"], after.leader["times"]["first_step"]
-    if first is None or first == last + 1:
+    last, first = before.leader.times.last_step, after.leader.times.first_step
+    if first is None or last is None or first == last + 1:
         return []
     if first <= last:
         return [f"Steps {first:,} to {last:,} were taken twice, after an interruption; both times are counted."]
     return [f"Steps {last + 1:,} to {first - 1:,} were not recorded: their worker ended without warning."]
 
 
-def _while_training(host: dict[str, Any], metric: str) -> Iterable[tuple[float, float]]:
+def _while_training(host: WorkerRecord, metric: str) -> Iterable[tuple[float, float]]:
     """Samples of a metric since the first step, with the seconds that each covers; all of them if there was no step."""
-    machine = host["machine"]
-    since = host["first_step_at"] or 0.0
-    values = machine["metrics"].get(metric, [None] * len(machine["at"]))
-    rows = list(zip(machine["at"], machine["seconds"], values, strict=True))
-    return [(value, span) for at, span, value in rows if value is not None and at > since]
+    if host.machine is None:
+        return []
+    rows = zip(host.machine.at, host.machine.seconds, host.machine.metric(metric), strict=False)
+    return [(value, span) for at, span, value in rows if value is not None and at > host.first_step_at]
 
 
 def _sum(parts: Iterable[dict[str, float]]) -> dict[str, float]:

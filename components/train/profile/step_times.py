@@ -2,8 +2,8 @@
 
 import heapq
 import time
-from typing import Any
 
+from components.documents.training_profile import RecordedTimes, SlowStep
 from components.train.engine.hooks import StepReport
 from components.train.profile.series import Thinned
 
@@ -82,25 +82,28 @@ class StepTimes:
         """Books what came after the last event."""
         self.wall["between" if self.first_step else "preparing"] += self._since_last()
 
-    def content(self) -> dict[str, Any]:
-        """All of it as plain values; ``kept`` and ``slowest`` hold seconds in the order of ``PARTS``."""
-        return {
-            "steps": self.steps,
-            "timed": self.timed,
-            "images": self.images,
-            "first_step": self.first_step,
-            "last_step": self.last_step,
-            "wall": dict(self.wall),
-            "seconds": dict(self.seconds),
-            "data_at_epoch_start": self.data_at_epoch_start,
-            "kept": [[round(value, 6) for value in row] for row in self._kept.entries()],
-            "slowest": [
-                {"step": step, "seconds": [round(value, 6) for value in row]}
-                for _, step, row in sorted(self._slowest, reverse=True)
+    def record(self) -> RecordedTimes:
+        """All of it."""
+        return RecordedTimes(
+            steps=self.steps,
+            timed=self.timed,
+            images=self.images,
+            first_step=self.first_step,
+            last_step=self.last_step,
+            wall=dict(self.wall),
+            seconds=dict(self.seconds),
+            data_at_epoch_start=self.data_at_epoch_start,
+            kept=[_rounded(row) for row in self._kept.entries()],
+            slowest=[
+                SlowStep(step=step, seconds=_rounded(row)) for _, step, row in sorted(self._slowest, reverse=True)
             ],
-        }
+        )
 
     def _since_last(self) -> float:
         now = time.perf_counter()
         gap, self._last = now - self._last, now
         return gap
+
+
+def _rounded(row: list[float]) -> list[float]:
+    return [round(value, 6) for value in row]

@@ -11,6 +11,7 @@ from torch.profiler import ProfilerActivity, profile, schedule
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
+from components.documents.training_profile import Operator, RecordedTrace
 
 WARM_UP_STEPS = 4
 """Steps to take before the trace begins: the first ones choose kernels and fill caches."""
@@ -29,9 +30,7 @@ class Trace:
 
     def __init__(self, steps: int, key: str, store: Store, device: torch.device) -> None:
         self.steps, self.key, self.store, self.device = steps, key, store, device
-        self.result: dict[str, Any] | None = None
-        """``key`` of the trace, ``steps`` that it holds, and ``operators``, the most expensive first: ``name``,
-        ``calls`` and ``seconds`` of a step, without those of the operators inside."""
+        self.result: RecordedTrace | None = None
         self._step = 0
         self._profile: profile | None = None
 
@@ -66,7 +65,7 @@ class Trace:
         except InventoryError as error:
             note(f"the trace was not stored, training goes on: {error}")
             return
-        self.result = {"key": self.key, "steps": traced, "operators": self._operators(running, traced)}
+        self.result = RecordedTrace(key=self.key, steps=traced, operators=self._operators(running, traced))
 
     def _begin(self) -> None:
         activities = [ProfilerActivity.CPU]
@@ -78,7 +77,7 @@ class Trace:
         self._profile = profile(activities=activities, schedule=only_once)
         self._profile.start()
 
-    def _operators(self, traced: Any, steps: int) -> list[dict[str, Any]]:
+    def _operators(self, traced: Any, steps: int) -> list[Operator]:
         on_gpu = self.device.type == "cuda"
         found = []
         for event in traced.key_averages():
@@ -86,5 +85,5 @@ class Trace:
                 continue  # the kernels of operators, whose time the operators have too
             seconds = (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6
             if seconds > 0 and not event.key.startswith("ProfilerStep"):
-                found.append({"name": event.key, "calls": event.count / steps, "seconds": seconds / steps})
-        return sorted(found, key=lambda operator: -operator["seconds"])[:TOP_OPERATORS]
+                found.append(Operator(name=event.key, calls=event.count / steps, seconds=seconds / steps))
+        return sorted(found, key=lambda operator: -operator.seconds)[:TOP_OPERATORS]

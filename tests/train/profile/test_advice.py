@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from components.documents.training_profile import WorkerRecord
 from components.documents.training_spec import TrainingSpec
 from components.train.profile.advice import FEWEST_STEPS, advise
 from components.train.profile.page import render
@@ -20,7 +21,7 @@ def record(
     metrics: dict[str, float] | None = None,
     wall: dict[str, float] | None = None,
     **facts: Any,
-) -> dict[str, Any]:
+) -> WorkerRecord:
     """What a worker of a healthy training of 100 steps on four cores leaves, with what is wrong with it."""
     seconds = HEALTHY | (seconds or {})
     healthy = {"preparing": 2.0, "steps": sum(seconds.values()), "traced": 0.0, "validation": 6.0, "between": 0.5}
@@ -39,7 +40,7 @@ def record(
         "kept": [[seconds[part] / 100 for part in PARTS]] * 100,
         "slowest": [{"step": 1, "seconds": [seconds[part] / 50 for part in PARTS]}],
     }
-    return {
+    content = {
         "format": "inventory-profile/1",
         "began": 1000.0,
         "recorded_seconds": sum(wall.values()),
@@ -67,13 +68,14 @@ def record(
         "trace": None,
         **facts,
     }
+    return WorkerRecord.model_validate(content)
 
 
 GPU = {"is_gpu": True, "device": "a GPU"}
 TWO = {"world": 2, "local_world": 2, "compute_threads": 2}
 
 
-def two_workers(own: float, other: float, exchange: float) -> list[dict[str, Any]]:
+def two_workers(own: float, other: float, exchange: float) -> list[WorkerRecord]:
     """Two workers whose backward passes take so long, and then wait for each other."""
     return [
         record({"backward": own, "communication": exchange}, **TWO),
@@ -142,7 +144,7 @@ def two_workers(own: float, other: float, exchange: float) -> list[dict[str, Any
     ],
 )
 def test_advice_comes_from_what_was_measured(
-    records: list[dict[str, Any]], options: dict[str, Any], change: str | None, evidence: str | None
+    records: list[WorkerRecord], options: dict[str, Any], change: str | None, evidence: str | None
 ) -> None:
     settings = fast(**{"precision": "auto", "crop_scale": 0.7, **options})
     found = advise(put_together(records), settings)
@@ -201,7 +203,7 @@ def test_a_worker_without_a_record_is_missed() -> None:
 
 def test_on_a_gpu_the_steps_that_were_timed_exactly_stand_for_all() -> None:
     some = record(**GPU)
-    some["times"]["timed"] = 4
+    some = some.model_copy(update={"times": some.times.model_copy(update={"timed": 4})})
     found = put_together([some])
     assert found.seconds()["backward"] == pytest.approx(HEALTHY["backward"] * 25)
     assert "4 of 100 steps were timed exactly" in shown(found)

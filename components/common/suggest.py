@@ -1,0 +1,20 @@
+"""What a mistyped word may have meant; imports nothing that is slow, since the command line starts with it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(given: object, known: Iterable[str], otherwise: str = "") -> str:
+    """The question that a mistyped name or choice deserves, or else what is known.
+
+    Args:
+        given: what the user wrote.
+        known: what there is.
+        otherwise: begins the list of what there is when nothing is near, such as ``the options are``; empty for
+            no list.
+    """
+    names = list(known)
+    close = difflib.get_close_matches(str(given), names, 1)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"{otherwise} {', '.join(names)}" if otherwise else ""

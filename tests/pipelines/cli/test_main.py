@@ -1,0 +1,110 @@
+"""The command line as a stranger meets it: help at once, and a hint for what was mistyped."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from components import __version__
+from pipelines.cli.main import COMMANDS, main
+
+SLOW = ("kfp", "kubernetes", "minio", "numpy", "torch", "pyarrow")
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        sys.exit(main(words))
+    assert ended.value.code in (1, 2)
+    return capsys.readouterr().err
+
+
+def test_without_a_command_it_says_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    said = capsys.readouterr().out
+    assert all(f"inventory {command}" in said or f"|{command}" in said for command in ("run", "serve", "rollback"))
+
+
+def test_it_knows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"inventory {__version__}\n")
+
+
+TYPOS = [
+    ("rnu", "run"),
+    ("quary", "query"),
+    ("reconcil", "reconcile"),
+    ("feed-back", "feedback"),
+    ("complie", "compile"),
+    ("model", "models"),
+    ("rolback", "rollback"),
+    ("pre-flight", "preflight"),
+    ("submitt", "submit"),
+    ("run --sorce x", "--source"),
+    ("run --split_method blocks", "--split-method"),
+    ("run --epoch5 3", "--epochs"),
+    ("run --learningrate 1", "--learning-rate"),
+    ("run --batchsize 8", "--batch-size"),
+    ("run --weigths none", "--weights"),
+    ("run --run_id x", "--run-id"),
+    ("run --keepserving", "--keep-serving"),
+    ("query a.jpg --expcted 3", "--expected"),
+    ("query a.jpg --jsn", "--json"),
+    ("reconcile --recrods x", "--records"),
+    ("feedback x --fotos", "--photos"),
+    ("models --jason", "--json"),
+    ("rollback --namspace x", "--namespace"),
+    ("prune --dryrun", "--dry-run"),
+    ("preflight --namespce x", "--namespace"),
+    ("compile --ouput x", "--output"),
+    ("compile --registy x", "--registry"),
+    ("manifest", "manifests"),
+    ("manifests --overlai x", "--overlay"),
+    ("serve x --prot 1", "--port"),
+    ("submit --pakage x", "--package"),
+    ("runs --limt 3", "--limit"),
+    ("run --preset defalt", "default"),
+    ('run --training {"learning_rte":1}', "learning_rate"),
+    ('run --gate {"minimum_efect":1}', "minimum_effect"),
+]
+
+
+@pytest.mark.parametrize(("typed", "meant"), TYPOS, ids=[typed for typed, _ in TYPOS])
+def test_a_typo_gets_the_right_suggestion(typed: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"did you mean {meant}?" in refused(typed.split(), capsys)
+
+
+def test_the_beginning_of_an_option_is_enough_and_what_follows_two_dashes_is_no_option(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "there is no nosuch.jpg" in refused(["query", "--expect", "3", "nosuch.jpg"], capsys)
+    assert "there is no --nosuch" in refused(["query", "--", "--nosuch"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("compile --registry=", "error: --registry is empty"),
+        ("compile --tag=", "error: --tag is empty"),
+        ("serve x --port 99999", "argument --port: '99999' is no port; give 0 to 65535"),
+        ("query nosuch.jpg neither.jpg", "error: there is no nosuch.jpg, nor neither.jpg; give photo files"),
+        (f"query {'x' * 300}", "error: there is no xxx"),
+    ],
+)
+def test_what_cannot_be_is_said_on_one_line(words: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert line in refused(words.split(), capsys).splitlines()[-1]
+
+
+def test_help_imports_nothing_slow() -> None:
+    commands = [[], ["--help"], *([command, "--help"] for command, module in COMMANDS.items() if module != "serving")]
+    code = f"""
+import contextlib, io, json, sys
+from pipelines.cli.main import main
+for words in {commands!r}:
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        main(words)
+print(json.dumps([name for name in {SLOW!r} if name in sys.modules]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
