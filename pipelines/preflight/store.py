@@ -15,6 +15,7 @@ from components.cluster.pods import STORE_FOLDER, STORE_REQUIRED
 from components.common.errors import InventoryError
 from components.common.store import open_store
 from pipelines.preflight.check import Check, NoSuchError, Question, refusals
+from pipelines.preflight.clocks import clocks
 
 KSERVE = "serving.kserve.io/"
 CA_ANNOTATION = f"{KSERVE}s3-cabundle-configmap"
@@ -46,6 +47,8 @@ def secrets_and_store(api: ApiClient, question: Question) -> list[Check]:
     else:
         checks.append(Check(what, "ok", f"has {', '.join(sorted(values))}"))
         checks.append(_round_trip(values))
+        if checks[-1].state != "unknown":
+            checks.append(clocks(api, values["S3_ENDPOINT_URL"], values.get("ca.crt")))
         checks.append(_for_kserve(what, namespace, values, secret.metadata.annotations or {}))
     for secret_name in question.settings.image_pull_secrets:
         checks.append(_pull_secret(api, namespace, secret_name))
