@@ -112,7 +112,7 @@ def _image_tag(api: ApiClient, part: Part) -> str:
         except NoSuchError:
             continue
         # a side-car, such as a proxy of metrics, is of another release
-        images = [each.image for each in found.spec.template.spec.containers if "proxy" not in each.image]
+        images = sorted((each.image for each in found.spec.template.spec.containers), key=lambda name: "proxy" in name)
         name, _, tag = images[0].partition("@")[0].rpartition("/")[2].partition(":")
         return tag or name
     return ""

@@ -47,7 +47,8 @@ def dns(api: ApiClient, _: Question) -> list[Check]:
             return [Check("dns", "unknown", f"these credentials may not look at namespace {namespace}")]
         if not slices:
             continue
-        ready = [each for one in slices for each in one.endpoints or [] if each.conditions and each.conditions.ready]
+        endpoints = [each for one in slices for each in one.endpoints or []]
+        ready = [each for each in endpoints if not each.conditions or each.conditions.ready is not False]
         if ready:
             return [Check("dns", "ok", f"{len(ready)} ready behind {namespace}/{service}")]
         message = f"no pod is ready behind {namespace}/{service}: no name resolves in the cluster"

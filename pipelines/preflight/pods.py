@@ -44,12 +44,16 @@ def pods(api: ApiClient, question: Question) -> list[Check]:
     refused: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for what, body in _bodies(question).items():
         try:
-            kubernetes.client.CoreV1Api(api).create_namespaced_pod(
-                question.namespace, body, dry_run="All", _request_timeout=kube.TIMEOUT_SECONDS
-            )
-        except ApiException as error:
-            message = kube.message_of(error)
-            if error.status == 403 and "cannot create resource" in message:
+            with kube.plain_errors("try a pod"):
+                kubernetes.client.CoreV1Api(api).create_namespaced_pod(
+                    question.namespace, body, dry_run="All", _request_timeout=kube.TIMEOUT_SECONDS
+                )
+        except InventoryError as error:
+            cause = error.__cause__
+            message = kube.message_of(cause) if isinstance(cause, ApiException) else ""
+            if isinstance(error, kube.ClusterAwayError) and "failed calling webhook" not in message:
+                raise
+            if "cannot create resource" in message:
                 message = "these credentials may not create one, not even for a trial"
                 return [*short, Check("pods", "unknown", message, "ask as who may")]
             refused.setdefault(_named(message, question), []).append((what, message))
@@ -132,7 +136,8 @@ def quotas(api: ApiClient, question: Question) -> list[Check]:
     for quota in found:
         if quota.spec and (quota.spec.scopes or quota.spec.scope_selector):
             continue  # of pods of another kind
-        hard, used = quota.status.hard or {}, quota.status.used or {}
+        hard = (quota.status and quota.status.hard) or {}
+        used = (quota.status and quota.status.used) or {}
         short = [
             f"{key} {_left(hard[key], used.get(key, '0'))} left of {hard[key]}, {_plain(needed[key])} wanted"
             for key in hard
