@@ -117,7 +117,7 @@ def serving(folder: Path | str, *options: str) -> Iterator[Served]:
     )
     try:
         line = process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        found = re.search(r"http://(127\.0\.0\.1|\[::1\]):\d+", line)
         assert found, f"the server did not start: {line} {process.stderr.read()}"
         yield Served(found[0], process)
     finally:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from components.client.endpoint import Endpoint, bearer, checked_token, open_client, read_token
-from components.client.options import DEFAULT_URL, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, URL_VARIABLE
+from components.client.options import ATTEMPTS, DEFAULT_URL, TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, URL_VARIABLE
 from components.client.query import served_model
 from components.common.errors import InventoryError
 
@@ -32,7 +32,8 @@ def chosen_endpoint(options: argparse.Namespace, environment: Mapping[str, str] 
     if endpoint.model_name:
         return endpoint
     with open_client(endpoint) as client:
-        return replace(endpoint, model_name=served_model(client, endpoint))
+        attempts = getattr(options, "attempts", ATTEMPTS)  # an option of `query` alone
+        return replace(endpoint, model_name=served_model(client, endpoint, attempts))
 
 
 def credentials(token_file: str | None = None, environment: Mapping[str, str] = os.environ) -> tuple[str, str | None]:

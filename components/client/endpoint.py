@@ -11,6 +11,8 @@ import httpx
 from components.common.errors import InventoryError
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+DIRECT = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}
+"""This machine is never asked through a proxy, whatever the environment says of proxies."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def open_client(endpoint: Endpoint, concurrency: int = 1) -> httpx.Client:
             event_hooks={"request": [_ask_for(endpoint.host)] if endpoint.host else []},
             verify=ssl.create_default_context(cafile=endpoint.ca_file) if endpoint.ca_file else True,
             timeout=TIMEOUT,
+            mounts=DIRECT,
             limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
         )
     except httpx.InvalidURL as error:

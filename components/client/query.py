@@ -62,13 +62,18 @@ def query(
         return ask(client, replace(unnamed, model_name=served_model(client, unnamed)), image, expected_quantity)
 
 
-def served_model(client: httpx.Client, endpoint: Endpoint) -> str:
+def served_model(client: httpx.Client, endpoint: Endpoint, attempts: int = ATTEMPTS) -> str:
     """The name of the only model at an endpoint.
+
+    Args:
+        client: from ``open_client``.
+        endpoint: where it is served.
+        attempts: tries while nobody answers.
 
     Raises:
         InventoryError: if there is none or more than one, or the address is no model server.
     """
-    names = _json(_send(client, endpoint, client.build_request("GET", "/v1/models"), ATTEMPTS), endpoint).get("models")
+    names = _json(_send(client, endpoint, client.build_request("GET", "/v1/models"), attempts), endpoint).get("models")
     if not isinstance(names, list) or len(names) != 1:
         found = ", ".join(map(str, names)) if isinstance(names, list) and names else "none"
         raise InventoryError(f"{endpoint.url} does not serve exactly one model (found: {found}); name the model")
@@ -171,7 +176,7 @@ def _send(client: httpx.Client, endpoint: Endpoint, request: httpx.Request, atte
     except _AwayError as away:
         unknown = isinstance(_root(away), socket.gaierror)
         raise InventoryError(
-            f"{endpoint.place} did not answer in {attempts} tries (last: {away}); "
+            f"{endpoint.place} did not answer in {attempts} {'try' if attempts == 1 else 'tries'} (last: {away}); "
             + ("its host name does not resolve here" if unknown else "check that the model is served there")
         ) from away
 

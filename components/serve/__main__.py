@@ -29,8 +29,10 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--bundle", required=True, help="folder of a model bundle, or its s3:// URI")
     made.add_argument("--name", help="the model's name in URLs (default: the bundle's)")
-    made.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    made.add_argument("--port", type=int, default=8080, help="port, 0 for any free one (default %(default)s)")
+    made.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on, :: for all of IPv4 and IPv6 (default %(default)s)"
+    )
+    made.add_argument("--port", type=_port, default=8080, help="port, 0 for any free one (default %(default)s)")
     made.add_argument("--threads", type=int, default=0, help="default: one for each core that it may use")
     made.add_argument(
         "--max-body-mib", type=int, default=limits.body_bytes // MEBIBYTE, help="larger requests get 413 (%(default)s)"
@@ -44,7 +46,20 @@ def parser() -> argparse.ArgumentParser:
         default=0.0,
         help="how long to go on taking requests after SIGTERM, for a cluster's endpoints to follow (%(default)s)",
     )
+    made.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="web pages of this origin may ask, such as https://stock.example; may be repeated (default: none)",
+    )
     return made
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is no port; give 0 to 65535")
+    return int(text)
 
 
 def give_memory_back() -> None:
@@ -73,7 +88,7 @@ def main(arguments: list[str]) -> int:
             model = CountPredictor(name, folder, options.threads or usable_threads())
             model.load()
             with suppress(KeyboardInterrupt):
-                serve(model, options.host, options.port, limits, options.drain_seconds)
+                serve(model, options.host, options.port, limits, options.drain_seconds, options.allow_origin)
     except InventoryError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

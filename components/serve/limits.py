@@ -26,8 +26,10 @@ class Limits:
     """The bodies of all requests that are being read or answered."""
     photos: int = 128
     """Photos that are being decoded, queued or counted."""
-    body_seconds: float = 30.0
-    """Time for a body to arrive."""
+    idle_seconds: float = 30.0
+    """Time without a byte of a body."""
+    least_rate: float = 1024.0
+    """Bytes a second that a body must arrive with after ``idle_seconds``, on average."""
 
 
 class Budget:
@@ -78,17 +80,22 @@ async def read_body(request: Request, limits: Limits, buffered: Budget) -> Async
 
 
 async def _collect(request: Request, limits: Limits, buffered: Budget, pieces: list[bytes]) -> None:
-    received = 0
+    loop = asyncio.get_running_loop()
+    received, began = 0, loop.time()
     try:
-        async with asyncio.timeout(limits.body_seconds):
+        async with asyncio.timeout(limits.idle_seconds) as patience:
             async for piece in request.stream():
                 received += len(piece)
                 if received > limits.body_bytes:
                     raise _too_large(limits)
                 buffered.take(len(piece))
                 pieces.append(piece)
+                due = began + limits.idle_seconds + received / limits.least_rate
+                patience.reschedule(min(loop.time() + limits.idle_seconds, due))
     except TimeoutError as error:
-        raise RequestError(f"the body did not arrive within {limits.body_seconds:.0f} s", status=408) from error
+        raise RequestError(
+            f"the body stopped arriving: {received:,} bytes in {loop.time() - began:.0f} s", status=408
+        ) from error
     except ClientDisconnect as error:
         raise RequestError("the client went away before the body was complete") from error
 

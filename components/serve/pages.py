@@ -17,7 +17,10 @@ FILES = {
     "counter.js": (FOLDER / "counter.js", "text/javascript"),
     "icon.svg": (FOLDER / "icon.svg", "image/svg+xml"),
 }
+ALIVE = b'{"status":"alive"}'
+"""What ``/`` says to a program: KServe's V1 clients ask there whether the server lives."""
 HEADERS = {
+    "vary": "accept",
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -45,11 +48,13 @@ def add_pages(app: FastAPI, name: str, bundle: Bundle) -> None:
         f"/page/{file}": (path.read_bytes(), f"{kind}; charset=utf-8") for file, (path, kind) in FILES.items()
     }
     for path, (content, kind) in contents.items():
-        app.router.routes.append(Route(path, _static(content, kind)))
+        app.router.routes.append(Route(path, _static(content, kind, for_programs=path == "/")))
 
 
-def _static(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(_: Request) -> Response:
+def _static(content: bytes, kind: str, for_programs: bool) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        if for_programs and "text/html" not in request.headers.get("accept", ""):
+            return Response(ALIVE, media_type="application/json", headers={"vary": "accept"})
         return Response(content, media_type=kind, headers=HEADERS)
 
     return endpoint

@@ -19,7 +19,7 @@ from components.counter.network import Pixels, open_served, run
 from components.counter.photo import FORMATS, brightness, preprocess
 from components.serve import metrics
 from components.serve.batching import MicroBatcher
-from components.serve.requests import IMAGE_INPUT, Photo
+from components.serve.requests import EXPECTED_INPUT, IMAGE_INPUT, Photo
 
 MAX_BATCH = 8
 """More images in one run gain nothing on a CPU and make the others wait."""
@@ -101,9 +101,13 @@ class CountPredictor(kserve.Model):
         return answers
 
     def get_input_types(self) -> list[dict[str, Any]]:
-        """The V2 metadata of the inputs; image files as BYTES [n] are taken as well."""
+        """The V2 metadata of the inputs: photos as files or as pixels, and what the stock records say."""
         size = self.bundle.input.size
-        return [{"name": IMAGE_INPUT, "datatype": "UINT8", "shape": [-1, size, size, 3]}]
+        return [
+            {"name": IMAGE_INPUT, "datatype": "BYTES", "shape": [-1]},
+            {"name": "pixels", "datatype": "UINT8", "shape": [-1, size, size, 3]},
+            {"name": EXPECTED_INPUT, "datatype": "INT64", "shape": [-1]},
+        ]
 
     def get_output_types(self) -> list[dict[str, Any]]:
         """The V2 metadata of the outputs."""

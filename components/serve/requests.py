@@ -5,6 +5,7 @@ Everything that a client can get wrong ends in ``RequestError``, which carries t
 
 import base64
 import binascii
+import zlib
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -20,6 +21,9 @@ MAX_PHOTOS = 32
 """Photos in one request."""
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
 """How JPEG, PNG and WebP files begin; a body that begins so is a photo, whatever the client calls it."""
+MOST_PARSED_BYTES = 96 * 2**20
+"""Memory that one request's JSON may take as Python objects."""
+_TO_STANDARD = str.maketrans("-_", "+/", "\r\n\t ")
 IMAGE_INPUT, EXPECTED_INPUT = "images", "expected_quantity"
 INTEGERS = {"INT8": "<i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "|u1", "UINT16": "<u2"} | {
     "UINT32": "<u4",
@@ -73,6 +77,37 @@ def quantity(value: Any) -> int | None:
 def is_photo(body: bytes, content_type: str) -> bool:
     """Says whether a body is a bare photo rather than JSON."""
     return content_type.startswith("image/") or body.startswith(SIGNATURES)
+
+
+def decoded(body: bytes, encoding: str, most: int) -> bytes:
+    """Undoes a body's ``Content-Encoding``.
+
+    Args:
+        body: as it came.
+        encoding: the header; empty for none.
+        most: bytes that it may become.
+
+    Raises:
+        RequestError: 415 for another encoding than gzip and deflate, 413 if it becomes too large, 400 if it is none.
+    """
+    name = encoding.strip().lower()
+    if name in ("", "identity"):
+        return body
+    if name not in ("gzip", "x-gzip", "deflate"):
+        raise RequestError(
+            f"Content-Encoding {encoding[:40]} is not understood; send gzip, deflate or none", status=415
+        )
+    for bits in (31,) if "gzip" in name else (15, -15):  # deflate comes with zlib's header, or without it
+        try:
+            inflater = zlib.decompressobj(bits)
+            content = inflater.decompress(body, most + 1)
+        except zlib.error:
+            continue
+        if len(content) > most:
+            raise RequestError(f"the body is larger than {most / 2**20:.0f} MiB when it is unpacked", status=413)
+        if inflater.eof and not inflater.unused_data:
+            return content
+    raise RequestError(f"the body is not complete {name}")
 
 
 def parse_v1(body: bytes) -> list[Photo]:
@@ -152,9 +187,9 @@ def parse_v2(body: bytes, header_length: str | None, transform: InputTransform) 
 def _split(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     if header_length is None:
         return body, b""
-    if not (header_length.isascii() and header_length.isdigit()) or int(header_length[:10]) > len(body):
+    if not (header_length.isascii() and header_length.isdigit()) or int(header_length[:20]) > len(body):
         raise RequestError("Inference-Header-Content-Length must be the length of the JSON part of the body")
-    length = int(header_length)
+    length = int(header_length[:20])
     return body[:length], body[length:]
 
 
@@ -166,6 +201,10 @@ def _tensor(
     if not isinstance(tensor, dict) or not all(isinstance(tensor.get(key), str) for key in ("name", "datatype")):
         raise RequestError(f"{where} must be a tensor with name, shape, datatype and data")
     name, datatype, shape = tensor["name"], tensor["datatype"], tensor.get("shape")
+    if isinstance(tensor.get("data"), str):  # as in KServe's own samples: one photo, of the shape -1
+        tensor = {**tensor, "data": [tensor["data"]]}
+    if isinstance(tensor.get("data"), list) and tensor["data"] and shape in (-1, [-1]):
+        shape = [len(tensor["data"])]
     if not isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape):
         raise RequestError(f"{where} must have a shape, a list of whole numbers")
     if not shape or shape[0] < 1:
@@ -249,7 +288,7 @@ def _files(tensor: dict[str, Any], raw: bytes | None, count: int, where: str) ->
 
 
 def _outputs(document: dict[str, Any]) -> list[tuple[str, bool]]:
-    outputs = document.get("outputs", [])
+    outputs = document.get("outputs") or []
     if not isinstance(outputs, list) or not all(
         isinstance(item, dict) and isinstance(item.get("name"), str) for item in outputs
     ):
@@ -269,6 +308,8 @@ def _parameters(holder: dict[str, Any], where: str) -> dict[str, Any]:
 def _json_object(body: bytes) -> dict[str, Any]:
     if not body:
         raise RequestError("the body is empty; send a photo (image/jpeg, image/png, image/webp) or JSON")
+    if _parsed_bytes(body) > MOST_PARSED_BYTES:
+        raise RequestError("the JSON holds too many values; send photos as files, or pixels as binary data", status=413)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -278,11 +319,26 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return document
 
 
+def _parsed_bytes(body: bytes) -> int:
+    """How much memory JSON may take as Python objects: small lists and numbers are far larger than their text."""
+    return 72 * body.count(b"[") + 240 * body.count(b"{") + 64 * body.count(b",")
+
+
 def _from_base64(text: Any, where: str) -> bytes:
+    """Photos as people encode them: a ``data:`` URI, lines, the URL-safe alphabet (RFC 4648, section 5), no padding."""
     if not isinstance(text, str):
         raise RequestError(f"{where}: a photo must be base64 text")
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise RequestError(f"{where} is a data: URI without ;base64,")
     try:
         return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    text = text.translate(_TO_STANDARD)
+    try:
+        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise RequestError(f"{where} is not valid base64") from error
 

@@ -6,12 +6,14 @@ some malformed V2 requests (measured with 0.21).
 """
 
 import asyncio
+import errno
 import logging
 import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from types import FrameType
 from typing import Any, Literal
 
@@ -27,37 +29,50 @@ from kserve.protocol.rest.v1_endpoints import V1Endpoints
 from kserve.protocol.rest.v2_endpoints import V2Endpoints
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.middleware.cors import CORSMiddleware
 
 from components.common.errors import InventoryError
 from components.counter.answers import Answer
 from components.counter.photo import BadImageError
 from components.serve import metrics
+from components.serve.connections import Connection, raise_file_limit
 from components.serve.limits import RETRY_AFTER_SECONDS, Budget, Limits, read_body
 from components.serve.openapi import V1_PREDICT, V2_INFER
 from components.serve.pages import add_pages
 from components.serve.predictor import CountPredictor
-from components.serve.requests import Photo, RequestError, V2Request, is_photo, parse_v1, parse_v2, quantity
+from components.serve.requests import Photo, RequestError, V2Request, decoded, is_photo, parse_v1, parse_v2, quantity
 
 GRACE_SECONDS = 20
 """Time for answers in flight after SIGTERM."""
 KEEP_ALIVE_SECONDS = 65
 """Longer than the idle time-out of Istio's and Knative's proxies, so that they close first."""
 PARSE_IN_THREAD_BYTES = 256 * 1024
-"""JSON above this is parsed in a thread, so that it does not hold up the other requests."""
 EXPECTED_HEADER = "x-expected-quantity"
 BINARY_HEADER = "inference-header-content-length"
+REFUSED_TYPES = {
+    "multipart/form-data": "send the photo itself as the body, such as curl --data-binary @photo.jpg",
+    "application/cloudevents+json": "send what the event holds under data as the body",
+    "application/cloudevents-batch+json": "send what each event holds under data as the body",
+}
+"""Content types of requests that are neither photos nor the protocols' JSON, and what to do instead."""
 
 log = logging.getLogger("inventory.serve")
 
 
-def create_app(model: CountPredictor, limits: Limits) -> FastAPI:
-    """Makes the application that answers for one loaded model."""
+def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = ()) -> FastAPI:
+    """Makes the application that answers for one loaded model.
+
+    Args:
+        model: loaded.
+        limits: what to refuse.
+        origins: web pages of these origins may ask, such as ``https://stock.example``; ``*`` for all.
+    """
     repository = kserve.ModelRepository()
     repository.update(model)
     plane = DataPlane(repository)
     v1, v2 = V1Endpoints(plane), V2Endpoints(plane)
     buffered = Budget(limits.buffered_bytes, "bytes")
+    parsing = asyncio.Lock()
     at_work = Budget(limits.photos, "photos")
     metrics.PHOTOS_AT_WORK.set_function(lambda: at_work.taken)
 
@@ -67,6 +82,30 @@ def create_app(model: CountPredictor, limits: Limits) -> FastAPI:
     app.add_exception_handler(ModelNotReady, lambda _, error: _error(503, str(error)))
     app.add_exception_handler(Exception, lambda *_: _error(500, "internal error; the server's log says more"))
 
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"])
+
+    async def parsed(body: bytes, parse: Callable[[bytes], Any]) -> Any:
+        """Large JSON is parsed in a thread, which holds up nobody, and one at a time, since it takes memory."""
+        if len(body) < PARSE_IN_THREAD_BYTES:
+            return parse(body)
+        async with parsing:
+            return await asyncio.to_thread(parse, body)
+
+    @asynccontextmanager
+    async def body_of(request: Request) -> AsyncIterator[bytes]:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind in REFUSED_TYPES:
+            raise RequestError(f"{kind} is not taken; {REFUSED_TYPES[kind]}", status=415)
+        encoding = request.headers.get("content-encoding", "")
+        async with read_body(request, limits, buffered) as body:
+            if not encoding:
+                yield body
+                return
+            content = await asyncio.to_thread(decoded, body, encoding, limits.body_bytes)
+            with buffered.taking(len(content)):
+                yield content
+
     async def answers_for(photos: list[Photo]) -> list[Answer]:
         with at_work.taking(len(photos)):
             answers, _ = await model(photos)
@@ -74,21 +113,22 @@ def create_app(model: CountPredictor, limits: Limits) -> FastAPI:
 
     async def predict_v1(model_name: str, request: Request) -> Response:
         async def work() -> Response:
-            async with read_body(request, limits, buffered) as body:
+            async with body_of(request) as body:
                 if is_photo(body, request.headers.get("content-type", "")):
                     expected = request.query_params.get("expected_quantity") or request.headers.get(EXPECTED_HEADER)
                     photos = [Photo(body, quantity(expected))]
                 else:
-                    photos = await _parse(body, lambda: parse_v1(body))
+                    photos = await parsed(body, parse_v1)
                 return _json({"predictions": [answer.model_dump() for answer in await answers_for(photos)]})
 
         return await _respond("v1", model_name, repository, work)
 
-    async def infer_v2(model_name: str, request: Request) -> Response:
+    async def infer_v2(model_name: str, request: Request, model_version: str | None = None) -> Response:
         async def work() -> Response:
-            async with read_body(request, limits, buffered) as body:
+            _check_version(model, model_version)
+            async with body_of(request) as body:
                 header = request.headers.get(BINARY_HEADER)
-                asked = await _parse(body, lambda: parse_v2(body, header, model.bundle.input))
+                asked = await parsed(body, lambda body: parse_v2(body, header, model.bundle.input))
                 known = {output["name"] for output in model.get_output_types()}
                 for name, _ in asked.outputs:
                     if name not in known:
@@ -97,6 +137,24 @@ def create_app(model: CountPredictor, limits: Limits) -> FastAPI:
 
         return await _respond("v2", model_name, repository, work)
 
+    async def metadata(model_name: str, model_version: str | None = None) -> Response:
+        _check_name(model, model_name)
+        _check_version(model, model_version)
+        return _json(
+            {
+                "name": model.name,
+                "versions": [model.bundle.version],
+                "platform": "onnxruntime_onnx",
+                "inputs": model.get_input_types(),
+                "outputs": model.get_output_types(),
+            }
+        )
+
+    async def model_ready(model_name: str, model_version: str | None = None) -> Response:
+        _check_name(model, model_name)
+        _check_version(model, model_version)
+        return _json({"name": model.name, "ready": model.ready}, 200 if model.ready else 503)
+
     async def ready() -> Response:
         return _json({"ready": model.ready}, 200 if model.ready else 503)
 
@@ -104,28 +162,38 @@ def create_app(model: CountPredictor, limits: Limits) -> FastAPI:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     async def description(model_name: str) -> Response:
-        if model_name != model.name:
-            raise ModelNotFound(model_name)
+        _check_name(model, model_name)
         return _json(model.bundle.model_dump(exclude={"files"}))
 
-    app.add_api_route("/v1/models", v1.models)
-    app.add_api_route("/v1/models/{model_name}", v1.model_ready)
-    app.add_api_route("/v1/models/{model_name}/bundle", description)
+    def read(path: str, endpoint: Callable[..., Any]) -> None:
+        app.add_api_route(path, endpoint, methods=["GET"])
+        app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+
+    read("/v1/models", v1.models)
+    read("/v1/models/{model_name}", v1.model_ready)
+    read("/v1/models/{model_name}/bundle", description)
     app.add_api_route("/v1/models/{model_name}:predict", predict_v1, methods=["POST"], openapi_extra=V1_PREDICT)
-    app.add_api_route("/v2", v2.metadata)
-    app.add_api_route("/v2/health/live", v2.live)
-    app.add_api_route("/v2/health/ready", ready)
-    app.add_api_route("/v2/models", v2.models)
-    app.add_api_route("/v2/models/{model_name}", v2.model_metadata)
-    app.add_api_route("/v2/models/{model_name}/ready", v2.model_ready)
-    app.add_api_route("/v2/models/{model_name}/infer", infer_v2, methods=["POST"], openapi_extra=V2_INFER)
-    app.add_api_route("/metrics", prometheus)
+    read("/v2", v2.metadata)
+    read("/v2/health/live", v2.live)
+    read("/v2/health/ready", ready)
+    read("/v2/models", v2.models)
+    for path in ("/v2/models/{model_name}", "/v2/models/{model_name}/versions/{model_version}"):
+        read(path, metadata)
+        read(f"{path}/ready", model_ready)
+        app.add_api_route(f"{path}/infer", infer_v2, methods=["POST"], openapi_extra=V2_INFER)
+    read("/metrics", prometheus)
     add_pages(app, model.name, model.bundle)
     return app
 
 
-async def _parse(body: bytes, parse: Callable[[], Any]) -> Any:
-    return parse() if len(body) < PARSE_IN_THREAD_BYTES else await asyncio.to_thread(parse)
+def _check_name(model: CountPredictor, name: str) -> None:
+    if name != model.name:
+        raise ModelNotFound(name)
+
+
+def _check_version(model: CountPredictor, version: str | None) -> None:
+    if version not in (None, model.bundle.version):
+        raise HTTPException(404, f"there is no version {version} of {model.name}; {model.bundle.version} is served")
 
 
 async def _respond(
@@ -146,6 +214,10 @@ async def _respond(
         response = _error(error.status, str(error))
     except BadImageError as error:
         response = _error(400, str(error))
+    except HTTPException as error:
+        response = _error(error.status_code, error.detail)
+    except MemoryError:
+        response = _error(503, "there is no memory left for this request; send fewer or smaller photos")
     finally:
         if model is not None and not model.ready:  # draining: whoever keeps a connection open goes elsewhere in time
             response.headers["connection"] = "close"
@@ -176,7 +248,11 @@ def _v2_response(model: CountPredictor, asked: V2Request, answers: list[Answer])
     )
     content, json_length = response.to_rest()
     if json_length is None:
-        return _json(content)
+        return _json({name: value for name, value in content.items() if value is not None})
+    if asked.request_id is None:  # the protocol knows texts as ids, or none at all
+        head = orjson.loads(content[:json_length])
+        del head["id"]
+        content, json_length = (shorter := orjson.dumps(head)) + content[json_length:], len(shorter)
     return Response(content, media_type="application/octet-stream", headers={BINARY_HEADER: str(json_length)})
 
 
@@ -195,18 +271,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     return _error(error.status_code, f"{error.detail}: {request.method} {request.url.path}")
-
-
-class _Protocol(HttpToolsProtocol):
-    """Says in JSON, too, that what came is no HTTP."""
-
-    def send_400_response(self, msg: str) -> None:
-        body = orjson.dumps({"error": msg})
-        self.transport.write(
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
-            b"content-length: %d\r\n\r\n%b" % (len(body), body)
-        )
-        self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -230,7 +294,9 @@ class _Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
 
-def serve(model: CountPredictor, host: str, port: int, limits: Limits, drain_seconds: float) -> None:
+def serve(
+    model: CountPredictor, host: str, port: int, limits: Limits, drain_seconds: float, origins: Sequence[str] = ()
+) -> None:
     """Serves a loaded model until SIGTERM or Ctrl-C, then answers what is in flight and returns.
 
     Args:
@@ -239,19 +305,21 @@ def serve(model: CountPredictor, host: str, port: int, limits: Limits, drain_sec
         port: 0 for any free one.
         limits: what to refuse.
         drain_seconds: how long to go on taking requests after SIGTERM.
+        origins: see ``create_app``.
 
     Raises:
         InventoryError: if the address cannot be listened on.
     """
+    raise_file_limit()
     try:
-        listener = socket.create_server((host, port), backlog=512)
+        listener = _listener(host, port)
     except OSError as error:
         raise InventoryError(
             f"cannot listen on {host}:{port} ({error.strerror}); choose another --port or --host"
         ) from error
     config = uvicorn.Config(
-        create_app(model, limits),
-        http=_Protocol,
+        create_app(model, limits, origins),
+        http=Connection,
         ws="none",
         log_level="warning",
         access_log=False,
@@ -259,7 +327,21 @@ def serve(model: CountPredictor, host: str, port: int, limits: Limits, drain_sec
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
     )
-    address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{listener.getsockname()[1]}"  # noqa: S104
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    address = f"http://{shown}:{listener.getsockname()[1]}"
     print(f"serving {model.name} (model {model.bundle.version}) at {address}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has drained
     _Server(config, model, drain_seconds).run(sockets=[listener])
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """A listening socket; ``::`` is every address of both families, or of IPv4 alone where there is no IPv6."""
+    if host == "::":
+        try:
+            return socket.create_server((host, port), family=socket.AF_INET6, backlog=512, dualstack_ipv6=True)
+        except (OSError, ValueError) as error:
+            if getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES):
+                raise
+            host = "0.0.0.0"  # noqa: S104
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=512)

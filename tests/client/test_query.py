@@ -158,6 +158,15 @@ def test_an_address_where_nothing_is_served_is_one_clear_line(url, message):
     assert message in str(caught.value)
 
 
+def test_this_machine_is_not_asked_through_a_proxy(server, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert query(server.url, photo(2)).count == 2
+    assert query(server.url.replace("127.0.0.1", "localhost"), photo(2)).count == 2
+
+
 def test_headers_go_with_every_request(server):
     endpoint = Endpoint(server.url, server.name, {"Host": "bin-counter.team.example.com", "Authorization": "Bearer x"})
     with open_client(endpoint) as client:

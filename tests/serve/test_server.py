@@ -116,7 +116,11 @@ def test_v2_binary_extension_in_and_out(server, http, datatype):
 
 def test_v2_metadata_describes_the_tensors(server, http):
     described = http.get(f"{server.url}/v2/models/{server.name}").json()
-    assert described["inputs"] == [{"name": "images", "datatype": "UINT8", "shape": [-1, SIZE, SIZE, 3]}]
+    assert described["inputs"] == [
+        {"name": "images", "datatype": "BYTES", "shape": [-1]},
+        {"name": "pixels", "datatype": "UINT8", "shape": [-1, SIZE, SIZE, 3]},
+        {"name": "expected_quantity", "datatype": "INT64", "shape": [-1]},
+    ]
     assert {output["name"] for output in described["outputs"]} >= {"count", "probabilities", "verdict"}
 
 

@@ -142,7 +142,8 @@ def test_a_busy_service_is_asked_again(cluster, server, photos, capsys):
     ("options", "message"),
     [
         (["--service", "other"], "there is no InferenceService other in namespace team"),
-        (["--url", "http://127.0.0.1:9", "--attempts", "1"], "did not answer"),
+        (["--url", "http://127.0.0.1:9", "--attempts", "1"], "did not answer in 1 try"),
+        (["--url", "http://127.0.0.1:9", "--attempts", "2"], "did not answer in 2 tries"),
         (["--service", "bin-counter", "--attempts", "1"], "its host name does not resolve here"),
         (["--namespace", "team"], "--namespace belongs to an InferenceService"),
         (["--service", "bin-counter", "--model", "x"], "--host and --model belong to --url"),

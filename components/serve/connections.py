@@ -1,0 +1,126 @@
+"""What a connection may cost before a request is there: bytes of its head, time, and a place among the connections.
+
+uvicorn takes a request line and headers of any length and waits for them as long as a client likes (0.35); a body is
+bounded by ``limits``.
+"""
+
+import asyncio
+import resource
+from typing import ClassVar
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES = 64 * 1024
+"""A request line with its headers; nginx, Envoy and Go stand between 8 KiB and 1 MiB."""
+HEAD_SECONDS = 20.0
+"""Time for a request line and its headers to arrive."""
+MOST_CONNECTIONS = 1000
+"""With more than these, who has waited longest without a request goes."""
+MOST_FILES = 4096
+
+REASONS = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    414: "URI Too Long",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+
+
+def raise_file_limit() -> None:
+    """Lets this process open as many files as the system allows it, up to ``MOST_FILES``."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection; what it refuses, it says in JSON."""
+
+    waiting: ClassVar[dict["Connection", None]] = {}
+    """Connections without a request, those that have waited longest first."""
+
+    _head: int | None = 0
+    """Bytes of the request's head so far; None while its body arrives."""
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Takes a client in; when there are too many, the one that has waited longest makes room."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            oldest = next(iter(self.waiting), None)
+            if oldest is None:
+                self._refuse(503, "too many connections; try again shortly")
+                return
+            oldest.transport.abort()
+            oldest._forget()
+        self.waiting[self] = None
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets the client."""
+        self._forget()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Hands on what came, a bounded head first."""
+        while self._head is not None and data and not self.transport.is_closing():
+            piece, data = data[: HEAD_BYTES - self._head], data[HEAD_BYTES - self._head :]
+            self._head += len(piece)
+            super().data_received(piece)
+            if self._head is not None and self._head >= HEAD_BYTES:
+                status = 414 if len(self.url) > HEAD_BYTES // 2 else 431
+                self._refuse(status, f"the request line and its headers must be under {HEAD_BYTES // 1024} KiB")
+        if data and not self.transport.is_closing():
+            super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """A request line begins to arrive."""
+        super().on_message_begin()
+        if self._late is None:
+            self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """A request is there."""
+        self._head = None
+        self._forget()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """What comes next is another request's head."""
+        self._head = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The client waits again, unless its next request is here already."""
+        super().on_response_complete()
+        if not self.transport.is_closing() and self.cycle.response_complete:
+            self.waiting[self] = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Says that what came is no HTTP."""
+        self._refuse(400, msg)
+
+    def _expect_head(self) -> None:
+        self._late = self.loop.call_later(HEAD_SECONDS, self._too_late)
+
+    def _too_late(self) -> None:
+        if self._head:
+            self._refuse(408, f"the request's headers did not arrive within {HEAD_SECONDS:.0f} s")
+        self.transport.close()
+
+    def _forget(self) -> None:
+        self.waiting.pop(self, None)
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _refuse(self, status: int, message: str) -> None:
+        body = orjson.dumps({"error": message})
+        self.transport.write(
+            b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+            % (status, REASONS[status].encode(), len(body), body)
+        )
+        self.transport.close()

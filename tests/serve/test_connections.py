@@ -1,0 +1,162 @@
+"""What a connection may cost before its request is there, on a server that has nothing to do but to answer ``ok``."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import httpx
+import pytest
+import uvicorn
+from starlette.requests import Request
+
+from components.serve import connections
+from components.serve.connections import HEAD_BYTES, Connection
+from components.serve.limits import Budget, Limits, read_body
+from components.serve.requests import RequestError
+from tests.waiting import wait_until
+
+SMALL = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def ok(scope, receive, send):
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 20)
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(ok, http=Connection, ws="none", lifespan="off", log_level="error", timeout_keep_alive=60)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    wait_until(lambda: server.started, "the server to start")
+    yield listener.getsockname()[1]
+    server.should_exit = True
+    thread.join(10)
+    listener.close()
+    assert not thread.is_alive()
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def everything(client: socket.socket) -> bytes:
+    """All that comes until the server closes."""
+    pieces = []
+    try:
+        while piece := client.recv(65536):
+            pieces.append(piece)
+    except ConnectionResetError:  # it closed while more was on the way
+        pass
+    return b"".join(pieces)
+
+
+def send(client: socket.socket, data: bytes) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):  # it said no before all was sent
+        client.sendall(data)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /" + b"x" * 2 * HEAD_BYTES, 414),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 2 * HEAD_BYTES, 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * HEAD_BYTES, 431),
+        (SMALL + b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 2 * HEAD_BYTES, 431),
+    ],
+    ids=["a long URL", "a long header", "many headers", "the second request of a connection"],
+)
+def test_a_head_without_end_is_refused(port: int, sent: bytes, status: int) -> None:
+    with connect(port) as client:
+        threading.Thread(target=send, args=(client, sent), daemon=True).start()
+        answer = everything(client)
+    head, _, body = answer.removeprefix(b"HTTP/1.1 200 OK").rpartition(b"\r\n\r\n")
+    assert f"HTTP/1.1 {status} ".encode() in head
+    assert "under 64 KiB" in json.loads(body)["error"]
+
+
+def test_a_body_may_be_larger_than_a_head_and_requests_follow_each_other(port: int) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        for _ in range(3):
+            assert client.post("/", content=bytes(5 * HEAD_BYTES), headers={"x": "y" * 30_000}).text == "ok"
+    with connect(port) as client:
+        client.sendall(SMALL * 3)
+        wait_until(lambda: client.recv(65536, socket.MSG_PEEK).count(b"200 OK") == 3, "three answers")
+
+
+def test_who_says_nothing_or_too_slowly_is_not_waited_for(port: int) -> None:
+    with connect(port) as silent, connect(port) as slow, connect(port) as second:
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        second.sendall(SMALL)
+        wait_until(lambda: b"ok" in second.recv(65536, socket.MSG_PEEK), "an answer")
+        second.sendall(b"GET / HT")
+        began = time.monotonic()
+        assert everything(silent) == b""
+        assert everything(slow).startswith(b"HTTP/1.1 408 ")
+        assert b"HTTP/1.1 408 " in everything(second)
+        assert time.monotonic() - began < 5
+
+
+def test_a_kept_connection_may_wait_longer_than_a_head_may_take(port: int) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        client.get("/")
+        time.sleep(2 * connections.HEAD_SECONDS)
+        assert client.get("/").extensions["network_stream"] is not None
+        assert len(Connection.waiting) == 1
+
+
+def test_with_too_many_connections_the_one_that_waits_longest_goes(port: int) -> None:
+    with connect(port) as first:
+        first.sendall(SMALL)
+        wait_until(lambda: b"ok" in first.recv(65536, socket.MSG_PEEK), "an answer")
+        others = [connect(port) for _ in range(connections.MOST_CONNECTIONS)]
+        try:
+            assert b"ok" in everything(first), "closed after its answer"
+            assert httpx.get(f"http://127.0.0.1:{port}/").text == "ok"
+        finally:
+            for other in others:
+                other.close()
+
+
+def body(pieces: list[tuple[float, bytes]], limits: Limits) -> bytes:
+    """Reads a body whose pieces come after so many seconds each."""
+
+    async def read() -> bytes:
+        left = iter(pieces)
+
+        async def receive():
+            pause, piece = next(left)
+            await asyncio.sleep(pause)
+            return {"type": "http.request", "body": piece, "more_body": piece != b""}
+
+        async with read_body(Request({"type": "http", "headers": []}, receive), limits, Budget(10_000, "bytes")) as got:
+            return got
+
+    return asyncio.run(read())
+
+
+def test_a_steady_slow_body_is_read_to_its_end() -> None:
+    limits = Limits(idle_seconds=0.5, least_rate=10)
+    steady = [(0.1, b"x" * 10)] * 10 + [(0.0, b"")]
+    assert body(steady, limits) == b"x" * 100
+
+
+@pytest.mark.parametrize(
+    "pieces", [[(0.0, b"x"), (9.0, b"")], [(0.1, b"x")] * 90], ids=["it stops", "a drop now and then"]
+)
+def test_a_body_that_stops_or_only_drips_gets_a_408(pieces: list[tuple[float, bytes]]) -> None:
+    began = time.monotonic()
+    with pytest.raises(RequestError, match="the body stopped arriving: ") as refused:
+        body(pieces, Limits(idle_seconds=0.3, least_rate=100))
+    assert refused.value.status == 408
+    assert time.monotonic() - began < 3
