@@ -7,6 +7,7 @@ from kfp.dsl import PipelineTask
 from kfp.dsl.pipeline_channel import PipelineParameterChannel
 
 from components.cluster.pods import STEP_LABELS, STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED, USER, WITHOUT_ISTIO
+from components.common.s3.identity import FOLDER_VARIABLE
 from components.common.step.container_images import REGISTRY, TAG
 
 STEP_SECONDS = 2 * 86_400
@@ -40,6 +41,7 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
         kubernetes.use_secret_as_env(task, store_secret, {key: key for key in STORE_REQUIRED})
         kubernetes.use_secret_as_env(task, store_secret, {key: key for key in STORE_OPTIONAL}, optional=True)
         kubernetes.use_secret_as_volume(task, store_secret, mount_path=STORE_FOLDER)
+        task.set_env_variable(FOLDER_VARIABLE, STORE_FOLDER)
         kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
         kubernetes.set_image_pull_policy(task, "IfNotPresent")
         kubernetes.set_timeout(task, STEP_SECONDS)

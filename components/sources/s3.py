@@ -11,7 +11,9 @@ from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from components.common.errors import InventoryError
-from components.common.store import CREDENTIALS_REFUSED, MISSING, Address, connect, parse_address, plain_errors
+from components.common.s3.client import CREDENTIALS_REFUSED, MISSING, connect, plain_errors
+from components.common.s3.identity import Identity, find_identity, keys_of, region_of
+from components.common.store import Address, parse_address
 from components.sources.folder import within
 from components.sources.plain_http import PlainHttpPool
 from components.sources.source import (
@@ -28,6 +30,8 @@ from components.sources.source import (
 )
 
 AWS = "https://s3.amazonaws.com"
+OWN = "SOURCE_"
+"""Before the variables of the source's own keys, which are else called like the store's."""
 CONNECTIONS = 64
 READ_SECONDS = 20.0
 """A connection that delivers nothing for so long is given up."""
@@ -41,14 +45,12 @@ class Access:
     """An endpoint and the credentials for it; without them, anonymous."""
 
     endpoint: str
-    access_key: str | None = None
-    secret_key: str | None = None
-    session_token: str | None = None
+    identity: Identity | None = None
     region: str | None = None
 
     @property
     def is_anonymous(self) -> bool:  # noqa: D102
-        return self.access_key is None
+        return self.identity is None
 
     def client(self, retries: int) -> Minio:
         """The client of this process for this access."""
@@ -59,9 +61,7 @@ class Access:
 def _client(access: Access, retries: int) -> Minio:
     return connect(
         access.endpoint,
-        access.access_key,
-        access.secret_key,
-        access.session_token,
+        access.identity,
         access.region,
         connections=CONNECTIONS,
         retries=retries,
@@ -179,20 +179,12 @@ def _accesses(endpoint: str, environment: Mapping[str, str]) -> Iterator[Access]
     store = environment.get("S3_ENDPOINT_URL") or environment.get("AWS_ENDPOINT_URL") or ""
     for place in [endpoint] if endpoint else [*filter(None, [store]), AWS]:
         is_store = place.rstrip("/") == store.rstrip("/")
-        region = environment.get("AWS_REGION") if is_store else None
+        region = region_of(environment) if is_store else None
         if place != AWS:  # elsewhere to look the region up would cost every client of every process a request
             region = region or "us-east-1"
-        key = environment.get("SOURCE_AWS_ACCESS_KEY_ID")
-        if key:
-            yield Access(place, key, environment.get("SOURCE_AWS_SECRET_ACCESS_KEY", ""), None, region)
-        elif is_store and environment.get("AWS_ACCESS_KEY_ID"):
-            yield Access(
-                place,
-                environment["AWS_ACCESS_KEY_ID"],
-                environment.get("AWS_SECRET_ACCESS_KEY", ""),
-                environment.get("AWS_SESSION_TOKEN"),
-                region,
-            )
+        identity = keys_of(environment, OWN) or (find_identity(environment, place) if is_store else None)
+        if identity:
+            yield Access(place, identity, region)
         yield Access(place)
 
 

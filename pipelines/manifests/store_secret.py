@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from components.cluster.pods import STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED
+from components.cluster.pods import STORE_FOLDER, STORE_KEYS, STORE_OPTIONAL, STORE_REQUIRED
 from components.common.errors import InventoryError
 from pipelines.manifests.overlay import MANIFESTS, Object
 
@@ -43,8 +43,8 @@ def from_environment(name: str, environment: Mapping[str, str]) -> list[Object]:
 
     Args:
         name: of the secret.
-        environment: ``S3_ENDPOINT_URL`` and the others of manifests/secrets/inventory-store.yaml; ``AWS_CA_BUNDLE``
-            names a file here.
+        environment: ``S3_ENDPOINT_URL`` and the others of manifests/secrets/inventory-store.yaml, without keys where
+            the service accounts have a role; ``AWS_CA_BUNDLE`` names a file here.
 
     Raises:
         InventoryError: if a variable is missing, or the certificate cannot be read.
@@ -64,7 +64,7 @@ def from_environment(name: str, environment: Mapping[str, str]) -> list[Object]:
 
 def asked_for(name: str, namespace: str) -> str:
     """The line that makes the secret by hand."""
-    literals = " ".join(f"--from-literal={key}=…" for key in STORE_REQUIRED)
+    literals = " ".join(f"--from-literal={key}=…" for key in (*STORE_REQUIRED, *STORE_KEYS))
     return f"kubectl -n {namespace} create secret generic {name} {literals}"
 
 

@@ -12,6 +12,7 @@ from components.cluster.jobs.katib import INJECTION_LABEL
 from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
 from pipelines.preflight.check import Check, NoSuchError, Question, refusals
+from pipelines.preflight.predictor_store import storage_containers
 
 ROLE = Path(__file__).parents[2] / "manifests" / "base" / "role.yaml"
 POD_SECURITY_LABEL = "pod-security.kubernetes.io/enforce"
@@ -118,15 +119,10 @@ def _predictor_security(api: ApiClient, level: str) -> Check:
     if level != "restricted":
         return Check(what, "ok", level)
     try:
-        with refusals():
-            found = kubernetes.client.CustomObjectsApi(api).list_cluster_custom_object(
-                "serving.kserve.io", "v1alpha1", "clusterstoragecontainers", _request_timeout=kube.TIMEOUT_SECONDS
-            )["items"]
-    except NoSuchError:
-        found = []
+        found = storage_containers(api)
     except InventoryError:
         return Check(what, "unknown", "these credentials may not list ClusterStorageContainers", "ask an administrator")
-    if any(item["spec"]["container"].get("securityContext") for item in found):
+    if any(container.get("securityContext") for container in found):
         return Check(what, "ok", "a ClusterStorageContainer has a security context")
     return Check(
         what,

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from components import __version__
-from components.cluster.pods import STORE_OPTIONAL, STORE_REQUIRED
+from components.cluster.pods import STORE_KEYS, STORE_OPTIONAL, STORE_REQUIRED
 from components.common.errors import InventoryError
 from components.common.step.container_images import image
 from pipelines.cli.main import main
@@ -278,8 +278,8 @@ def test_there_is_no_sample_that_nothing_makes() -> None:
 def test_the_secrets_template_names_every_key_that_pods_take() -> None:
     text = (MANIFESTS / "secrets" / "inventory-store.yaml").read_text()
     secret = yaml.safe_load(text)
-    assert set(STORE_REQUIRED) <= set(secret["stringData"])
-    assert all(re.search(rf"# {key}:", text) for key in STORE_OPTIONAL)
+    assert {*STORE_REQUIRED, *STORE_KEYS} == set(secret["stringData"])
+    assert all(re.search(rf"# {key}:", text) for key in set(STORE_OPTIONAL) - set(STORE_KEYS))
     assert {"s3-endpoint", "s3-usehttps", "s3-region"} == {
         name.removeprefix("serving.kserve.io/") for name in secret["metadata"]["annotations"]
     }

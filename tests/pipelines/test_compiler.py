@@ -60,11 +60,11 @@ def test_the_platform_document_gives_steps_the_store_by_reference(tmp_path: Path
     _, platform = yaml.safe_load_all(file.read_text())
     step = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-hello"]
     required, optional = step["secretAsEnv"]
-    assert {each["envVar"] for each in required["keyToEnv"]} == {
-        "S3_ENDPOINT_URL",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-    }
+    assert [each["envVar"] for each in required["keyToEnv"]] == ["S3_ENDPOINT_URL"]
+    taken = {each["envVar"] for each in optional["keyToEnv"]}
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "INVENTORY_PREFIX"} <= taken
+    # set here, be it from a key that is not there, these would keep a cloud from setting them (EKS's webhook)
+    assert not taken & {"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_DEFAULT_REGION"}
     assert not required["optional"]
     assert optional["optional"]
     assert required["secretNameParameter"] == {"componentInputParameter": "store_secret"}

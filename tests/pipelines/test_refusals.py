@@ -55,7 +55,8 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("cluster", {"tolerations": [{"effect": "Never"}]}, "cluster.tolerations.0.effect = 'Never'", "NoSchedule, "),
     ("serving", {"max_replicas": 10**6}, "serving.max_replicas = 1000000", "allowed: 1 <= integer <= 1000"),
     ("serving", {"min_replicas": 5, "max_replicas": 2}, "serving: min_replicas 5", "is more than max_replicas 2"),
-    ("store_secret", "My Secret", "store_secret = 'My Secret'", "allowed: a Kubernetes name"),
+    ("store_secret", "My Secret", "store_secret = 'My Secret'", "allowed: at most 63 lower-case letters, digits and"),
+    ("store_secret", "team.store", "store_secret = 'team.store'", "allowed: at most 63 lower-case letters, digits and"),
 ]
 EVERY = pytest.mark.parametrize(("name", "value", "field", "allowed"), WRONG)
 

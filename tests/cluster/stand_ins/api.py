@@ -57,9 +57,16 @@ CUSTOM_KINDS = {
     ("trainer.kubeflow.org", "v1alpha1", "trainjobs"): "TrainJob",
     ("serving.kserve.io", "v1beta1", "inferenceservices"): "InferenceService",
     ("serving.kserve.io", "v1alpha1", "servingruntimes"): "ServingRuntime",
+    ("serving.kserve.io", "v1alpha1", "clusterstoragecontainers"): "ClusterStorageContainer",
     ("argoproj.io", "v1alpha1", "workflows"): "Workflow",
 }
-CLUSTER_SCOPED = ("namespaces", "nodes", "customresourcedefinitions", "storageclasses")
+CLUSTER_SCOPED = (
+    "namespaces",
+    "nodes",
+    "customresourcedefinitions",
+    "storageclasses",
+    "clusterstoragecontainers",
+)
 NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 PATH = re.compile(
     r"^/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))"

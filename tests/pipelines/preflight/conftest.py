@@ -77,7 +77,7 @@ def place(
             "serving.kserve.io/s3-usehttps": "0",
             "serving.kserve.io/s3-region": store_environment["AWS_REGION"],
         }
-        store_secret = secret("inventory-store", store_environment)
+        store_secret = secret("inventory-store", {**store_environment, "INVENTORY_PREFIX": "private/team"})
         store_secret["metadata"]["annotations"] = kserves
         cluster.add(store_secret, "secrets")
         cluster.add(secret("key", {".dockerconfigjson": "{}"}, "kubernetes.io/dockerconfigjson"), "secrets")

@@ -2,12 +2,16 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import yaml
 
 from components.cluster.jobs.katib import INJECTION_LABEL
+from components.common.local_store.server import local_store
+from components.common.store import open_store
 from pipelines.kubeflow.image_registry import split_image
 from pipelines.preflight.cluster import ROLE, rights
 from pipelines.preflight.preflight import exit_code, report
@@ -70,7 +74,8 @@ def no_katib(place: Place) -> None:
 
 
 def no_kserve(place: Place) -> None:
-    place.cluster.missing_kinds |= {"inferenceservices.serving.kserve.io", "servingruntimes.serving.kserve.io"}
+    kinds = ("inferenceservices", "servingruntimes", "clusterstoragecontainers")
+    place.cluster.missing_kinds |= {f"{plural}.serving.kserve.io" for plural in kinds}
 
 
 def no_training_operator_at_all(place: Place) -> None:
@@ -105,6 +110,60 @@ def a_secret_without_annotations(place: Place) -> None:
 def a_wrong_secret_key(place: Place) -> None:
     wrong = base64.b64encode(b"wrong").decode()
     place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(AWS_SECRET_ACCESS_KEY=wrong))
+
+
+def change_secret(place: Place, **values: str | None) -> None:
+    """Gives keys of the store's secret other values; None takes one away."""
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in values.items() if value is not None}
+
+    def change(item: dict[str, Any]) -> None:
+        item["data"] = {key: value for key, value in item["data"].items() if key not in values} | encoded
+
+    place.cluster.update("secrets", "inventory-store", change)
+
+
+def a_prefix_that_cannot_be_one(place: Place) -> None:
+    change_secret(place, INVENTORY_PREFIX="private//team")
+
+
+def a_wrong_access_key(place: Place) -> None:
+    change_secret(place, AWS_ACCESS_KEY_ID="nobody")
+
+
+def no_keys_and_no_role(place: Place) -> None:
+    change_secret(place, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
+
+
+def give_roles(place: Place, *accounts: str) -> None:
+    """Takes the keys away, and gives service accounts a role in their place."""
+    change_secret(place, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None, S3_ENDPOINT_URL="https://s3.amazonaws.com")
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/inventory"}
+    for account in accounts:
+        place.cluster.update("serviceaccounts", account, lambda item: item["metadata"].update(annotations=role))
+
+
+def a_predictor_without_a_role(place: Place) -> None:
+    give_roles(place, "inventory-worker")
+
+
+def a_role_for_a_store_that_is_not_aws(place: Place) -> None:
+    give_roles(place, "inventory-worker", "inventory-serve")
+    change_secret(place, S3_ENDPOINT_URL="https://minio.example")
+
+
+def a_certificate_that_nobody_names(place: Place) -> None:
+    change_secret(place, **{"ca.crt": "-----BEGIN CERTIFICATE-----"})
+
+
+def a_name_without_its_certificate(place: Place) -> None:
+    change_secret(place, AWS_CA_BUNDLE="/etc/inventory/store/root.pem")
+
+
+def a_config_map_without_the_certificate(place: Place) -> None:
+    change_secret(place, **{"AWS_CA_BUNDLE": "/etc/ssl/store.crt"})
+    annotation = {"serving.kserve.io/s3-cabundle-configmap": "authority"}
+    place.cluster.update("secrets", "inventory-store", lambda item: item["metadata"]["annotations"].update(annotation))
+    place.cluster.add({"metadata": {"name": "authority"}, "data": {"ca.crt": "…"}}, "configmaps")
 
 
 def a_store_that_is_away(place: Place) -> None:
@@ -224,6 +283,19 @@ DEFECTS: list[tuple[Callable[[Place], None], str, str, str]] = [
         "kubectl -n team annotate secret inventory-store --overwrite serving.kserve.io/s3-endpoint=127.0.0.1:",
     ),
     (a_wrong_secret_key, "object store", "refused the credentials", "check AWS_ACCESS_KEY_ID"),
+    (a_wrong_access_key, "object store", "refused the credentials (InvalidAccessKeyId)", "check AWS_ACCESS_KEY_ID"),
+    (a_prefix_that_cannot_be_one, "object store", "two slashes in a row", "private/team/inventory"),
+    (
+        no_keys_and_no_role,
+        "secret inventory-store",
+        "lacks AWS_ACCESS_KEY_ID, AWS_SECRET",
+        "eks.amazonaws.com/role-arn",
+    ),
+    (a_predictor_without_a_role, "role of inventory-serve", "has none", "annotate serviceaccount inventory-serve eks."),
+    (a_role_for_a_store_that_is_not_aws, "store of the predictor", "to AWS alone", "add AWS_ACCESS_KEY_ID"),
+    (a_certificate_that_nobody_names, "secret inventory-store", "no AWS_CA_BUNDLE", "/etc/inventory/store/ca.crt"),
+    (a_name_without_its_certificate, "secret inventory-store", "AWS_CA_BUNDLE but no root.pem", "under root.pem"),
+    (a_config_map_without_the_certificate, "store of the predictor", "the key store.crt", "--from-file=store.crt"),
     (a_store_that_is_away, "object store", "cannot be reached", "check S3_ENDPOINT_URL"),
     (no_pull_secret, "secret key", "there is none", "create secret docker-registry key"),
     (an_image_that_was_not_pushed, "image", "has no such image", "make images"),
@@ -358,3 +430,62 @@ def test_an_anonymous_token_is_fetched_where_the_registry_wants_one(place: Place
 )
 def test_image_names_are_read_as_container_tools_read_them(image: str, parts: tuple[str, str, str]) -> None:
     assert split_image(image) == parts
+
+
+def test_a_prefix_that_the_keys_do_not_reach_is_told_from_a_wrong_key(
+    place: Place, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("limited")
+    keys = [{"accessKey": "team-key", "secretKey": "team-secret"}]
+    rights = [f"{action}:shared/private/team/*" for action in ("Read", "Write", "List")]
+    owner = {"name": "owner", "credentials": [{"accessKey": "o", "secretKey": "o"}], "actions": ["Admin", "List"]}
+    team = {"name": "team", "credentials": keys, "actions": rights}
+    (folder / "s3.json").write_text(json.dumps({"identities": [owner, team]}))
+    with local_store(folder) as environment:
+        open_store({**environment, "INVENTORY_BUCKET": "shared"})
+        own = {"AWS_ACCESS_KEY_ID": "team-key", "AWS_SECRET_ACCESS_KEY": "team-secret", "INVENTORY_BUCKET": "shared"}
+        change_secret(place, S3_ENDPOINT_URL=environment["S3_ENDPOINT_URL"], **own, INVENTORY_PREFIX="private/other")
+        (denied,) = [check for check in place.look() if check.name == "object store"]
+        assert (denied.state, denied.message) == (
+            "problem",
+            f"cannot open s3://shared/private/other/: {environment['S3_ENDPOINT_URL']} knows the credentials and "
+            "refuses them this place (AccessDenied)",
+        )
+        assert denied.fix.startswith("set INVENTORY_BUCKET and INVENTORY_PREFIX to what their policy allows")
+        change_secret(place, INVENTORY_PREFIX="private/team/inventory")
+        checks = {check.name: check for check in place.look()}
+    assert checks["object store"].state == "ok"
+    assert "in shared/private/team/inventory at" in checks["object store"].message
+    assert "HeadBucket" in checks["bucket of the predictor"].message, "SeaweedFS lets no such keys ask for the bucket"
+    assert "s3:ListBucket for HEAD" in checks["bucket of the predictor"].fix
+
+
+def test_roles_take_the_place_of_keys(place: Place) -> None:
+    give_roles(place, "inventory-worker", "inventory-serve", "default-editor")
+    place.question = replace(place.question, service_account="default-editor")
+    checks = {check.name: check for check in place.look()}
+    for account in ("inventory-worker", "inventory-serve", "default-editor"):
+        assert checks[f"role of {account}"].line() == f"ok       role of {account}: arn:aws:iam::1:role/inventory"
+    assert checks["store of the predictor"].state == "ok"
+    assert (checks["object store"].state, checks["object store"].fix) == ("unknown", "ask from a pod")
+
+
+def test_a_session_token_that_the_storage_initializer_is_given_is_no_problem(place: Place) -> None:
+    change_secret(place, AWS_SESSION_TOKEN="short")
+    reference = {"secretKeyRef": {"name": "inventory-store", "key": "AWS_SESSION_TOKEN", "optional": True}}
+    container = {"name": "storage-initializer", "env": [{"name": "AWS_SESSION_TOKEN", "valueFrom": reference}]}
+    body = {"metadata": {"name": "default"}, "spec": {"container": container}}
+    place.cluster.add(body, "clusterstoragecontainers", "serving.kserve.io", "")
+    (check,) = [check for check in place.look() if check.name == "store of the predictor"]
+    assert check.state == "ok"
+
+
+def test_a_certificate_that_everybody_is_given_is_no_problem(place: Place) -> None:
+    change_secret(
+        place, **{"AWS_CA_BUNDLE": "/etc/inventory/store/ca.crt", "ca.crt": Path(certifi.where()).read_text()}
+    )
+    annotation = {"serving.kserve.io/s3-cabundle-configmap": "authority"}
+    place.cluster.update("secrets", "inventory-store", lambda item: item["metadata"]["annotations"].update(annotation))
+    place.cluster.add({"metadata": {"name": "authority"}, "data": {"ca.crt": "…"}}, "configmaps")
+    states = {check.name: check.state for check in place.look()}
+    assert states["secret inventory-store"] == states["object store"] == states["store of the predictor"] == "ok"
