@@ -28,7 +28,9 @@ WITHOUT_ISTIO = {"sidecar.istio.io/inject": "false"}
 """As label and as annotation, since versions of Istio differ: a side-car would keep a finished job running."""
 
 TRAIN_LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "train"}
-"""On training jobs and on their pods; the network policy in manifests/ selects by them."""
+"""On training jobs and on their pods; the network policies in manifests/ select by them."""
+STEP_LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "step"}
+"""On the pods of steps, for the same."""
 
 
 def store_environment(secret: str) -> list[Object]:

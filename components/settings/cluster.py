@@ -1,5 +1,6 @@
 """The pipeline's ``cluster`` parameter: what a training asks of a Kubernetes cluster, typed, with defaults."""
 
+from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -29,9 +30,18 @@ SecretName = Annotated[
         json_schema_extra={"allowed": "at most 63 lower-case letters, digits and hyphens"},
     ),
 ]
+UNITS = {"m": Decimal("0.001"), "": Decimal(1)}
+UNITS |= {unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", 1)}
+UNITS |= {f"{unit.upper()}i": Decimal(1024) ** power for power, unit in enumerate("kMGTPE", 1)}
 MOST_PODS = 1000
 MOST_SECONDS = 365 * 86_400
 DEFAULT_STORE_SECRET = "inventory-store"  # noqa: S105 - a secret's name
+
+
+def amount(quantity: str) -> Decimal:
+    """A Kubernetes quantity as a number: ``500m`` is 0.5, ``1Ki`` is 1024."""
+    number = quantity.rstrip("mkKMGTPEi")
+    return Decimal(number) * UNITS[quantity[len(number) :]]
 
 
 class Toleration(Section):
@@ -74,6 +84,11 @@ class ClusterSettings(Section):
     node_selector: dict[str, str] = Field({}, description="labels that a node must have")
     tolerations: list[Toleration] = Field([], description="taints to put up with, such as nvidia.com/gpu:NoSchedule")
 
+    step_cpu: Quantity = Field("500m", description="CPUs that each step's own pod asks for")
+    step_cpu_limit: Quantity = Field("4", description="CPUs that it may use")
+    step_memory: Quantity = Field("1Gi", description="memory that each step's own pod asks for")
+    step_memory_limit: Quantity = Field("8Gi", description="memory that it may use")
+
     image: str | None = Field(None, description="the workers' image; default the train image of this pipeline")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field("IfNotPresent", description="pull policy")
     image_pull_secrets: list[str] = Field([], description="names of secrets for the registry")
@@ -103,6 +118,10 @@ class ClusterSettings(Section):
             raise ValueError(
                 f"processes_per_worker {self.processes_per_worker} is more than gpus_per_worker {self.gpus_per_worker}"
             )
+        for name in ("step_cpu", "step_memory"):
+            least, most = getattr(self, name), getattr(self, f"{name}_limit")
+            if amount(least) > amount(most):
+                raise ValueError(f"{name} {least} is more than {name}_limit {most}")
         return self
 
     @property

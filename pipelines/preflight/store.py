@@ -18,6 +18,7 @@ from components.common.store import Store, open_store
 from components.settings.serving import ServingSettings
 from pipelines.preflight import predictor_store
 from pipelines.preflight.check import Check, NoSuchError, Question, refusals
+from pipelines.preflight.clocks import clocks
 
 CA_BUNDLE = "AWS_CA_BUNDLE"
 ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
@@ -45,6 +46,9 @@ def secrets_and_store(api: ApiClient, question: Question) -> list[Check]:
     checks = _contents(api, question, what, values)
     if all(check.state == "ok" for check in checks):
         checks += _round_trip(values)
+        if all(check.name != "object store" or check.state != "unknown" for check in checks):
+            certificate = values.get(values.get(CA_BUNDLE, "").removeprefix(f"{STORE_FOLDER}/"))
+            checks.append(clocks(api, values["S3_ENDPOINT_URL"], certificate))
         if values.get(STORE_KEYS[0]):
             annotations = secret.metadata.annotations or {}
             checks.append(predictor_store.with_keys(api, namespace, what, values, annotations))

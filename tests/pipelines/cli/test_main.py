@@ -59,6 +59,8 @@ TYPOS = [
     ("preflight --namespce x", "--namespace"),
     ("compile --ouput x", "--output"),
     ("compile --registy x", "--registry"),
+    ("manifest", "manifests"),
+    ("manifests --overlai x", "--overlay"),
     ("serve x --prot 1", "--port"),
     ("submit --pakage x", "--package"),
     ("runs --limt 3", "--limit"),
