@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from components.common.errors import InventoryError
+from components.common.s3.identity import Keys
 from components.sources.open import open_source
 from components.sources.s3.find import find_bucket, read_object
 from components.sources.s3.region import region_of
@@ -148,7 +149,7 @@ def test_a_store_that_names_region_after_region_is_left():
 def test_the_session_token_of_a_source_goes_with_its_key():
     with store_of(lambda path, query, signed: page(KEYS)) as url:
         access = find_bucket("s3://bins", url, KEY | {"SOURCE_AWS_SESSION_TOKEN": "token"}).access
-    assert (access.access_key, access.session_token) == ("someone", "token")
+    assert access.identity == Keys("someone", KEY["SOURCE_AWS_SECRET_ACCESS_KEY"], "token")
 
 
 @pytest.mark.parametrize(
