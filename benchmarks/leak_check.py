@@ -22,10 +22,11 @@ from components.common.progress import track
 from components.common.store import open_store
 from components.counter.bundle import InputTransform
 from components.counter.dataset import Bins, cache_folder, fetch_shard
+from components.counter.products import products_of
 from components.counter.scoring import batches
 from components.counter.splits import SPLITS, Method
 from components.download.step import download_bins
-from components.evaluate.leakage import products_of, split_leaks
+from components.evaluate.leakage import split_leaks
 from components.settings.data import DataSettings
 from components.settings.split import SplitSettings
 from components.split.step import split_bins

@@ -16,7 +16,7 @@ from components.settings.parameters import PARAMETERS
 from components.split.component import split as split_step
 from components.train.component import train as train_step
 from components.tune.component import tune as tune_step
-from pipelines.platform import on_cluster, with_model_registry, with_permissions
+from pipelines.platform import FIRST_STEP, Amounts, on_cluster, with_model_registry, with_permissions
 
 NAME = "bin-inventory"
 
@@ -62,7 +62,9 @@ def inventory(*channels: Any) -> None:
     gated = gate_step(dataset=dataset, evaluated=counter, settings=settings, run_id=run_id)
     with dsl.If(gated.outputs["Output"] == "yes"):
         deployed = deploy_step(dataset=dataset, evaluated=counter, settings=settings, run_id=run_id)
-    steps = (settled, downloaded, parted, explored, tuned, trained, evaluated, gated, deployed)
-    on_cluster(*steps, store_secret=parameters["store_secret"])
+    steps = (downloaded, parted, explored, tuned, trained, evaluated, gated, deployed)
+    amounts = Amounts(**{name: settled.outputs[f"step_{name}"] for name in Amounts._fields})
+    on_cluster(settled, store_secret=parameters["store_secret"], amounts=FIRST_STEP)
+    on_cluster(*steps, store_secret=parameters["store_secret"], amounts=amounts)
     with_permissions(settled)
     with_model_registry(gated, deployed)

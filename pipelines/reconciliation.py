@@ -6,7 +6,7 @@ from components.client.options import TOKEN_VARIABLE
 from components.reconcile.component import reconcile as reconcile_step
 from components.settings.cluster import DEFAULT_STORE_SECRET
 from components.settings.permitted import DEFAULT_TOKEN_SECRET
-from pipelines.platform import on_cluster, with_permissions
+from pipelines.platform import Amounts, on_cluster, with_permissions
 
 TOKEN_KEY = "token"  # noqa: S105 - a key's name
 
@@ -28,6 +28,10 @@ def inventory_reconciliation(
     concurrency: int = 8,
     store_secret: str = DEFAULT_STORE_SECRET,
     token_secret: str = DEFAULT_TOKEN_SECRET,
+    cpu: str = "500m",
+    cpu_limit: str = "4",
+    memory: str = "1Gi",
+    memory_limit: str = "8Gi",
 ) -> None:
     """Reconcile.
 
@@ -44,6 +48,10 @@ def inventory_reconciliation(
         concurrency: Requests in flight.
         store_secret: On a cluster, the secret with the object store's endpoint and credentials.
         token_secret: On a cluster, a secret whose key token the service wants as bearer token; may be missing.
+        cpu: CPUs that the step's pod asks for.
+        cpu_limit: CPUs that it may use.
+        memory: Memory that the step's pod asks for.
+        memory_limit: Memory that it may use.
     """
     reconciled = reconcile_step(
         run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
@@ -60,6 +68,6 @@ def inventory_reconciliation(
         store_secret=store_secret,
         token_secret=token_secret,
     )
-    on_cluster(reconciled, store_secret=store_secret)
+    on_cluster(reconciled, store_secret=store_secret, amounts=Amounts(cpu, cpu_limit, memory, memory_limit))
     with_permissions(reconciled)
     kubernetes.use_secret_as_env(reconciled, token_secret, {TOKEN_KEY: TOKEN_VARIABLE}, optional=True)

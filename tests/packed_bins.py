@@ -13,7 +13,7 @@ from PIL import Image
 
 from components.common.files import sha256_bytes
 from components.common.store import Store
-from components.documents.downloaded import BLOCK_SCHEMA, BinsManifest, BlockInfo
+from components.documents.downloaded import BLOCK_SCHEMA, BinsManifest, BlockInfo, GivenSplit
 
 
 @dataclass
@@ -25,10 +25,14 @@ class RawBin:
     asins: Sequence[str] = ()
     image: bytes = b""
     names: dict[str, str] = field(default_factory=dict)
+    codes: dict[str, str] = field(default_factory=dict)
+    """The seller's code of an ASIN; else a product stands under its ASIN."""
+    split: GivenSplit | None = None
 
     def row(self) -> dict[str, object]:
         products = {
-            asin: {"asin": asin, "name": self.names.get(asin, f"product {asin}"), "quantity": 1} for asin in self.asins
+            self.codes.get(asin, asin): {"asin": asin, "name": self.names.get(asin, f"product {asin}"), "quantity": 1}
+            for asin in self.asins
         }
         metadata = {"BIN_FCSKU_DATA": products, "EXPECTED_QUANTITY": self.quantity}
         return {
@@ -36,6 +40,7 @@ class RawBin:
             "image": self.image or photo(seed=int.from_bytes(self.id.encode())),
             "expected_quantity": self.quantity,
             "metadata": json.dumps(metadata),
+            "split": self.split,
         }
 
 

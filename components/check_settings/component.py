@@ -1,5 +1,7 @@
 """KFP interface of the settings step."""
 
+from typing import NamedTuple
+
 from kfp import dsl
 
 from components.common.step.component import control_component
@@ -29,8 +31,13 @@ def settings(
     cluster: dict,
     serving: dict,
     store_secret: str,
-) -> None:
+) -> NamedTuple(  # type: ignore[valid-type]  # the form that KFP reads
+    "Amounts", [("step_cpu", str), ("step_cpu_limit", str), ("step_memory", str), ("step_memory_limit", str)]
+):
     """Checks every parameter of the run before anything else happens, and completes them into one JSON file.
+
+    What the pods of the steps after it ask for, options of ``cluster``, are outputs of their own: Kubeflow Pipelines
+    takes a pod's amounts from a task's output, and not from a key of a dictionary.
 
     KFP ships this function's source, so that it has to name the parameters; a test holds them equal to
     ``components.settings.parameters.PARAMETERS``, where their defaults and descriptions are.
@@ -44,4 +51,8 @@ def settings(
     from components.common.step.run_step import main_step
     from components.common.store import open_store
 
-    write_json(Path(settings.path), main_step(lambda: resolve_settings(open_store(), parameters)))
+    resolved = main_step(lambda: resolve_settings(open_store(), parameters))
+    write_json(Path(settings.path), resolved)
+    return tuple(
+        resolved["cluster"][name] for name in ("step_cpu", "step_cpu_limit", "step_memory", "step_memory_limit")
+    )

@@ -27,7 +27,7 @@ MODEL_FORMAT = "inventory-bundle"
 CONTAINER = "kserve-container"
 """The name that KServe gives the predictor's container; the schema of a canary asks for it."""
 LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "serve"}
-"""On the service and its pods; the network policy in manifests/ selects by them."""
+"""On the service and its pods; the network policies in manifests/ select by them."""
 BEFORE_ANNOTATION = "bin-inventory/before"
 """Knative: the bundle that keeps the rest of the requests while a canary gets its share."""
 TAG_ROUTING = {"serving.kserve.io/enable-tag-routing": "true"}

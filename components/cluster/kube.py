@@ -144,7 +144,7 @@ def plain_errors(doing: str) -> Iterator[None]:
 
 def explain(error: ApiException) -> str:
     """What an answer of the API server means, and what to do about it."""
-    message = _message(error)
+    message = message_of(error)
     if unknown := _unknown_fields(error):
         return f"its kind knows no {', '.join(unknown)} on this cluster; its operator is of another release"
     match error.status:
@@ -160,7 +160,8 @@ def explain(error: ApiException) -> str:
             return f"the Kubernetes API answered {status}: {message}"
 
 
-def _message(error: ApiException) -> str:
+def message_of(error: ApiException) -> str:
+    """What the API server says, at most 300 characters of it."""
     found = re.search(r'"message":\s*"((?:[^"\\]|\\.)*)"', _body(error))
     return (found.group(1) if found else str(error.reason)).replace('\\"', '"')[:300]
 
@@ -242,7 +243,7 @@ class Resource:
                 )
             except ApiException as error:
                 # a webhook with side effects says nothing about a dry run: the creation itself will tell
-                if error.status == 409 or (dry_run and "does not support dry run" in _message(error)):
+                if error.status == 409 or (dry_run and "does not support dry run" in message_of(error)):
                     return None
                 raise
             return made

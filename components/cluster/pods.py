@@ -2,28 +2,42 @@
 
 from typing import Any
 
+from components.common.s3.identity import FOLDER_VARIABLE
+from components.common.store import BUCKET_VARIABLE, PREFIX_VARIABLE
 from components.settings.cluster import ClusterSettings
 
 Object = dict[str, Any]
 
 USER = 1000
 STORE_FOLDER = "/etc/inventory/store"
-"""Where the store's secret is mounted: ``ca.crt`` of a private authority is read from here."""
-STORE_REQUIRED = ("S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""Where the store's secret is mounted: a private authority's ``ca.crt`` is read from here, and keys once renewed."""
+STORE_REQUIRED = ("S3_ENDPOINT_URL",)
 """Keys of the store's secret, and the environment variables that they become."""
-STORE_OPTIONAL = ("AWS_SESSION_TOKEN", "AWS_REGION", "AWS_CA_BUNDLE", "INVENTORY_BUCKET")
+STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+STORE_OPTIONAL = (
+    *STORE_KEYS,  # a service account with a role has none; a cloud names it in variables that must not be set here too
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_CA_BUNDLE",
+    "AWS_ENDPOINT_URL_STS",
+    BUCKET_VARIABLE,
+    PREFIX_VARIABLE,
+)
 
 WITHOUT_ISTIO = {"sidecar.istio.io/inject": "false"}
 """As label and as annotation, since versions of Istio differ: a side-car would keep a finished job running."""
 
 TRAIN_LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "train"}
-"""On training jobs and on their pods; the network policy in manifests/ selects by them."""
+"""On training jobs and on their pods; the network policies in manifests/ select by them."""
+STEP_LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "step"}
+"""On the pods of steps, for the same."""
 
 
 def store_environment(secret: str) -> list[Object]:
     """Environment variables by reference to the store's secret; no value ever passes through our hands."""
     references = [(key, False) for key in STORE_REQUIRED] + [(key, True) for key in STORE_OPTIONAL]
-    return [
+    folder = {"name": FOLDER_VARIABLE, "value": STORE_FOLDER}
+    return [folder] + [
         {
             "name": key,
             "valueFrom": {"secretKeyRef": {"name": secret, "key": key, **({"optional": True} if optional else {})}},

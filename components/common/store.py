@@ -1,47 +1,44 @@
 """The object store, through the ``minio`` client: any S3 endpoint, named by environment variables.
 
-===========================  =====================================================================
-``S3_ENDPOINT_URL``          ``http(s)://host:port``; ``AWS_ENDPOINT_URL`` is read when it is unset
-``AWS_ACCESS_KEY_ID`` …      credentials, with ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN``
-``AWS_REGION``               optional
-``AWS_CA_BUNDLE``            optional file of certificates to trust
-``INVENTORY_BUCKET``         the workflow's own bucket, default ``inventory``; made when missing
-===========================  =====================================================================
+=====================  ================================================================================
+``S3_ENDPOINT_URL``    ``http(s)://host:port``; ``AWS_ENDPOINT_URL`` is read when it is unset
+``INVENTORY_BUCKET``   the bucket, default ``inventory``; made when missing
+``INVENTORY_PREFIX``   what all our keys in it begin with, such as ``private/team/inventory``; default none
+``AWS_REGION``         optional, also as ``AWS_DEFAULT_REGION``
+``AWS_CA_BUNDLE``      optional file of certificates to trust
+=====================  ================================================================================
+
+and by those that say who asks (``s3/identity.py``).
 """
 
 import hashlib
 import io
 import os
-import ssl
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
-from xml.etree.ElementTree import ParseError
 
-import certifi
-import urllib3
 from minio import Minio
-from minio.error import InvalidResponseError, S3Error, ServerError
+from minio.error import S3Error
 from minio.helpers import check_bucket_name
 
 from components.common.errors import InventoryError
 from components.common.files import new_file
+from components.common.s3.client import MISSING, connect, plain_errors
+from components.common.s3.identity import find_identity, region_of
 
 SCHEME = "s3://"
+BUCKET_VARIABLE, PREFIX_VARIABLE = "INVENTORY_BUCKET", "INVENTORY_PREFIX"
 DEFAULT_BUCKET = "inventory"
+DEFAULT_REGION = "us-east-1"
 PIECE_BYTES = 2**20
 """How much of an object is read at once."""
-MISSING = ("NoSuchKey", "NoSuchBucket", "NoSuchObject")
-CREDENTIALS_REFUSED = (
-    "AccessDenied",
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "InvalidToken",
-    "ExpiredToken",
-)
+MAX_PREFIX = 256
+"""Characters; a key of S3 has at most 1,024 bytes, and ours take up to some 300."""
+SEGMENT = re.compile(r"[A-Za-z0-9_=+@.-]+")
+"""What an address needs no quoting for, in a command, a URL or a policy."""
 
 
 class Address(NamedTuple):
@@ -73,54 +70,69 @@ def parse_address(text: str) -> Address:
 
 @dataclass(frozen=True)
 class Store:
-    """One bucket of an object store; every method raises ``InventoryError`` when the store refuses or is away."""
+    """One bucket of an object store, or what lies in it under a prefix.
+
+    Keys are given and returned without the prefix; addresses have it. Every method raises ``InventoryError`` when the
+    store refuses or is away.
+    """
 
     client: Minio
     bucket: str
     endpoint: str
+    prefix: str = ""
+    """Empty, or ends with "/"."""
 
     def uri(self, key: str) -> str:
-        """The ``s3://`` address of a key in this bucket."""
-        return str(Address(self.bucket, key))
+        """The ``s3://`` address of a key."""
+        return str(Address(self.bucket, self.prefix + key))
 
     def key(self, uri: str) -> str:
-        """The key of an address in this bucket.
+        """The key of an address in this store.
 
         Raises:
-            InventoryError: if the address is of another bucket.
+            InventoryError: if the address is of another bucket or prefix.
         """
         bucket, key = parse_address(uri)
         if bucket != self.bucket:
             raise InventoryError(f"{uri} is not in the bucket {self.bucket} of {self.endpoint}")
-        return key
+        if not key.startswith(self.prefix):
+            raise InventoryError(f"{uri} is not under {self.uri('')}; set {PREFIX_VARIABLE} to where it lies")
+        return key.removeprefix(self.prefix)
+
+    def elsewhere(self, uri: str) -> "tuple[Store, str]":
+        """Any address at this endpoint: a store without a prefix, and the key in it."""
+        bucket, key = parse_address(uri)
+        return Store(self.client, bucket, self.endpoint), key
 
     def put_bytes(self, key: str, data: bytes) -> None:
         """Writes one object; a reader sees the old or the new content, never a part."""
         with plain_errors(self.endpoint, f"write {self.uri(key)}"):
-            self.client.put_object(self.bucket, key, io.BytesIO(data), len(data))
+            self.client.put_object(self.bucket, self.prefix + key, io.BytesIO(data), len(data))
 
     def put_file(self, key: str, path: Path) -> None:
         """Uploads a file, in parts when it is large."""
         with plain_errors(self.endpoint, f"write {self.uri(key)}"):
-            self.client.fput_object(self.bucket, key, str(path))
+            self.client.fput_object(self.bucket, self.prefix + key, str(path))
 
     def get_bytes(self, key: str, most: int | None = None) -> bytes:
         """Reads one object whole; one of more than ``most`` bytes is refused before more is read."""
-        with plain_errors(self.endpoint, f"read {self.uri(key)}"):
-            return b"".join(self._pieces(key, most))
+        data = self.get_bytes_or_none(key, most)
+        if data is None:
+            raise InventoryError(f"cannot read {self.uri(key)}: there is no such object or bucket at {self.endpoint}")
+        return data
 
-    def get_bytes_or_none(self, key: str) -> bytes | None:
-        """Reads one object whole, or returns None when there is no such object."""
+    def get_bytes_or_none(self, key: str, most: int | None = None) -> bytes | None:
+        """As ``get_bytes``, but returns None when there is no such object."""
         with plain_errors(self.endpoint, f"read {self.uri(key)}"):
             try:
-                return b"".join(self._pieces(key))
+                return b"".join(self._pieces(key, most))
             except S3Error as error:
-                if error.code in MISSING:
+                if self._is_missing(key, error):
                     return None
                 raise
 
     def _pieces(self, key: str, most: int | None = None) -> Iterator[bytes]:
-        response = self.client.get_object(self.bucket, key)
+        response = self.client.get_object(self.bucket, self.prefix + key)
         try:
             read = 0
             for piece in response.stream(PIECE_BYTES):
@@ -151,149 +163,142 @@ class Store:
 
     def exists(self, key: str) -> bool:
         """Says whether there is such an object."""
+        return self.tag(key) is not None
+
+    def tag(self, key: str) -> tuple[str, int] | None:
+        """The store's own tag of an object's content, and its size in bytes; None when there is no such object."""
         with plain_errors(self.endpoint, f"look for {self.uri(key)}"):
             try:
-                self.client.stat_object(self.bucket, key)
+                status = self.client.stat_object(self.bucket, self.prefix + key)
             except S3Error as error:
-                if error.code in MISSING:
-                    return False
+                if self._is_missing(key, error):
+                    return None
                 raise
-            return True
+            return str(status.etag), int(status.size or 0)
+
+    def _is_missing(self, key: str, error: S3Error) -> bool:
+        """Whether an error says that there is no such object.
+
+        S3 answers "denied" instead of "missing" to those who may not list the whole bucket (GetObject, "Permissions"),
+        such as keys for one prefix; they may list that.
+        """
+        if error.code != "AccessDenied":
+            return error.code in MISSING
+        first = next(self.client.list_objects(self.bucket, prefix=self.prefix + key, recursive=True), None)
+        return first is None or first.object_name != self.prefix + key
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yields the keys under a prefix, in order."""
         with plain_errors(self.endpoint, f"list {self.uri(prefix)}"):
-            for item in self.client.list_objects(self.bucket, prefix=prefix, recursive=True):
-                yield str(item.object_name)
+            for item in self.client.list_objects(self.bucket, prefix=self.prefix + prefix, recursive=True):
+                yield str(item.object_name).removeprefix(self.prefix)
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """The objects under a prefix with their sizes in bytes, in order."""
         with plain_errors(self.endpoint, f"list {self.uri(prefix)}"):
-            found = self.client.list_objects(self.bucket, prefix=prefix, recursive=True)
-            return {str(item.object_name): int(item.size or 0) for item in found}
+            found = self.client.list_objects(self.bucket, prefix=self.prefix + prefix, recursive=True)
+            return {str(item.object_name).removeprefix(self.prefix): int(item.size or 0) for item in found}
 
     def delete(self, key: str) -> None:
         """Removes one object; a missing one is no error."""
         with plain_errors(self.endpoint, f"delete {self.uri(key)}"):
-            self.client.remove_object(self.bucket, key)
+            self.client.remove_object(self.bucket, self.prefix + key)
 
 
-@contextmanager
-def plain_errors(endpoint: str, doing: str) -> Iterator[None]:
-    """Turns what the S3 client raises into one line that says what to do."""
-    try:
-        yield
-    except S3Error as error:
-        if error.code in MISSING:
-            raise InventoryError(f"cannot {doing}: there is no such object or bucket at {endpoint}") from error
-        if error.code in CREDENTIALS_REFUSED:
-            raise InventoryError(
-                f"cannot {doing}: {endpoint} refused the credentials ({error.code}); "
-                "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and the bucket's policy"
-            ) from error
-        raise InventoryError(f"cannot {doing}: {endpoint} answered {error.code}: {error.message}") from error
-    except (InvalidResponseError, ServerError, ParseError, ValueError) as error:
-        raise InventoryError(f"cannot {doing}: {endpoint} does not answer like an S3 store: {error}") from error
-    except urllib3.exceptions.HTTPError as error:
-        if isinstance(getattr(error, "reason", None), urllib3.exceptions.ResponseError):
-            raise InventoryError(
-                f"cannot {doing}: the object store at {endpoint} answers with server errors only; "
-                "is its disk full? its log says more"
-            ) from error
-        raise InventoryError(
-            f"cannot {doing}: the object store at {endpoint} cannot be reached or broke off "
-            f"({type(error).__name__}); check S3_ENDPOINT_URL and the network"
-        ) from error
-
-
-def connect(
-    endpoint: str,
-    access_key: str | None = None,
-    secret_key: str | None = None,
-    session_token: str | None = None,
-    region: str | None = None,
-    connections: int = 32,
-    retries: int = 5,
-    read_seconds: float = 60,
-    pool_type: type[urllib3.PoolManager] = urllib3.PoolManager,
-) -> Minio:
-    """Makes a client for an S3 endpoint; without credentials it is anonymous.
-
-    Args:
-        endpoint: ``http(s)://host[:port]``.
-        access_key: with ``secret_key``; None for anonymous access.
-        secret_key: see ``access_key``.
-        session_token: for temporary credentials.
-        region: when known; otherwise the client asks the endpoint.
-        connections: how many connections to keep open.
-        retries: tries after a refused connection, a reset or a 5xx answer, with exponential back-off.
-        read_seconds: longest silence of the endpoint before a request is given up.
-        pool_type: what sends the requests.
+def read_prefix(text: str) -> str:
+    """A key prefix as a user writes it, with or without a slash at its ends, as ``Store`` has it.
 
     Raises:
-        InventoryError: if the endpoint is not such a URL.
+        InventoryError: if it cannot be one.
     """
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-        raise InventoryError(f"'{endpoint}' is not an S3 endpoint; write it as http://host:port or https://host")
-    pool = pool_type(
-        maxsize=connections,
-        timeout=urllib3.Timeout(connect=5, read=read_seconds),
-        cert_reqs=ssl.CERT_REQUIRED,
-        ca_certs=os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where(),
-        retries=urllib3.Retry(
-            total=retries, connect=min(retries, 2), backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)
-        ),
-    )
-    return Minio(
-        parts.netloc,
-        access_key=access_key,
-        secret_key=secret_key,
-        session_token=session_token,
-        secure=parts.scheme == "https",
-        region=region,
-        http_client=pool,
-    )
-
-
-def _make_if_missing(client: Minio, bucket: str) -> None:
-    try:
-        # A listing rather than a HEAD request: its answer has a body, which a login page does not get right.
-        next(client.list_objects(bucket), None)
-    except S3Error as missing:
-        if missing.code != "NoSuchBucket":
-            raise
-        try:
-            client.make_bucket(bucket)
-        except S3Error as error:
-            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):  # another run was first
-                raise
+    inner = text.removeprefix("/").removesuffix("/")
+    if not inner:
+        return ""
+    wrong = next((part for part in inner.split("/") if part in (".", "..") or not SEGMENT.fullmatch(part)), None)
+    if wrong is not None:
+        why = f"{wrong[:80]!r} is no part of a key" if wrong else "it has two slashes in a row"
+        allowed = "letters, digits and _=+@.- between single slashes, as private/team/inventory"
+        raise InventoryError(f"{PREFIX_VARIABLE} is {text[:80]!r}: {why}; use {allowed}")
+    if len(inner) > MAX_PREFIX:
+        raise InventoryError(f"{PREFIX_VARIABLE} has {len(inner)} characters; use at most {MAX_PREFIX}")
+    return f"{inner}/"
 
 
 def open_store(environment: Mapping[str, str] = os.environ) -> Store:
     """Opens the workflow's bucket at the endpoint that the environment names, making the bucket when missing.
 
     Raises:
-        InventoryError: if no endpoint is set, it cannot be reached or it refuses the credentials.
+        InventoryError: if no endpoint is set, it cannot be reached, it refuses the credentials, or bucket or prefix
+            cannot be such.
     """
+    bucket = environment.get(BUCKET_VARIABLE) or DEFAULT_BUCKET
+    prefix = read_prefix(environment.get(PREFIX_VARIABLE, ""))
+    return _open(environment, Address(bucket, prefix), make=True)
+
+
+def open_address(uri: str, environment: Mapping[str, str] = os.environ) -> tuple[Store, str]:
+    """Opens the folder of an ``s3://`` address, wherever the workflow's own keys lie.
+
+    Returns:
+        The folder as a store, and the last part of the address as a key in it.
+
+    Raises:
+        InventoryError: if the folder cannot be opened.
+    """
+    bucket, key = parse_address(uri)
+    folder, slash, name = key.rstrip("/").rpartition("/")
+    return _open(environment, Address(bucket, folder + slash), make=False), name
+
+
+def _open(environment: Mapping[str, str], place: Address, *, make: bool) -> Store:
     endpoint = environment.get("S3_ENDPOINT_URL") or environment.get("AWS_ENDPOINT_URL")
     if not endpoint:
         raise InventoryError(
             "no object store: set S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
             "(`inventory run` starts one of its own when they are unset)"
         )
-    client = connect(
-        endpoint,
-        environment.get("AWS_ACCESS_KEY_ID"),
-        environment.get("AWS_SECRET_ACCESS_KEY"),
-        environment.get("AWS_SESSION_TOKEN"),
-        environment.get("AWS_REGION"),
-    )
-    bucket = environment.get("INVENTORY_BUCKET", DEFAULT_BUCKET)
     try:
-        check_bucket_name(bucket)
+        check_bucket_name(place.bucket)
     except ValueError as error:
-        raise InventoryError(f"'{bucket}' is not a bucket name: {error}") from error
-    with plain_errors(endpoint, f"open the bucket {bucket}"):
-        _make_if_missing(client, bucket)
-    return Store(client, bucket, endpoint)
+        raise InventoryError(f"'{place.bucket}' is not a bucket name: {error}") from error
+    identity, region = find_identity(environment, endpoint), region_of(environment)
+    client = connect(endpoint, identity, region, environment=environment)
+    with plain_errors(endpoint, f"open {place}"):
+        try:
+            _look(client, place, make=make)
+        except S3Error as error:
+            if error.code != "AccessDenied":
+                raise
+            if identity is None:
+                raise InventoryError(
+                    f"cannot open {place}: {endpoint} refused the credentials ({error.code}): there are none; "
+                    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                ) from error
+            # who has rights on a prefix alone may not ask for the bucket's region, as the client does without one
+            client = connect(endpoint, identity, region or DEFAULT_REGION, environment=environment)
+            try:
+                _look(client, place, make=make)
+            except S3Error as refusal:
+                if refusal.code != "AccessDenied":
+                    raise
+                raise InventoryError(
+                    f"cannot open {place}: {endpoint} knows the credentials and refuses them this place "
+                    f"({refusal.code}); set {BUCKET_VARIABLE} and {PREFIX_VARIABLE} to what their policy allows, or "
+                    "let it allow listing, reading, writing and deleting there"
+                ) from refusal
+    return Store(client, place.bucket, endpoint, place.key)
+
+
+def _look(client: Minio, place: Address, *, make: bool) -> None:
+    """Lists what is at a place, which is all that is asked of a bucket; one that is missing is made."""
+    try:
+        # A listing rather than a HEAD request: its answer has a body, which a login page does not get right.
+        next(client.list_objects(place.bucket, prefix=place.key), None)
+    except S3Error as missing:
+        if missing.code != "NoSuchBucket" or not make:
+            raise
+        try:
+            client.make_bucket(place.bucket)
+        except S3Error as error:
+            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):  # another run was first
+                raise

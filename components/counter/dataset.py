@@ -12,15 +12,23 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+from pydantic import model_validator
 
 from components.common.document import Document, Part
 from components.common.errors import InventoryError
 from components.common.files import atomic_path, content_hash, sha256_bytes, sha256_file
 from components.common.store import Store
 
+CODES_FOR_ASINS = (
+    "split by an earlier version, which took the code of a product for its ASIN: one product may be in two splits "
+    "unseen; start the split again"
+)
+"""What is to be said of a dataset of version 1."""
+
 PRODUCT = pa.struct(
     [
-        ("asin", pa.string()),
+        ("asin", pa.string()),  # this and the next: None for what is no product's name
+        ("fcsku", pa.string()),  # the code that the product stood under, often the ASIN itself
         ("name", pa.string()),
         ("quantity", pa.int32()),
         ("length_in", pa.float32()),
@@ -66,6 +74,8 @@ class DatasetManifest(Document):
     """What the split step hands on; small, whatever the number of bins."""
 
     KIND: ClassVar[str] = "dataset"
+    VERSION: ClassVar[int] = 2
+    """1 took an entry's code for its ASIN."""
     dataset_id: str
     """Content hash over the shards and labels: equal bins in equal splits, equal id."""
     source: str
@@ -88,8 +98,17 @@ class DatasetManifest(Document):
     """Bins left out, by reason; the list itself is the object ``exclusions_key``."""
     exclusions_key: str
     shared_products: dict[str, int]
-    """For validation and test: how many of their bins share a product with a training bin."""
+    """For validation and test: how many of their bins share a product, or a photo, with a training bin."""
+    placeholders: dict[str, float] = {}
+    """ASINs and codes that were taken for no product, with their shares of the bins: two splits may hold them."""
     notes: list[str] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_an_older_version(cls, content: Any) -> Any:
+        if isinstance(content, dict) and content.get("format") == f"inventory-{cls.KIND}/1":
+            return {**content, "notes": [*content.get("notes", []), CODES_FOR_ASINS]}
+        return content
 
     def split(self, name: str) -> SplitInfo:
         """Returns one part of the dataset.

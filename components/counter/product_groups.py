@@ -6,17 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 Key = str | bytes
-"""An ASIN, or the sha256 of a photo."""
+"""What a product is known by (an ASIN or a code), or a hash of a photo."""
 
 
 def product_groups(keys: Sequence[Sequence[Key]]) -> NDArray[np.int32]:
-    """Numbers the connected components of bins that share an ASIN or a photo, directly or through other bins.
+    """Numbers the connected components of bins that share a product or a photo, directly or through other bins.
 
     Two photos of the same product are near-duplicates, and a photo may have copies; with both sides of a split holding
     one, the test rewards memory. A bin that shares nothing is a group of its own.
 
     Args:
-        keys: of every bin, the ASINs in it and the sha256 of its photo.
+        keys: of every bin, what its products are known by, and a hash of its photo.
 
     Returns:
         int32 [bins], group numbers from 0 in the order in which they first appear.
@@ -42,7 +42,7 @@ def bins_sharing_products(keys: Sequence[Sequence[Key]], parts: NDArray[np.int8]
     """Counts the bins of one part that hold a product which a bin of another part holds too.
 
     Args:
-        keys: of every bin, the ASINs in it and the sha256 of its photo.
+        keys: of every bin, what its products are known by, and a hash of its photo.
         parts: int8 [bins], the part of every bin.
         part: where to count.
         other: what to compare with, usually the training part.

@@ -1,15 +1,25 @@
 """What makes a bin unusable, found without decoding its photo (split decodes them all)."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from components.counter.images import jpeg
-from components.counter.images.file import BadImageError
+from components.counter.images import jpeg, png, webp
+from components.counter.images.avif import is_avif
+from components.counter.images.file import BadImageError, PhotoFile
 from components.counter.images.kinds import kind_of
+from components.counter.products import TABLE, entries_of
 from components.documents.downloaded import GIVEN_SPLITS, GivenSplit
 
 LARGEST_COUNT = 1_000_000
+NO_PHOTO = "not a JPEG, PNG, WebP or AVIF"
+KINDS: tuple[tuple[str, Callable[[bytes], bool], Callable[[bytes], PhotoFile]], ...] = (
+    ("JPEG", lambda data: data.startswith(jpeg.SIGNATURE), jpeg.read_jpeg),
+    ("PNG", lambda data: data.startswith(png.SIGNATURE), png.read_png),
+    ("WebP", webp.is_webp, webp.read_webp),
+)
+"""What a photo's file may be: how it is known, and how it is read."""
 
 
 class BadBinError(Exception):
@@ -59,12 +69,12 @@ def _is_count(value: object) -> bool:
 
 
 def _warning(content: dict[str, Any], quantity: int) -> str:
-    if "BIN_FCSKU_DATA" not in content:
+    if content.get(TABLE) is None:
         return ""  # own photos without products
-    items = content["BIN_FCSKU_DATA"]
-    if not isinstance(items, dict) or not all(isinstance(item, dict) for item in items.values()):
-        return "BIN_FCSKU_DATA does not describe items"
-    quantities: list[Any] = [item.get("quantity") for item in items.values()]
+    try:
+        quantities: list[Any] = [item.get("quantity") for item in entries_of(content).values()]
+    except ValueError as error:
+        return str(error)
     counts = [value for value in quantities if _is_count(value)]
     if len(counts) < len(quantities):
         return "the quantity of an item is not a count"
@@ -72,15 +82,19 @@ def _warning(content: dict[str, Any], quantity: int) -> str:
     return "" if total == quantity else f"the items' quantities sum to {total}, EXPECTED_QUANTITY is {quantity}"
 
 
-def check_jpeg(data: bytes) -> None:
-    """Walks over a JPEG's markers, up to its end (see ``counter.images.jpeg``).
+def check_photo(data: bytes) -> None:
+    """Walks over the pieces of a JPEG, PNG or WebP, up to its end (see ``counter.images``); of an AVIF only split can.
 
     Raises:
-        BadBinError: if the bytes are no JPEG, are cut short, hold less than they announce, or more than a photo may.
+        BadBinError: if the bytes are no such photo, are cut short, hold less than they announce, or more than one may.
     """
-    if not data.startswith(jpeg.SIGNATURE):
-        raise BadBinError("not a JPEG", kind_of(data) or f"{len(data):,} bytes that begin with {data[:8]!r}")
-    try:
-        jpeg.read_jpeg(data)
-    except BadImageError as error:
-        raise BadBinError("damaged JPEG", str(error).removeprefix("damaged JPEG: ")) from error
+    if is_avif(data):
+        return
+    for kind, is_one, read in KINDS:
+        if is_one(data):
+            try:
+                read(data)
+            except BadImageError as error:
+                raise BadBinError(f"damaged {kind}", str(error).removeprefix(f"damaged {kind}: ")) from error
+            return
+    raise BadBinError(NO_PHOTO, kind_of(data) or f"{len(data):,} bytes that begin with {data[:8]!r}")

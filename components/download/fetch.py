@@ -10,7 +10,7 @@ from components.common.errors import InventoryError
 from components.common.machine import usable_threads
 from components.common.retry import back_off, retry
 from components.documents.downloaded import BLOCK_SCHEMA, GivenSplit
-from components.download.checks import BadBinError, check_jpeg
+from components.download.checks import BadBinError, check_photo
 from components.sources.source import REFUSED, NoAccessError, Source, TransientError, UnreadableError
 
 MIN_WORKERS, MAX_WORKERS = 2, 8
@@ -139,7 +139,7 @@ def fetch_block(source: Source, pool: ThreadPoolExecutor, group: Sequence[Wanted
             (missing if is_passing(image.reason) else skips).append(image)
             continue
         try:
-            check_jpeg(image)
+            check_photo(image)
         except BadBinError as error:
             skips.append(Skip(wanted.id, error.reason, error.detail))
             continue

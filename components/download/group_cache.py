@@ -6,15 +6,14 @@ description is and the file is still the one that it describes.
 
 from collections.abc import Iterable
 
-from minio.error import S3Error
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.common.files import content_hash, sha256_bytes
-from components.common.store import MISSING, Store, plain_errors
+from components.common.store import Store
 from components.download.fetch import Packed
 from components.sources.source import Entry
 
-FORMAT = 2
+FORMAT = 3
 """Changes with the meaning of a group's content, so that older groups are not taken for new ones."""
 
 
@@ -47,13 +46,13 @@ def find(store: Store, key: str) -> CachedGroup | None:
         cached = CachedGroup.model_validate_json(data)
     except ValidationError:
         return None  # damaged: the group is fetched again
-    return cached if _tag(store, key) == (cached.etag, cached.bytes) else None
+    return cached if store.tag(key) == (cached.etag, cached.bytes) else None
 
 
 def keep(store: Store, key: str, packed: Packed) -> CachedGroup:
     """Puts a group into the store and returns its description."""
     store.put_bytes(key, packed.arrow)
-    tag = _tag(store, key)
+    tag = store.tag(key)
     cached = CachedGroup(
         key=key,
         sha256=sha256_bytes(packed.arrow),
@@ -69,15 +68,3 @@ def keep(store: Store, key: str, packed: Packed) -> CachedGroup:
 
 def _description_key(key: str) -> str:
     return f"{key}.json"
-
-
-def _tag(store: Store, key: str) -> tuple[str, int] | None:
-    """The store's tag and size of an object; None when it is not there."""
-    with plain_errors(store.endpoint, f"look for {store.uri(key)}"):
-        try:
-            status = store.client.stat_object(store.bucket, key)
-        except S3Error as error:
-            if error.code in MISSING:
-                return None
-            raise
-        return str(status.etag), int(status.size or 0)

@@ -16,24 +16,13 @@ from components.common.errors import InventoryError
 from components.common.progress import note
 from components.counter.assignment import assign, refuse_empty, units_of
 from components.counter.dataset import Bins
+from components.counter.products import products_of
 from components.counter.splits import SPLITS, Method
 from components.counter.statistics.bootstrap import DRAWS, intervals, mean_of
 from components.counter.statistics.metrics import Floats, Integers
 from components.documents.evaluated import SharedProductsRow, SplitLeak
 
 Flags = NDArray[np.bool_]
-
-
-def products_of(bins: Bins) -> tuple[NDArray[np.object_], Integers]:
-    """Every product of every bin.
-
-    Returns:
-        ASINs as text [P], and the row of the bin that holds each, int64 [P].
-    """
-    column = bins.table.column("products").combine_chunks()
-    asins = pc.struct_field(pc.list_flatten(column), "asin")
-    rows = pc.list_parent_indices(column)
-    return asins.to_numpy(zero_copy_only=False), rows.to_numpy().astype(np.int64)
 
 
 def lists_product(bins: Bins) -> Flags:
@@ -53,9 +42,9 @@ def shares_product(test: Bins, *trained: Bins) -> Flags:
     Returns:
         bool [len(test)].
     """
-    asins, rows = products_of(test)
+    names, rows = products_of(test)
     seen = pa.chunked_array([pa.array(products_of(bins)[0], pa.string()) for bins in trained], pa.string())
-    known = pc.is_in(pa.array(asins, pa.string()), value_set=seen.unique())
+    known = pc.is_in(pa.array(names, pa.string()), value_set=seen.unique())
     flags = np.zeros(len(test), dtype=bool)
     flags[rows[known.to_numpy(zero_copy_only=False).astype(bool)]] = True
     return flags
@@ -119,13 +108,13 @@ def split_leaks(
     Raises:
         InventoryError: if the bins cannot be split so.
     """
-    asins, rows = products
-    _, asin_index = np.unique(asins.astype(str), return_inverse=True)
+    names, rows = products
+    _, name_index = np.unique(names.astype(str), return_inverse=True)
     parts = assign(units_of(method, ids, groups.astype(np.int32)), labels.astype(np.int16), ratios, seed)
-    trained = np.zeros(asin_index.max(initial=-1) + 1, dtype=bool)
-    trained[asin_index[parts[rows] == SPLITS.index("train")]] = True
+    trained = np.zeros(name_index.max(initial=-1) + 1, dtype=bool)
+    trained[name_index[parts[rows] == SPLITS.index("train")]] = True
     leaking = np.zeros(len(ids), dtype=bool)
-    leaking[rows[trained[asin_index]]] = True
+    leaking[rows[trained[name_index]]] = True
     return parts, leaking & (parts == SPLITS.index("test"))
 
 
@@ -143,7 +132,7 @@ def what_splits_would_leak(parts_of_dataset: Sequence[Bins], ratios: Sequence[fl
     offsets = np.cumsum([0, *map(len, parts_of_dataset)])
     found = [products_of(bins) for bins in parts_of_dataset]
     products = (
-        np.concatenate([asins for asins, _ in found]),
+        np.concatenate([names for names, _ in found]),
         np.concatenate([rows + offset for (_, rows), offset in zip(found, offsets, strict=False)]),
     )
     ids = [bin_id for bins in parts_of_dataset for bin_id in bins.ids]

@@ -58,7 +58,7 @@ def measure(bins: Bins, transform: InputTransform) -> Quality:
     with ThreadPoolExecutor(threads()) as pool:
         values = list(track(pool.map(both, range(len(bins))), "measuring photos", len(bins)))
     light, sharp = np.array(values).reshape(-1, 2).T
-    products = [len({product["asin"] for product in row}) for row in bins.table.column("products").to_pylist()]
+    products = [len({product["asin"] for product in row} - {None}) for row in bins.table.column("products").to_pylist()]
     return Quality(light, sharp, np.array(products, dtype=np.int64))
 
 

@@ -33,7 +33,7 @@ def render(dataset: DatasetManifest, opened: dict[str, Bins], exclusion_lines: I
         dataset=dataset,
         splits=list(SPLITS),
         total=sum(part.bins for part in parts.values()),
-        ratios="/".join(f"{100 * ratio:g}" for ratio in dataset.ratios),
+        ratios="/".join(f"{round(100 * ratio, 1):g}" for ratio in dataset.ratios),
         counted=count_range(dataset),
         names=names,
         per_name=per_name,

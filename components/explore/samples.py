@@ -1,9 +1,10 @@
 """Bins to look at: a few of every count, and pairs of photos that show one product in two splits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from components.counter.dataset import Bins
+from components.counter.products import products_of
 
 PER_COUNT = {"train": 4, "validation": 1, "test": 1}
 
@@ -43,20 +44,24 @@ def shared_pairs(train: Bins, other: Bins, name: str, limit: int) -> list[dict[s
         For each pair the name of the ``product`` and, as of ``shown``, the bin that is ``trained`` on and the one
         that is ``held_out``.
     """
-    row_of_asin = {asin: row for row, asin, _ in _products(train)}
-    pairs: dict[int, tuple[int, str]] = {}
-    for row, asin, product in _products(other):
-        if asin in row_of_asin and len(pairs) < limit:
-            pairs.setdefault(row, (row_of_asin[asin], product))
+    trained_row = dict(zip(*products_of(train), strict=True))
+    pairs: dict[int, str] = {}
+    for known_by, row in zip(*products_of(other), strict=True):
+        if known_by in trained_row and len(pairs) < limit:
+            pairs.setdefault(int(row), known_by)
     return [
-        {"product": product, "trained": shown(train, train_row, "train"), "held_out": shown(other, row, name)}
-        for row, (train_row, product) in pairs.items()
+        {
+            "product": _title(held_out := shown(other, row, name), known_by),
+            "trained": shown(train, int(trained_row[known_by]), "train"),
+            "held_out": held_out,
+        }
+        for row, known_by in pairs.items()
     ]
 
 
 def lists_products(bins: Bins) -> bool:
     """Says whether any bin names a product."""
-    return next(_products(bins), None) is not None
+    return len(products_of(bins)[0]) > 0
 
 
 def shown(bins: Bins, row: int, split: str) -> dict[str, Any]:
@@ -65,8 +70,7 @@ def shown(bins: Bins, row: int, split: str) -> dict[str, Any]:
     return {**facts, "split": split, "photo": bins.image(row)}
 
 
-def _products(bins: Bins) -> Iterator[tuple[int, str, str]]:
-    """Yields row, ASIN and name of every product in every bin."""
-    for row, products in enumerate(bins.table.column("products").to_pylist()):
-        for product in products:
-            yield row, product["asin"], product["name"] or product["asin"]
+def _title(bin_: dict[str, Any], known_by: str) -> str:
+    """The name of the bin's product with this ASIN or code."""
+    named = [product["name"] for product in bin_["products"] if known_by in product.values()]
+    return next(filter(None, named), known_by)

@@ -1,11 +1,10 @@
-"""The command lines of ``inventory reconcile`` and ``inventory feedback``."""
+"""What ``inventory reconcile`` and ``inventory feedback`` do."""
 
 import argparse
 import tempfile
 from pathlib import Path
 
 from components.client.chosen import chosen_endpoint
-from components.client.options import add_endpoint_options
 from components.pages.text import plural
 from components.reconcile.coverage import check_coverage
 from components.reconcile.feedback import labels_from_recounts
@@ -14,46 +13,6 @@ from components.reconcile.records import fetch_records, open_photos, open_record
 from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import reconcile
 from components.tables.rows import summary_of
-
-
-def add_reconcile_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what ``inventory reconcile`` takes."""
-    defaults = ReconcileSettings()
-    _add_photos(parser)
-    parser.add_argument(
-        "--records",
-        default="",
-        help="table id,expected[,products] (.csv, .xlsx), a file or s3:// [the bins' own metadata]",
-    )
-    parser.add_argument("--out", type=Path, default=Path("reconciliation"), help="folder for the results [%(default)s]")
-    parser.add_argument("--top", type=int, default=defaults.top, help="bins on the page [%(default)s]")
-    parser.add_argument(
-        "--concurrency", type=int, default=defaults.concurrency, help="requests in flight [%(default)s]"
-    )
-    parser.add_argument(
-        "--error-rate", type=float, help="share of records that are wrong, where it is known [estimated]"
-    )
-    parser.add_argument(
-        "--past-recounts",
-        default=defaults.past_recounts,
-        metavar="WRONG/CHECKED",
-        help="what recounts of bins taken at random found, such as 14/300; makes the estimate closer",
-    )
-    add_endpoint_options(parser)
-
-
-def add_feedback_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what ``inventory feedback`` takes."""
-    parser.add_argument("recounts", type=Path, help="recount.csv with the column 'counted' filled in, also as .xlsx")
-    _add_photos(parser)
-    parser.add_argument("--out", type=Path, default=Path("recounted"), help="folder for the labels [%(default)s]")
-
-
-def _add_photos(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--photos", required=True, help="folder or s3:// of photos named by id, or a folder, .tar or s3:// of bins"
-    )
-    parser.add_argument("--source-endpoint", default="", help="S3 endpoint of s3:// photos")
 
 
 def run_reconcile(options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from components.client.query import PhotoError
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import is_address
+from components.counter.products import entries_of
 from components.counter.verdict import MAX_QUANTITY
 from components.reconcile.photos import Photos, open_photos, with_retries
 from components.sources.open import open_source
@@ -188,6 +189,8 @@ def records_from_source(source: Source, entries: list[Entry]) -> Iterator[Record
 
 
 def _names(content: dict[str, Any]) -> str:
-    items = content.get("BIN_FCSKU_DATA")
-    named = [item for item in items.values() if isinstance(item, dict)] if isinstance(items, dict) else []
-    return "; ".join(str(item.get("name") or item.get("asin") or "?") for item in named)
+    try:
+        entries = entries_of(content)
+    except ValueError:
+        return ""
+    return "; ".join(str(entry.get("name") or entry.get("asin") or code) for code, entry in entries.items())

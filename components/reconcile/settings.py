@@ -2,9 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from components.common.errors import InventoryError
-from components.counter.statistics.wrong_records import Prior
+
+if TYPE_CHECKING:  # scipy takes a second to import, which a command's help need not wait for
+    from components.counter.statistics.wrong_records import Prior
 
 CONCURRENCY = 8
 
@@ -23,8 +26,10 @@ class ReconcileSettings:
     """``wrong/checked`` of recounts of bins taken at random; empty knows of none."""
 
     @property
-    def prior(self) -> Prior:
+    def prior(self) -> "Prior":
         """What is known of the share of wrong records before the photos."""
+        from components.counter.statistics.wrong_records import Prior
+
         if not self.past_recounts:
             return Prior()
         wrong, checked = map(int, self.past_recounts.split("/"))

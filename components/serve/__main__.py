@@ -2,7 +2,6 @@
 
 import argparse
 import ctypes
-import os
 import sys
 import tempfile
 from contextlib import suppress
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from components.common.errors import InventoryError
 from components.common.machine import usable_memory, usable_threads
-from components.common.store import is_address, open_store, parse_address
+from components.common.store import is_address, open_address
 from components.counter import bundle as bundles
 from components.serve.limits import Limits
 from components.serve.predictor import CountPredictor
@@ -102,9 +101,8 @@ def _bundle_folder(place: str, scratch: Path) -> Path:
     """The local folder of a bundle, fetched from the object store when ``place`` is an ``s3://`` URI."""
     if not is_address(place):
         return Path(place)
-    bucket, prefix = parse_address(place)
-    store = open_store({**os.environ, "INVENTORY_BUCKET": bucket})
-    bundles.fetch(store, prefix.rstrip("/"), scratch)
+    store, key = open_address(place)
+    bundles.fetch(store, key, scratch)
     return scratch
 
 

@@ -1,5 +1,6 @@
 """The pipeline's ``cluster`` parameter: what a training asks of a Kubernetes cluster, typed, with defaults."""
 
+from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -29,6 +30,9 @@ SecretName = Annotated[
         json_schema_extra={"allowed": "at most 63 lower-case letters, digits and hyphens"},
     ),
 ]
+UNITS = {"m": Decimal("0.001"), "": Decimal(1)}
+UNITS |= {unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", 1)}
+UNITS |= {f"{unit.upper()}i": Decimal(1024) ** power for power, unit in enumerate("kMGTPE", 1)}
 MOST_PODS = 1000
 MOST_GPUS = 256
 """Of all pods of a run at once; so are the next two."""
@@ -36,17 +40,14 @@ MOST_CPUS = 8192
 MOST_MEMORY_BYTES = 64 * 2**40
 MOST_DISK_BYTES = 64 * 2**40
 """Scratch space of one pod."""
-UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18} | {
-    f"{letter}i": 2.0 ** (10 * power) for power, letter in enumerate("KMGTPE", 1)
-}
 MOST_SECONDS = 31 * 86_400
 DEFAULT_STORE_SECRET = "inventory-store"  # noqa: S105 - a secret's name
 
 
-def amount(quantity: str) -> float:
-    """A Kubernetes quantity as a number, such as 0.5 for ``500m`` and 1024 for ``1Ki``."""
+def amount(quantity: str) -> Decimal:
+    """A Kubernetes quantity as a number: ``500m`` is 0.5, ``1Ki`` is 1024."""
     number = quantity.rstrip("mkKMGTPEi")
-    return float(number) * UNITS[quantity[len(number) :]]
+    return Decimal(number) * UNITS[quantity[len(number) :]]
 
 
 class Toleration(Section):
@@ -89,6 +90,11 @@ class ClusterSettings(Section):
     node_selector: dict[str, str] = Field({}, description="labels that a node must have")
     tolerations: list[Toleration] = Field([], description="taints to put up with, such as nvidia.com/gpu:NoSchedule")
 
+    step_cpu: Quantity = Field("500m", description="CPUs that each step's own pod asks for")
+    step_cpu_limit: Quantity = Field("4", description="CPUs that it may use")
+    step_memory: Quantity = Field("1Gi", description="memory that each step's own pod asks for")
+    step_memory_limit: Quantity = Field("8Gi", description="memory that it may use")
+
     image: str | None = Field(None, description="the workers' image; default the train image of this pipeline")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field("IfNotPresent", description="pull policy")
     image_pull_secrets: list[str] = Field([], description="names of secrets for the registry")
@@ -118,6 +124,10 @@ class ClusterSettings(Section):
             raise ValueError(
                 f"processes_per_worker {self.processes_per_worker} is more than gpus_per_worker {self.gpus_per_worker}"
             )
+        for name in ("step_cpu", "step_memory"):
+            least, most = getattr(self, name), getattr(self, f"{name}_limit")
+            if amount(least) > amount(most):
+                raise ValueError(f"{name} {least} is more than {name}_limit {most}")
         self.check_amounts()
         return self
 
@@ -137,7 +147,7 @@ class ClusterSettings(Section):
         """
         pods = self.most_pods * jobs
         amounts = {
-            "GPUs": (self.gpus_per_worker, MOST_GPUS),
+            "GPUs": (Decimal(self.gpus_per_worker), MOST_GPUS),
             "CPUs": (amount(self.cpu), MOST_CPUS),
             "bytes of memory": (amount(self.memory) + amount(self.shared_memory), MOST_MEMORY_BYTES),
         }
@@ -146,7 +156,10 @@ class ClusterSettings(Section):
                 raise ValueError(f"{pods:,} pods with {each:,.0f} {what} each are more than the {most:,} of a run")
         if amount(self.ephemeral_storage) > MOST_DISK_BYTES:
             raise ValueError(f"ephemeral_storage {self.ephemeral_storage} is more than the 64Ti of a pod")
-        for name in ("cpu", "memory"):
+        for name, most in (("step_cpu_limit", MOST_CPUS), ("step_memory_limit", MOST_MEMORY_BYTES)):
+            if amount(getattr(self, name)) > most:
+                raise ValueError(f"{name} {getattr(self, name)} is more than the {most:,} of a run")
+        for name in ("cpu", "memory", "step_cpu", "step_memory"):
             if not amount(getattr(self, name)):
                 raise ValueError(f"{name} is nothing; give a pod some")
 

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from components.common.checked import checked
 from components.common.errors import InventoryError
-from components.settings.cluster import DEFAULT_STORE_SECRET, ClusterSettings, Name
+from components.settings.cluster import DEFAULT_STORE_SECRET, ClusterSettings, SecretName
 from components.settings.data import DataSettings
 from components.settings.gate import GatePolicy
 from components.settings.presets import Preset
@@ -59,7 +59,7 @@ class RunSettings(Section):
         description='On a cluster, the service, such as {"name": "bin-counter", "canary_percent": 10, '
         '"max_replicas": 3}.',
     )
-    store_secret: Name = Field(
+    store_secret: SecretName = Field(
         DEFAULT_STORE_SECRET,
         description="On a cluster, the secret with the object store's endpoint and credentials.",
     )

@@ -35,7 +35,9 @@ def is_photo(name: str) -> bool:
 
 def is_litter(name: str) -> bool:
     """Whether a path, from the source's root, is what an operating system leaves: ``.DS_Store``, ``__MACOSX/``."""
-    return any(part.startswith((".", "~$")) or part.lower() in LITTER for part in PurePosixPath(name).parts)
+    return any(
+        (part.startswith((".", "~$")) and part != "..") or part.lower() in LITTER for part in PurePosixPath(name).parts
+    )
 
 
 def count_of(folder: str) -> int | None:

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -24,9 +24,9 @@ from components.common.progress import Counter
 from components.common.store import Store
 from components.counter.photo import BadImageError
 from components.counter.product_groups import Key
-from components.documents.downloaded import BinsManifest, BlockInfo
+from components.counter.products import Product, parse_products
+from components.documents.downloaded import BinsManifest, BlockInfo, GivenSplit
 from components.split.photos import shrink
-from components.split.products import parse_products
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,14 @@ class Bin:
     label: int
     """Index into the counts to answer or, of an extra bin, into the further counts."""
     is_extra: bool
-    asins: tuple[str, ...]
+    given: GivenSplit | None
+    """The split that the source puts the bin into."""
+    names: tuple[str, ...]
+    """What its products are known by: ASINs and codes."""
     original_width: int
     original_height: int
-    photo_sha256: bytes | None
-    """Of the photo as downloaded; None when it is a placeholder (see ``copies``)."""
+    photo: bytes | None
+    """A hash of the photo's pixels; None when it is a placeholder (see ``copies``)."""
     digest: bytes
     """sha256 over everything that a shard holds of this bin."""
     offset: int
@@ -51,8 +54,8 @@ class Bin:
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """What tells that two bins show one product: its ASIN, or copies of one photo."""
-        return (*self.asins, *([self.photo_sha256] if self.photo_sha256 else []))
+        """What tells that two bins show one product: its names, or copies of one photo."""
+        return (*self.names, *([self.photo] if self.photo else []))
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,10 @@ def collect(
     return sorted(bins, key=lambda bin_: bin_.id), sorted(exclusions, key=lambda exclusion: exclusion.id)
 
 
-def read_spooled(spool: BinaryIO, bin_: Bin) -> tuple[bytes, list[dict[str, Any]]]:
+def read_spooled(spool: BinaryIO, bin_: Bin) -> tuple[bytes, list[Product]]:
     """Reads one bin's JPEG and products back from the spool."""
     content = os.pread(spool.fileno(), bin_.photo_bytes + bin_.products_bytes, bin_.offset)
-    return content[: bin_.photo_bytes], json.loads(content[bin_.photo_bytes :])
+    return content[: bin_.photo_bytes], [Product(**fields) for fields in json.loads(content[bin_.photo_bytes :])]
 
 
 def _blocks(store: Store, blocks: list[BlockInfo], folder: Path) -> Iterator[pa.Table]:
@@ -139,7 +142,7 @@ def _prepare(
         return Exclusion(id_, "unreadable photo", str(error))
     try:
         products = parse_products(row["metadata"])
-        encoded = json.dumps(products, ensure_ascii=False).encode()
+        encoded = json.dumps([asdict(product) for product in products], ensure_ascii=False).encode()
     except ValueError as error:
         return Exclusion(id_, "unreadable metadata", str(error))
     facts = f"{id_}\n{quantity}\n{label}\n{photo.original_width}\n{photo.original_height}\n{len(encoded)}\n".encode()
@@ -148,10 +151,11 @@ def _prepare(
         expected_quantity=quantity,
         label=label,
         is_extra=is_extra,
-        asins=tuple(product["asin"] for product in products),
+        given=row.get("split"),  # blocks of earlier versions lack it
+        names=tuple(dict.fromkeys(name for product in products for name in product.names)),
         original_width=photo.original_width,
         original_height=photo.original_height,
-        photo_sha256=sha256(image).digest(),
+        photo=photo.pixels_sha256,
         digest=sha256(facts + encoded + photo.jpeg).digest(),
         offset=0,
         photo_bytes=len(photo.jpeg),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.counter.assignment import TRAIN
-from components.counter.splits import SPLITS, Method
+from components.counter.splits import SPLITS
 from components.split.bins import Bin, Exclusion
 
 EXTRA = len(SPLITS)
@@ -19,15 +19,15 @@ def note_on(extra: Sequence[Bin], left_out: Sequence[Exclusion], counts: Sequenc
         return []
     names = ", ".join(map(str, counts)) + ("+" if open_top else "")
     return [
-        f"{len(extra):,} bins with {names} items are for training only; {len(left_out):,} more share a product with a "
-        "validation or test bin"
+        f"{len(extra):,} bins with {names} items are for training only; {len(left_out):,} more belong to, or share a "
+        "product with, validation or test"
     ]
 
 
 def usable_extra(
-    extra: Sequence[Bin], bins: Sequence[Bin], parts: NDArray[np.int8], method: Method
+    extra: Sequence[Bin], bins: Sequence[Bin], parts: NDArray[np.int8], method: str
 ) -> tuple[list[Bin], list[Exclusion]]:
-    """Leaves out extra bins that share a product with a validation or test bin.
+    """Leaves out extra bins that the source gives to validation or test, or that share a product with a bin there.
 
     The split of the other bins is what it would be without extra ones, so that results can be compared.
 
@@ -35,22 +35,19 @@ def usable_extra(
         extra: bins with further counts.
         bins: those with counts to answer.
         parts: int8 [bins], the part of each of these.
-        method: of the split; a ``random`` one shares products on purpose.
+        method: of the split; a ``random`` one shares products on purpose, and so may one that was given.
 
     Returns:
         The extra bins to train on, and those left out.
     """
-    if method == "random":
-        return list(extra), []
-    held = {key for bin_, part in zip(bins, parts, strict=True) if part != TRAIN for key in bin_.keys}
-    kept = [bin_ for bin_ in extra if held.isdisjoint(bin_.keys)]
-    left = [
-        Exclusion(
-            bin_.id,
-            "extra bin shares a product with a held-out bin",
-            ",".join(asin for asin in sorted(bin_.asins) if asin in held) or "it is a copy of its photo",
-        )
-        for bin_ in extra
-        if not held.isdisjoint(bin_.keys)
-    ]
-    return kept, left
+    kept, left_out = [], []
+    held = {name for bin_, part in zip(bins, parts, strict=True) if part != TRAIN for name in bin_.names}
+    for bin_ in extra:
+        if bin_.given not in (None, SPLITS[TRAIN]):
+            left_out.append(Exclusion(bin_.id, "extra bin of a held-out split", f"the source gives it to {bin_.given}"))
+        elif method in ("products", "blocks") and not held.isdisjoint(bin_.names):
+            shared = ",".join(sorted(held.intersection(bin_.names)))
+            left_out.append(Exclusion(bin_.id, "extra bin shares a product with a held-out bin", shared))
+        else:
+            kept.append(bin_)
+    return kept, left_out

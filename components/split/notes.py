@@ -1,5 +1,6 @@
 """What a person should know about a split before trusting numbers measured on it."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from components.counter.assignment import TEST, TRAIN, assign
 from components.counter.product_groups import Key, bins_sharing_products, largest_share
-from components.counter.splits import Method
+from components.split.given import GIVEN
 
 PERCOLATES = 0.2
 """Share of the bins in the largest product group above which that one group steers the split."""
@@ -22,13 +23,13 @@ def notes_on(
     parts: NDArray[np.int8],
     counts: Sequence[int],
     ratios: Sequence[float],
-    method: Method,
+    method: str,
     seed: int,
 ) -> list[str]:
     """Describes a split: its product groups, what a random one would have leaked, and what came out uneven.
 
     Args:
-        keys: of every bin, the ASINs in it and the sha256 of its photo.
+        keys: of every bin, what its products are known by, and a hash of its photo.
         groups: int32 [bins], product groups.
         labels: int16 [bins], index into ``counts``.
         parts: int8 [bins], index into ``SPLITS``.
@@ -47,9 +48,9 @@ def notes_on(
         leaked = bins_sharing_products(keys, at_random, TEST, TRAIN) / tested
         notes.append(f"with a random split {leaked:.0%} of the test bins would share a product with a training bin")
         if largest_share(groups) > PERCOLATES:
-            notes.append(percolation(groups))
+            notes.append(percolation(keys, groups))
     actual = np.bincount(parts, minlength=len(ratios)) / len(parts)
-    if np.abs(actual - ratios).max() > LARGE_DRIFT:
+    if method != GIVEN and np.abs(actual - ratios).max() > LARGE_DRIFT:
         notes.append("the splits came out as " + " / ".join(f"{share:.1%}" for share in actual))
     trained = set(labels[parts == TRAIN].tolist())
     absent = [str(count) for label, count in enumerate(counts) if label not in trained]
@@ -58,9 +59,12 @@ def notes_on(
     return notes
 
 
-def percolation(groups: NDArray[np.int32]) -> str:
-    """Says that one product group holds too much, and what to do."""
+def percolation(keys: Sequence[Sequence[Key]], groups: NDArray[np.int32]) -> str:
+    """Says that one product group holds too much, which product has the largest share, and what to do."""
+    largest = np.flatnonzero(groups == np.bincount(groups).argmax()).tolist()
+    names = Counter(key for row in largest for key in keys[row] if isinstance(key, str))
+    most = "".join(f", '{name}' alone {count / len(keys):.0%}" for name, count in names.most_common(1))
     return (
-        f"shared products link {largest_share(groups):.0%} of the bins into one group; "
+        f"shared products link {largest_share(groups):.0%} of the bins into one group{most}; "
         "the method 'blocks' splits by runs of neighbouring ids instead"
     )

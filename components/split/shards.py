@@ -1,6 +1,7 @@
 """The rows of one part of the dataset, a shard at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import asdict
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,12 +20,13 @@ def shuffled(rows: NDArray[np.int64], dataset_id: str) -> NDArray[np.int64]:
 
 
 def rows_of_shards(
-    members: list[tuple[Bin, int]], spool: BinaryIO, count_bin: Counter
+    members: list[tuple[Bin, int]], placeholders: Collection[str], spool: BinaryIO, count_bin: Counter
 ) -> Iterator[list[dict[str, Any]]]:
     """Yields the rows of one shard after another.
 
     Args:
         members: the split's bins and their product groups, in the order of the rows.
+        placeholders: what no product is known by.
         spool: holds the photos and products.
         count_bin: told of the bins that were taken.
     """
@@ -43,7 +45,7 @@ def rows_of_shards(
                 "expected_quantity": bin_.expected_quantity,
                 "label": bin_.label,
                 "group": group,
-                "products": products,
+                "products": [asdict(product.without(placeholders)) for product in products],
                 "original_width": bin_.original_width,
                 "original_height": bin_.original_height,
             }

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tempfile
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,15 +15,17 @@ from components.common.progress import Counter, note
 from components.common.step.run_step import document_step
 from components.common.store import Store
 from components.counter.assignment import TEST, TRAIN, VALIDATION, assign, refuse_empty, units_of
-from components.counter.dataset import DatasetManifest, write_split
+from components.counter.dataset import DatasetManifest, SplitInfo, write_split
 from components.counter.product_groups import bins_sharing_products, largest_share, product_groups
-from components.counter.splits import SPLITS, Method
+from components.counter.splits import SPLITS
 from components.documents.downloaded import BinsManifest
 from components.settings.split import SplitSettings
 from components.split.bins import Bin, Exclusion, collect
-from components.split.copies import forget_placeholders, note_on_placeholders
+from components.split.copies import forget_placeholders, leave_out_contradictions, notes_on_copies
 from components.split.extra import EXTRA, note_on, usable_extra
+from components.split.given import GIVEN, are_given, given_parts, notes_on_given
 from components.split.notes import PERCOLATES, notes_on, percolation
+from components.split.placeholders import find_placeholders, forget_names, notes_on_names
 from components.split.shards import rows_of_shards, shuffled
 
 SHORT_SIDE = 256
@@ -52,6 +55,7 @@ def split_bins(
     if bins.selected == 0 or not bins.blocks:
         raise InventoryError(f"no bin was selected from {bins.source}; choose other counts or a larger limit")
     inputs = {
+        "format": DatasetManifest.VERSION,  # what an earlier version split is split again
         "bins": bins.model_dump(exclude={"notes"}),
         "ratios": settings.shares,
         "method": settings.method,
@@ -77,11 +81,13 @@ def _is_there(store: Store, dataset: DatasetManifest) -> bool:
 
 
 def _split(store: Store, source: BinsManifest, settings: SplitSettings, short_side: int) -> DatasetManifest:
-    ratios, method, seed = settings.shares, settings.method, settings.seed
     with tempfile.TemporaryDirectory(prefix="inventory-split-") as name, (Path(name) / "spool").open("w+b") as spool:
-        folder = Path(name)
-        usable, exclusions = collect(store, source, short_side, spool, folder)
-        usable, placeholders = forget_placeholders(usable)
+        usable, exclusions = collect(store, source, short_side, spool, Path(name))
+        usable, contradicting = leave_out_contradictions(usable)
+        exclusions += contradicting
+        usable, placeholder_photos = forget_placeholders(usable)
+        placeholders = find_placeholders(usable, settings.shares)
+        usable = forget_names(usable, placeholders)
         bins = [bin_ for bin_ in usable if not bin_.is_extra]
         if not bins:
             why = f", e.g. {exclusions[0].id}: {exclusions[0].detail}" if exclusions else ""
@@ -89,25 +95,34 @@ def _split(store: Store, source: BinsManifest, settings: SplitSettings, short_si
         keys = [bin_.keys for bin_ in bins]
         labels = np.array([bin_.label for bin_ in bins], dtype=np.int16)
         groups = product_groups(keys)
-        parts = _parts(bins, groups, labels, ratios, method, seed)
+        is_given = are_given(usable)
+        parts = _parts(bins, groups, labels, settings, is_given)
+        method = GIVEN if is_given else settings.method
+        ratios = (np.bincount(parts) / len(parts)).tolist() if is_given else settings.shares
         extra, left_out = usable_extra([bin_ for bin_ in usable if bin_.is_extra], bins, parts, method)
         exclusions += left_out
-        parts_of_all = [*parts.tolist(), *[EXTRA] * len(extra)]
-        dataset_id = _dataset_id([*bins, *extra], parts_of_all, source)
+        parts_of_all = np.array([*parts, *[EXTRA] * len(extra)], dtype=np.int8)
+        dataset_id = _dataset_id([*bins, *extra], parts_of_all.tolist(), placeholders, source)
         prefix = f"datasets/{dataset_id}"
-        splits = {}
         count_bin = Counter("shards", len(parts_of_all))
-        for part, split in enumerate(SPLITS):
-            members = [(bins[row], int(groups[row])) for row in shuffled(np.flatnonzero(parts == part), dataset_id)]
-            rows = rows_of_shards(members, spool, count_bin)
-            splits[split] = write_split(store, f"{prefix}/{split}", source.counts, rows)
+
+        def write(part: str, counts: list[int], members: list[tuple[Bin, int]]) -> SplitInfo:
+            rows = rows_of_shards(members, placeholders, spool, count_bin)
+            return write_split(store, f"{prefix}/{part}", counts, rows)
+
+        splits = {
+            split: write(
+                split,
+                source.counts,
+                [(bins[row], int(groups[row])) for row in shuffled(np.flatnonzero(parts == part), dataset_id)],
+            )
+            for part, split in enumerate(SPLITS)
+        }
         first = int(groups.max()) + 1  # nothing else is in an extra bin's group
         alone = [(extra[row], first + int(row)) for row in shuffled(np.arange(len(extra)), dataset_id)]
-        extra_info = (
-            write_split(store, f"{prefix}/extra", source.extra_counts, rows_of_shards(alone, spool, count_bin))
-            if extra
-            else None
-        )
+        extra_info = write("extra", source.extra_counts, alone) if extra else None
+    all_bins = [*bins, *extra]
+    trained = np.where(parts_of_all == EXTRA, np.int8(TRAIN), parts_of_all)  # extra bins are trained on
     manifest = DatasetManifest(
         dataset_id=dataset_id,
         source=source.source,
@@ -116,7 +131,7 @@ def _split(store: Store, source: BinsManifest, settings: SplitSettings, short_si
         short_side=short_side,
         method=method,
         ratios=ratios,
-        seed=seed,
+        seed=settings.seed,
         splits=splits,
         extra_counts=source.extra_counts,
         extra_open_top=source.extra_open_top,
@@ -124,17 +139,15 @@ def _split(store: Store, source: BinsManifest, settings: SplitSettings, short_si
         exclusions=_exclusion_counts(source, exclusions),
         exclusions_key=f"{prefix}/exclusions.jsonl",
         shared_products={
-            SPLITS[part]: bins_sharing_products(
-                [*keys, *(bin_.keys for bin_ in extra)],
-                np.array([*parts, *[TRAIN] * len(extra)], dtype=np.int8),  # extra bins are trained on
-                part,
-                TRAIN,
-            )
+            SPLITS[part]: bins_sharing_products([bin_.keys for bin_ in all_bins], trained, part, TRAIN)
             for part in (VALIDATION, TEST)
         },
+        placeholders=placeholders,
         notes=[
-            *notes_on(keys, groups, labels, parts, source.counts, ratios, method, seed),
-            *note_on_placeholders(placeholders),
+            *(notes_on_given(bins, all_bins, trained, settings.method) if is_given else []),
+            *notes_on(keys, groups, labels, parts, source.counts, ratios, method, settings.seed),
+            *notes_on_names(placeholders),
+            *notes_on_copies(len(contradicting), placeholder_photos),
             *note_on(extra, left_out, source.extra_counts, source.extra_open_top),
         ],
     )
@@ -149,24 +162,27 @@ def _parts(
     bins: list[Bin],
     groups: NDArray[np.int32],
     labels: NDArray[np.int16],
-    ratios: list[float],
-    method: Method,
-    seed: int,
+    settings: SplitSettings,
+    is_given: bool,
 ) -> NDArray[np.int8]:
+    ratios, method = settings.shares, settings.method
     try:
-        parts = assign(units_of(method, [bin_.id for bin_ in bins], groups), labels, ratios, seed)
+        if is_given:
+            parts = given_parts(bins, groups, labels, ratios, method, settings.seed)
+        else:
+            parts = assign(units_of(method, [bin_.id for bin_ in bins], groups), labels, ratios, settings.seed)
         refuse_empty(parts, ratios)
     except InventoryError as error:
         if method == "products" and largest_share(groups) > PERCOLATES:
-            raise InventoryError(f"{error}; {percolation(groups)}") from error
+            raise InventoryError(f"{error}; {percolation([bin_.keys for bin_ in bins], groups)}") from error
         raise
     return parts
 
 
-def _dataset_id(bins: list[Bin], parts: list[int], source: BinsManifest) -> str:
+def _dataset_id(bins: list[Bin], parts: list[int], placeholders: Collection[str], source: BinsManifest) -> str:
     """Hash over what training and evaluation can see: every bin's content, label and split, and what labels mean."""
-    meaning = [source.counts, source.open_top, source.extra_counts, source.extra_open_top]
-    content = hashlib.sha256(json.dumps(meaning[: 4 if source.extra_counts else 2]).encode())
+    meaning = [source.counts, source.open_top, source.extra_counts, source.extra_open_top, sorted(placeholders)]
+    content = hashlib.sha256(json.dumps(meaning).encode())
     for bin_, part in zip(bins, parts, strict=True):
         content.update(bytes([part]) + bin_.digest)
     return content.hexdigest()

@@ -88,7 +88,7 @@ def read_table(data: bytes, where: str, columns: Sequence[Column]) -> Table:
 
 def _read_text(text: str, where: str, columns: Sequence[Column]) -> Table:
     start = text[:1000].lstrip()
-    if "\x00" in start:
+    if "\x00" in start.partition("\n")[0]:  # further down it is one row's fault
         raise InventoryError(f"{where} is no table; save it as CSV in UTF-8 or as .xlsx")
     if start.startswith(("<", "{\\rtf")):
         raise InventoryError(f"{where} is no table but a page or document; save the table as CSV or .xlsx")

@@ -55,12 +55,14 @@ def _add_preflight(commands: Any) -> None:
     parser.add_argument("--service-account", metavar="NAME", help="ask for its rights instead of your own")
     parser.add_argument("--package", type=Path, metavar="FILE", help="also look for the images of this pipeline")
     parser.add_argument("--cluster", default="{}", metavar="JSON", help="the run's cluster parameter")
+    parser.add_argument("--serving", default="{}", metavar="JSON", help="the run's serving parameter")
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     parser.set_defaults(command=_preflight)
 
 
 def _preflight(options: argparse.Namespace) -> int:
     from components.settings.cluster import ClusterSettings
+    from components.settings.serving import ServingSettings
     from pipelines.kubeflow.api import find_access
     from pipelines.preflight.check import Question
     from pipelines.preflight.preflight import exit_code, preflight, report
@@ -72,6 +74,7 @@ def _preflight(options: argparse.Namespace) -> int:
             _images(options.package) if options.package else (),
             options.service_account,
             find_access(options.host, options.namespace) if options.host else None,
+            ServingSettings.read(_json(options.serving, "--serving")),
         ),
         options.context,
     )

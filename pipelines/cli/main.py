@@ -25,15 +25,16 @@ what was trained:
   inventory reproduce MODEL                  confirm its numbers from the object store alone
   inventory prune --dry-run                  what may be removed
 on a cluster:
-  inventory preflight --namespace NAME       what it lacks, and how to mend it
+  inventory manifests --namespace NAME       what it needs, for kubectl
   inventory compile                          the pipeline as YAML
+  inventory preflight --namespace NAME       what it lacks, and how to mend it
   inventory submit epochs=10                 upload it, start a run and follow it
 """
 
 
 COMMANDS = {
     "run": "run",
-    "compile": "compile",
+    **dict.fromkeys(("compile", "manifests"), "install"),
     **dict.fromkeys(("serve", "query", "reconcile", "feedback"), "serving"),
     **dict.fromkeys(("models", "promote", "rollback", "prune", "reproduce"), "models"),
     **dict.fromkeys(("preflight", "upload", "submit", "runs"), "cluster"),

@@ -7,12 +7,7 @@ from typing import Any, NoReturn
 
 from components.client.options import ATTEMPTS, add_endpoint_options
 from components.common.errors import InventoryError
-from components.reconcile.command import (
-    add_feedback_arguments,
-    add_reconcile_arguments,
-    run_feedback,
-    run_reconcile,
-)
+from components.reconcile.options import add_feedback_arguments, add_reconcile_arguments
 from pipelines.cli.parser import port
 
 CONCURRENCY = 8
@@ -28,14 +23,14 @@ def add_commands(commands: Any) -> None:
         description="Asks a served model about every photo and ranks the records that a person should recount first.",
     )
     add_reconcile_arguments(parser)
-    parser.set_defaults(command=run_reconcile)
+    parser.set_defaults(command=_reconcile)
     parser = commands.add_parser(
         "feedback",
         help="turn recounted bins into labelled photos",
         description="Turns the recount list, filled in by the person who counted, into a source for the next training.",
     )
     add_feedback_arguments(parser)
-    parser.set_defaults(command=run_feedback)
+    parser.set_defaults(command=_feedback)
 
 
 def _add_query(commands: Any) -> None:
@@ -88,3 +83,15 @@ def _add_serve(commands: Any) -> None:
 def _serve(options: argparse.Namespace) -> NoReturn:
     command = [sys.executable, "-m", "components.serve", "--bundle", options.bundle]
     os.execv(sys.executable, [*command, "--host", options.host, "--port", str(options.port)])  # noqa: S606
+
+
+def _reconcile(options: argparse.Namespace) -> int:
+    from components.reconcile.command import run_reconcile
+
+    return run_reconcile(options)
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    from components.reconcile.command import run_feedback
+
+    return run_feedback(options)

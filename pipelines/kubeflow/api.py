@@ -88,17 +88,9 @@ def check_access(access: Access) -> str:
     Raises:
         InventoryError: if nobody answers, the credentials are refused, or a sign-in page or something else answers.
     """
-    headers = {"Accept": "application/json"}
-    if access.token:
-        headers["Authorization"] = f"Bearer {access.token}"
-    if access.cookie:
-        headers["Cookie"] = access.cookie
     url = f"{access.host}/apis/v2beta1/healthz"
-    pool = urllib3.PoolManager(
-        ca_certs=access.ca_file, retries=urllib3.Retry(1, redirect=False, raise_on_redirect=False)
-    )
     try:
-        response = pool.request("GET", url, headers=headers, timeout=urllib3.Timeout(connect=5, read=15))
+        response = _get(access, url)
     except (urllib3.exceptions.HTTPError, ValueError) as error:
         raise InventoryError(
             f"the Kubeflow Pipelines API at {access.host} cannot be reached ({type(error).__name__}); "
@@ -124,6 +116,27 @@ def check_access(access: Access) -> str:
             "(the API itself, or the dashboard's address with /pipeline)?"
         ) from error
     return "multi-user" if health.get("multi_user") else "single-user"
+
+
+def api_version(access: Access) -> str:
+    """The release of Kubeflow Pipelines, as the older of its two APIs says it (``tag_name``); "" where it does not."""
+    try:
+        response = _get(access, f"{access.host}/apis/v1beta1/healthz")
+        return str(json.loads(response.data).get("tag_name") or "") if response.status == 200 else ""
+    except (urllib3.exceptions.HTTPError, ValueError, AttributeError):
+        return ""
+
+
+def _get(access: Access, url: str) -> urllib3.BaseHTTPResponse:
+    headers = {"Accept": "application/json"}
+    if access.token:
+        headers["Authorization"] = f"Bearer {access.token}"
+    if access.cookie:
+        headers["Cookie"] = access.cookie
+    pool = urllib3.PoolManager(
+        ca_certs=access.ca_file, retries=urllib3.Retry(1, redirect=False, raise_on_redirect=False)
+    )
+    return pool.request("GET", url, headers=headers, timeout=urllib3.Timeout(connect=5, read=15))
 
 
 def open_client(access: Access) -> Client:

@@ -14,7 +14,18 @@ from components.documents.evaluated import Reproduction
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements" / "control.txt"
 """What an evaluation needs beside the store: ONNX Runtime, no torch."""
-KEPT = ("S3_", "AWS_", "INVENTORY_BUCKET", "INVENTORY_CORES", "SSL_CERT_", "OMP_NUM_THREADS", "PATH", "LANG", "LC_")
+KEPT = (
+    "S3_",
+    "AWS_",
+    "INVENTORY_BUCKET",
+    "INVENTORY_PREFIX",
+    "INVENTORY_CORES",
+    "SSL_CERT_",
+    "OMP_NUM_THREADS",
+    "PATH",
+    "LANG",
+    "LC_",
+)
 """Beginnings of the variables that the new process sees: how to reach the store, and how to run at all."""
 STANDARD_ERROR = 2
 INSTALL_SECONDS, EVALUATE_SECONDS = 1200, 3600

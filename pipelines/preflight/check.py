@@ -10,9 +10,11 @@ from kubernetes.client import ApiException
 from components.cluster import kube
 from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
+from components.settings.serving import ServingSettings
 from pipelines.kubeflow.api import Access
 
-State = Literal["ok", "problem", "unknown"]
+State = Literal["ok", "problem", "warning", "unknown"]
+"""A problem stops runs; a warning says what is lost; unknown is what these credentials, or this machine, cannot see."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Question:
     Attributes:
         namespace: where runs are to go.
         settings: what the training is going to ask for.
+        serving: what the service is going to ask for.
         images: of the compiled pipeline, and the predictor's.
         service_account: that steps run as: its rights are asked for, which needs the right to impersonate it; None
             asks for one's own.
@@ -48,6 +51,12 @@ class Question:
     images: tuple[str, ...] = ()
     service_account: str | None = None
     pipelines: Access | None = None
+    serving: ServingSettings = field(default_factory=lambda: ServingSettings())
+
+    @property
+    def install(self) -> str:
+        """The command that brings what manifests/ has; keys that are there stay."""
+        return f"inventory manifests --namespace {self.namespace} --no-secrets … | kubectl apply -f -"
 
 
 class NoSuchError(Exception):

@@ -1,6 +1,5 @@
-"""The cluster itself: its version, the namespace, the kinds of objects, the rights, KServe's mode."""
+"""The cluster itself: its version, the namespace, the kinds of objects, the rights."""
 
-import contextlib
 import json
 from pathlib import Path
 
@@ -13,17 +12,17 @@ from components.cluster.jobs.katib import INJECTION_LABEL
 from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
 from pipelines.preflight.check import Check, NoSuchError, Question, refusals
+from pipelines.preflight.predictor_store import storage_containers
 
 ROLE = Path(__file__).parents[2] / "manifests" / "base" / "role.yaml"
 POD_SECURITY_LABEL = "pod-security.kubernetes.io/enforce"
-KSERVE_NAMESPACES = ("kserve", "kubeflow", "opendatahub")
 KINDS = (
     # group, version, plural, who needs it, how to get it
     ("kubeflow.org", "v1", "pytorchjobs", "train", "install the Kubeflow training operator 1.8 or newer"),
     ("trainer.kubeflow.org", "v1alpha1", "trainjobs", "train", "install Kubeflow Trainer 2"),
     ("kubeflow.org", "v1beta1", "experiments", "tune", "install Katib"),
-    ("serving.kserve.io", "v1beta1", "inferenceservices", "deploy", "install KServe 0.16 or newer"),
-    ("serving.kserve.io", "v1alpha1", "servingruntimes", "deploy", "install KServe 0.16 or newer"),
+    ("serving.kserve.io", "v1beta1", "inferenceservices", "deploy", "install KServe 0.15 or newer"),
+    ("serving.kserve.io", "v1alpha1", "servingruntimes", "deploy", "install KServe 0.15 or newer"),
 )
 EITHER = ("pytorchjobs", "trainjobs")
 """One of these is enough."""
@@ -120,15 +119,10 @@ def _predictor_security(api: ApiClient, level: str) -> Check:
     if level != "restricted":
         return Check(what, "ok", level)
     try:
-        with refusals():
-            found = kubernetes.client.CustomObjectsApi(api).list_cluster_custom_object(
-                "serving.kserve.io", "v1alpha1", "clusterstoragecontainers", _request_timeout=kube.TIMEOUT_SECONDS
-            )["items"]
-    except NoSuchError:
-        found = []
+        found = storage_containers(api)
     except InventoryError:
         return Check(what, "unknown", "these credentials may not list ClusterStorageContainers", "ask an administrator")
-    if any(item["spec"]["container"].get("securityContext") for item in found):
+    if any(container.get("securityContext") for container in found):
         return Check(what, "ok", "a ClusterStorageContainer has a security context")
     return Check(
         what,
@@ -140,7 +134,7 @@ def _predictor_security(api: ApiClient, level: str) -> Check:
 
 def kinds(api: ApiClient, question: Question) -> list[Check]:
     """Looks for the kinds of objects that steps create, in the versions that they create."""
-    served = _served_versions(api)
+    served = served_versions(api)
     checks = []
     for group, version, plural, needed_by, fix in KINDS:
         name = f"{plural}.{group}"
@@ -168,7 +162,8 @@ def _one_kind_of_job(checks: list[Check], launcher: str) -> list[Check]:
     return made
 
 
-def _served_versions(api: ApiClient) -> dict[str, list[str]]:
+def served_versions(api: ApiClient) -> dict[str, list[str]]:
+    """Each API group of the cluster, with its versions."""
     with kube.plain_errors("list the kinds of objects that the cluster knows"):
         groups = kubernetes.client.ApisApi(api).get_api_versions(_request_timeout=kube.TIMEOUT_SECONDS).groups
     return {group.name: [version.version for version in group.versions] for group in groups}
@@ -218,34 +213,8 @@ def granted_rights(api: ApiClient, question: Question) -> list[Check]:
             refused.setdefault(f"{resource}.{group}" if group else resource, []).append(verb)
     if not refused:
         return [Check("rights", "ok", f"{who} may do all {len(asked)} things that steps do")]
-    fix = "kubectl apply -k manifests/overlays/… as an administrator of the namespace"
+    fix = f"{question.install} as an administrator of the namespace"
     return [
         Check(f"right {resource}", "problem", f"{who} may not {', '.join(verbs)}", fix)
         for resource, verbs in refused.items()
     ]
-
-
-def kserve(api: ApiClient, _: Question) -> list[Check]:
-    """Says whether KServe deploys in Standard or Knative mode, and whether it can."""
-    if not kube.serves(api, "serving.kserve.io", "v1beta1", "inferenceservices"):
-        return []
-    config = None
-    for namespace in KSERVE_NAMESPACES:
-        with contextlib.suppress(NoSuchError, InventoryError), refusals():
-            config = kubernetes.client.CoreV1Api(api).read_namespaced_config_map(
-                "inferenceservice-config", namespace, _request_timeout=kube.TIMEOUT_SECONDS
-            )
-            break
-    if config is None:
-        places = ", ".join(KSERVE_NAMESPACES)
-        return [Check("kserve mode", "unknown", f"inferenceservice-config cannot be read in {places}")]
-    try:
-        mode = json.loads(config.data["deploy"])["defaultDeploymentMode"]
-    except (KeyError, TypeError, ValueError):
-        return [Check("kserve mode", "unknown", "inferenceservice-config does not say")]
-    if mode in ("Standard", "RawDeployment"):
-        return [Check("kserve mode", "ok", "Standard")]
-    if "serving.knative.dev" not in _served_versions(api):
-        message = f"{mode}, but the cluster has no Knative Serving"
-        return [Check("kserve mode", "problem", message, "install Knative, or set defaultDeploymentMode to Standard")]
-    return [Check("kserve mode", "ok", "Knative")]

@@ -1,17 +1,28 @@
-"""What the installed releases of Trainer and KServe take of what we create, asked by dry runs."""
+"""What the installed releases of Trainer, Katib and KServe take of what we create, asked by dry runs."""
+
+import re
 
 from kubernetes.client import ApiClient, ApiException
 
 from components.cluster import inference_service as services
 from components.cluster import kube
-from components.cluster.dry_run import new_model, training_job
+from components.cluster.dry_run import NAME, new_model, training_job
+from components.cluster.jobs.experiment import experiment
+from components.cluster.jobs.katib import EXPERIMENTS, GROUP, VERSION
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
 from components.cluster.jobs.trainjob import TRAINJOB
 from components.cluster.kube import Resource
 from components.common.errors import InventoryError
-from components.settings.serving import ServingSettings
+from components.documents.search_plan import make_search_plan
+from components.settings.training import TrainingSettings
+from components.settings.tuning import TuningSettings
 from pipelines.kubeflow.image_registry import resolve_image
 from pipelines.preflight.check import Check, Question
+from pipelines.preflight.cluster import served_versions
+
+OURS = re.compile(r"^(?P<registry>.*)/(?:control|train)(?P<tag>[:@][^/]+)$")
+"""An image of the pipeline; the predictor's has the same registry and tag."""
+WEBHOOK = re.compile(r'failed calling webhook "([^"]+)".*?https://([^./]+)\.([^./:]+)')
 
 
 def training(api: ApiClient, question: Question) -> list[Check]:
@@ -20,8 +31,6 @@ def training(api: ApiClient, question: Question) -> list[Check]:
         return []  # the kinds have said so
     try:
         job = training_job(api, question.namespace, question.settings)
-    except kube.ClusterAwayError:
-        raise
     except InventoryError as error:
         return [_refused("training job", error)]
     if "podTemplateOverrides" not in job["spec"]:
@@ -29,7 +38,7 @@ def training(api: ApiClient, question: Question) -> list[Check]:
     return [
         Check(
             "training job",
-            "unknown",
+            "warning",
             "found Kubeflow Trainer 2.1, needed 2.2: the workers' pods get no security context of ours, and the step "
             "keeps the deadline instead of the operator",
             "install Kubeflow Trainer 2.2 or newer, or use PyTorchJobs",
@@ -37,32 +46,61 @@ def training(api: ApiClient, question: Question) -> list[Check]:
     ]
 
 
+def search(api: ApiClient, question: Question) -> list[Check]:
+    """Asks whether Katib takes the Experiment of a search with the default space."""
+    known = kube.serves(api, GROUP, VERSION, EXPERIMENTS)
+    if not known or not kube.serves(api, PYTORCHJOB.group, PYTORCHJOB.version, PYTORCHJOB.plural):
+        return []
+    if question.settings.launcher == "trainjob":
+        return []  # such a run cannot tune
+    plan = make_search_plan(NAME, NAME, TrainingSettings(), (), TuningSettings())
+    body = experiment(plan, question.settings, question.namespace, NAME)
+    try:
+        Resource(api, GROUP, VERSION, EXPERIMENTS, question.namespace).create(body, dry_run=True)
+    except InventoryError as error:
+        return [_refused("search", error)]
+    return [Check("search", "ok", "the cluster takes an Experiment")]
+
+
 def serving(api: ApiClient, question: Question) -> list[Check]:
-    """Asks whether KServe takes our service and how it tries a new model, and looks for the runtime."""
+    """Asks whether KServe takes our service, in which mode and how it tries a new model, and looks for the runtime."""
     if not kube.serves(api, services.GROUP, services.VERSION, services.PLURAL):
         return []
+    what = "inference service"
     try:
-        how = new_model(api, question.namespace, ServingSettings())
-    except kube.ClusterAwayError:
-        raise
+        how = new_model(api, question.namespace, question.serving)
     except InventoryError as error:
-        return [_refused("inference service", error)]
-    return [
-        Check("inference service", "ok", f"the cluster takes it; a new model is tried by {how}"),
-        _runtime(api, question),
-    ]
+        return [_refused(what, error)]
+    mode = "Knative" if how == "canaryTrafficPercent" else "Standard"
+    check = Check(what, "ok", f"the cluster takes it, in {mode} mode; a new model is tried by {how}")
+    if mode == "Knative" and "serving.knative.dev" not in served_versions(api):
+        message = "KServe is in Knative mode, but the cluster has no Knative Serving"
+        check = Check(what, "problem", message, "install Knative, or set defaultDeploymentMode to Standard")
+    return [check, _runtime(api, question)]
 
 
 def _refused(what: str, error: InventoryError) -> Check:
+    """What a dry run was answered.
+
+    Raises:
+        ClusterAwayError: if the API itself is away.
+    """
     cause = error.__cause__
-    if isinstance(cause, ApiException) and cause.status == 403 and "admission webhook" not in str(cause.body):
+    said = kube.message_of(cause) if isinstance(cause, ApiException) else ""
+    if found := WEBHOOK.search(said):
+        name, service, namespace = found.groups()
+        message = f"the webhook {name} does not answer: nothing is ready behind the Service {service}"
+        return Check(what, "problem", message, f"kubectl -n {namespace} get pods, and start its operator again")
+    if isinstance(error, kube.ClusterAwayError):
+        raise error
+    if isinstance(cause, ApiException) and cause.status == 403 and "admission webhook" not in said:
         return Check(what, "unknown", "these credentials may not create one, not even for a trial")
     message, _, fix = str(error).partition("; ")
     return Check(what, "problem", message, fix or "change what the cluster refuses, or install a release that takes it")
 
 
 def _runtime(api: ApiClient, question: Question) -> Check:
-    """Looks for the ServingRuntime that serves our bundles, and for its image."""
+    """Looks for the ServingRuntime that serves our bundles, and for its image: that of the pipeline's own release."""
     what = f"serving runtime {services.MODEL_FORMAT}"
     runtimes = Resource(api, services.GROUP, "v1alpha1", "servingruntimes", question.namespace)
     try:
@@ -70,9 +108,12 @@ def _runtime(api: ApiClient, question: Question) -> Check:
     except InventoryError as error:
         return Check(what, "unknown", str(error))
     if found is None:
-        return Check(
-            what, "problem", f"there is none in namespace {question.namespace}", "kubectl apply -k manifests/…"
-        )
+        return Check(what, "problem", f"there is none in namespace {question.namespace}", question.install)
     image = found["spec"]["containers"][0]["image"]
+    own = next((each for each in map(OURS.match, question.images) if each), None)
+    if own and image != f"{own['registry']}/serve{own['tag']}":
+        message = f"names {image}, the package is of {own['registry']} and {own['tag'][1:]}"
+        again = question.install.replace("…", f"--registry {own['registry']} --tag {own['tag'].lstrip(':')}")
+        return Check(what, "problem", message, again)
     state, message, fix = resolve_image(image)
-    return Check(what, state, f"{image}: {message}", fix and f"{fix}, and name it under images: in the overlay")
+    return Check(what, state, f"{image}: {message}", fix and f"{fix}, or name another: {question.install}")

@@ -11,13 +11,22 @@ from kubernetes.client import ApiClient
 
 from components.cluster import kube
 from components.common.errors import InventoryError
-from pipelines.kubeflow.api import Access, check_access
+from pipelines.kubeflow.api import Access, api_version, check_access
 from pipelines.kubeflow.image_registry import resolve_image
 from pipelines.preflight.check import Check, Question
-from pipelines.preflight.cluster import cluster_version, granted_rights, kinds, kserve, namespace
-from pipelines.preflight.gpus import gpus
-from pipelines.preflight.operators import serving, training
+from pipelines.preflight.cluster import cluster_version, granted_rights, kinds, namespace
+from pipelines.preflight.installed import older, versions
+from pipelines.preflight.network import dns, policies
+from pipelines.preflight.nodes import nodes
+from pipelines.preflight.operators import search, serving, training
+from pipelines.preflight.pods import pods
 from pipelines.preflight.store import secrets_and_store
+from pipelines.preflight.volume import volume
+
+KUBERNETES = "1.25"
+"""The oldest that refuses fields which a kind does not know, when it is asked to (fieldValidation)."""
+PIPELINES = "2.5"
+"""The oldest Kubeflow Pipelines that takes the amounts of a step's pod from the run."""
 
 
 def preflight(question: Question, context: str | None = None) -> list[Check]:
@@ -37,12 +46,12 @@ def preflight(question: Question, context: str | None = None) -> list[Check]:
     except InventoryError as error:
         message, _, fix = str(error).partition("; ")
         return [Check("kubernetes", "problem", message, fix), *checks]
-    checks = [Check("kubernetes", "ok", f"version {version} at {api.configuration.host}"), *checks]
+    checks = [_kubernetes(version, api.configuration.host), *checks]
     place = namespace(api, question)
     checks += place
     if place[0].state == "problem":
         return checks
-    for look in (kinds, granted_rights, training, serving, secrets_and_store, images, gpus, kserve):
+    for look in LOOKS:
         try:
             checks += look(api, question)
         except InventoryError as error:  # one question that cannot be asked must not hide the others
@@ -70,7 +79,20 @@ def _pipelines(access: Access) -> Check:
         return Check("kubeflow pipelines", "problem", message, fix)
     if mode == "multi-user" and not access.namespace:
         return Check("kubeflow pipelines", "problem", f"{access.host} serves several users", "give --namespace")
-    return Check("kubeflow pipelines", "ok", f"{mode} at {access.host}")
+    version = api_version(access)
+    said = f"{mode} at {access.host}, " + (
+        f"found {version}, needed {PIPELINES}" if version else "which hides its version"
+    )
+    if older(version, PIPELINES):
+        return Check("kubeflow pipelines", "problem", said, f"install Kubeflow Pipelines {PIPELINES} or newer")
+    return Check("kubeflow pipelines", "ok", said)
+
+
+def _kubernetes(version: str, host: str) -> Check:
+    if older(version, KUBERNETES):
+        message = f"found {version}, needed {KUBERNETES}: what a kind does not know would be dropped unsaid"
+        return Check("kubernetes", "problem", message, f"run it on Kubernetes {KUBERNETES} or newer")
+    return Check("kubernetes", "ok", f"version {version} at {host}")
 
 
 def images(_: ApiClient, question: Question) -> list[Check]:
@@ -80,3 +102,21 @@ def images(_: ApiClient, question: Question) -> list[Check]:
         state, message, fix = resolve_image(image)
         checks.append(Check(f"image {image}", state, message, fix))
     return checks
+
+
+LOOKS = (
+    kinds,
+    versions,
+    granted_rights,
+    dns,
+    training,
+    search,
+    serving,
+    pods,
+    policies,
+    volume,
+    secrets_and_store,
+    images,
+    nodes,
+)
+"""Every look, in the order of a report."""

@@ -9,22 +9,29 @@ from urllib.parse import urlsplit
 
 import kubernetes
 from kubernetes.client import ApiClient
+from minio.error import S3Error
 
 from components.cluster import kube
-from components.cluster.pods import STORE_FOLDER, STORE_REQUIRED
+from components.cluster.pods import STORE_FOLDER, STORE_KEYS, STORE_REQUIRED
 from components.common.errors import InventoryError
-from components.common.store import open_store
+from components.common.store import Store, open_store
+from components.settings.serving import ServingSettings
+from pipelines.preflight import predictor_store
 from pipelines.preflight.check import Check, NoSuchError, Question, refusals
+from pipelines.preflight.clocks import clocks
 
-KSERVE = "serving.kserve.io/"
-CA_ANNOTATION = f"{KSERVE}s3-cabundle-configmap"
+CA_BUNDLE = "AWS_CA_BUNDLE"
+ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
+"""Of a service account: its pods are given a token that buys credentials of this role."""
+OF_A_POD = ("AWS_WEB_IDENTITY_", "AWS_ROLE_", "AWS_CONTAINER_", "AWS_REGION", "AWS_DEFAULT_REGION")
+"""Beginnings of the variables that a cloud gives a pod with a role."""
 
 
 def secrets_and_store(api: ApiClient, question: Question) -> list[Check]:
     """Looks at the secrets and their keys, and at the object store with the very credentials in its secret."""
     name, namespace = question.settings.store_secret, question.namespace
     what = f"secret {name}"
-    literals = " ".join(f"--from-literal={key}=…" for key in STORE_REQUIRED)
+    literals = " ".join(f"--from-literal={key}=…" for key in (*STORE_REQUIRED, *STORE_KEYS))
     create = f"kubectl -n {namespace} create secret generic {name} {literals}"
     try:
         with refusals():
@@ -36,57 +43,67 @@ def secrets_and_store(api: ApiClient, question: Question) -> list[Check]:
     except InventoryError:
         return [Check(what, "unknown", "these credentials may not read it", "ask who may, or run it as a step")]
     values = {key: base64.b64decode(value).decode(errors="replace") for key, value in (secret.data or {}).items()}
-    missing = [key for key in STORE_REQUIRED if not values.get(key)]
-    checks = []
-    if missing:
-        problem = f"lacks {', '.join(missing)}"
-        checks.append(Check(what, "problem", problem, f"add the keys with `kubectl -n {namespace} edit {what}`"))
-    elif values.get("AWS_CA_BUNDLE", "").startswith(STORE_FOLDER) and "ca.crt" not in values:
-        checks.append(Check(what, "problem", "has AWS_CA_BUNDLE but no ca.crt", "add the certificate under ca.crt"))
-    else:
-        checks.append(Check(what, "ok", f"has {', '.join(sorted(values))}"))
-        checks.append(_round_trip(values))
-        checks.append(_for_kserve(what, namespace, values, secret.metadata.annotations or {}))
+    checks = _contents(api, question, what, values)
+    if all(check.state == "ok" for check in checks):
+        checks += _round_trip(values)
+        if all(check.name != "object store" or check.state != "unknown" for check in checks):
+            certificate = values.get(values.get(CA_BUNDLE, "").removeprefix(f"{STORE_FOLDER}/"))
+            checks.append(clocks(api, values["S3_ENDPOINT_URL"], certificate))
+        if values.get(STORE_KEYS[0]):
+            annotations = secret.metadata.annotations or {}
+            checks.append(predictor_store.with_keys(api, namespace, what, values, annotations))
+        else:
+            checks.append(predictor_store.with_role(values["S3_ENDPOINT_URL"]))
     for secret_name in question.settings.image_pull_secrets:
         checks.append(_pull_secret(api, namespace, secret_name))
     return checks
 
 
-def _for_kserve(what: str, namespace: str, values: dict[str, str], annotations: dict[str, str]) -> Check:
-    """KServe's storage initializer takes endpoint, region and authority from annotations of the secret.
+def _contents(api: ApiClient, question: Question, what: str, values: dict[str, str]) -> list[Check]:
+    """Whether the secret holds what steps and workers take from it, and whether each of them has an identity."""
+    add = f"add the keys with `kubectl -n {question.namespace} edit {what}`"
+    missing = [key for key in (*STORE_REQUIRED, *STORE_KEYS) if not values.get(key)]
+    if not set(STORE_KEYS) <= set(missing):
+        roles = []
+    elif not (roles := _roles(api, question)):
+        add += f", or give the service accounts a role with the annotation {ROLE_ANNOTATION}"
+    missing = [key for key in missing if not roles or key not in STORE_KEYS]
+    if missing:
+        return [Check(what, "problem", f"lacks {', '.join(missing)}", add)]
+    bundle = values.get(CA_BUNDLE, "")
+    file = bundle.removeprefix(f"{STORE_FOLDER}/")
+    if bundle.startswith(STORE_FOLDER) and file not in values:
+        return [Check(what, "problem", f"has {CA_BUNDLE} but no {file}", f"add the certificate under {file}")]
+    if "ca.crt" in values and not bundle:
+        cure = f"add {CA_BUNDLE} with the value {STORE_FOLDER}/ca.crt"
+        return [Check(what, "problem", f"has ca.crt, and no {CA_BUNDLE} that names it", cure)]
+    return [Check(what, "ok", f"has {', '.join(sorted(values))}"), *roles]
 
-    It is given the secret's AWS_CA_BUNDLE as a path, and mounts there the ConfigMap of an annotation, but never the
-    secret itself; it is never given AWS_SESSION_TOKEN (KServe, pkg/credentials/s3/utils.go).
-    """
-    endpoint = values["S3_ENDPOINT_URL"]
-    if values.get("AWS_SESSION_TOKEN"):
-        return Check(
-            "store of the predictor",
-            "problem",
-            f"{what} has AWS_SESSION_TOKEN, which KServe does not hand to the predictor",
-            "use keys that last, or give the service account inventory-serve a cloud identity",
-        )
-    url = urlsplit(endpoint)
-    wanted = {f"{KSERVE}s3-endpoint": url.netloc, f"{KSERVE}s3-usehttps": "1" if url.scheme == "https" else "0"}
-    if values.get("AWS_REGION"):
-        wanted[f"{KSERVE}s3-region"] = values["AWS_REGION"]
-    if values.get("AWS_CA_BUNDLE") and not annotations.get(CA_ANNOTATION):
-        return Check(
-            "store of the predictor",
-            "problem",
-            f"{what} names no ConfigMap with the certificate, which KServe would mount for the predictor",
-            f"kubectl -n {namespace} create configmap inventory-store-ca --from-file=ca.crt && "
-            f"kubectl -n {namespace} annotate {what} {CA_ANNOTATION}=inventory-store-ca",
-        )
-    if {name: annotations.get(name) for name in wanted} == wanted:
-        return Check("store of the predictor", "ok", f"{what} has the annotations that KServe reads")
-    written = " ".join(f"{name}={value}" for name, value in wanted.items())
-    return Check(
-        "store of the predictor",
-        "problem",
-        f"the annotations of {what} do not name {endpoint} and its region, so KServe would look for models elsewhere",
-        f"kubectl -n {namespace} annotate {what} --overwrite {written}",
-    )
+
+def _roles(api: ApiClient, question: Question) -> list[Check]:
+    """One line for each service account of steps, workers and predictor; none when none of them has a role."""
+    accounts = [question.service_account, question.settings.service_account, ServingSettings().service_account]
+    checks = []
+    for account in filter(None, accounts):
+        what = f"role of {account}"
+        cure = f"kubectl -n {question.namespace} annotate serviceaccount {account} {ROLE_ANNOTATION}=…"
+        try:
+            with refusals():
+                found = kubernetes.client.CoreV1Api(api).read_namespaced_service_account(
+                    account, question.namespace, _request_timeout=kube.TIMEOUT_SECONDS
+                )
+        except NoSuchError:
+            cure = "kubectl apply -k manifests/overlays/…"
+            checks.append(Check(what, "problem", f"there is no such service account in {question.namespace}", cure))
+            continue
+        except InventoryError:
+            checks.append(Check(what, "unknown", "these credentials may not read the service account"))
+            continue
+        if role := (found.metadata.annotations or {}).get(ROLE_ANNOTATION):
+            checks.append(Check(what, "ok", role))
+        else:
+            checks.append(Check(what, "problem", "has none, and the store's secret has no keys", cure))
+    return checks if any(check.state in ("ok", "unknown") for check in checks) else []
 
 
 def _pull_secret(api: ApiClient, namespace: str, name: str) -> Check:
@@ -106,45 +123,59 @@ def _pull_secret(api: ApiClient, namespace: str, name: str) -> Check:
     return Check(what, "ok", "a registry login")
 
 
-def _round_trip(values: dict[str, str]) -> Check:
-    """Writes, reads and removes a small object, with the secret's own credentials."""
-    endpoint = values["S3_ENDPOINT_URL"]
+def _round_trip(values: dict[str, str]) -> list[Check]:
+    """Writes, reads, lists and removes a small object, as whom the secret says."""
+    what, endpoint = "object store", values["S3_ENDPOINT_URL"]
     host = urlsplit(endpoint).hostname or ""
     inside = host.endswith((".svc", ".svc.cluster.local")) or ("." not in host and host != "localhost")
     if inside and not kube.in_cluster():
-        return Check("object store", "unknown", f"{endpoint} is an address inside the cluster", "ask from a pod")
+        return [Check(what, "unknown", f"{endpoint} is an address inside the cluster", "ask from a pod")]
+    identity = {}
+    if not values.get(STORE_KEYS[0]):
+        identity = {name: value for name, value in os.environ.items() if name.startswith(OF_A_POD)}
+        if not kube.in_cluster():
+            return [Check(what, "unknown", "a service account's role can be tried by its pods alone", "ask from a pod")]
     try:
-        with _certificate(values):
-            store = open_store(values)
+        with _certificate(values) as trusting:
+            store = open_store({**identity, **trusting})
             key = f"preflight/{os.getpid()}"
             store.put_bytes(key, b"round trip")
             try:
-                same = store.get_bytes(key) == b"round trip"
+                same = store.get_bytes(key) == b"round trip" and key in store.list("preflight/")
             finally:
                 store.delete(key)
     except InventoryError as error:
         message, _, fix = str(error).partition("; ")
-        return Check("object store", "problem", message, fix or "check the values in the store's secret")
+        return [Check(what, "problem", message, fix or "check the values in the store's secret")]
     if not same:
-        return Check("object store", "problem", f"{endpoint} gave back something else than was written", "change it")
-    return Check("object store", "ok", f"wrote, read and removed an object in {store.bucket} at {endpoint}")
+        return [Check(what, "problem", f"{endpoint} gave back something else than was written", "change it")]
+    place = store.uri("").removeprefix("s3://").rstrip("/")
+    done = Check(what, "ok", f"wrote, read, listed and removed an object in {place} at {endpoint}")
+    return [done, *_bucket_itself(store)]
+
+
+def _bucket_itself(store: Store) -> list[Check]:
+    """KServe's storage initializer begins with a HeadBucket since 0.18, which keys of a prefix need not allow."""
+    try:
+        store.client.bucket_exists(store.bucket)
+    except S3Error:
+        message = f"KServe 0.18 and later ask for the bucket {store.bucket} itself first (HeadBucket), which is denied"
+        cure = (
+            "let the bucket's policy allow s3:ListBucket for HEAD, as Kubeflow Pipelines 2.17 does, or use KServe 0.16"
+        )
+        return [Check("bucket of the predictor", "unknown", message, cure)]
+    return []
 
 
 @contextlib.contextmanager
-def _certificate(values: dict[str, str]) -> Iterator[None]:
-    """Trusts the secret's own authority while the block runs."""
-    if "ca.crt" not in values:
-        yield
+def _certificate(values: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The secret's values, with a file of this machine in place of the certificate that a pod mounts."""
+    rest = {key: value for key, value in values.items() if key != CA_BUNDLE}
+    certificate = values.get(values.get(CA_BUNDLE, "").removeprefix(f"{STORE_FOLDER}/"))
+    if certificate is None:
+        yield rest
         return
-    before = os.environ.get("AWS_CA_BUNDLE")
     with tempfile.NamedTemporaryFile("w", suffix=".crt") as file:
-        file.write(values["ca.crt"])
+        file.write(certificate)
         file.flush()
-        os.environ["AWS_CA_BUNDLE"] = file.name
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ["AWS_CA_BUNDLE"]
-            else:
-                os.environ["AWS_CA_BUNDLE"] = before
+        yield {**rest, CA_BUNDLE: file.name}

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 from kfp.dsl import Artifact
+from kubernetes.utils.quantity import parse_quantity
 
 from components.check_settings.component import settings as settings_component
 from components.check_settings.step import check
 from components.common.errors import InventoryError
 from components.common.store import Store
+from components.settings.cluster import amount
 from components.settings.parameters import PARAMETERS
 from components.settings.run import RunSettings
 from pipelines.inventory import inventory
@@ -55,6 +57,29 @@ def test_the_steps_interface_is_that_of_the_settings() -> None:
         name: parameter.kind for name, parameter in PARAMETERS.items()
     }
     assert list(given) == list(PARAMETERS)
+
+
+def test_the_step_hands_on_what_the_pods_after_it_ask_for(
+    store_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**store_environment, "INVENTORY_BUCKET": "amounts"}.items():
+        monkeypatch.setenv(name, value)
+    artifact = Artifact(name="settings", uri=str(tmp_path / "settings.json"))
+    cluster = {"step_cpu": "2", "step_memory": "3G"}
+    amounts = settings_component.python_func(artifact, **{**DEFAULTS, "cluster": cluster})
+    assert amounts == ("2", "4", "3G", "8Gi")
+    declared = settings_component.component_spec.outputs
+    assert [name for name in declared if name != "settings"] == [
+        "step_cpu", "step_cpu_limit", "step_memory", "step_memory_limit"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("quantity", "number"),
+    [("4", 4), ("500m", 0.5), ("1.5", 1.5), ("2k", 2000), ("1Ki", 1024), ("3G", 3e9), ("1.5Gi", 1.5 * 2**30)],
+)
+def test_quantities_are_numbers_as_kubernetes_reads_them(quantity: str, number: float) -> None:
+    assert float(amount(quantity)) == number == float(parse_quantity(quantity))
 
 
 def test_the_pipeline_has_every_parameter_with_its_default_and_description_and_hands_it_to_the_first_step() -> None:

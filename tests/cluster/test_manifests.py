@@ -1,5 +1,7 @@
 """manifests/: they build, are valid, satisfy the restricted standard, and say what the code does."""
 
+import base64
+import json
 import os
 import re
 import shutil
@@ -15,7 +17,13 @@ import pytest
 import yaml
 
 from components import __version__
-from components.cluster.pods import STORE_OPTIONAL, STORE_REQUIRED
+from components.cluster.pods import STORE_KEYS, STORE_OPTIONAL, STORE_REQUIRED
+from components.common.errors import InventoryError
+from components.common.step.container_images import image
+from pipelines.cli.main import main
+from pipelines.manifests.install import install
+from pipelines.manifests.installation import Installation
+from pipelines.manifests.overlay import overlays as known_overlays
 from pipelines.samples import FOLDER, samples
 from tests.cluster.stand_ins.pod_security import violations
 from tests.cluster.stand_ins.schemas import problems
@@ -114,7 +122,138 @@ def test_the_check_of_the_restricted_standard_finds_what_it_forbids(
 def test_the_predictors_image_has_the_projects_version(overlays: dict[str, list[dict[str, Any]]]) -> None:
     for name, items in overlays.items():
         (container,) = one(items, "ServingRuntime", "inventory-bundle")["spec"]["containers"]
-        assert container["image"].endswith(f"/serve:{__version__}"), f"{name}: set newTag in manifests/base"
+        assert container["image"].endswith(f"/serve:{__version__}"), f"{name}: set newTag in the overlay"
+
+
+def made(overlay: str, environment: dict[str, str] | None = None, **asked: Any) -> list[dict[str, Any]]:
+    namespace = asked.pop("namespace", "team")
+    given = {"overlay": overlay, "namespace": namespace, "image": "registry.example/serve:2", **asked}
+    return install(Installation.read(given), environment or {})[0]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_command_makes_what_kustomize_makes(overlays: dict[str, list[dict[str, Any]]], overlay: str) -> None:
+    assert known_overlays() == sorted(OVERLAYS)
+    namespace, _ = OVERLAYS[overlay]
+    ours = made(overlay, namespace=namespace, image=image("serve"), no_secrets=True)
+    key = lambda item: (item["kind"], item["metadata"]["name"])  # noqa: E731
+    assert sorted(ours, key=key) == sorted(overlays[overlay], key=key)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_everything_that_the_command_makes_is_valid_and_in_one_namespace(overlay: str) -> None:
+    names = {"S3_ENDPOINT_URL": "https://minio:9000", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    given = {"store_from_environment": True} if overlay == "kubeflow" else {"storage_class": "fast"}
+    for item in made(overlay, names, egress_policies=True, service_account="runner", store_secret="mine", **given):
+        check(item)
+        assert item["metadata"]["namespace"] == "team"
+        match item["kind"]:
+            case "RoleBinding":
+                assert item["subjects"] == [{"kind": "ServiceAccount", "name": "runner", "namespace": "team"}]
+            case "ServingRuntime":
+                assert [each["image"] for each in item["spec"]["containers"]] == ["registry.example/serve:2"]
+            case "ServiceAccount" if item["metadata"]["name"] == "inventory-serve":
+                assert item["secrets"] == [{"name": "mine"}]
+            case "StatefulSet":
+                (claim,) = item["spec"]["volumeClaimTemplates"]
+                assert claim["spec"]["storageClassName"] == "fast"
+
+
+def decoded(secret: dict[str, Any]) -> dict[str, str]:
+    return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+
+
+def test_the_overlays_own_store_gets_new_keys_that_it_accepts_and_that_applying_again_cannot_replace() -> None:
+    first, second = made("standalone"), made("standalone")
+    store, identity = (one(first, "Secret", name) for name in ("inventory-store", "inventory-store-identity"))
+    values, (known,) = decoded(store), json.loads(decoded(identity)["s3.json"])["identities"]
+    assert known["credentials"] == [
+        {"accessKey": values["AWS_ACCESS_KEY_ID"], "secretKey": values["AWS_SECRET_ACCESS_KEY"]}
+    ]
+    assert store["immutable"] is identity["immutable"] is True
+    assert decoded(one(second, "Secret", "inventory-store"))["AWS_SECRET_ACCESS_KEY"] != values["AWS_SECRET_ACCESS_KEY"]
+    assert len(values["AWS_SECRET_ACCESS_KEY"]) >= 40
+    service = one(first, "Service", "inventory-store")
+    assert values["S3_ENDPOINT_URL"] == f"http://inventory-store:{service['spec']['ports'][0]['port']}"
+    mounted = one(first, "StatefulSet", "inventory-store")["spec"]["template"]["spec"]["volumes"]
+    assert {"secretName": "inventory-store-identity", "defaultMode": 0o440} in [each.get("secret") for each in mounted]
+
+
+def test_a_store_of_the_environment_becomes_the_secret_that_steps_and_kserve_read(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("certificate")
+    names = {
+        "S3_ENDPOINT_URL": "https://minio.example:9443",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_REGION": "eu-west-1",
+        "AWS_CA_BUNDLE": str(tmp_path / "ca.pem"),
+        "HOME": "/somewhere",
+    }
+    objects = made("kubeflow", names, store_from_environment=True)
+    secret = one(objects, "Secret", "inventory-store")
+    assert decoded(secret) == {
+        **{key: value for key, value in names.items() if key != "HOME"},
+        "AWS_CA_BUNDLE": "/etc/inventory/store/ca.crt",
+        "ca.crt": "certificate",
+    }
+    assert secret["metadata"]["annotations"] == {
+        "serving.kserve.io/s3-endpoint": "minio.example:9443",
+        "serving.kserve.io/s3-usehttps": "1",
+        "serving.kserve.io/s3-region": "eu-west-1",
+        "serving.kserve.io/s3-cabundle-configmap": "inventory-store-ca",
+    }
+    assert one(objects, "ConfigMap", "inventory-store-ca")["data"] == {"ca.crt": "certificate"}
+    assert "immutable" not in secret
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--overlay", "other"], "there is no overlay other; there are kubeflow, standalone"),
+        (["--storage-class", "fast"], "--storage-class: the overlay kubeflow brings no volume"),
+        (["--tag", "latest"], "the tag latest moves"),
+        (["--namespace", "Not_One"], "namespace = 'Not_One' is refused"),
+        (["--store-secret", "a.b"], "store_secret = 'a.b' is refused"),
+        (["--store-from-environment"], "set S3_ENDPOINT_URL"),
+        (["--out", "/proc/none/here"], "cannot write /proc/none/here"),
+    ],
+)
+def test_what_cannot_be_installed_is_one_line(
+    given: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*STORE_REQUIRED, "INVENTORY_TAG", "INVENTORY_REGISTRY"):
+        monkeypatch.setenv(name, "")  # put back afterwards, whatever the command sets
+        monkeypatch.delenv(name)
+    if "--tag" in given:
+        monkeypatch.setattr("components.common.step.container_images.TAG", "latest")
+    assert main(["manifests", "--namespace", "team", *given]) == 1
+    (line,) = [each for each in capsys.readouterr().err.splitlines() if not each.startswith("note: ")]
+    assert message in line
+
+
+def test_the_command_takes_the_images_where_compile_takes_them_and_says_what_is_left_to_do(tmp_path: Path) -> None:
+    given = ["--registry", "registry.example/team", "--tag", "1.2"]
+    command = [sys.executable, "-m", "pipelines.cli.main", "manifests", "--namespace", "team", *given]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True)
+    (container,) = one(list(yaml.safe_load_all(printed.stdout)), "ServingRuntime", "inventory-bundle")["spec"][
+        "containers"
+    ]
+    assert container["image"] == "registry.example/team/serve:1.2"
+    assert "kubectl -n team create secret generic inventory-store --from-literal=S3_ENDPOINT_URL=…" in printed.stderr
+    out = tmp_path / "objects.yaml"
+    standalone = [*command, "--overlay", "standalone", "--out", str(out)]
+    written = subprocess.run(standalone, capture_output=True, text=True, check=True)
+    assert written.stdout == ""
+    assert "50Gi is of the cluster's default StorageClass" in written.stderr
+    assert "--no-secrets" in written.stderr
+    assert out.stat().st_mode & 0o077 == 0
+    assert [item["kind"] for item in yaml.safe_load_all(out.read_text())][:2] == ["Secret", "Secret"]
+
+
+def test_a_certificate_that_cannot_be_read_is_one_line() -> None:
+    names = {"S3_ENDPOINT_URL": "https://minio", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    with pytest.raises(InventoryError, match="cannot read AWS_CA_BUNDLE /nowhere"):
+        made("kubeflow", {**names, "AWS_CA_BUNDLE": "/nowhere"}, store_from_environment=True)
 
 
 def test_the_role_has_no_wildcard_and_reads_no_secret(overlays: dict[str, list[dict[str, Any]]]) -> None:
@@ -139,8 +278,8 @@ def test_there_is_no_sample_that_nothing_makes() -> None:
 def test_the_secrets_template_names_every_key_that_pods_take() -> None:
     text = (MANIFESTS / "secrets" / "inventory-store.yaml").read_text()
     secret = yaml.safe_load(text)
-    assert set(STORE_REQUIRED) <= set(secret["stringData"])
-    assert all(re.search(rf"# {key}:", text) for key in STORE_OPTIONAL)
+    assert {*STORE_REQUIRED, *STORE_KEYS} == set(secret["stringData"])
+    assert all(re.search(rf"# {key}:", text) for key in set(STORE_OPTIONAL) - set(STORE_KEYS))
     assert {"s3-endpoint", "s3-usehttps", "s3-region"} == {
         name.removeprefix("serving.kserve.io/") for name in secret["metadata"]["annotations"]
     }

@@ -1,5 +1,6 @@
 """The jobs that we describe: right by the operators' schemas, by Kubernetes', and by the restricted standard."""
 
+import re
 from typing import Any
 
 import kubernetes_validate
@@ -9,6 +10,7 @@ from components.cluster.jobs.job import job_name
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.trainjob import trainjob
 from components.cluster.kube import dns_name
+from components.cluster.pods import STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED
 from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
 from tests.cluster.stand_ins.pod_security import violations
@@ -109,8 +111,11 @@ def test_an_elastic_job_has_workers_only() -> None:
 def test_istio_stays_off_and_secrets_come_by_reference(describe: Any) -> None:
     text = str(describe("train-x", "team", "x", [], ClusterSettings()))
     assert text.count("'sidecar.istio.io/inject': 'false'") == 2, "as label and as annotation"
-    assert text.count("'secretKeyRef'") == 7
-    assert "'value':" not in text, "no environment variable has its value in the job"
+    assert text.count("'secretKeyRef'") == len(STORE_REQUIRED) + len(STORE_OPTIONAL)
+    values = re.findall(r"'value': '([^']*)'", text)
+    assert set(values) == {STORE_FOLDER}, (
+        "no environment variable has its value in the job but for where the secret lies"
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import pytest
 from components.common.errors import InventoryError
 from components.common.files import read_json
 from components.common.local_store.server import RunningStore, local_store
-from components.common.store import connect, open_store
+from components.common.s3.client import connect
+from components.common.store import open_store
 from tests.waiting import wait_until
 
 USER = """

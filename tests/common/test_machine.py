@@ -197,7 +197,7 @@ class TestFourCpusOfANodeWithSixtyFour:
 
     def test_server(self, monkeypatch, bundle_folder) -> None:
         opened = []
-        monkeypatch.setattr(serve, "CountPredictor", lambda name, folder, threads: opened.append(threads) or sys.exit())
+        monkeypatch.setattr(serve, "CountPredictor", lambda _, __, threads, *___: opened.append(threads) or sys.exit())
         with pytest.raises(SystemExit):
             serve.main(["--bundle", str(bundle_folder)])
         assert opened == [4]

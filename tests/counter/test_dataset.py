@@ -6,6 +6,7 @@ import pytest
 from components.common.errors import InventoryError
 from components.common.files import sha256_file
 from components.counter.dataset import (
+    CODES_FOR_ASINS,
     Bins,
     DatasetManifest,
     ShardInfo,
@@ -120,3 +121,11 @@ def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.delenv("INVENTORY_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "inventory"
+
+
+def test_a_dataset_of_version_1_is_read_and_says_once_that_its_products_may_be_in_two_splits():
+    old = manifest([], 0).to_json().replace("inventory-dataset/2", "inventory-dataset/1")
+    read = DatasetManifest.parse(old, "an old dataset")
+    assert read.notes == [CODES_FOR_ASINS]
+    assert DatasetManifest.parse(read.to_json(), "it, written again").notes == [CODES_FOR_ASINS]
+    assert not manifest([], 0).notes

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.download.checks import BadBinError, check_jpeg, read_metadata
+from components.download.checks import NO_PHOTO, BadBinError, check_photo, read_metadata
 from tests.sources.bins_on_disk import metadata, photo
 
 GOOD = photo()
@@ -62,9 +62,11 @@ def test_a_quantity_that_its_items_do_not_sum_to_is_doubtful(data, quantity, war
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "not a JPEG"),
-        (b"a text file with the name of a photo", "not a JPEG"),
-        (photo(kind="PNG"), "not a JPEG"),
+        (b"", NO_PHOTO),
+        (b"a text file with the name of a photo", NO_PHOTO),
+        (photo(kind="GIF"), NO_PHOTO),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", NO_PHOTO),
+        (photo(kind="PNG")[:30], "damaged PNG"),
         (GOOD[:-2], "damaged JPEG"),
         (GOOD[: len(GOOD) // 2], "damaged JPEG"),
         (GOOD[:30], "damaged JPEG"),
@@ -73,26 +75,29 @@ def test_a_quantity_that_its_items_do_not_sum_to_is_doubtful(data, quantity, war
         (GOOD.replace(b"\xff\xc0\x00\x11\x08\x00\x28", b"\xff\xc0\x00\x11\x08\x00\x00"), "damaged JPEG"),
     ],
 )
-def test_bytes_that_are_no_whole_jpeg_are_refused(data, reason):
+def test_bytes_that_are_no_whole_photo_are_refused(data, reason):
     with pytest.raises(BadBinError) as caught:
-        check_jpeg(data)
+        check_photo(data)
     assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize(
     "data",
-    [GOOD, photo(progressive=True), photo(640, 480, quality=95), GOOD + b"what a camera app appends"],
-    ids=["baseline", "progressive", "large", "with a trailer"],
+    [
+        *(GOOD, photo(progressive=True), photo(640, 480, quality=95), GOOD + b"what a camera app appends"),
+        *(photo(kind=kind) for kind in ("PNG", "WEBP", "AVIF")),
+    ],
+    ids=["baseline", "progressive", "large", "with a trailer", "PNG", "WebP", "AVIF"],
 )
-def test_whole_jpegs_pass(data):
-    check_jpeg(data)
+def test_whole_photos_pass(data):
+    check_photo(data)
 
 
 @given(st.integers(3, len(GOOD) - 1), st.binary(max_size=6))
 @settings(max_examples=200, deadline=None)
 def test_no_damage_raises_anything_but_a_reason(at, junk):
     with suppress(BadBinError):
-        check_jpeg(GOOD[:at] + junk + GOOD[at + len(junk) :])
+        check_photo(GOOD[:at] + junk + GOOD[at + len(junk) :])
 
 
 @pytest.mark.parametrize(("written", "split"), [("test", "test"), ("train", "train"), ("elsewhere", None), (3, None)])

@@ -14,6 +14,7 @@ from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.documents.downloaded import BLOCK_SCHEMA, BinsManifest
 from components.download import fetch, fetch_processes, step
+from components.download.checks import NO_PHOTO
 from components.download.step import download_to
 from components.sources.layout import LayoutSource
 from components.sources.open import open_source
@@ -76,8 +77,8 @@ def test_other_sources_end_in_the_same_blocks(kind, store, tmp_path):
         ({"bin-images/x.jpg": PHOTO, "metadata/x.json": b"{}"}, "no EXPECTED_QUANTITY"),
         ({"bin-images/x.jpg": PHOTO, "metadata/x.json": metadata("2")}, "EXPECTED_QUANTITY is not a count"),
         ({"bin-images/x.jpg": PHOTO, "metadata/x.json": metadata(9)}, "count outside 1-5"),
-        ({"bin-images/x.jpg": b"I am a text", "metadata/x.json": metadata(2)}, "not a JPEG"),
-        ({"bin-images/x.jpg": b"", "metadata/x.json": metadata(2)}, "not a JPEG"),
+        ({"bin-images/x.jpg": b"I am a text", "metadata/x.json": metadata(2)}, NO_PHOTO),
+        ({"bin-images/x.jpg": b"", "metadata/x.json": metadata(2)}, NO_PHOTO),
         ({"bin-images/x.jpg": PHOTO[:-40], "metadata/x.json": metadata(2)}, "damaged JPEG"),
         ({"bin-images/x.jpg": PHOTO + bytes(20_000_001), "metadata/x.json": metadata(2)}, "image too large"),
     ],

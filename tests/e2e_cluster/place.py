@@ -159,13 +159,13 @@ def pipelines_access(api: ApiClient, host: str | None, namespace: str) -> Access
 
 
 def store_environment(api: ApiClient, namespace: str, secret: str, bucket: str) -> tuple[dict[str, str], Object]:
-    """What names the object store here and on the cluster, with a bucket of the suite's own.
+    """What names the object store here and on the cluster, with a bucket or a prefix of the suite's own.
 
     Args:
         api: the cluster.
         namespace: of the secret.
         secret: the store's, as manifests/README.md has it.
-        bucket: the suite's own.
+        bucket: the suite's own, where the secret names no prefix.
 
     Returns:
         The environment of commands here, with a forwarded port where the endpoint is a Service; and the secret that
@@ -174,13 +174,17 @@ def store_environment(api: ApiClient, namespace: str, secret: str, bucket: str) 
     core = CoreV1Api(api)
     with kube.plain_errors(f"read the secret {secret}"):
         found = core.read_namespaced_secret(secret, namespace)
+    plain = {key: b64decode(text).decode() for key, text in found.data.items() if key.isupper()}
+    if prefix := plain.get("INVENTORY_PREFIX"):  # keys of a shared bucket, which make no other
+        ours = {"INVENTORY_PREFIX": f"{prefix.rstrip('/')}/{NAME}"}
+    else:
+        ours = {"INVENTORY_BUCKET": bucket}
     annotations = {key: text for key, text in found.metadata.annotations.items() if key.startswith("serving.kserve")}
     own = {
         "metadata": {"name": NAME, "annotations": annotations},
-        "data": {key: text for key, text in found.data.items() if key != "INVENTORY_BUCKET"},
-        "stringData": {"INVENTORY_BUCKET": bucket},
+        "data": {key: text for key, text in found.data.items() if key not in ours},
+        "stringData": ours,
     }
-    plain = {key: b64decode(text).decode() for key, text in found.data.items() if key.isupper()}
     host = urlsplit(plain["S3_ENDPOINT_URL"]).hostname or ""
     name, _, rest = host.partition(".")
     where = rest.split(".")[0] or namespace
@@ -192,7 +196,7 @@ def store_environment(api: ApiClient, namespace: str, secret: str, bucket: str) 
         labels = ",".join(f"{key}={text}" for key, text in service.selector.items())
         port = urlsplit(plain["S3_ENDPOINT_URL"]).port or 80
         plain["S3_ENDPOINT_URL"] = open_tunnel(api, where, labels, port) or plain["S3_ENDPOINT_URL"]
-    return {**plain, "INVENTORY_BUCKET": bucket}, own
+    return {"INVENTORY_PREFIX": "", **plain, **ours}, own
 
 
 def open_place(
@@ -233,10 +237,10 @@ def clean(place: Place) -> list[str]:
         place.service.delete(NAME, service["metadata"]["uid"])
     for pod in place.pods(f"app={NAME}"):
         place.core.delete_namespaced_pod(pod.metadata.name, place.namespace)
-    names = [item.object_name for item in place.store.client.list_objects(place.store.bucket, recursive=True)]
-    for name in names:
-        place.store.client.remove_object(place.store.bucket, name)
-    place.store.client.remove_bucket(place.store.bucket)
+    for key in list(place.store.list("")):
+        place.store.delete(key)
+    if not place.store.prefix:  # else the bucket is shared with others
+        place.store.client.remove_bucket(place.store.bucket)
     place.core.delete_namespaced_secret(NAME, place.namespace)
     wait_for(lambda: not place.left(), 300, POLL)
     return place.left()

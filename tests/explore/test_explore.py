@@ -71,7 +71,7 @@ def test_what_was_left_out_is_listed_by_reason_with_examples(explored):
     text = explored()[0].read_text()
     assert "missing metadata" in text
     assert "00447: no &lt;img" in text
-    assert "00909: not a readable JPEG" in text
+    assert "00909: damaged JPEG: truncated" in text
 
 
 def test_bins_that_were_kept_with_a_doubt_are_listed_apart(store, tmp_path):

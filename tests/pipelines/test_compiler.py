@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from google.protobuf import json_format
 from kfp import dsl
 
 from components.cluster.pods import STORE_FOLDER
 from components.common.errors import InventoryError
 from pipelines.compiler import PIPELINES, check_image, compile_pipeline, images
-from pipelines.platform import on_cluster
+from pipelines.platform import FIRST_STEP, on_cluster
 
+GOLDEN = {name: Path(__file__).with_name(f"{name}.golden.yaml") for name in PIPELINES}
+SIDES = ("Request", "Limit")
 DIGEST = "@sha256:" + "0" * 64
 
 
@@ -23,7 +26,7 @@ def small_pipeline(image: str):
 
     @dsl.pipeline(name="small")
     def small(name: str = "you", store_secret: str = "inventory-store") -> None:
-        on_cluster(hello(name=name), store_secret=store_secret)
+        on_cluster(hello(name=name), store_secret=store_secret, amounts=FIRST_STEP)
 
     return small
 
@@ -57,11 +60,11 @@ def test_the_platform_document_gives_steps_the_store_by_reference(tmp_path: Path
     _, platform = yaml.safe_load_all(file.read_text())
     step = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-hello"]
     required, optional = step["secretAsEnv"]
-    assert {each["envVar"] for each in required["keyToEnv"]} == {
-        "S3_ENDPOINT_URL",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-    }
+    assert [each["envVar"] for each in required["keyToEnv"]] == ["S3_ENDPOINT_URL"]
+    taken = {each["envVar"] for each in optional["keyToEnv"]}
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "INVENTORY_PREFIX"} <= taken
+    # set here, be it from a key that is not there, these would keep a cloud from setting them (EKS's webhook)
+    assert not taken & {"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_DEFAULT_REGION"}
     assert not required["optional"]
     assert optional["optional"]
     assert required["secretNameParameter"] == {"componentInputParameter": "store_secret"}
@@ -69,6 +72,33 @@ def test_the_platform_document_gives_steps_the_store_by_reference(tmp_path: Path
     assert step["securityContext"]["runAsNonRoot"] is True
     assert step["podMetadata"]["labels"]["sidecar.istio.io/inject"] == "false"
     assert step["podMetadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
+
+
+def test_the_pods_of_steps_ask_for_what_the_cluster_parameter_says() -> None:
+    """Amounts are resolved by Kubeflow's driver from the task's own inputs (backend/src/v2/driver/resolver)."""
+    from pipelines.inventory import inventory
+
+    spec = json_format.MessageToDict(inventory.pipeline_spec)
+    executors = {name: each["container"]["resources"] for name, each in spec["deploymentSpec"]["executors"].items()}
+    assert executors.pop("exec-settings")["resourceCpuRequest"] == FIRST_STEP.cpu
+    assert len(executors) == 8
+    fields = {
+        f"{kind}{side}": f"step_{kind}{'_limit' * (side == 'Limit')}" for kind in ("cpu", "memory") for side in SIDES
+    }
+    (condition,) = [name for name in spec["components"] if name.startswith("comp-condition")]
+    inner = spec["components"][condition]["dag"]["tasks"]
+    for name, task in {**spec["root"]["dag"]["tasks"], **inner}.items():
+        if f"exec-{name}" not in executors:
+            continue
+        for field, option in fields.items():
+            channel = f"pipelinechannel--settings-{option}"
+            key = f"resource{field[0].upper()}{field[1:]}"
+            assert executors[f"exec-{name}"][key] == f"{{{{$.inputs.parameters['{channel}']}}}}"
+            source = task["inputs"]["parameters"][channel]
+            if name in inner:
+                assert source == {"componentInputParameter": channel}
+                source = spec["root"]["dag"]["tasks"][condition.removeprefix("comp-")]["inputs"]["parameters"][channel]
+            assert source == {"taskOutputParameter": {"producerTask": "settings", "outputParameterKey": option}}
 
 
 @pytest.mark.parametrize("name", sorted(PIPELINES))
@@ -93,8 +123,7 @@ def test_a_pipeline_compiles_to_its_golden_file_to_the_byte(tmp_path: Path, name
         command = [sys.executable, "-m", "pipelines.cli.main", "compile", *given, "--output", str(file)]
         subprocess.run(command, check=True, timeout=120, env={**os.environ, "PYTHONHASHSEED": str(seed)})
     assert files[0].read_bytes() == files[1].read_bytes()
-    golden = Path(__file__).with_name(f"{name}.golden.yaml")
-    assert files[0].read_text() == golden.read_text(), "if that is what you want: make golden"
+    assert files[0].read_text() == GOLDEN[name].read_text(), "if that is what you want: make golden"
     used = {"inventory": ["control", "train"], "reconciliation": ["control"]}[name]
     assert images(files[0].read_text()) == [f"registry.example/team/{image}:1.2" for image in used]
     for executor in next(yaml.safe_load_all(files[0].read_text()))["deploymentSpec"]["executors"].values():

@@ -47,12 +47,16 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("gate", {"metric": "acuracy"}, "gate.metric = 'acuracy'", "within_one, mae; did you mean accuracy?"),
     ("gate", {"rules": ["overfitt"]}, "gate.rules", "did you mean overfit?"),
     ("cluster", {"cpu": "4 cores"}, "cluster.cpu = '4 cores'", "allowed: a quantity such as 4, 500m or 8Gi"),
+    ("cluster", {"step_memory": "lots"}, "cluster.step_memory = 'lots'", "allowed: a quantity such as 4, 500m or 8Gi"),
+    ("cluster", {"step_cpu": "8"}, "step_cpu 8 is more than step_cpu_limit 4", "cluster"),
+    ("cluster", {"step_memory_limit": "900M"}, "step_memory 1Gi is more than step_memory_limit 900M", "cluster"),
     ("cluster", {"workers": 100_000}, "cluster.workers = 100000", "allowed: 1 <= integer <= 1000"),
     ("cluster", {"gpus": 1}, "cluster has no option 'gpus'", "gpus_per_worker"),
     ("cluster", {"tolerations": [{"effect": "Never"}]}, "cluster.tolerations.0.effect = 'Never'", "NoSchedule, "),
     ("serving", {"max_replicas": 10**6}, "serving.max_replicas = 1000000", "allowed: 1 <= integer <= 1000"),
     ("serving", {"min_replicas": 5, "max_replicas": 2}, "serving: min_replicas 5", "is more than max_replicas 2"),
-    ("store_secret", "My Secret", "store_secret = 'My Secret'", "allowed: a Kubernetes name"),
+    ("store_secret", "My Secret", "store_secret = 'My Secret'", "allowed: at most 63 lower-case letters, digits and"),
+    ("store_secret", "team.store", "store_secret = 'team.store'", "allowed: at most 63 lower-case letters, digits and"),
 ]
 EVERY = pytest.mark.parametrize(("name", "value", "field", "allowed"), WRONG)
 

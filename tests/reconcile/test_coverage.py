@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import InventoryError
-from components.reconcile.command import add_reconcile_arguments, run_reconcile
+from components.reconcile.command import run_reconcile
+from components.reconcile.options import add_reconcile_arguments
 from tests.tiny_model import photo
 
 

@@ -172,7 +172,8 @@ def test_a_quantity_that_cannot_be_one_is_a_note_and_no_end(warehouse, server, w
 
 COMMAND = """
 import argparse, sys
-from components.reconcile.command import add_reconcile_arguments, run_reconcile
+from components.reconcile.command import run_reconcile
+from components.reconcile.options import add_reconcile_arguments
 parser = argparse.ArgumentParser()
 add_reconcile_arguments(parser)
 sys.exit(run_reconcile(parser.parse_args()))

@@ -11,6 +11,7 @@ from minio.error import S3Error
 
 from components.common.errors import InventoryError
 from components.common.local_store.server import local_store
+from components.common.s3.identity import Keys
 from components.common.store import Store, open_store
 from components.download import fetch
 from components.sources import storage
@@ -179,7 +180,8 @@ def test_the_sources_own_credentials_open_a_private_bucket_and_the_stores_are_no
     public_environment, store_environment
 ):
     endpoint = public_environment["S3_ENDPOINT_URL"]
-    assert find_bucket("s3://private", endpoint, store_environment | OWNER).access.access_key == "owner-key"
+    source = find_bucket("s3://private", endpoint, store_environment | OWNER)
+    assert source.access.identity == Keys("owner-key", "owner-secret")
     with pytest.raises(InventoryError, match="refused anonymous access"):
         find_bucket("s3://private", endpoint, store_environment)
 

@@ -1,5 +1,4 @@
 import json
-import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,36 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.common.errors import InventoryError
-from components.common.store import Store
 from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard, open_split
-from components.counter.splits import SPLITS
 from components.settings.parameters import read_parameters
 from components.split import shards
 from tests.packed_bins import RawBin, pack, photo, tar_rows
+from tests.split.warehouse import opened, products_of, warehouse
 from tests.steps import split_bins
-
-
-def warehouse(number: int = 120, products: int = 150, seed: int = 0, side: int = 0) -> list[RawBin]:
-    """Bins with ids that look alike as numbers, and with shared products."""
-    draw = random.Random(seed)
-    ids = [str(i) if i % 2 else f"{i:05}" for i in range(number)]
-    return [
-        RawBin(
-            id_,
-            draw.randint(1, 5),
-            [f"B{draw.randrange(products):04}" for _ in range(draw.randint(0, 2))],
-            photo(side, side, seed=place) if side else b"",
-        )
-        for place, id_ in enumerate(ids)
-    ]
-
-
-def opened(store: Store, dataset: DatasetManifest) -> dict[str, Bins]:
-    return {split: open_split(store, dataset, split) for split in SPLITS}
-
-
-def products_of(bins: Bins) -> set[str]:
-    return {product["asin"] for products in bins.table.column("products").to_pylist() for product in products}
 
 
 def test_every_bin_arrives_once_with_all_that_was_known_of_it(store):
@@ -164,44 +139,6 @@ def test_extra_bins_leave_the_split_as_it_was_and_share_no_product_with_held_out
         assert dataset.exclusions["extra bin shares a product with a held-out bin"] == 150 - len(expected) > 0
 
 
-def with_copies(number: int) -> list[RawBin]:
-    """Own photos without products, every third of them twice."""
-    images = [photo(seed=place) for place in range(number)]
-    raw = [RawBin(f"{place:03}.jpg", place % 5 + 1, image=image) for place, image in enumerate(images)]
-    return raw + [replace(bin_, id=f"{bin_.id} (1)") for bin_ in raw[::3]]
-
-
-def test_copies_of_a_photo_stay_in_one_split(store):
-    raw = with_copies(90)
-    dataset = split_bins(store, pack(store, raw), "60/20/20")
-    split_of = {id_: split for split, bins in opened(store, dataset).items() for id_ in bins.ids}
-    assert len(split_of) == 120
-    assert all(split_of[bin_.id] == split_of[f"{bin_.id} (1)"] for bin_ in raw[:90:3])
-    assert dataset.shared_products == {"validation": 0, "test": 0}
-    assert "120 bins form 90 product groups; the largest holds 2 bins" in dataset.notes
-    assert any("no bin lists its products" in note for note in dataset.notes)
-    assert split_bins(store, pack(store, raw), "60/20/20", "random").shared_products["test"] > 0
-
-
-def test_a_photo_of_many_bins_is_a_placeholder_and_joins_nothing(store):
-    raw = [replace(bin_, image=photo(seed=place % 5)) for place, bin_ in enumerate(warehouse(60, 5000))]
-    dataset = split_bins(store, pack(store, raw), "60/20/20")
-    one_each = split_bins(store, pack(store, warehouse(60, 5000)), "60/20/20")
-    ids = {name: set(bins.ids) for name, bins in opened(store, dataset).items()}
-    assert ids == {name: set(bins.ids) for name, bins in opened(store, one_each).items()}
-    assert any(note.startswith("5 photos are the same in more than 4 bins") for note in dataset.notes)
-
-
-def test_an_extra_bin_with_a_copy_of_a_held_out_photo_is_left_out(store):
-    raw = warehouse(60, 5000)
-    copies = [replace(bin_, id=f"x{bin_.id}", quantity=9, image=bin_.row()["image"], asins=[]) for bin_ in raw]
-    dataset = split_bins(store, pack(store, raw + copies, extra_counts=[9]), "60/20/20")
-    assert dataset.extra.bins == dataset.splits["train"].bins
-    lines = [json.loads(line) for line in store.get_bytes(dataset.exclusions_key).splitlines()]
-    assert {line["detail"] for line in lines} == {"it is a copy of its photo"}
-    assert not any("no bin lists" in note for note in dataset.notes)
-
-
 def test_large_splits_are_several_shards_of_shuffled_rows(store, monkeypatch):
     monkeypatch.setattr(shards, "MAX_ROWS", 32)
     dataset = split_bins(store, pack(store, warehouse(200, 5000)), "70/10/20")
@@ -250,8 +187,9 @@ def test_progress_is_reported_for_photos_and_shards(store, tmp_path, monkeypatch
     assert any("product groups" in record.get("message", "") for record in records)
 
 
-def one_product(number: int) -> list[RawBin]:
-    return [RawBin(f"b{place}", place % 5 + 1, ["B1"]) for place in range(number)]
+def linked(number: int) -> list[RawBin]:
+    """Bins of which each shares a product with the next."""
+    return [RawBin(f"b{place}", place % 5 + 1, [f"B{place}", f"B{place + 1}"]) for place in range(number)]
 
 
 @pytest.mark.parametrize(
@@ -263,10 +201,10 @@ def one_product(number: int) -> list[RawBin]:
         ([], {}, "no bin was selected from a test"),
         (warehouse(2), {}, "too few for the 3 splits"),
         (warehouse(8, 5000), {}, "split would hold no bin: .* select more bins or give it a larger share"),
-        (one_product(40), {}, "link 100% of the bins into one group; the method 'blocks'"),
+        (linked(40), {}, "link 100% of the bins into one group, 'B1' alone 5%; the method 'blocks'"),
         ([RawBin("b", 1, [], b"text")], {}, "none of the 1 bins from a test is usable, e.g. b: not a readable"),
     ],
-    ids=["ratios", "method", "short side", "empty", "two bins", "small share", "one product", "no photo"],
+    ids=["ratios", "method", "short side", "empty", "two bins", "small share", "one group", "no photo"],
 )
 def test_what_cannot_be_split_is_one_line(store, raw, options, message):
     with pytest.raises(InventoryError, match=message) as caught:
@@ -275,14 +213,14 @@ def test_what_cannot_be_split_is_one_line(store, raw, options, message):
 
 
 def test_percolating_products_are_said_aloud(store):
-    raw = one_product(40) + [RawBin(f"c{place}", place % 5 + 1, [f"C{place}"]) for place in range(80)]
+    raw = linked(40) + [RawBin(f"c{place}", place % 5 + 1, [f"C{place}"]) for place in range(80)]
     dataset = split_bins(store, pack(store, raw), "70/10/20")
     assert any("link 33% of the bins into one group" in note for note in dataset.notes)
-    assert split_bins(store, pack(store, one_product(40)), "70/10/20", method="blocks").shared_products["test"] > 0
+    assert split_bins(store, pack(store, linked(40)), "70/10/20", method="blocks").shared_products["test"] > 0
 
 
 def test_uneven_splits_and_unlearnable_counts_are_said_aloud(store):
-    raw = [RawBin(f"b{place}", 1, ["B1"]) for place in range(90)]
+    raw = [replace(bin_, quantity=1) for bin_ in linked(90)]
     raw += [RawBin(f"c{place}", 2, [f"C{place}"]) for place in range(10)]
     notes = split_bins(store, pack(store, raw, counts=[1, 2, 3]), "60/20/20").notes
     assert any(note.startswith("the splits came out as 9") for note in notes)

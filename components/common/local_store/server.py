@@ -26,7 +26,8 @@ from components.common.errors import InventoryError
 from components.common.files import read_json, write_atomic
 from components.common.local_store.internals import close_internals
 from components.common.parent_process import die_with_parent
-from components.common.store import connect
+from components.common.s3.client import connect
+from components.common.s3.identity import Keys
 
 START_SECONDS = 30
 STOP_SECONDS = 15
@@ -103,8 +104,7 @@ def _answers(environment: dict[str, str]) -> bool:
     try:
         connect(
             environment["S3_ENDPOINT_URL"],
-            environment["AWS_ACCESS_KEY_ID"],
-            environment["AWS_SECRET_ACCESS_KEY"],
+            Keys(environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]),
             region="us-east-1",
             retries=0,
         ).list_buckets()

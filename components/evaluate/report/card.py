@@ -64,7 +64,7 @@ def make_card(
             "source": dataset.source,
             "licence": licence(dataset.source),
             "dataset_id": dataset.dataset_id,
-            "split": f"{'/'.join(f'{100 * ratio:g}' for ratio in dataset.ratios)} by {dataset.method}, "
+            "split": f"{'/'.join(f'{round(100 * ratio, 1):g}' for ratio in dataset.ratios)} by {dataset.method}, "
             f"seed {dataset.seed}",
             "bins": {name: part.bins for name, part in dataset.splits.items()},
             "further_training_bins": dataset.extra.per_count if dataset.extra else {},

@@ -12,7 +12,9 @@ import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
-from components.common.store import CREDENTIALS_REFUSED, MISSING, Address, connect, plain_errors
+from components.common.s3.client import CREDENTIALS_REFUSED, MISSING, connect, plain_errors
+from components.common.s3.identity import Identity
+from components.common.store import Address
 from components.sources.folder import within
 from components.sources.s3.listing import list_objects
 from components.sources.s3.plain_http import PlainHttpPool
@@ -34,14 +36,12 @@ class Access:
     """An endpoint and the credentials for it; without them, anonymous."""
 
     endpoint: str
-    access_key: str | None = None
-    secret_key: str | None = None
-    session_token: str | None = None
+    identity: Identity | None = None
     region: str | None = None
 
     @property
     def is_anonymous(self) -> bool:  # noqa: D102
-        return self.access_key is None
+        return self.identity is None
 
     def client(self, retries: int) -> Minio:
         """The client of this process for this access."""
@@ -52,9 +52,7 @@ class Access:
 def _client(access: Access, retries: int) -> Minio:
     return connect(
         access.endpoint,
-        access.access_key,
-        access.secret_key,
-        access.session_token,
+        access.identity,
         access.region,
         connections=CONNECTIONS,
         retries=retries,

@@ -8,13 +8,17 @@ import urllib3
 from minio.error import S3Error
 
 from components.common.errors import InventoryError
-from components.common.store import CREDENTIALS_REFUSED, MISSING, Address, parse_address
+from components.common.s3.client import CREDENTIALS_REFUSED, MISSING
+from components.common.s3.identity import find_identity, keys_of
+from components.common.store import Address, parse_address
 from components.sources.s3.bucket import NOT_S3, Access, Bucket
 from components.sources.s3.listing import list_objects
 from components.sources.s3.region import DEFAULT, region_of, told_region
 from components.sources.source import METADATA, TransientError, UnreadableError
 
 AWS = "https://s3.amazonaws.com"
+OWN = "SOURCE_"
+"""Before the variables of the source's own keys, which are else called like the store's."""
 IDS_TO_TRY = 5
 """So many bins of a file list are read from a bucket that denies listing before it counts as closed."""
 NO_LISTING = ("AccessDenied", "MethodNotAllowed", "NotImplemented")
@@ -110,18 +114,10 @@ def _accesses(endpoint: str, environment: Mapping[str, str]) -> Iterator[Access]
     store = environment.get("S3_ENDPOINT_URL") or environment.get("AWS_ENDPOINT_URL") or ""
     for place in [endpoint] if endpoint else [*filter(None, [store]), AWS]:
         region = region_of(place, environment)
-        key = environment.get("SOURCE_AWS_ACCESS_KEY_ID")
-        if key:
-            secret = environment.get("SOURCE_AWS_SECRET_ACCESS_KEY", "")
-            yield Access(place, key, secret, environment.get("SOURCE_AWS_SESSION_TOKEN") or None, region)
-        elif place.rstrip("/") == store.rstrip("/") and environment.get("AWS_ACCESS_KEY_ID"):
-            yield Access(
-                place,
-                environment["AWS_ACCESS_KEY_ID"],
-                environment.get("AWS_SECRET_ACCESS_KEY", ""),
-                environment.get("AWS_SESSION_TOKEN") or None,
-                region,
-            )
+        is_store = place.rstrip("/") == store.rstrip("/")
+        identity = keys_of(environment, OWN) or (find_identity(environment, place) if is_store else None)
+        if identity:
+            yield Access(place, identity, region)
         yield Access(place, region=None if region == DEFAULT else region)
 
 

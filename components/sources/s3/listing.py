@@ -21,7 +21,7 @@ def list_objects(client: Minio, bucket: str, prefix: str, delimiter: str = "") -
 
     Raises:
         InventoryError: if the listing does not get on.
-        Exception: what the client raises; see ``components.common.store.plain_errors``.
+        Exception: what the client raises; see ``components.common.s3.client.plain_errors``.
     """
     query = {
         "list-type": "2",

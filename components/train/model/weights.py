@@ -22,7 +22,7 @@ import urllib3
 from components.common.errors import InventoryError
 from components.common.files import sha256_file
 from components.common.progress import Counter, note
-from components.common.store import Store, is_address, parse_address
+from components.common.store import Store, is_address
 from components.counter.dataset import cache_folder
 
 MAX_BYTES = 4 * 1024**3
@@ -80,8 +80,8 @@ def find_weights(weights: str, backbone: str, store: Store) -> WeightsFile | Non
             return _published(uri, fragment.removeprefix("sha256=").lower(), store)
         return _keep(uri, _download, uri)
     if is_address(weights):
-        bucket, key = parse_address(weights)
-        return _keep(weights, Store(store.client, bucket, store.endpoint).get_file, key)
+        place, key = store.elsewhere(weights)
+        return _keep(weights, place.get_file, key)
     path = Path(weights.removeprefix("file://")).expanduser()
     if not path.is_file():
         raise InventoryError(f"weights: there is no file {path}; give none, imagenet, a file or a URI")

@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-from tests.cluster.stand_ins import rules, schemas
+from tests.cluster.stand_ins import admission, rules, schemas
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]  # group, plural, namespace, name
@@ -39,7 +39,16 @@ CORE_KINDS = {
     "serviceaccounts": "ServiceAccount",
     "services": "Service",
     "resourcequotas": "ResourceQuota",
+    "limitranges": "LimitRange",
+    "persistentvolumeclaims": "PersistentVolumeClaim",
 }
+GROUP_KINDS = {
+    ("apps", "v1", "deployments"): "Deployment",
+    ("discovery.k8s.io", "v1", "endpointslices"): "EndpointSlice",
+    ("networking.k8s.io", "v1", "networkpolicies"): "NetworkPolicy",
+    ("storage.k8s.io", "v1", "storageclasses"): "StorageClass",
+}
+"""Kubernetes' own, outside of the core."""
 CUSTOM_KINDS = {
     ("kubeflow.org", "v1", "pytorchjobs"): "PyTorchJob",
     ("kubeflow.org", "v1beta1", "experiments"): "Experiment",
@@ -48,9 +57,16 @@ CUSTOM_KINDS = {
     ("trainer.kubeflow.org", "v1alpha1", "trainjobs"): "TrainJob",
     ("serving.kserve.io", "v1beta1", "inferenceservices"): "InferenceService",
     ("serving.kserve.io", "v1alpha1", "servingruntimes"): "ServingRuntime",
+    ("serving.kserve.io", "v1alpha1", "clusterstoragecontainers"): "ClusterStorageContainer",
     ("argoproj.io", "v1alpha1", "workflows"): "Workflow",
 }
-CLUSTER_SCOPED = ("namespaces", "nodes", "customresourcedefinitions")
+CLUSTER_SCOPED = (
+    "namespaces",
+    "nodes",
+    "customresourcedefinitions",
+    "storageclasses",
+    "clusterstoragecontainers",
+)
 NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 PATH = re.compile(
     r"^/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))"
@@ -108,6 +124,8 @@ class Cluster:
         self.on_create: list[Callable[[Key, Object], None]] = []
         self.releases: dict[str, str] = {}  # of operators; the newest where none is given
         self.kserve_mode = "Standard"
+        self.version_name = "v1.34.0"
+        self.clock_ahead = 0.0  # seconds
         self.closing = False
         cluster = self
 
@@ -287,6 +305,9 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((timestamp or time.time()) + self.cluster.clock_ahead)
+
     def do_GET(self) -> None:
         self._answer("GET")
 
@@ -372,7 +393,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _do(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Object]:
         cluster = self.cluster
         if path == "/version":
-            return 200, {"major": "1", "minor": "34", "gitVersion": "v1.34.0"}
+            return 200, {"major": "1", "minor": "34", "gitVersion": cluster.version_name}
         if path == "/apis":
             return 200, self._groups()
         if method == "POST" and path.endswith("selfsubjectaccessreviews"):
@@ -395,6 +416,8 @@ class _Handler(BaseHTTPRequestHandler):
             if kind not in (body.get("kind"), None):
                 raise Refused(400, "BadRequest", f"{body.get('kind')} is no {kind}")
             self._check(key, body, query)
+            if key[1] == "pods" and (refused := admission.pod_refused(cluster.items, key[2], body)):
+                raise Refused(403, "Forbidden", f'pods "{key[3]}" is forbidden: {refused}')
             for review in cluster.admit:
                 review(key, body)
             self._admit(key, body)
@@ -479,7 +502,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(404, "NotServed", path)
         group, plural = found["group"] or "", found["plural"]
         version = found["version"] or "v1"
-        known = CORE_KINDS.get(plural) if not group else CUSTOM_KINDS.get((group, version, plural))
+        known = CORE_KINDS.get(plural) if not group else {**CUSTOM_KINDS, **GROUP_KINDS}.get((group, version, plural))
         if known is None and plural != "customresourcedefinitions":
             raise Refused(404, "NotServed", path)
         if f"{plural}.{group}" in self.cluster.missing_kinds:

@@ -18,6 +18,7 @@ class KfpApi:
 
     def __init__(self) -> None:
         self.multi_user = False
+        self.tag_name = "2.17.0"
         self.token: str | None = None
         self.cookie: str | None = None
         self.login_page = False
@@ -31,6 +32,8 @@ class KfpApi:
         self.url = ""
 
     def handle(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
+        if path.removeprefix("/pipeline") == "/apis/v1beta1/healthz":  # backend/api/v1beta1/healthz.proto
+            return 200, {"commit_sha": "0" * 40, "tag_name": self.tag_name, "multi_user": self.multi_user}
         path = path.removeprefix("/pipeline").removeprefix("/apis/v2beta1")
         parts = path.strip("/").split("/")
         match method, parts:

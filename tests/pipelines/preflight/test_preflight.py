@@ -1,142 +1,23 @@
 import base64
-import contextlib
 import json
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import yaml
 
 from components.cluster.jobs.katib import INJECTION_LABEL
-from components.settings.cluster import ClusterSettings
-from pipelines.kubeflow.api import find_access
+from components.common.local_store.server import local_store
+from components.common.store import open_store
 from pipelines.kubeflow.image_registry import split_image
-from pipelines.preflight.check import Check, Question
 from pipelines.preflight.cluster import ROLE, rights
-from pipelines.preflight.preflight import exit_code, preflight, report
-from tests.cluster.stand_ins.api import CUSTOM_KINDS, Cluster, Refused, running
+from pipelines.preflight.preflight import exit_code, report
+from tests.cluster.stand_ins.api import CUSTOM_KINDS, Refused
 from tests.cluster.stand_ins.schemas import CRDS
-from tests.pipelines.kubeflow.kfp_api import KfpApi, serving
-
-GPU = "nvidia.com/gpu"
-GPUS = {"workers": 2, "gpus_per_worker": 2, "tolerations": [{"key": GPU, "operator": "Exists"}]}
-
-
-def secret(name: str, values: dict[str, str], kind: str = "Opaque") -> dict[str, Any]:
-    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-    return {"kind": "Secret", "metadata": {"name": name}, "type": kind, "data": data}
-
-
-def node(name: str, gpus: int, **metadata: Any) -> dict[str, Any]:
-    taints = [{"key": GPU, "value": "present", "effect": "NoSchedule"}]
-    body = {"kind": "Node", "metadata": {"name": name, **metadata}, "spec": {"taints": taints}}
-    return {**body, "status": {"allocatable": {"cpu": "8", GPU: str(gpus)}}}
-
-
-@dataclass
-class Place:
-    """A cluster on which everything is as it should be, until a test plants a defect."""
-
-    cluster: Cluster
-    kubeconfig: Callable[[], Path]
-    question: Question
-    tags: set[str]
-    kfp: KfpApi
-    forbidden: list[str] = field(default_factory=list)
-
-    def look(self) -> list[Check]:
-        return preflight(self.question)
-
-    def settings(self, **values: Any) -> None:
-        self.question = replace(self.question, settings=ClusterSettings.read({**GPUS, **values}))
-
-
-@pytest.fixture
-def registry() -> Iterator[tuple[str, set[str]]]:
-    """A registry on loopback: its address, and the images that it has."""
-    tags = {"team/train:1", "team/serve:1"}
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def do_HEAD(self) -> None:
-            _, _, rest = self.path.partition("/v2/")
-            name, _, reference = rest.partition("/manifests/")
-            if "private" in name and self.headers.get("Authorization") != "Bearer anybody":
-                self.send_response(401)
-                realm = f"http://127.0.0.1:{self.server.server_address[1]}/token"
-                self.send_header("WWW-Authenticate", f'Bearer realm="{realm}",service="r",scope="pull"')
-            else:
-                self.send_response(200 if f"{name}:{reference}" in tags else 404)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def do_GET(self) -> None:
-            body = json.dumps({"token": "anybody" if "login-only" not in tags else "nobody"}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    yield f"127.0.0.1:{server.server_address[1]}", tags
-    server.shutdown()
-    server.server_close()
-
-
-def serving_runtime(image: str) -> dict[str, Any]:
-    container = {"name": "kserve-container", "image": image}
-    return {"metadata": {"name": "inventory-bundle"}, "spec": {"containers": [container]}}
-
-
-@pytest.fixture
-def place(
-    store_environment: dict[str, str],
-    registry: tuple[str, set[str]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Place]:
-    address, tags = registry
-    with contextlib.contextmanager(running)(Cluster()) as cluster:
-        cluster.add(
-            {"kind": "Namespace", "metadata": {"name": "team", "labels": {INJECTION_LABEL: "enabled"}}}, "namespaces"
-        )
-        kserves = {
-            "serving.kserve.io/s3-endpoint": store_environment["S3_ENDPOINT_URL"].removeprefix("http://"),
-            "serving.kserve.io/s3-usehttps": "0",
-            "serving.kserve.io/s3-region": store_environment["AWS_REGION"],
-        }
-        store_secret = secret("inventory-store", store_environment)
-        store_secret["metadata"]["annotations"] = kserves
-        cluster.add(store_secret, "secrets")
-        cluster.add(secret("key", {".dockerconfigjson": "{}"}, "kubernetes.io/dockerconfigjson"), "secrets")
-        for name in ("a", "b"):
-            cluster.add(node(name, 2, labels={"pool": "gpu"}), "nodes")
-        cluster.add(serving_runtime(f"{address}/team/serve:1"), "servingruntimes", "serving.kserve.io")
-        mode = {"deploy": json.dumps({"defaultDeploymentMode": "Standard"})}
-        cluster.add({"metadata": {"name": "inferenceservice-config"}, "data": mode}, "configmaps", "", "kserve")
-
-        def kubeconfig(token: str | None = "good") -> Path:
-            path = cluster.kubeconfig(tmp_path / "kubeconfig", token=token)
-            monkeypatch.setenv("KUBECONFIG", str(path))
-            return path
-
-        kubeconfig()
-        cluster.token = "good"
-        with serving(KfpApi()) as kfp:
-            question = Question(
-                "team",
-                ClusterSettings.read({**GPUS, "image_pull_secrets": ["key"]}),
-                (f"{address}/team/train:1",),
-                pipelines=find_access(kfp.url, None, {}),
-            )
-            yield Place(cluster, kubeconfig, question, tags, kfp)
+from tests.pipelines.preflight.place import GPU, Place
 
 
 def test_a_cluster_that_has_everything_is_all_ok(place: Place) -> None:
@@ -144,7 +25,8 @@ def test_a_cluster_that_has_everything_is_all_ok(place: Place) -> None:
     assert [check.line() for check in checks if check.state != "ok"] == []
     assert exit_code(checks) == 0
     names = [check.name for check in checks]
-    assert {"kubernetes", "kubeflow pipelines", "rights", "object store", "gpus", "kserve mode"} <= set(names)
+    assert {"kubernetes", "kubeflow pipelines", "rights", "dns", "pods", "object store", "clocks", "gpus"} <= set(names)
+    assert len(set(names)) == len(names)
     assert json.loads(report(checks, as_json=True))[0]["name"] == "kubernetes"
     assert report(checks).splitlines()[0].startswith("ok       kubernetes: version v1.34.0 at http://127.0.0.1:")
 
@@ -192,7 +74,8 @@ def no_katib(place: Place) -> None:
 
 
 def no_kserve(place: Place) -> None:
-    place.cluster.missing_kinds |= {"inferenceservices.serving.kserve.io", "servingruntimes.serving.kserve.io"}
+    kinds = ("inferenceservices", "servingruntimes", "clusterstoragecontainers")
+    place.cluster.missing_kinds |= {f"{plural}.serving.kserve.io" for plural in kinds}
 
 
 def no_training_operator_at_all(place: Place) -> None:
@@ -229,6 +112,60 @@ def a_wrong_secret_key(place: Place) -> None:
     place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(AWS_SECRET_ACCESS_KEY=wrong))
 
 
+def change_secret(place: Place, **values: str | None) -> None:
+    """Gives keys of the store's secret other values; None takes one away."""
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in values.items() if value is not None}
+
+    def change(item: dict[str, Any]) -> None:
+        item["data"] = {key: value for key, value in item["data"].items() if key not in values} | encoded
+
+    place.cluster.update("secrets", "inventory-store", change)
+
+
+def a_prefix_that_cannot_be_one(place: Place) -> None:
+    change_secret(place, INVENTORY_PREFIX="private//team")
+
+
+def a_wrong_access_key(place: Place) -> None:
+    change_secret(place, AWS_ACCESS_KEY_ID="nobody")
+
+
+def no_keys_and_no_role(place: Place) -> None:
+    change_secret(place, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
+
+
+def give_roles(place: Place, *accounts: str) -> None:
+    """Takes the keys away, and gives service accounts a role in their place."""
+    change_secret(place, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None, S3_ENDPOINT_URL="https://s3.amazonaws.com")
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/inventory"}
+    for account in accounts:
+        place.cluster.update("serviceaccounts", account, lambda item: item["metadata"].update(annotations=role))
+
+
+def a_predictor_without_a_role(place: Place) -> None:
+    give_roles(place, "inventory-worker")
+
+
+def a_role_for_a_store_that_is_not_aws(place: Place) -> None:
+    give_roles(place, "inventory-worker", "inventory-serve")
+    change_secret(place, S3_ENDPOINT_URL="https://minio.example")
+
+
+def a_certificate_that_nobody_names(place: Place) -> None:
+    change_secret(place, **{"ca.crt": "-----BEGIN CERTIFICATE-----"})
+
+
+def a_name_without_its_certificate(place: Place) -> None:
+    change_secret(place, AWS_CA_BUNDLE="/etc/inventory/store/root.pem")
+
+
+def a_config_map_without_the_certificate(place: Place) -> None:
+    change_secret(place, **{"AWS_CA_BUNDLE": "/etc/ssl/store.crt"})
+    annotation = {"serving.kserve.io/s3-cabundle-configmap": "authority"}
+    place.cluster.update("secrets", "inventory-store", lambda item: item["metadata"]["annotations"].update(annotation))
+    place.cluster.add({"metadata": {"name": "authority"}, "data": {"ca.crt": "…"}}, "configmaps")
+
+
 def a_store_that_is_away(place: Place) -> None:
     away = base64.b64encode(b"http://127.0.0.1:9").decode()
     place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(S3_ENDPOINT_URL=away))
@@ -260,8 +197,7 @@ def a_selector_that_no_node_has(place: Place) -> None:
 
 
 def knative_mode_without_knative(place: Place) -> None:
-    mode = {"deploy": json.dumps({"defaultDeploymentMode": "Knative"})}
-    place.cluster.update("configmaps", "inferenceservice-config", lambda item: item.update(data=mode), ns="kserve")
+    place.cluster.kserve_mode = "Knative"
 
 
 def an_old_trainer(place: Place) -> None:
@@ -331,8 +267,13 @@ DEFECTS: list[tuple[Callable[[Place], None], str, str, str]] = [
     (no_kserve, "inferenceservices.serving.kserve.io", "unknown to the cluster", "install KServe"),
     (no_training_operator_at_all, "pytorchjobs.kubeflow.org", "train wants v1", "training operator"),
     (not_the_launcher_asked_for, "trainjobs.trainer.kubeflow.org", "unknown", "install Kubeflow Trainer"),
-    (no_right_to_create_jobs, "right pytorchjobs.kubeflow.org", "may not create, delete", "kubectl apply -k manifests"),
-    (no_right_to_read_logs, "right pods/log", "may not get", "kubectl apply -k manifests"),
+    (
+        no_right_to_create_jobs,
+        "right pytorchjobs.kubeflow.org",
+        "may not create, delete",
+        "inventory manifests --namespace team",
+    ),
+    (no_right_to_read_logs, "right pods/log", "may not get", "inventory manifests --namespace team"),
     (no_secret, "secret inventory-store", "there is none in namespace team", "create secret generic inventory-store"),
     (a_secret_without_a_key, "secret inventory-store", "lacks AWS_SECRET_ACCESS_KEY", "kubectl -n team edit secret"),
     (
@@ -342,6 +283,19 @@ DEFECTS: list[tuple[Callable[[Place], None], str, str, str]] = [
         "kubectl -n team annotate secret inventory-store --overwrite serving.kserve.io/s3-endpoint=127.0.0.1:",
     ),
     (a_wrong_secret_key, "object store", "refused the credentials", "check AWS_ACCESS_KEY_ID"),
+    (a_wrong_access_key, "object store", "refused the credentials (InvalidAccessKeyId)", "check AWS_ACCESS_KEY_ID"),
+    (a_prefix_that_cannot_be_one, "object store", "two slashes in a row", "private/team/inventory"),
+    (
+        no_keys_and_no_role,
+        "secret inventory-store",
+        "lacks AWS_ACCESS_KEY_ID, AWS_SECRET",
+        "eks.amazonaws.com/role-arn",
+    ),
+    (a_predictor_without_a_role, "role of inventory-serve", "has none", "annotate serviceaccount inventory-serve eks."),
+    (a_role_for_a_store_that_is_not_aws, "store of the predictor", "to AWS alone", "add AWS_ACCESS_KEY_ID"),
+    (a_certificate_that_nobody_names, "secret inventory-store", "no AWS_CA_BUNDLE", "/etc/inventory/store/ca.crt"),
+    (a_name_without_its_certificate, "secret inventory-store", "AWS_CA_BUNDLE but no root.pem", "under root.pem"),
+    (a_config_map_without_the_certificate, "store of the predictor", "the key store.crt", "--from-file=store.crt"),
     (a_store_that_is_away, "object store", "cannot be reached", "check S3_ENDPOINT_URL"),
     (no_pull_secret, "secret key", "there is none", "create secret docker-registry key"),
     (an_image_that_was_not_pushed, "image", "has no such image", "make images"),
@@ -349,10 +303,15 @@ DEFECTS: list[tuple[Callable[[Place], None], str, str, str]] = [
     (too_few_gpus, "gpus", "2 x 2 nvidia.com/gpu wanted, the nodes have room for 1", "fewer cluster.workers"),
     (a_taint_without_toleration, "gpus", f"has the taint {GPU}:NoSchedule", '"operator": "Exists"'),
     (a_selector_that_no_node_has, "gpus", "has the labels {'pool': 'other'}", "change cluster.node_selector"),
-    (knative_mode_without_knative, "kserve mode", "no Knative Serving", "install Knative"),
+    (knative_mode_without_knative, "inference service", "no Knative Serving", "install Knative"),
     (a_service_that_a_policy_refuses, "inference service", "validate.kyverno.svc", "change what"),
-    (no_serving_runtime, "serving runtime inventory-bundle", "there is none in namespace team", "kubectl apply -k"),
-    (a_serving_image_that_was_not_pushed, "serving runtime", "has no such image", "under images: in the overlay"),
+    (no_serving_runtime, "serving runtime inventory-bundle", "there is none in namespace team", "inventory manifests"),
+    (
+        a_serving_image_that_was_not_pushed,
+        "serving runtime",
+        "has no such image",
+        "or name another: inventory manifests",
+    ),
     (a_session_token, "store of the predictor", "AWS_SESSION_TOKEN, which KServe does not hand", "keys that last"),
     (a_region_that_kserve_is_not_told, "store of the predictor", "and its region", "s3-region=eu-west-1"),
     (an_authority_that_kserve_does_not_mount, "store of the predictor", "names no ConfigMap", "s3-cabundle-configmap="),
@@ -382,7 +341,7 @@ def test_a_planted_defect_is_found_named_and_given_its_fix(
 def test_an_old_trainer_is_named_with_what_is_lost(place: Place) -> None:
     an_old_trainer(place)
     (check,) = [check for check in place.look() if check.name == "training job"]
-    assert check.state == "unknown"
+    assert check.state == "warning"
     assert "found Kubeflow Trainer 2.1, needed 2.2" in check.message
     place.cluster.releases.clear()
     assert "ok       training job: the cluster takes a TrainJob" in report(place.look())
@@ -410,8 +369,12 @@ def test_a_namespace_where_nothing_is_installed_gets_one_line_for_each_lack(plac
 
 def test_what_cannot_be_looked_at_is_unknown_and_no_problem(place: Place) -> None:
     place.cluster.forbidden |= {("get", "", "secrets"), ("list", "", "nodes"), ("get", "", "configmaps")}
+    place.cluster.forbidden |= {("get", "apps", "deployments"), ("create", "", "pods")}
+    place.cluster.forbidden |= {("list", "networking.k8s.io", "networkpolicies"), ("list", "", "resourcequotas")}
+    place.cluster.forbidden |= {("list", "discovery.k8s.io", "endpointslices")}
     checks = {check.name: check.state for check in place.look()}
-    assert checks["secret inventory-store"] == checks["gpus"] == checks["kserve mode"] == "unknown"
+    hidden = ("secret inventory-store", "gpus", "versions", "pods", "network policies", "dns")
+    assert [checks[name] for name in hidden] == ["unknown"] * len(hidden)
     assert exit_code(place.look()) == 0
 
 
@@ -467,3 +430,62 @@ def test_an_anonymous_token_is_fetched_where_the_registry_wants_one(place: Place
 )
 def test_image_names_are_read_as_container_tools_read_them(image: str, parts: tuple[str, str, str]) -> None:
     assert split_image(image) == parts
+
+
+def test_a_prefix_that_the_keys_do_not_reach_is_told_from_a_wrong_key(
+    place: Place, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("limited")
+    keys = [{"accessKey": "team-key", "secretKey": "team-secret"}]
+    rights = [f"{action}:shared/private/team/*" for action in ("Read", "Write", "List")]
+    owner = {"name": "owner", "credentials": [{"accessKey": "o", "secretKey": "o"}], "actions": ["Admin", "List"]}
+    team = {"name": "team", "credentials": keys, "actions": rights}
+    (folder / "s3.json").write_text(json.dumps({"identities": [owner, team]}))
+    with local_store(folder) as environment:
+        open_store({**environment, "INVENTORY_BUCKET": "shared"})
+        own = {"AWS_ACCESS_KEY_ID": "team-key", "AWS_SECRET_ACCESS_KEY": "team-secret", "INVENTORY_BUCKET": "shared"}
+        change_secret(place, S3_ENDPOINT_URL=environment["S3_ENDPOINT_URL"], **own, INVENTORY_PREFIX="private/other")
+        (denied,) = [check for check in place.look() if check.name == "object store"]
+        assert (denied.state, denied.message) == (
+            "problem",
+            f"cannot open s3://shared/private/other/: {environment['S3_ENDPOINT_URL']} knows the credentials and "
+            "refuses them this place (AccessDenied)",
+        )
+        assert denied.fix.startswith("set INVENTORY_BUCKET and INVENTORY_PREFIX to what their policy allows")
+        change_secret(place, INVENTORY_PREFIX="private/team/inventory")
+        checks = {check.name: check for check in place.look()}
+    assert checks["object store"].state == "ok"
+    assert "in shared/private/team/inventory at" in checks["object store"].message
+    assert "HeadBucket" in checks["bucket of the predictor"].message, "SeaweedFS lets no such keys ask for the bucket"
+    assert "s3:ListBucket for HEAD" in checks["bucket of the predictor"].fix
+
+
+def test_roles_take_the_place_of_keys(place: Place) -> None:
+    give_roles(place, "inventory-worker", "inventory-serve", "default-editor")
+    place.question = replace(place.question, service_account="default-editor")
+    checks = {check.name: check for check in place.look()}
+    for account in ("inventory-worker", "inventory-serve", "default-editor"):
+        assert checks[f"role of {account}"].line() == f"ok       role of {account}: arn:aws:iam::1:role/inventory"
+    assert checks["store of the predictor"].state == "ok"
+    assert (checks["object store"].state, checks["object store"].fix) == ("unknown", "ask from a pod")
+
+
+def test_a_session_token_that_the_storage_initializer_is_given_is_no_problem(place: Place) -> None:
+    change_secret(place, AWS_SESSION_TOKEN="short")
+    reference = {"secretKeyRef": {"name": "inventory-store", "key": "AWS_SESSION_TOKEN", "optional": True}}
+    container = {"name": "storage-initializer", "env": [{"name": "AWS_SESSION_TOKEN", "valueFrom": reference}]}
+    body = {"metadata": {"name": "default"}, "spec": {"container": container}}
+    place.cluster.add(body, "clusterstoragecontainers", "serving.kserve.io", "")
+    (check,) = [check for check in place.look() if check.name == "store of the predictor"]
+    assert check.state == "ok"
+
+
+def test_a_certificate_that_everybody_is_given_is_no_problem(place: Place) -> None:
+    change_secret(
+        place, **{"AWS_CA_BUNDLE": "/etc/inventory/store/ca.crt", "ca.crt": Path(certifi.where()).read_text()}
+    )
+    annotation = {"serving.kserve.io/s3-cabundle-configmap": "authority"}
+    place.cluster.update("secrets", "inventory-store", lambda item: item["metadata"]["annotations"].update(annotation))
+    place.cluster.add({"metadata": {"name": "authority"}, "data": {"ca.crt": "…"}}, "configmaps")
+    states = {check.name: check.state for check in place.look()}
+    assert states["secret inventory-store"] == states["object store"] == states["store of the predictor"] == "ok"
