@@ -5,6 +5,7 @@ import textwrap
 from itertools import islice
 
 from components.client.query import PhotoError
+from components.common.files import sha256_bytes
 from components.counter.photo import BadImageError
 from components.documents.reconciled import Reconciliation
 from components.pages.page import render_page, thumbnail
@@ -40,7 +41,7 @@ def render(
         summary=summary,
         how_many_wrong=how_many_wrong(summary),
         many_look_wrong=summary.error_rate_estimated and (summary.error_rate or 0) > MANY,
-        first=[{**row, "picture": _picture(photos, row["id"])} for row in ranked],
+        first=[{**row, "picture": _picture(photos, row["id"], row["photo"])} for row in ranked],
         found=[(bins, 100 * wrong / curve[-1][1]) for bins, wrong in curve] if summary.ranked else [],
         worth=worth(summary.ranked, curve),
         not_countable=[
@@ -81,8 +82,10 @@ def worth(ranked: int, curve: Curve) -> list[dict[str, float]]:
     ]
 
 
-def _picture(photos: Photos, id_: str) -> str:
+def _picture(photos: Photos, id_: str, sha256: str) -> str:
+    """The photo that was counted; nothing when it is gone by now, or another."""
     try:
-        return thumbnail(photos.read(id_))
+        photo = photos.read(id_)
+        return thumbnail(photo) if sha256_bytes(photo) == sha256 else NO_PICTURE
     except (PhotoError, BadImageError):
-        return NO_PICTURE  # it was there when it was counted
+        return NO_PICTURE

@@ -93,7 +93,7 @@ def open_records(path: Path | None, place: str, endpoint: str = "") -> tuple[int
         return sum(1 for _ in records), records
     source = open_source(place, endpoint)
     entries = source.entries()
-    return len(entries), Records(records_from_source(source, entries))
+    return len(entries), Records(SourceRecords(source, entries))
 
 
 def records_from_table(path: Path, photos: Photos | None = None) -> Records:
@@ -173,19 +173,25 @@ def _record(row: Row, id_: str) -> Record:
     return Record(id_, value, row.texts["products"], problem)
 
 
-def records_from_source(source: Source, entries: list[Entry]) -> Iterator[Record]:
-    """Takes expected quantities and product names from the bins' own metadata, in the order of ``entries``."""
-    for entry in entries:
+@dataclass(frozen=True)
+class SourceRecords:
+    """Expected quantities and product names from the bins' own metadata, which is read anew for each passage."""
+
+    source: Source
+    entries: Sequence[Entry]
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(self._record, self.entries)
+
+    def _record(self, entry: Entry) -> Record:
         try:
-            content = json.loads(with_retries(partial(source.metadata, entry.id)))
+            content = json.loads(with_retries(partial(self.source.metadata, entry.id)))
         except (PhotoError, ValueError) as error:
-            yield Record(entry.id, None, problem=f"no readable metadata: {error}")
-            continue
+            return Record(entry.id, None, problem=f"no readable metadata: {error}")
         quantity = content.get("EXPECTED_QUANTITY") if isinstance(content, dict) else None
         if isinstance(quantity, bool) or not isinstance(quantity, int) or not 0 <= quantity <= MAX_QUANTITY:
-            yield Record(entry.id, None, problem="the metadata holds no EXPECTED_QUANTITY")
-        else:
-            yield Record(entry.id, quantity, _names(content))
+            return Record(entry.id, None, problem="the metadata holds no EXPECTED_QUANTITY")
+        return Record(entry.id, quantity, _names(content))
 
 
 def _names(content: dict[str, Any]) -> str:

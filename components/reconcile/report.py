@@ -24,6 +24,7 @@ LIST_COLUMNS = (
     "wrong_probability",
     "mismatch_probability",
     "confidence",
+    "photo_sha256",
     "products",
     "note",
     "counted",
@@ -85,6 +86,7 @@ def _row(row: sqlite3.Row, rank: int | None, wrong: float | None, remark: str) -
         "wrong_probability": wrong,
         "mismatch_probability": row["mismatch"],
         "confidence": row["confidence"],
+        "photo_sha256": row["photo"],
         "products": row["products"],
         "note": remark,
         "counted": None,  # for the person who counts
