@@ -67,7 +67,7 @@ def labels_from_recounts(recounts: Path, photos: Photos, folder: Path) -> Labels
         name = f"{PHOTOS_FOLDER}/{_file_name(id_)}.jpg"
         try:
             photo = photos.read(id_)
-            if row.texts[PHOTO.name] not in ("", sha256_bytes(photo)):
+            if row.texts[PHOTO.name].lower() not in ("", sha256_bytes(photo)):
                 left_out.append(LeftOut(row.line, "has another photo than when the list was made", id_))
                 continue
             write_atomic(folder / name, _as_jpeg(photo))

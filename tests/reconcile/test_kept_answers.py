@@ -16,7 +16,7 @@ from components.client import query as clients
 from components.common.errors import InventoryError
 from components.documents.reconciled import Reconciliation
 from components.reconcile.asking import ask
-from components.reconcile.asking.file import open_answers
+from components.reconcile.asking.file import copy_to, open_answers
 from components.reconcile.options import add_feedback_arguments, add_reconcile_arguments
 from components.reconcile.photos import FolderPhotos
 from components.reconcile.records import Record
@@ -318,6 +318,23 @@ def test_two_at_once_into_one_folder_do_not_mix(warehouse, model):
         holder.communicate()
     warehouse.reconcile(model)
     assert warehouse.said() == ALL_AGREE
+
+
+def test_a_copy_of_answers_that_are_still_being_written_can_be_gone_on_with(warehouse, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(ask, "WRITE_SECONDS", 0.0)
+    photos, copies = FolderPhotos(warehouse.photos), []
+
+    def keep(database: sqlite3.Connection) -> None:
+        copies.append(tmp_path / str(len(copies)) / "answers.sqlite")
+        copies[-1].parent.mkdir()
+        copy_to(database, copies[-1])
+
+    settings = ReconcileSettings(concurrency=1)
+    reconcile(warehouse.records, 3, photos, model.endpoint, warehouse.out, settings, keep)
+    model.times()
+    warehouse.out = copies[0].parent  # where only the first of the three had been answered
+    warehouse.reconcile(model)
+    assert sorted(model.times()) == ["2 items", "3 items"]
 
 
 def test_counts_that_somebody_wrote_into_the_list_are_not_lost(warehouse, model, capsys):
