@@ -168,8 +168,10 @@ def test_a_quantity_that_cannot_be_one_is_a_note_and_no_end(warehouse, server, w
 
 COMMAND = """
 import argparse, sys
+from components.reconcile.asking import ask
 from components.reconcile.command import run_reconcile
 from components.reconcile.options import add_reconcile_arguments
+ask.WRITE_SECONDS = 0.1
 parser = argparse.ArgumentParser()
 add_reconcile_arguments(parser)
 sys.exit(run_reconcile(parser.parse_args()))
@@ -177,7 +179,7 @@ sys.exit(run_reconcile(parser.parse_args()))
 
 
 def test_it_goes_on_where_it_was_killed(tmp_path, server):
-    bins = 1200
+    bins = 600
     photos = tmp_path / "photos"
     photos.mkdir()
     files = {count: photo(count, size=(40, 30)) for count in range(1, 6)}
@@ -193,7 +195,7 @@ def test_it_goes_on_where_it_was_killed(tmp_path, server):
     try:
         while process.poll() is None and not (written.exists() and written.stat().st_size):
             time.sleep(0.05)
-        time.sleep(0.2)
+        time.sleep(0.1)
     finally:
         process.kill()
         process.wait()
@@ -202,7 +204,7 @@ def test_it_goes_on_where_it_was_killed(tmp_path, server):
     database.close()
     assert 0 < reached < bins
 
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
     assert f"{reached:,} of {bins:,} bins were answered before" in ended.stdout
     assert f"{bins:,} bins: {bins:,} agree" in ended.stdout
     assert len(listed(tmp_path)) == bins
