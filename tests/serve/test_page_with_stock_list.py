@@ -72,6 +72,7 @@ def test_the_whole_job(page, warehouse, width, scheme):
     box(page, "A-01-03").fill("4")
     box(page, "A-01-10").fill("1")
     expect(page.locator("#progress")).to_have_text("2 of 12 counted")
+    expect(page.locator(".mark:visible")).to_have_count(2)
     before = order(page)
     page.reload()
     expect(page.locator("#wrong")).to_contain_text("About 2 of 11")
@@ -189,7 +190,6 @@ def test_one_bin_that_fails_is_its_own_and_can_be_asked_again(page, warehouse):
             route.continue_()
 
     page.route("**/*:predict*", gateway)
-    page.on("console", lambda _: None)
     page.get_by_label("Choose photos").set_input_files(everything(warehouse))
     expect(page.locator(".problem:visible")).to_have_count(1)
     expect(page.locator(".problem:visible")).to_contain_text("The server answered 413.")
