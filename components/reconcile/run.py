@@ -10,6 +10,7 @@ from pathlib import Path
 
 from components.client.chosen import credentials
 from components.client.endpoint import Endpoint, bearer
+from components.client.token_hosts import check_token_host
 from components.common.errors import InventoryError
 from components.common.step.run_step import document_step
 from components.common.store import Store
@@ -26,6 +27,7 @@ from components.reconcile.step import (
     SUMMARY_FILE,
     reconcile,
 )
+from components.settings.permitted import STORE_SECRETS, TOKEN_SECRETS, check_name
 
 KEEP_SECONDS = 60.0
 """How much work a killed step loses at most."""
@@ -44,6 +46,18 @@ class Stock:
     """S3 endpoint of ``s3://`` photos and records; empty takes the object store's, then AWS."""
 
 
+def check_secrets(store_secret: str, token_secret: str) -> None:
+    """Refuses secrets that the pipeline was not compiled for; an empty name is none.
+
+    Raises:
+        InventoryError: naming the secret, and what is allowed.
+    """
+    given = {"store_secret": (store_secret, STORE_SECRETS), "token_secret": (token_secret, TOKEN_SECRETS)}
+    for option, (name, variable) in given.items():
+        if name:
+            check_name(option, name, variable)
+
+
 def find_endpoint(url: str, service: str, namespace: str) -> Endpoint:
     """Where the model is served; the bearer token comes from the step's environment.
 
@@ -53,14 +67,23 @@ def find_endpoint(url: str, service: str, namespace: str) -> Endpoint:
         namespace: of the InferenceService; empty for the step's own.
 
     Raises:
-        InventoryError: if there is no such service, or what should hold a token does not.
+        InventoryError: if there is no such service, what should hold a token does not, or the token is not for that
+            server, see ``check_token_host``.
     """
+    from components.cluster import kube  # the Kubernetes client takes half a second to import
+
     token, token_file = credentials()
     if url:
-        return Endpoint(url.rstrip("/"), service, bearer(token), token_file=token_file)
-    from components.client.address import find_service  # needs the Kubernetes client
+        found = Endpoint(url.rstrip("/"), service, bearer(token), token_file=token_file)
+    else:
+        from components.client.address import find_service
 
-    return find_service(service, namespace, token=token, token_file=token_file)
+        found = find_service(service, namespace, token=token, token_file=token_file)
+    if not kube.in_cluster():
+        return found  # who chooses the server and whose token it is are one person
+    own = kube.namespace()
+    by_name = not url and namespace in ("", own)  # its address is what the own namespace says of itself
+    return found if by_name else check_token_host(found, own)
 
 
 def reconcile_run(

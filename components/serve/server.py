@@ -177,7 +177,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
 
     async def description(model_name: str) -> Response:
         _check_name(model, model_name)
-        return _json(model.bundle.model_dump(exclude={"files"}))
+        return _json(model.bundle.model_dump(exclude={"files", "checksum"}))
 
     def read(path: str, endpoint: Callable[..., Any]) -> None:
         app.add_api_route(path, endpoint, methods=["GET"])

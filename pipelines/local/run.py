@@ -72,7 +72,7 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
         raise InventoryError(f"'{run_id}' is not a run id: use at most 63 lower-case letters, digits and hyphens")
     folder = (runs / run_id).resolve()
     remembered = folder / "arguments.json"
-    arguments = _continued(remembered, arguments)
+    arguments = continued(remembered, arguments)
     chosen = check_here(arguments)
     with _opened(folder, runs) as store_variables:
         console.print(f"run [bold]{run_id}[/bold] in {_short(folder)}", highlight=False)
@@ -178,15 +178,25 @@ def _run_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def _continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+def continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """A continued run keeps the arguments and training options it was started with, apart from those given anew."""
     before: dict[str, Any] = {}
     with contextlib.suppress(OSError):  # a new run, or a folder that cannot be opened, as is said when it is
-        before = read_json(path)
+        before = _remembered(path)
     together = {**before, **arguments}
     if isinstance(together.get(TRAINING), dict):
         together[TRAINING] = {**before.get(TRAINING, {}), **together[TRAINING]}
     return together
+
+
+def _remembered(path: Path) -> dict[str, Any]:
+    try:
+        before = read_json(path)
+    except (ValueError, RecursionError):
+        before = None
+    if not isinstance(before, dict) or not isinstance(before.get(TRAINING, {}), dict):
+        raise InventoryError(f"{path} is damaged; delete it, and give the run's options again")
+    return before
 
 
 def _execute(arguments: dict[str, Any], folder: Path) -> None:
