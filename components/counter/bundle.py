@@ -124,7 +124,7 @@ class Provenance(Part):
     source: str = ""
     """Of the dataset's bins."""
     train_ids_sha256: str | None = None
-    """Over the sorted ids of the training bins."""
+    """Over the sorted ids of the training bins; of another source, equal ids are other bins."""
     extra_ids_sha256: str | None = None
     """The same of the training bins with further counts."""
     config: dict[str, Any] = {}
@@ -164,7 +164,7 @@ class Bundle(Document):
     metrics: BundleMetrics = BundleMetrics()
     provenance: Provenance = Provenance()
     files: Annotated[dict[FileName, FileInfo], Field(max_length=MOST_FILES)] = {}
-    """By name, all but ``bundle.json``; empty in what a server says of its model."""
+    """By name, all but ``bundle.json``."""
     checksum: str = ""
     """sha256 over the rest of this document; empty in bundles of version 1."""
 

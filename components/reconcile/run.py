@@ -12,10 +12,11 @@ from components.client.chosen import credentials
 from components.client.endpoint import Endpoint, bearer
 from components.client.token_hosts import check_token_host
 from components.common.errors import InventoryError
+from components.common.progress import note
 from components.common.step.run_step import document_step
 from components.common.store import Store
 from components.documents.reconciled import StoredReconciliation
-from components.reconcile import answer_store
+from components.reconcile.asking.file import copy_to, open_answers
 from components.reconcile.coverage import check_coverage
 from components.reconcile.records import fetch_records, open_photos, open_records
 from components.reconcile.settings import ReconcileSettings, checked
@@ -111,8 +112,7 @@ def reconcile_run(
         with tempfile.TemporaryDirectory(prefix="reconcile-") as scratch:
             folder = Path(scratch)
             key = f"{prefix}/{ANSWERS_FILE}"
-            if store.exists(key):
-                store.get_file(key, folder / ANSWERS_FILE)
+            _fetch_kept(store, key, folder / ANSWERS_FILE)
             photos = open_photos(stock.photos, stock.endpoint)
             total, records = open_records(
                 fetch_records(stock.records, folder, stock.endpoint), stock.photos, stock.endpoint
@@ -137,6 +137,18 @@ def reconcile_run(
     return document_step(store, "reconcile", inputs, StoredReconciliation, work, always=True)
 
 
+def _fetch_kept(store: Store, key: str, path: Path) -> None:
+    """Fetches the answers of an earlier attempt; whatever lies there, and is none, is no reason to fail."""
+    if not store.exists(key):
+        return
+    try:
+        store.get_file(key, path)
+        open_answers(path).close()
+    except InventoryError as error:
+        note(f"the answers in {store.uri(key)} cannot be used, and every bin is asked anew ({error})")
+        path.unlink(missing_ok=True)
+
+
 def _copy_to_store(store: Store, key: str, folder: Path) -> Callable[[sqlite3.Connection], None]:
     """Copies the answers to the store once a while."""
     last = time.monotonic()
@@ -144,7 +156,7 @@ def _copy_to_store(store: Store, key: str, folder: Path) -> Callable[[sqlite3.Co
     def keep(database: sqlite3.Connection) -> None:
         nonlocal last
         if time.monotonic() - last > KEEP_SECONDS:
-            answer_store.copy_to(database, folder / "kept.sqlite")
+            copy_to(database, folder / "kept.sqlite")
             store.put_file(key, folder / "kept.sqlite")
             last = time.monotonic()
 
