@@ -2,7 +2,7 @@
 
 As ``kubectl port-forward`` does it, with the kubeconfig's own rights (``pods/portforward``). Bytes travel in frames of
 a WebSocket, whose first byte is a channel. They are carried here, since the library's own ``PortForward`` gathers what
-arrives as long as TLS has more: it was seen to copy a model of 45 MB for over a minute before it passed anything on.
+arrives as long as TLS has more: of a model of 45 MB it was seen to pass nothing on for a minute.
 """
 
 import select
