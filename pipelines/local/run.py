@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -36,7 +37,6 @@ from components.documents.run_result import Query, RunResult
 from components.settings.run import RunSettings
 from components.settings.source import S3
 from components.sources.open import open_source
-from pipelines.cli.options import TRAINING
 from pipelines.local.object_store import store_environment
 from pipelines.local.progress_view import View
 
@@ -74,6 +74,7 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
     remembered = folder / "arguments.json"
     arguments = _continued(remembered, arguments)
     chosen = check_here(arguments)
+    is_new = not folder.exists()
     with _opened(folder, runs) as store_variables:
         console.print(f"run [bold]{run_id}[/bold] in {_short(folder)}", highlight=False)
         os.environ.update(
@@ -84,7 +85,12 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
                 PROGRESS_VARIABLE: str(folder / "progress.jsonl"),
             }
         )
-        _check_with_store(chosen, open_store())
+        try:
+            _check_with_store(chosen, open_store())
+        except InventoryError:
+            if is_new:  # there is nothing yet to go on with
+                shutil.rmtree(folder)
+            raise
         write_json(remembered, arguments)  # not before: what is refused must not come back with the next attempt
         started = time.time()
         view = View(console)
@@ -127,11 +133,18 @@ def check_here(arguments: dict[str, Any]) -> RunSettings:
     chosen = check(arguments)
     if not chosen.data.source.startswith(S3):
         open_source(chosen.data.source)
+    listed = chosen.data.file_list
+    if listed and not listed.startswith(S3) and not Path(listed).expanduser().is_file():
+        raise InventoryError(f"there is no file list '{listed}'; give a path or s3://…")
     if chosen.training.backbone not in QUICKLY_KNOWN:
         # imported here: torch takes seconds, and the usual first run does not need it yet
         from components.train.model.network import make_backbone
 
         make_backbone(chosen.training.backbone, chosen.training.image_size)
+    if chosen.training.weights != "none":
+        from components.train.model.weights import check_weights
+
+        check_weights(chosen.training.weights, chosen.training.backbone)
     return chosen
 
 
@@ -179,14 +192,12 @@ def _run_lock(folder: Path) -> Iterator[None]:
 
 
 def _continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-    """A continued run keeps the arguments and training options it was started with, apart from those given anew."""
+    """A continued run keeps the arguments and sections' options it was started with, apart from those given anew."""
     before: dict[str, Any] = {}
     with contextlib.suppress(OSError):  # a new run, or a folder that cannot be opened, as is said when it is
         before = read_json(path)
-    together = {**before, **arguments}
-    if isinstance(together.get(TRAINING), dict):
-        together[TRAINING] = {**before.get(TRAINING, {}), **together[TRAINING]}
-    return together
+    both = [name for name in arguments if isinstance(before.get(name), dict) and isinstance(arguments[name], dict)]
+    return {**before, **arguments, **{name: {**before[name], **arguments[name]} for name in both}}
 
 
 def _execute(arguments: dict[str, Any], folder: Path) -> None:

@@ -17,7 +17,7 @@ def test_the_tables_of_options_are_those_of_the_settings(file: str) -> None:
 
 
 def test_every_command_of_the_readme_exists() -> None:
-    from pipelines.cli.main import COMMANDS, EPILOG
+    from pipelines.cli.commands import COMMANDS, EPILOG
 
     known = set(COMMANDS)
     named = set(re.findall(r"(?:^\s*(?:\$ )?|`)inventory ([a-z]+)", README + EPILOG, re.MULTILINE))
