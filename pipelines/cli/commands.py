@@ -55,7 +55,7 @@ def carry_out(arguments: list[str]) -> int:
         SystemExit: as argparse does, after help and for words that are no command line.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    parser = _parser(next((word for word in arguments if not word.startswith("-")), None))
+    parser = parser_for(next((word for word in arguments if not word.startswith("-")), None))
     if not arguments:
         parser.print_help()
         return 2
@@ -72,7 +72,7 @@ def _interrupt(_signal: int, _frame: types.FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _parser(command: str | None) -> argparse.ArgumentParser:
+def parser_for(command: str | None) -> argparse.ArgumentParser:
     """The command line, with the options of ``command`` and its neighbours alone."""
     parser = Parser(
         prog="inventory",

@@ -132,7 +132,7 @@ def test_the_exit_codes_are_those_that_the_help_lists(capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit) as ended:
         main(["query", "--nosuch"])
     assert ended.value.code == 2
-    with patch.object(commands, "_parser", side_effect=KeyboardInterrupt):
+    with patch.object(commands, "parser_for", side_effect=KeyboardInterrupt):
         assert main(["run"]) == 130
     assert capsys.readouterr().err.endswith("interrupted\n")
 
