@@ -34,6 +34,7 @@ from components.documents.deployed import DeployedModel
 from components.documents.evaluated import EvaluatedModel, Evaluation
 from components.documents.gated import GatedModel
 from components.documents.run_result import Query, RunResult
+from components.pages.page import with_pages
 from components.settings.run import RunSettings
 from components.settings.source import S3
 from components.sources.open import open_source
@@ -252,16 +253,7 @@ def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], s
     evaluated = EvaluatedModel.of(outcomes["evaluate"], "what the step evaluate left")
     gated = GatedModel.of(outcomes["gate"], "what the step gate left")
     bundles.fetch(store, evaluated.bundle_key, folder / "model")
-    write_atomic(folder / "report.html", store.get_bytes(evaluated.report_key))
-    pages = {
-        "explore.html": outcomes["explore"]["page_key"],
-        "tune.html": outcomes["tune"]["report_key"],
-        "gate.html": gated.page_key,
-        "profile.html": evaluated.profile.page_key if evaluated.profile else None,
-    }
-    for name, key in pages.items():
-        if key:
-            write_atomic(folder / name, store.get_bytes(key))
+    _write_pages(store, folder, evaluated, gated, outcomes["explore"]["page_key"], outcomes["tune"]["report_key"])
     deployed = outcomes.get("deploy")
     result = RunResult(
         run_id=folder.name,
@@ -280,6 +272,25 @@ def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], s
     )
     result.write(folder / RESULT_FILE)
     return result
+
+
+def _write_pages(
+    store: Store, folder: Path, evaluated: EvaluatedModel, gated: GatedModel, explore_key: str, tune_key: str
+) -> None:
+    """Copies the pages, each with links to the others and the gate's decision, which is younger than most of them."""
+    pages = {
+        "report.html": (evaluated.report_key, "How well the model counts"),
+        "explore.html": (explore_key, "The data"),
+        "profile.html": (evaluated.profile.page_key if evaluated.profile else None, "Where the time went"),
+        "tune.html": (tune_key, "The search"),
+        "gate.html": (gated.page_key, f"The gate: {gated.decision.summary}"),
+    }
+    links = {name: title for name, (key, title) in pages.items() if key}
+    for name, (key, _) in pages.items():
+        if key:
+            page = store.get_bytes(key).decode()
+            others = {other: title for other, title in links.items() if other != name}
+            write_atomic(folder / name, with_pages(page, others).encode())
 
 
 def _show(test: Evaluation, folder: Path, console: Console) -> None:
