@@ -26,6 +26,8 @@ from components.counter.statistics.wrong_records import wrong_records
 from components.evaluate.audit import SEEDS, SHOWN, TOP, WRONG_RECORDS, audit, corrupt, figures
 from components.pages.page import render_page
 from components.reconcile import answer_store
+from components.reconcile.answer_store import Checked
+from components.reconcile.asking.file import open_answers
 from components.reconcile.records import Record
 
 CHECKED_SEEDS = 20
@@ -47,10 +49,11 @@ def expectation(
     rows = []
     for seed in range(CHECKED_SEEDS):
         expected, wrong = corrupt(labels, probabilities.shape[1], corruption, seed)
-        database = answer_store.open_answers(scratch / f"{corruption}-{seed}.sqlite")
+        database = open_answers(scratch / f"{corruption}-{seed}.sqlite")
+        answer_store.begin(database)
         quantities = [bundle.counts[index] for index in expected]
         answers = [
-            (place, Record(str(place), quantity), answer(bundle, row.tolist(), 0.5, quantity))
+            Checked(place, Record(str(place), quantity), answer(bundle, row.tolist(), 0.5, quantity))
             for place, (row, quantity) in enumerate(zip(probabilities, quantities, strict=True))
         ]
         answer_store.add(database, answers)

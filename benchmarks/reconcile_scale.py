@@ -7,7 +7,6 @@ killed (SIGKILL) half way and started again. Ours is the largest memory with 100
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,8 @@ import psutil
 
 from benchmarks.common import options
 from benchmarks.server import free_port, serving
+from components.common.progress import PROGRESS_VARIABLE
+from components.reconcile.asking.file import open_answers
 from components.reconcile.step import ANSWERS_FILE, JSON_FILE, SUMMARY_FILE
 from tests.tiny_model import photo, write_bundle
 
@@ -42,17 +43,16 @@ class Measured:
 
 
 def stock(folder: Path, bins: int) -> Path:
-    """The records of so many bins; every ``WRONG_EVERY``-th is wrong. Photos are one file under many names."""
+    """The records of so many bins; every ``WRONG_EVERY``-th is wrong. No two photos are the same file."""
     photos = folder / "photos"
     photos.mkdir(exist_ok=True)
-    for count in range(1, COUNTS + 1):
-        (photos / f"count-{count}.jpg").write_bytes(photo(count, size=(64, 48)))
+    drawn = [photo(count, size=(64, 48)) for count in range(1, COUNTS + 1)]
     lines = ["id,expected,products\n"]
     for number in range(bins):
         count = number % COUNTS + 1
         path = photos / f"{number:06d}.jpg"
         if not path.exists():
-            os.link(photos / f"count-{count}.jpg", path)
+            path.write_bytes(drawn[count - 1] + f"bin {number}".encode())  # after the picture's end
         recorded = count % COUNTS + 1 if number % WRONG_EVERY == 0 else count
         lines.append(f"{number:06d},{recorded},product {number % 997}\n")
     path = folder / f"stock-{bins}.csv"
@@ -60,29 +60,34 @@ def stock(folder: Path, bins: int) -> Path:
     return path
 
 
-def answered(database: Path) -> int:
-    """Bins that have an answer by now."""
-    if not database.exists():
-        return 0
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
-        try:
-            return int(connection.execute("SELECT count(*) FROM bins").fetchone()[0])
-        except sqlite3.OperationalError:  # the table is just being made
-            return 0
+def answered(path: Path) -> int:
+    """Bins whose answers are kept; nobody has the file open."""
+    with closing(open_answers(path)) as database:
+        return int(database.execute("SELECT count(*) FROM answers").fetchone()[0])
+
+
+def reached(progress: Path) -> int:
+    """Bins done by now, as the process says."""
+    lines = progress.read_text().splitlines() if progress.exists() else []
+    counted = [json.loads(line) for line in lines if line.endswith("}")]
+    return max((line["at"] for line in counted if line["kind"] == "count"), default=0)
 
 
 def run(folder: Path, records: Path, port: int, kill_when: Callable[[int], bool] = lambda _: False) -> Measured:
-    """Reconciles in a process of its own; kills it as soon as ``kill_when`` says so of the bins answered."""
+    """Reconciles in a process of its own; kills it as soon as ``kill_when`` says so of the bins done."""
     out = folder / f"out-{records.stem}"
     command = [sys.executable, "-m", "pipelines.cli.main", "reconcile", "--photos", str(folder / "photos")]
     command += ["--records", str(records), "--url", f"http://127.0.0.1:{port}", "--out", str(out)]
     measured, started = Measured(), time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    progress = folder / "progress.jsonl"
+    progress.unlink(missing_ok=True)
+    environment = {**os.environ, PROGRESS_VARIABLE: str(progress)}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
     watched = psutil.Process(process.pid)
     killed = False
     while process.poll() is None:
         measured.megabytes = max(measured.megabytes, watched.memory_info().rss / 1e6)
-        if not killed and kill_when(answered(out / ANSWERS_FILE)):
+        if not killed and kill_when(reached(progress)):
             process.send_signal(signal.SIGKILL)
             killed = True
         time.sleep(LOOK_SECONDS)

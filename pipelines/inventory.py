@@ -16,7 +16,7 @@ from components.settings.parameters import PARAMETERS
 from components.split.component import split as split_step
 from components.train.component import train as train_step
 from components.tune.component import tune as tune_step
-from pipelines.platform import FIRST_STEP, Amounts, on_cluster, with_model_registry
+from pipelines.platform import FIRST_STEP, Amounts, on_cluster, with_model_registry, with_permissions
 
 NAME = "bin-inventory"
 
@@ -66,4 +66,5 @@ def inventory(*channels: Any) -> None:
     amounts = Amounts(**{name: settled.outputs[f"step_{name}"] for name in Amounts._fields})
     on_cluster(settled, store_secret=parameters["store_secret"], amounts=FIRST_STEP)
     on_cluster(*steps, store_secret=parameters["store_secret"], amounts=amounts)
+    with_permissions(settled)
     with_model_registry(gated, deployed)

@@ -1,14 +1,17 @@
 """What a step's pod needs on a Kubernetes cluster; a run on one machine ignores it."""
 
+import os
 from typing import NamedTuple
 
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 from kfp.dsl.pipeline_channel import PipelineParameterChannel
 
+from components.client.token_hosts import TOKEN_HOSTS_VARIABLE
 from components.cluster.pods import STEP_LABELS, STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED, USER, WITHOUT_ISTIO
 from components.common.s3.identity import FOLDER_VARIABLE
 from components.common.step.container_images import REGISTRY, TAG
+from components.settings.permitted import permitted
 
 STEP_SECONDS = 2 * 86_400
 """The longest that a step may take; a training's own limits are in the ``cluster`` parameter."""
@@ -57,6 +60,14 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
             kubernetes.add_pod_label(task, key, value)
         for key, value in WITHOUT_ISTIO.items():
             kubernetes.add_pod_annotation(task, key, value)
+
+
+def with_permissions(task: PipelineTask) -> None:
+    """Fixes which secrets, accounts, images and hosts a run may name, by the environment that compiles."""
+    for name, value in permitted().items():
+        task.set_env_variable(name, value)
+    if hosts := os.environ.get(TOKEN_HOSTS_VARIABLE):
+        task.set_env_variable(TOKEN_HOSTS_VARIABLE, hosts)
 
 
 def with_model_registry(*tasks: PipelineTask) -> None:

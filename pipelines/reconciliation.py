@@ -5,7 +5,8 @@ from kfp import dsl, kubernetes
 from components.client.options import TOKEN_VARIABLE
 from components.reconcile.component import reconcile as reconcile_step
 from components.settings.cluster import DEFAULT_STORE_SECRET
-from pipelines.platform import Amounts, on_cluster
+from components.settings.permitted import DEFAULT_TOKEN_SECRET
+from pipelines.platform import Amounts, on_cluster, with_permissions
 
 TOKEN_KEY = "token"  # noqa: S105 - a key's name
 
@@ -26,7 +27,7 @@ def inventory_reconciliation(
     past_recounts: str = "",
     concurrency: int = 8,
     store_secret: str = DEFAULT_STORE_SECRET,
-    token_secret: str = "inventory-query",  # noqa: S107 - a secret's name
+    token_secret: str = DEFAULT_TOKEN_SECRET,
     cpu: str = "500m",
     cpu_limit: str = "4",
     memory: str = "1Gi",
@@ -64,6 +65,9 @@ def inventory_reconciliation(
         error_rate=error_rate,
         past_recounts=past_recounts,
         concurrency=concurrency,
+        store_secret=store_secret,
+        token_secret=token_secret,
     )
     on_cluster(reconciled, store_secret=store_secret, amounts=Amounts(cpu, cpu_limit, memory, memory_limit))
+    with_permissions(reconciled)
     kubernetes.use_secret_as_env(reconciled, token_secret, {TOKEN_KEY: TOKEN_VARIABLE}, optional=True)

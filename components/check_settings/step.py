@@ -11,7 +11,8 @@ from components.common.step.run_step import run_step
 from components.common.store import Store
 from components.documents.search_plan import make_search_plan
 from components.settings.parameters import read_parameters
-from components.settings.run import FORMAT, RunSettings
+from components.settings.permitted import check_permitted
+from components.settings.run import FORMAT, RunSettings, is_settings
 
 
 def resolve_settings(store: Store, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,11 +21,12 @@ def resolve_settings(store: Store, parameters: Mapping[str, Any]) -> dict[str, A
     See ``check`` and ``components.cluster.dry_run``.
     """
     asked = {"format": FORMAT, "parameters": dict(parameters)}
-    resolved: dict[str, Any] = run_step(store, "settings", asked, lambda: check(parameters).model_dump(mode="json"))
+    resolved = run_step(store, "settings", asked, lambda: check(parameters).model_dump(mode="json"), usable=is_settings)
     if "KUBERNETES_SERVICE_HOST" in os.environ:  # in a pod; the Kubernetes client takes half a second to import
         from components.cluster.dry_run import dry_run_here
 
         run = RunSettings.model_validate(resolved)
+        check_permitted(run)
         dry_run_here(run.cluster, run.serving)
     return resolved
 

@@ -20,7 +20,7 @@ from components.counter.bundle import Bundle
 
 BACK_OFF_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 10.0
-RETRIED = (429, 502, 503, 504)
+RETRIED = (408, 429, 502, 503, 504)
 REFUSED = (400, 408, 413, 415, 422)
 
 Key = TypeVar("Key")
@@ -37,9 +37,9 @@ class NoModelError(InventoryError):
 class _AwayError(Exception):
     """Nobody answers, or the server is busy; it may pass."""
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after: float | None = None, status: int | None = None) -> None:
         super().__init__(reason)
-        self.retry_after = retry_after
+        self.retry_after, self.status = retry_after, status
 
 
 def query(
@@ -81,7 +81,7 @@ def served_model(client: httpx.Client, endpoint: Endpoint, attempts: int = ATTEM
 
 
 def description(client: httpx.Client, endpoint: Endpoint) -> Bundle:
-    """What the served model says of itself: its bundle, without the list of files.
+    """What the served model says of itself: its bundle, whose files are hashed: two models differ in it.
 
     Raises:
         InventoryError: as ``query``.
@@ -99,7 +99,8 @@ def ask(
 ) -> Answer:
     """Asks for one photo over an open client.
 
-    Tries again after 429, 502, 503, 504 and connection errors, with exponential back-off or as ``Retry-After`` says.
+    Tries again after 408, 429, 502, 503, 504 and connection errors, with exponential back-off or as ``Retry-After``
+    says. A photo that the server fails on (500), or that never reaches it in time (408), is that photo's error.
 
     Args:
         client: from ``open_client``.
@@ -118,7 +119,10 @@ def ask(
         params=None if expected_quantity is None else {"expected_quantity": expected_quantity},
         headers={"content-type": _content_type(image)},
     )
-    predictions = _json(_send(client, endpoint, request, attempts), endpoint).get("predictions")
+    response = _send(client, endpoint, request, attempts)
+    if response.status_code == 500:
+        raise PhotoError("the server failed on this photo (HTTP 500); its log says more")
+    predictions = _json(response, endpoint).get("predictions")
     what, wrong = "check the address and the model", f"{endpoint.url} answers, but not like a bin counter"
     if not isinstance(predictions, list) or len(predictions) != 1:
         raise InventoryError(f"{wrong}; {what}")
@@ -174,6 +178,8 @@ def _send(client: httpx.Client, endpoint: Endpoint, request: httpx.Request, atte
     try:
         return retry(lambda: _send_once(client, endpoint, request), _AwayError, pauses)
     except _AwayError as away:
+        if away.status == 408:
+            raise PhotoError(f"did not reach the server in time (HTTP 408) in {attempts} tries") from away
         unknown = isinstance(_root(away), socket.gaierror)
         raise InventoryError(
             f"{endpoint.place} did not answer in {attempts} {'try' if attempts == 1 else 'tries'} (last: {away}); "
@@ -191,9 +197,8 @@ def _send_once(client: httpx.Client, endpoint: Endpoint, request: httpx.Request)
     if response.status_code not in RETRIED:
         return response
     asked = response.headers.get("retry-after", "")
-    raise _AwayError(
-        f"HTTP {response.status_code}", min(float(asked), LONGEST_WAIT_SECONDS) if asked.isdigit() else None
-    )
+    pause = min(float(asked), LONGEST_WAIT_SECONDS) if asked.isdigit() else None
+    raise _AwayError(f"HTTP {response.status_code}", pause, response.status_code)
 
 
 def _root(error: BaseException | None) -> BaseException | None:

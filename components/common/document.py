@@ -19,9 +19,22 @@ from pydantic import (
 
 from components.common.errors import InventoryError
 from components.common.files import write_atomic
+from components.common.progress import note
 
 if TYPE_CHECKING:  # the store's client takes a second to import, which who only reads a file need not wait for
     from components.common.store import Store
+
+MOST_SHOWN = 300
+"""Characters of what is wrong with a document that a message shows."""
+MOST_NAME = 60
+"""Characters of a field's name, where it is somebody else's choice."""
+UPDATE = "; update"
+"""Ends the refusal of a newer version."""
+DAMAGED = "; if it is damaged, delete it and run again"
+
+
+class NewerVersionError(InventoryError):
+    """A document is whole, but of a version that this code does not know."""
 
 
 class Part(BaseModel):
@@ -59,7 +72,7 @@ class Document(Part):
         if kind != known or not version.isdecimal():
             raise ValueError(f"is {value!r}, not {known}/{cls.VERSION}")
         if int(version) > cls.VERSION:
-            raise ValueError(f"{value!r} was written by a newer version, this one reads {known}/{cls.VERSION}; update")
+            raise ValueError(f"{value!r} was written by a newer version, this one reads {known}/{cls.VERSION}{UPDATE}")
         return f"{known}/{cls.VERSION}"
 
     def model_post_init(self, _: Any) -> None:
@@ -67,12 +80,13 @@ class Document(Part):
         self.model_fields_set.add("format")
 
     @classmethod
-    def parse(cls, data: bytes | str, where: str) -> Self:
+    def parse(cls, data: bytes | str, where: str, mend: str = "") -> Self:
         """Reads a document from its JSON.
 
         Args:
             data: the JSON.
             where: names it in errors: a path or an address.
+            mend: ends an error with what to do.
 
         Raises:
             InventoryError: if it is no such document or of a newer version; names the first field that is wrong.
@@ -80,7 +94,7 @@ class Document(Part):
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:
-            raise _is_none(cls, where, error) from error
+            raise _is_none(cls, where, error, mend) from error
 
     @classmethod
     def of(cls, content: Any, where: str) -> Self:
@@ -93,18 +107,43 @@ class Document(Part):
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Reads a file; see ``parse``."""
-        return cls.parse(Path(path).read_bytes(), str(path))
+        return cls.parse(Path(path).read_bytes(), str(path), DAMAGED)
 
     @classmethod
     def fetch(cls, store: "Store", key: str) -> Self:
         """Reads an object of the store; see ``parse``."""
-        return cls.parse(store.get_bytes(key), store.uri(key))
+        return cls.parse(store.get_bytes(key), store.uri(key), DAMAGED)
 
     @classmethod
     def fetch_or_none(cls, store: "Store", key: str) -> Self | None:
         """Reads an object of the store; None when there is none."""
         data = store.get_bytes_or_none(key)
-        return None if data is None else cls.parse(data, store.uri(key))
+        return None if data is None else cls.parse(data, store.uri(key), DAMAGED)
+
+    @classmethod
+    def fetch_if_whole(cls, store: "Store", key: str) -> Self | None:
+        """Reads an object that can be made again; None when there is none, or it is damaged, as a note then says.
+
+        Raises:
+            InventoryError: if the store cannot be read, or a newer version wrote it.
+        """
+        data = store.get_bytes_or_none(key)
+        return None if data is None else cls._if_whole(data, store.uri(key))
+
+    @classmethod
+    def load_if_whole(cls, path: Path) -> Self | None:
+        """Reads a file that can be made again; see ``fetch_if_whole``."""
+        return cls._if_whole(path.read_bytes(), str(path)) if path.is_file() else None
+
+    @classmethod
+    def _if_whole(cls, data: bytes, where: str) -> Self | None:
+        try:
+            return cls.parse(data, where)
+        except NewerVersionError:
+            raise
+        except InventoryError as error:
+            note(f"{error}; it is damaged and made again")
+            return None
 
     def to_json(self) -> str:
         """The document as readable JSON."""
@@ -119,13 +158,22 @@ class Document(Part):
         store.put_bytes(key, self.to_json().encode())
 
 
-def _is_none(document: type[Document], where: str, error: ValidationError) -> InventoryError:
-    return InventoryError(f"{where} is no {document.KIND.replace('-', ' ')}: {first_error(error)}")
+def _is_none(document: type[Document], where: str, error: ValidationError, mend: str = "") -> InventoryError:
+    wrong = first_error(error)
+    line = f"{where} is no {document.KIND.replace('-', ' ')}: {wrong}"
+    return NewerVersionError(line) if wrong.endswith(UPDATE) else InventoryError(line + mend)
 
 
 def first_error(error: ValidationError) -> str:
-    """What is wrong first, with the field's name, in one line."""
+    """What is wrong first, with the field's name, in one line, whatever characters were given."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    text = " ".join(first["msg"].removeprefix("Value error, ").split())
-    return f"{place}: {text}" if place else text
+    place = ".".join(str(part)[:MOST_NAME] for part in first["loc"])
+    text = first["msg"].removeprefix("Value error, ")
+    return shown(f"{place}: {text}" if place else text)
+
+
+def shown(text: str) -> str:
+    """A text that somebody else wrote, as one line for a message: no control characters, not too long."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * MOST_SHOWN])
+    line = " ".join(line.split())
+    return line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}…"

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -43,6 +45,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
 
 
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to be written in the block that takes a name when it is whole, unless the block fails.
+
+    Args:
+        path: the file to make or replace; a link of that name is replaced, not followed. Its folder is made when
+            missing, and who may read it is as for any file that the user makes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Writes ``data`` so that a reader sees the old file or the whole new one, never a part.
 
@@ -64,3 +84,11 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Reads a JSON file."""
     return json.loads(path.read_text())
+
+
+def set_aside(path: Path) -> Path:
+    """Gives a file the first free name with a number, such as ``answers.1.sqlite``, and returns that."""
+    names = (path.with_name(f"{path.stem}.{number}{path.suffix}") for number in count(1))
+    free = next(name for name in names if not name.exists())
+    path.rename(free)
+    return free

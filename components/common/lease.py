@@ -34,11 +34,20 @@ def renew(store: Store, run_id: str) -> None:
 def age(store: Store, run_id: str) -> float | None:
     """Seconds since the lease was renewed by the renewer's clock; None when nobody ever took one.
 
+    A damaged lease is renewed once, so that it becomes stale when nobody waits any more.
+
     Raises:
         InventoryError: if the store cannot be read, which says nothing about the lease.
     """
     data = store.get_bytes_or_none(lease_key(run_id))
-    return None if data is None else time.time() - float(json.loads(data)["renewed"])
+    if data is None:
+        return None
+    try:
+        return time.time() - float(json.loads(data)["renewed"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        note(f"the lease {store.uri(lease_key(run_id))} is damaged and begins anew")
+        renew(store, run_id)
+        return 0.0
 
 
 def is_stale(store: Store, run_id: str, stale_seconds: float = STALE_SECONDS) -> bool:

@@ -11,6 +11,7 @@
 and by those that say who asks (``s3/identity.py``).
 """
 
+import hashlib
 import io
 import os
 import re
@@ -24,6 +25,7 @@ from minio.error import S3Error
 from minio.helpers import check_bucket_name
 
 from components.common.errors import InventoryError
+from components.common.files import new_file
 from components.common.s3.client import MISSING, connect, plain_errors
 from components.common.s3.identity import find_identity, region_of
 
@@ -31,6 +33,8 @@ SCHEME = "s3://"
 BUCKET_VARIABLE, PREFIX_VARIABLE = "INVENTORY_BUCKET", "INVENTORY_PREFIX"
 DEFAULT_BUCKET = "inventory"
 DEFAULT_REGION = "us-east-1"
+PIECE_BYTES = 2**20
+"""How much of an object is read at once."""
 MAX_PREFIX = 256
 """Characters; a key of S3 has at most 1,024 bytes, and ours take up to some 300."""
 SEGMENT = re.compile(r"[A-Za-z0-9_=+@.-]+")
@@ -110,33 +114,52 @@ class Store:
         with plain_errors(self.endpoint, f"write {self.uri(key)}"):
             self.client.fput_object(self.bucket, self.prefix + key, str(path))
 
-    def get_bytes(self, key: str) -> bytes:
-        """Reads one object whole."""
-        data = self.get_bytes_or_none(key)
+    def get_bytes(self, key: str, most: int | None = None) -> bytes:
+        """Reads one object whole; one of more than ``most`` bytes is refused before more is read."""
+        data = self.get_bytes_or_none(key, most)
         if data is None:
             raise InventoryError(f"cannot read {self.uri(key)}: there is no such object or bucket at {self.endpoint}")
         return data
 
-    def get_bytes_or_none(self, key: str) -> bytes | None:
-        """Reads one object whole, or returns None when there is no such object."""
+    def get_bytes_or_none(self, key: str, most: int | None = None) -> bytes | None:
+        """As ``get_bytes``, but returns None when there is no such object."""
         with plain_errors(self.endpoint, f"read {self.uri(key)}"):
             try:
-                response = self.client.get_object(self.bucket, self.prefix + key)
+                return b"".join(self._pieces(key, most))
             except S3Error as error:
                 if self._is_missing(key, error):
                     return None
                 raise
-            try:
-                return response.read()
-            finally:
-                response.close()
-                response.release_conn()
 
-    def get_file(self, key: str, path: Path) -> None:
-        """Downloads one object to a file; the file appears whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with plain_errors(self.endpoint, f"read {self.uri(key)}"):
-            self.client.fget_object(self.bucket, self.prefix + key, str(path))
+    def _pieces(self, key: str, most: int | None = None) -> Iterator[bytes]:
+        response = self.client.get_object(self.bucket, self.prefix + key)
+        try:
+            read = 0
+            for piece in response.stream(PIECE_BYTES):
+                read += len(piece)
+                if most is not None and read > most:
+                    raise InventoryError(f"{self.uri(key)} is larger than the {most:,} bytes that it may have")
+                yield piece
+        finally:
+            response.close()
+            response.release_conn()
+
+    def get_file(self, key: str, path: Path, most: int | None = None, sha256: str = "") -> None:
+        """Downloads one object to a file, which appears whole or not at all.
+
+        Args:
+            key: of the object.
+            path: the file; a link of that name is replaced, not followed.
+            most: a larger object is refused before more bytes than these are written.
+            sha256: in hexadecimal; an object with another one is refused.
+        """
+        found = hashlib.sha256()
+        with new_file(path) as file, plain_errors(self.endpoint, f"read {self.uri(key)}"):
+            for piece in self._pieces(key, most):
+                found.update(piece)
+                file.write(piece)
+            if sha256 and found.hexdigest() != sha256:
+                raise InventoryError(f"{self.uri(key)} does not match its sha256; make it again")
 
     def exists(self, key: str) -> bool:
         """Says whether there is such an object."""

@@ -66,16 +66,26 @@ def answer(
         brightness=brightness,
         model=bundle.version,
     )
-    if expected_quantity is None:
-        return counted
+    return counted if expected_quantity is None else judged(bundle, counted, expected_quantity)
+
+
+def judged(bundle: Bundle, counted: Answer, expected_quantity: int) -> Answer:
+    """The answer for one photo, with what it says of a stock record; the photo need not be counted again for another.
+
+    Args:
+        bundle: the description of the model that answered.
+        counted: its answer.
+        expected_quantity: what the record says.
+    """
+    said = counted.model_copy(update={"expected_quantity": expected_quantity, "verdict": "not countable"})
     expected = class_of(bundle, expected_quantity)
     if expected is None:
-        return counted.model_copy(update={"expected_quantity": expected_quantity, "verdict": "not countable"})
-    said, sure = verdict(probabilities[expected], len(probabilities), bundle.recount_threshold)
-    return counted.model_copy(
+        return said
+    probabilities = list(counted.probabilities.values())
+    which, sure = verdict(probabilities[expected], len(probabilities), bundle.recount_threshold)
+    return said.model_copy(
         update={
-            "expected_quantity": expected_quantity,
-            "verdict": said,
+            "verdict": which,
             "verdict_confidence": sure,
             "mismatch_probability": 1 - probabilities[expected],
         }

@@ -2,18 +2,26 @@
 
 A folder with ``model.onnx``, ``model.safetensors`` and ``bundle.json``. Training writes it, evaluation adds
 calibration and metrics, the gate and the server read it; what is evaluated is the very file that is served.
+
+A bundle may come from anywhere, so that nothing in it is believed: its files lie in the bundle's own folder under plain
+names, are listed with size and sha256 and are verified while they are fetched and when they are opened; its numbers are
+checked; and ``checksum`` covers ``bundle.json`` itself. That finds what was damaged or changed by mistake. Who can
+write both the files and their hashes can still make another bundle: that is for the store's access rules to prevent.
 """
 
+import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from components.common.document import Document, Part
+from components.common.document import Document, NewerVersionError, Part
 from components.common.errors import InventoryError
-from components.common.files import sha256_file
+from components.common.files import content_hash, new_file, sha256_bytes, sha256_file
+from components.common.progress import note
 from components.common.store import Store
 from components.counter.statistics.bootstrap import Interval
 from components.counter.statistics.drift import ReferenceDistribution
@@ -22,19 +30,37 @@ from components.counter.statistics.metrics import CountScore
 BUNDLE_FILE = "bundle.json"
 ONNX_FILE = "model.onnx"
 WEIGHTS_FILE = "model.safetensors"
+MOST_DESCRIPTION_BYTES = 4 * 2**20
+"""Of ``bundle.json``; ours have some kilobytes."""
+MOST_FILES = 100
+MOST_FILE_BYTES = 16 * 2**30
+MOST_COUNTS = 10_000
+FIRST_FORMAT = "inventory-bundle/1"
+"""Of bundles without a checksum."""
+AGAIN = "fetch or train it again"
+
+
+def _plain_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name) or name.casefold() == BUNDLE_FILE:
+        raise ValueError(f"{name[:60]!r} is not the plain name of a file in the bundle's folder")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_plain_name)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class FileInfo(Part):
     """Size and hash of one file of the bundle."""
 
     sha256: str
-    bytes: int
+    bytes: int = Field(ge=0, le=MOST_FILE_BYTES)
 
 
 class InputTransform(Part):
     """How a photo becomes the network's input; ``components.counter.photo.preprocess`` does it."""
 
-    size: int
+    size: int = Field(ge=1, le=1024)
     """Height and width in pixels."""
     resize: Literal["squash"] = "squash"
     """``squash``: both sides to ``size``, the aspect ratio is not kept."""
@@ -98,7 +124,7 @@ class Provenance(Part):
     source: str = ""
     """Of the dataset's bins."""
     train_ids_sha256: str | None = None
-    """Over the sorted ids of the training bins."""
+    """Over the sorted ids of the training bins; of another source, equal ids are other bins."""
     extra_ids_sha256: str | None = None
     """The same of the training bins with further counts."""
     config: dict[str, Any] = {}
@@ -115,33 +141,51 @@ class Bundle(Document):
     """Content of ``bundle.json``."""
 
     KIND: ClassVar[str] = "bundle"
-    name: str = "bin-counter"
-    version: str
+    VERSION: ClassVar[int] = 2
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")] = "bin-counter"
+    version: Annotated[str, Field(pattern=r"^[!-~]{1,253}$")]
     """The run that trained it."""
     backbone: str
-    counts: list[int]
+    counts: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, max_length=MOST_COUNTS)
+    """What it tells apart, ascending."""
     open_top: bool = False
     input: InputTransform
     """ONNX input ``images``: uint8 [N, size, size, 3] RGB; normalisation is inside the graph.
     ONNX output ``logits``: float32 [N, len(counts)]."""
-    temperature: float = 1.0
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     """Softmax((logits + logit_shift) / temperature) are the probabilities that users see; fitted on validation."""
-    logit_shift: list[float] = []
+    logit_shift: list[Finite] = []
     """Added to the logits, one for each count; empty adds nothing."""
-    recount_threshold: float | None = None
+    recount_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """Smallest confidence of a verdict that needs no recount; None until evaluation chose it."""
-    serve_file: str = ONNX_FILE
+    serve_file: FileName = ONNX_FILE
     drift_reference: ReferenceDistribution | None = None
     """The model's answers on its test bins; None until it was evaluated."""
     metrics: BundleMetrics = BundleMetrics()
     provenance: Provenance = Provenance()
-    files: dict[str, FileInfo] = {}
+    files: Annotated[dict[FileName, FileInfo], Field(max_length=MOST_FILES)] = {}
     """By name, all but ``bundle.json``."""
+    checksum: str = ""
+    """sha256 over the rest of this document; empty in bundles of version 1."""
 
     @field_validator("drift_reference", mode="before")
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return value or None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if any(low >= high for low, high in zip(self.counts, self.counts[1:], strict=False)):
+            raise ValueError("counts are not ascending")
+        if self.logit_shift and len(self.logit_shift) != len(self.counts):
+            raise ValueError(f"logit_shift has {len(self.logit_shift)} numbers for {len(self.counts)} counts")
+        if len({name.casefold() for name in self.files}) < len(self.files):
+            raise ValueError("two of its files have the same name but for capitals")
+        return self
+
+    def own_checksum(self) -> str:
+        """What ``checksum`` must be."""
+        return content_hash(self.model_dump(mode="json", exclude={"checksum"}))
 
     def probabilities(self, logits: Sequence[Sequence[float]]) -> list[list[float]]:
         """Calibrated probabilities from the network's outputs: softmax((logits + logit_shift) / temperature).
@@ -169,13 +213,19 @@ class Bundle(Document):
 
 
 def save(bundle: Bundle, folder: Path) -> Bundle:
-    """Writes ``bundle.json`` with fresh hashes of the files beside it, and returns what was written."""
+    """Writes ``bundle.json`` with fresh hashes of the files beside it, and returns what was written.
+
+    Raises:
+        InventoryError: if it is no bundle that could be loaded again, such as for numbers that are not finite.
+    """
     files = {
-        path.name: FileInfo(sha256=sha256_file(path), bytes=path.stat().st_size)
+        path.name: {"sha256": sha256_file(path), "bytes": path.stat().st_size}
         for path in sorted(folder.iterdir())
         if path.name != BUNDLE_FILE and path.is_file()
     }
-    bundle = bundle.model_copy(update={"files": files})
+    said = bundle.model_dump(mode="json", exclude={"checksum"}) | {"files": files}
+    bundle = Bundle.of(said, f"what shall be written to {folder}")
+    bundle = bundle.model_copy(update={"checksum": bundle.own_checksum()})
     bundle.write(folder / BUNDLE_FILE)
     return bundle
 
@@ -191,19 +241,55 @@ def load(folder: Path) -> Bundle:
         raise InventoryError(
             f"{folder} holds no {BUNDLE_FILE}; give the folder of a model bundle, e.g. runs/<id>/model"
         )
-    bundle = Bundle.load(path)
+    if path.stat().st_size > MOST_DESCRIPTION_BYTES:
+        raise InventoryError(f"{path} is larger than any {BUNDLE_FILE}; fetch it again")
+    bundle = _parse(path.read_bytes(), str(path))
     for name, info in bundle.files.items():
         file = folder / name
-        if not file.is_file():
-            raise InventoryError(f"the bundle {folder} lacks {name}; fetch it again")
+        if file.is_symlink() or not file.is_file():
+            lack = f"has a link in the place of {name}" if file.is_symlink() else f"lacks {name}"
+            raise InventoryError(f"the bundle {folder} {lack}; fetch it again")
         if file.stat().st_size != info.bytes or sha256_file(file) != info.sha256:
-            raise InventoryError(f"{file} does not match the sha256 in {BUNDLE_FILE}; fetch it again")
+            raise _differs(str(file))
     return bundle
+
+
+def served_network(folder: Path, bundle: Bundle) -> bytes:
+    """Reads the file that is served; what is returned is verified, whatever becomes of the file meanwhile.
+
+    Raises:
+        InventoryError: if it does not match its hash.
+    """
+    file = folder / bundle.serve_file
+    content = file.read_bytes()
+    if sha256_bytes(content) != bundle.files[bundle.serve_file].sha256:
+        raise _differs(str(file))
+    return content
 
 
 def fetch_description(store: Store, prefix: str) -> Bundle:
     """Reads ``bundle.json`` of the bundle under ``prefix`` in the store, and no other file of it."""
-    return Bundle.fetch(store, f"{prefix}/{BUNDLE_FILE}")
+    key = f"{prefix}/{BUNDLE_FILE}"
+    return _parse(store.get_bytes(key, MOST_DESCRIPTION_BYTES), store.uri(key))
+
+
+def is_whole(store: Store, prefix: str) -> bool:
+    """Whether the bundle under ``prefix`` can be read: its ``bundle.json``, and files of the sizes that it lists.
+
+    Raises:
+        InventoryError: if the store cannot be read.
+    """
+    there = store.sizes(f"{prefix}/")
+    if f"{prefix}/{BUNDLE_FILE}" not in there:
+        return False
+    try:
+        bundle = fetch_description(store, prefix)
+    except NewerVersionError:
+        raise
+    except InventoryError as error:
+        note(str(error))
+        return False
+    return all(there.get(f"{prefix}/{name}") == info.bytes for name, info in bundle.files.items())
 
 
 def upload(store: Store, folder: Path, prefix: str) -> str:
@@ -215,10 +301,32 @@ def upload(store: Store, folder: Path, prefix: str) -> str:
 
 
 def fetch(store: Store, prefix: str, folder: Path) -> Bundle:
-    """Fetches the bundle under ``prefix`` into ``folder`` and verifies it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    store.get_file(f"{prefix}/{BUNDLE_FILE}", folder / BUNDLE_FILE)
-    bundle = Bundle.load(folder / BUNDLE_FILE)
-    for name in bundle.files:
-        store.get_file(f"{prefix}/{name}", folder / name)
-    return load(folder)
+    """Fetches the bundle under ``prefix`` into ``folder`` and verifies it; nothing is written outside that folder.
+
+    Raises:
+        InventoryError: if there is no bundle, or one of its files is not what ``bundle.json`` says.
+    """
+    key = f"{prefix}/{BUNDLE_FILE}"
+    description = store.get_bytes(key, MOST_DESCRIPTION_BYTES)
+    bundle = _parse(description, store.uri(key))
+    for name, info in bundle.files.items():
+        store.get_file(f"{prefix}/{name}", folder / name, info.bytes, info.sha256)
+    with new_file(folder / BUNDLE_FILE) as file:
+        file.write(description)
+    return bundle
+
+
+def _parse(data: bytes, where: str) -> Bundle:
+    """Reads ``bundle.json``, whose files are not looked at."""
+    bundle = Bundle.parse(data, where, f"; {AGAIN}")
+    before_checksums = not bundle.checksum and json.loads(data).get("format") == FIRST_FORMAT
+    if not before_checksums and bundle.checksum != bundle.own_checksum():
+        raise InventoryError(f"{where} was changed after it was written: its checksum differs; {AGAIN}")
+    unlisted = sorted({ONNX_FILE, bundle.serve_file} - bundle.files.keys())
+    if unlisted:
+        raise InventoryError(f"{where} does not list {unlisted[0]} among its files, with its sha256; {AGAIN}")
+    return bundle
+
+
+def _differs(file: str) -> InventoryError:
+    return InventoryError(f"{file} does not match the sha256 in {BUNDLE_FILE}; {AGAIN}")

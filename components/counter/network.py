@@ -7,13 +7,18 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from components.common.errors import InventoryError, first_line
-from components.counter.bundle import Bundle
+from components.counter.bundle import Bundle, served_network
 
 Pixels = NDArray[np.uint8]
 
 
-def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
+def open_session(file: Path, threads: int, content: bytes | None = None) -> onnxruntime.InferenceSession:
     """Loads an ONNX file for the processor.
+
+    Args:
+        file: the file.
+        threads: to compute with.
+        content: what was read of the file already.
 
     Raises:
         InventoryError: if ONNX Runtime cannot read it.
@@ -21,8 +26,9 @@ def open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    model = str(file) if content is None else content
     try:
-        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
         raise InventoryError(
             f"{file} is not a model that ONNX Runtime can load: {first_line(error)}; train it again"
@@ -33,10 +39,11 @@ def open_served(folder: Path, bundle: Bundle, threads: int) -> onnxruntime.Infer
     """Opens the network that the bundle names for service and checks it with one black image.
 
     Raises:
-        InventoryError: if the file is no ONNX network, or its input or output is not what ``bundle.json`` says.
+        InventoryError: if the file is not the bundle's or no ONNX network, or its input or output is not what
+            ``bundle.json`` says.
     """
     path = folder / bundle.serve_file
-    session = open_session(path, threads)
+    session = open_session(path, threads, served_network(folder, bundle))
     size, classes = bundle.input.size, len(bundle.counts)
     try:
         logits = run(session, np.zeros((1, size, size, 3), np.uint8))

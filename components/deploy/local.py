@@ -64,7 +64,7 @@ class LocalDeployer:
     def promote(self, revision: Revision) -> str:
         """Names the revision as the one in service and ends the one before it, which first answers what it has."""
         file = self.run_folder / SERVICE_FILE
-        before = Service.load(file) if file.exists() else None
+        before = Service.load_if_whole(file)
         revision.service.write(file)
         if before:
             _end(before.pid)

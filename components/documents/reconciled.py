@@ -54,6 +54,8 @@ class Reconciliation(Document):
     """Empty when there is nothing to compare with."""
     retrain: bool
     """Whether the bins differ a lot from those the model was made with."""
+    list_sha256: str = ""
+    """Of ``recount.csv`` as it was written: one that is different holds what somebody wrote into it."""
 
 
 class StoredReconciliation(Reconciliation):

@@ -16,7 +16,7 @@ from components.common import progress
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes, write_atomic
 from components.common.prefetch import prefetch
-from components.common.step.run_step import run_step
+from components.common.step.run_step import document_step
 from components.common.store import Store, is_address
 from components.documents.downloaded import BinsManifest, BlockInfo
 from components.download.checks import BadBinError, read_metadata
@@ -88,21 +88,21 @@ def download_bins(
 
     is_new = False
 
-    def work() -> dict[str, Any]:
+    def work() -> BinsManifest:
         nonlocal is_new
         is_new = True
         fresh = replace(selection, taken=Counter())
         download = _Download(store, bins, fresh, listed, f"downloads/skipped/{content_hash(inputs)}.jsonl")
-        return download.run(entries).model_dump()
+        return download.run(entries)
 
-    outcome = run_step(store, "download", inputs, work)
-    if not all(_is_intact(store, block) for block in outcome["blocks"]):
+    outcome = document_step(store, "download", inputs, BinsManifest, work)
+    if not all(_is_intact(store, block) for block in outcome.blocks) or not _has_skipped(store, outcome):
         progress.note("download: the store has lost blocks or holds other ones; fetching those again")
-        outcome = run_step(store, "download", inputs, work, always=True)
-    elif not is_new and any(map(is_passing, outcome["skipped"])):
+        outcome = document_step(store, "download", inputs, BinsManifest, work, always=True)
+    elif not is_new and any(map(is_passing, outcome.skipped)):
         progress.note("download: asking again for the bins that the source did not deliver before")
-        outcome = run_step(store, "download", inputs, work, always=True)
-    return BinsManifest.model_validate(outcome)
+        outcome = document_step(store, "download", inputs, BinsManifest, work, always=True)
+    return outcome
 
 
 def download_to(path: str, store: Store, data: DataSettings) -> BinsManifest:
@@ -121,9 +121,13 @@ def download_to(path: str, store: Store, data: DataSettings) -> BinsManifest:
     return manifest
 
 
-def _is_intact(store: Store, block: dict[str, Any]) -> bool:
-    cached = find(store, block["key"])
-    return cached is not None and cached.sha256 == block["sha256"]
+def _is_intact(store: Store, block: BlockInfo) -> bool:
+    cached = find(store, block.key)
+    return cached is not None and cached.sha256 == block.sha256
+
+
+def _has_skipped(store: Store, bins: BinsManifest) -> bool:
+    return not bins.skipped_key or store.exists(bins.skipped_key)
 
 
 def _read_file_list(file_list: str, endpoint: str, environment: Mapping[str, str]) -> bytes:

@@ -3,6 +3,8 @@
 import tempfile
 from pathlib import Path
 
+from components.common.document import NewerVersionError
+from components.common.errors import InventoryError
 from components.common.files import write_atomic, write_json
 from components.common.progress import note
 from components.common.step.run_step import document_step
@@ -43,7 +45,26 @@ def evaluate(store: Store, dataset: DatasetManifest, model: TrainedModel, run_id
         InventoryError: if a split is empty, the model has other counts than the dataset or its answers are no numbers.
     """
     inputs = {"dataset": dataset.dataset_id, "model": model.model_dump(mode="json", exclude={"format"}), "run": run_id}
-    return document_step(store, "evaluate", inputs, EvaluatedModel, lambda: _evaluate(store, dataset, model, run_id))
+    return document_step(
+        store,
+        "evaluate",
+        inputs,
+        EvaluatedModel,
+        lambda: _evaluate(store, dataset, model, run_id),
+        usable=lambda done: _is_there(store, done),
+    )
+
+
+def _is_there(store: Store, done: EvaluatedModel) -> bool:
+    """Whether what an earlier evaluation left can be read, and its bundle was not trained anew since."""
+    try:
+        evaluated = bundles.fetch_description(store, done.bundle_key).drift_reference is not None
+    except NewerVersionError:
+        raise
+    except InventoryError:
+        return False
+    whole = evaluated and store.exists(done.report_key)
+    return whole and EvaluationFile.fetch_if_whole(store, done.evaluation_key) is not None
 
 
 def _evaluate(store: Store, dataset: DatasetManifest, model: TrainedModel, run_id: str) -> EvaluatedModel:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from components.common.errors import InventoryError
 from components.common.step.run_step import run_step
 from components.common.store import Store
 from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard
@@ -25,7 +26,13 @@ def explore(store: Store, bins: BinsManifest, dataset: DatasetManifest) -> dict[
         ``page_key``, the page's key in the store, and ``dataset_id``.
     """
     inputs = {"dataset": dataset.model_dump(), "selected": bins.selected, "notes": bins.notes}
-    return run_step(store, "explore", inputs, lambda: _explore(store, dataset))
+    return run_step(
+        store,
+        "explore",
+        inputs,
+        lambda: _explore(store, dataset),
+        usable=lambda done: isinstance(key := done.get("page_key"), str) and store.exists(key),
+    )
 
 
 def write_page(store: Store, bins: BinsManifest, dataset: DatasetManifest, path: Path) -> None:
@@ -38,5 +45,9 @@ def _explore(store: Store, dataset: DatasetManifest) -> dict[str, Any]:
     opened = {split: Bins([fetch_shard(store, dataset.split(split).shards[0], folder)]) for split in SPLITS}
     excluded = store.get_bytes(dataset.exclusions_key)
     key = f"datasets/{dataset.dataset_id}/explore.html"
-    store.put_bytes(key, render(dataset, opened, excluded.splitlines()).encode())
+    try:
+        page = render(dataset, opened, excluded.splitlines())
+    except (ValueError, LookupError, TypeError) as error:
+        raise InventoryError(f"{store.uri(dataset.exclusions_key)} is damaged; delete it and run again") from error
+    store.put_bytes(key, page.encode())
     return {"page_key": key, "dataset_id": dataset.dataset_id}

@@ -1,18 +1,16 @@
-"""The answers of one reconciliation, in one SQLite file: what is in it is done, and it is ranked on disk.
+"""The bins of one reconciliation with what their photos say, in a temporary table of SQLite, and ranked there.
 
-100,000 bins need no more memory than 100, and a reconciliation that was killed goes on where it stood.
+100,000 bins need no more memory than 100. The table is made anew from records, photos and answers every time.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.client.query import PhotoError
-from components.common.errors import InventoryError
 from components.counter.answers import Answer, Recorded
 from components.counter.record_errors import likelihood_if_wrong
 from components.counter.statistics.metrics import Integers
@@ -23,83 +21,47 @@ STORED = np.dtype("<f4")
 """How probabilities are kept."""
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS bins (
-    position INTEGER PRIMARY KEY, id TEXT NOT NULL, expected INTEGER, products TEXT NOT NULL, problem TEXT,
+CREATE TEMPORARY TABLE bins (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL, expected INTEGER, products TEXT NOT NULL, photo TEXT, problem TEXT,
     count INTEGER, label TEXT, confidence REAL, brightness REAL, verdict TEXT, mismatch REAL, classes INTEGER,
     if_wrong REAL, model TEXT, place INTEGER, probabilities BLOB
 )"""
-FORMAT = 3
-"""Goes up whenever the table changes; a file of another format is not gone on with."""
 WRONG = ":rate * if_wrong / (:rate * if_wrong + (1 - :rate) * (1 - mismatch))"
 """P(record wrong | photo, record) by Bayes' rule; see ``components.counter.record_errors``."""
 ORDER = "ORDER BY if_wrong / max(1 - mismatch, 1e-300) DESC, position"
 """The most doubtful record first, whatever the share of wrong ones."""
 
 
-def open_answers(path: Path) -> sqlite3.Connection:
-    """Opens or makes the file.
+class Checked(NamedTuple):
+    """One bin."""
 
-    Raises:
-        InventoryError: if it is something else.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(path, isolation_level=None)
-    database.row_factory = sqlite3.Row
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        known = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if known and database.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
-            raise sqlite3.DatabaseError("it was begun by another version")
-        database.execute(SCHEMA)
-        database.execute(f"PRAGMA user_version = {FORMAT}")
-    except sqlite3.DatabaseError as error:
-        database.close()
-        raise InventoryError(
-            f"{path} is not a reconciliation to go on with ({error}); choose another folder"
-        ) from error
-    return database
+    position: int
+    """In the order of the records."""
+    record: Record
+    answer: Answer | PhotoError
+    """About photo and record; or why there is none."""
+    photo: str = ""
+    """sha256 of the file that was looked at, in hexadecimal."""
 
 
-def copy_to(database: sqlite3.Connection, path: Path) -> None:
-    """Writes what the file holds by now to another one."""
-    copy = sqlite3.connect(path)
-    try:
-        database.backup(copy)
-    finally:
-        copy.close()
+def begin(database: sqlite3.Connection) -> None:
+    """Makes an empty table of bins, which goes when the connection is closed."""
+    database.execute("DROP TABLE IF EXISTS temp.bins")
+    database.execute(SCHEMA)
 
 
-def remaining(database: sqlite3.Connection, records: Iterable[Record]) -> Iterator[tuple[int, Record]]:
-    """Numbers the records and leaves out those that are answered.
-
-    Raises:
-        InventoryError: if the answered ones are not the first of these records.
-    """
-    answered = database.execute("SELECT id, expected FROM bins ORDER BY position")
-    for position, record in enumerate(records):
-        done = answered.fetchone()
-        if done is None:
-            yield position, record
-        elif tuple(done) != (record.id, record.expected_quantity):
-            raise InventoryError(
-                f"the folder holds the answers for other records (bin {done['id']} where bin {record.id} is now); "
-                "choose another folder or delete this one"
-            )
-
-
-def add(database: sqlite3.Connection, rows: list[tuple[int, Record, Answer | PhotoError]]) -> None:
-    """Writes answers, all or none."""
+def add(database: sqlite3.Connection, bins: Sequence[Checked]) -> None:
+    """Writes bins, all or none."""
     with database:  # commits, or rolls back
         database.execute("BEGIN")
         database.executemany(
-            "INSERT INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [_row(position, record, answer) for position, record, answer in rows],
+            "INSERT INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, bins)
         )
 
 
-def _row(position: int, record: Record, answer: Answer | PhotoError) -> tuple[Any, ...]:
-    begin = (position, record.id, record.expected_quantity, record.products)
+def _row(checked: Checked) -> tuple[Any, ...]:
+    position, record, answer, photo = checked
+    begin = (position, record.id, record.expected_quantity, record.products, photo or None)
     if isinstance(answer, PhotoError):
         return (*begin, record.problem or str(answer), *[None] * 11)
     counted = (answer.count, answer.label, answer.confidence, answer.brightness)

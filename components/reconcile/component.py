@@ -22,6 +22,8 @@ def reconcile(
     error_rate: float = 0.0,
     past_recounts: str = "",
     concurrency: int = 8,
+    store_secret: str = "",
+    token_secret: str = "",
 ) -> None:
     """Asks the model in service about every bin of the stock and ranks what a person should recount.
 
@@ -41,15 +43,18 @@ def reconcile(
         error_rate: share of records that are wrong, where it is known; 0 estimates it from the photos.
         past_recounts: wrong/checked of recounts of bins taken at random, such as 14/300; empty knows of none.
         concurrency: requests in flight.
+        store_secret: the secret that the step's pod has got for the object store; checked to be one it may have.
+        token_secret: the same of the bearer token.
     """
     from pathlib import Path
 
     from components.common.step.run_step import main_step, run_name
     from components.common.store import open_store
-    from components.reconcile.run import Stock, find_endpoint, reconcile_run
+    from components.reconcile.run import Stock, check_secrets, find_endpoint, reconcile_run
     from components.reconcile.settings import ReconcileSettings
     from components.reconcile.step import CSV_FILE, JSON_FILE, PAGE_FILE
 
+    main_step(lambda: check_secrets(store_secret, token_secret))
     copies = {CSV_FILE: recount, JSON_FILE: listing, PAGE_FILE: page}
     found = main_step(
         lambda: reconcile_run(

@@ -9,17 +9,19 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from components.common.errors import InventoryError
-from components.common.files import write_atomic
+from components.common.files import sha256_bytes, write_atomic
 from components.common.progress import note
 from components.counter.photo import decode
+from components.pages.text import plural
 from components.reconcile.photos import Photos
 from components.reconcile.records import restored
-from components.tables.columns import COUNTED, EXPECTED, ID, PRODUCTS
+from components.tables.columns import COUNTED, EXPECTED, ID, PRODUCTS, Column
 from components.tables.read import load_table
 from components.tables.rows import LeftOut, Row, summary_of
 
 LABELS_FILE, PHOTOS_FOLDER, LEFT_OUT_FILE = "labels.csv", "photos", "left_out.csv"
-COLUMNS = (ID, COUNTED, replace(EXPECTED, required=False), PRODUCTS)
+PHOTO = Column("photo_sha256", required=False)
+COLUMNS = (ID, COUNTED, replace(EXPECTED, required=False), PRODUCTS, PHOTO)
 LONGEST_NAME = 150
 """Characters of a photo's file name; file systems take 255 bytes."""
 JPEG_QUALITY = 95
@@ -41,8 +43,9 @@ class Labels(NamedTuple):
 def labels_from_recounts(recounts: Path, photos: Photos, folder: Path) -> Labels:
     """Turns recounted bins into a CSV of own photos, ``folder/labels.csv``, with the photos beside it.
 
-    A bin that is recounted twice with the same result is one label; with different results it is none. Photos that are
-    no JPEG become one, as training takes it. ``folder/left_out.csv`` lists every row that is no label.
+    A bin that is recounted twice with the same result is one label; with different results it is none. So is
+    one whose photo is another by now than ``photo_sha256`` says. Photos that are no JPEG become one, as training takes
+    it. ``folder/left_out.csv`` lists every row that is no label.
 
     Args:
         recounts: ``recount.csv`` with the column ``counted`` filled in, or any table with the columns ``id`` and
@@ -59,14 +62,19 @@ def labels_from_recounts(recounts: Path, photos: Photos, folder: Path) -> Labels
     counted, left_out = _one_count_each(rows, ids)
     left_out += table.left_out
     lines: list[dict[str, str]] = []
-    wrong = 0
+    wrong = unnamed = 0
     for id_, (row, count) in counted.items():
         name = f"{PHOTOS_FOLDER}/{_file_name(id_)}.jpg"
         try:
-            write_atomic(folder / name, _as_jpeg(photos.read(id_)))
+            photo = photos.read(id_)
+            if row.texts[PHOTO.name].lower() not in ("", sha256_bytes(photo)):
+                left_out.append(LeftOut(row.line, "has another photo than when the list was made", id_))
+                continue
+            write_atomic(folder / name, _as_jpeg(photo))
         except InventoryError as error:  # of this photo
             left_out.append(LeftOut(row.line, "has no photo that can be used", f"{id_}: {error}"))
             continue
+        unnamed += not row.texts[PHOTO.name]
         expected = row.numbers["expected"].value
         wrong += expected is not None and expected != count
         lines.append({"path": name, "count": str(count), "product": row.texts["products"]})
@@ -77,6 +85,11 @@ def labels_from_recounts(recounts: Path, photos: Photos, folder: Path) -> Labels
         raise InventoryError(f"no recounted bin of {recounts} can be used; {summary_of(left_out)}")
     _write(folder / LABELS_FILE, ["path", "count", "product"], [list(line.values()) for line in lines])
     _write(folder / LEFT_OUT_FILE, list(LeftOut._fields), left_out)
+    if unnamed:
+        note(
+            f"{plural(unnamed, 'recount')} without {PHOTO.name}, a column of recount.csv: the photos that are there "
+            "now are taken for those that were recounted"
+        )
     note(f"{len(lines)} recounted bins are labels now: {folder / LABELS_FILE}; {len(left_out)} rows were left out")
     return Labels(len(lines), wrong, left_out, folder / LABELS_FILE)
 

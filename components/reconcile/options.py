@@ -1,6 +1,7 @@
 """The options of ``inventory reconcile`` and ``inventory feedback``; nothing slow is imported for ``--help``."""
 
 import argparse
+from datetime import datetime
 from pathlib import Path
 
 from components.client.options import add_endpoint_options
@@ -16,7 +17,7 @@ def add_reconcile_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="table id,expected[,products] (.csv, .xlsx), a file or s3:// [the bins' own metadata]",
     )
-    parser.add_argument("--out", type=Path, default=Path("reconciliation"), help="folder for the results [%(default)s]")
+    _add_out(parser, "results", "reconciliation")
     parser.add_argument("--top", type=int, default=defaults.top, help="bins on the page [%(default)s]")
     parser.add_argument(
         "--concurrency", type=int, default=defaults.concurrency, help="requests in flight [%(default)s]"
@@ -37,7 +38,13 @@ def add_feedback_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what ``inventory feedback`` takes."""
     parser.add_argument("recounts", type=Path, help="recount.csv with the column 'counted' filled in, also as .xlsx")
     _add_photos(parser)
-    parser.add_argument("--out", type=Path, default=Path("recounted"), help="folder for the labels [%(default)s]")
+    _add_out(parser, "labels", "recounted")
+
+
+def _add_out(parser: argparse.ArgumentParser, what: str, parent: str) -> None:
+    """A folder for each day; whoever starts a second time on one day goes on in it."""
+    today = Path(parent) / datetime.now().astimezone().date().isoformat()
+    parser.add_argument("--out", type=Path, default=today, help=f"folder for the {what} of the day [%(default)s]")
 
 
 def _add_photos(parser: argparse.ArgumentParser) -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from components.client.chosen import credentials
 from components.client.endpoint import Endpoint, bearer
+from components.client.token_hosts import check_token_host
 from components.common.errors import InventoryError
+from components.common.progress import note
 from components.common.step.run_step import document_step
 from components.common.store import Store
 from components.documents.reconciled import StoredReconciliation
-from components.reconcile import answer_store
+from components.reconcile.asking.file import copy_to, open_answers
 from components.reconcile.coverage import check_coverage
 from components.reconcile.records import fetch_records, open_photos, open_records
 from components.reconcile.settings import ReconcileSettings, checked
@@ -26,6 +28,7 @@ from components.reconcile.step import (
     SUMMARY_FILE,
     reconcile,
 )
+from components.settings.permitted import STORE_SECRETS, TOKEN_SECRETS, check_name
 
 KEEP_SECONDS = 60.0
 """How much work a killed step loses at most."""
@@ -44,6 +47,18 @@ class Stock:
     """S3 endpoint of ``s3://`` photos and records; empty takes the object store's, then AWS."""
 
 
+def check_secrets(store_secret: str, token_secret: str) -> None:
+    """Refuses secrets that the pipeline was not compiled for; an empty name is none.
+
+    Raises:
+        InventoryError: naming the secret, and what is allowed.
+    """
+    given = {"store_secret": (store_secret, STORE_SECRETS), "token_secret": (token_secret, TOKEN_SECRETS)}
+    for option, (name, variable) in given.items():
+        if name:
+            check_name(option, name, variable)
+
+
 def find_endpoint(url: str, service: str, namespace: str) -> Endpoint:
     """Where the model is served; the bearer token comes from the step's environment.
 
@@ -53,14 +68,23 @@ def find_endpoint(url: str, service: str, namespace: str) -> Endpoint:
         namespace: of the InferenceService; empty for the step's own.
 
     Raises:
-        InventoryError: if there is no such service, or what should hold a token does not.
+        InventoryError: if there is no such service, what should hold a token does not, or the token is not for that
+            server, see ``check_token_host``.
     """
+    from components.cluster import kube  # the Kubernetes client takes half a second to import
+
     token, token_file = credentials()
     if url:
-        return Endpoint(url.rstrip("/"), service, bearer(token), token_file=token_file)
-    from components.client.address import find_service  # needs the Kubernetes client
+        found = Endpoint(url.rstrip("/"), service, bearer(token), token_file=token_file)
+    else:
+        from components.client.address import find_service
 
-    return find_service(service, namespace, token=token, token_file=token_file)
+        found = find_service(service, namespace, token=token, token_file=token_file)
+    if not kube.in_cluster():
+        return found  # who chooses the server and whose token it is are one person
+    own = kube.namespace()
+    by_name = not url and namespace in ("", own)  # its address is what the own namespace says of itself
+    return found if by_name else check_token_host(found, own)
 
 
 def reconcile_run(
@@ -88,8 +112,7 @@ def reconcile_run(
         with tempfile.TemporaryDirectory(prefix="reconcile-") as scratch:
             folder = Path(scratch)
             key = f"{prefix}/{ANSWERS_FILE}"
-            if store.exists(key):
-                store.get_file(key, folder / ANSWERS_FILE)
+            _fetch_kept(store, key, folder / ANSWERS_FILE)
             photos = open_photos(stock.photos, stock.endpoint)
             total, records = open_records(
                 fetch_records(stock.records, folder, stock.endpoint), stock.photos, stock.endpoint
@@ -114,6 +137,18 @@ def reconcile_run(
     return document_step(store, "reconcile", inputs, StoredReconciliation, work, always=True)
 
 
+def _fetch_kept(store: Store, key: str, path: Path) -> None:
+    """Fetches the answers of an earlier attempt; whatever lies there, and is none, is no reason to fail."""
+    if not store.exists(key):
+        return
+    try:
+        store.get_file(key, path)
+        open_answers(path).close()
+    except InventoryError as error:
+        note(f"the answers in {store.uri(key)} cannot be used, and every bin is asked anew ({error})")
+        path.unlink(missing_ok=True)
+
+
 def _copy_to_store(store: Store, key: str, folder: Path) -> Callable[[sqlite3.Connection], None]:
     """Copies the answers to the store once a while."""
     last = time.monotonic()
@@ -121,7 +156,7 @@ def _copy_to_store(store: Store, key: str, folder: Path) -> Callable[[sqlite3.Co
     def keep(database: sqlite3.Connection) -> None:
         nonlocal last
         if time.monotonic() - last > KEEP_SECONDS:
-            answer_store.copy_to(database, folder / "kept.sqlite")
+            copy_to(database, folder / "kept.sqlite")
             store.put_file(key, folder / "kept.sqlite")
             last = time.monotonic()
 

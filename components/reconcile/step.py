@@ -1,27 +1,27 @@
 """Reconciliation: every record of the stock system against its bin's photo, and the list to recount."""
 
 import sqlite3
-import time
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
+from typing import IO
 
-import httpx
-
-from components.client.endpoint import Endpoint, open_client
-from components.client.query import PhotoError, ask_many, description
-from components.common.progress import Counter, note
-from components.counter.answers import Answer
+from components.client.endpoint import Endpoint
+from components.common.errors import InventoryError
+from components.common.files import set_aside, sha256_file
+from components.common.progress import note
 from components.counter.bundle import Bundle
 from components.counter.statistics.drift import Drift, ObservedDistribution, drift
 from components.counter.statistics.wrong_records import WrongRecords, wrong_records
 from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store, coverage, report
+from components.reconcile.asking.ask import ask_all
+from components.reconcile.asking.file import open_answers
 from components.reconcile.page import render
 from components.reconcile.records import Photos, Record, Records
 from components.reconcile.settings import ReconcileSettings
 
-WRITE_SECONDS = 1.0
 ANSWERS_FILE, SUMMARY_FILE = "answers.sqlite", "summary.json"
 PAGE_FILE, CSV_FILE, JSON_FILE = "recount.html", "recount.csv", "recount.json"
 
@@ -38,11 +38,12 @@ def reconcile(
 ) -> Reconciliation:
     """Asks about every record, and writes the ranked list.
 
-    What is answered is kept in ``folder/answers.sqlite`` at once, so that a reconciliation that was killed goes on when
-    it is started again with the same records. Memory does not grow with the number of bins.
+    What is answered is kept in ``folder/answers.sqlite`` at once, and no model is asked twice about the same photo: a
+    reconciliation that was killed goes on when it is started again, and a second one on the same day asks about new
+    photos and what failed. Memory does not grow with the number of bins.
 
     Args:
-        records: the stock system's view, in a fixed order.
+        records: the stock system's view, in a fixed order; gone through again when another model comes into service.
         total: how many, for the progress.
         photos: the bins' photos.
         endpoint: where the model is served.
@@ -52,69 +53,52 @@ def reconcile(
         listed: what was done with the rows of the stock list, for the report.
 
     Raises:
-        InventoryError: if the server cannot be reached or the folder holds the answers for other records.
+        InventoryError: if the server cannot be asked, or the folder cannot be written or is in use.
     """
-    database = answer_store.open_answers(folder / ANSWERS_FILE)
+    database = open_answers(folder / ANSWERS_FILE)
     try:
-        with open_client(endpoint, settings.concurrency) as client:
-            model = description(client, endpoint)
-            _ask_all(client, endpoint, database, records, total, photos, settings, keep)
+        model = ask_all(endpoint, database, records, total, photos, settings.concurrency, keep)
         wrong = _wrong_records(database, settings)
         rate = answer_store.rate_with(database, wrong.all.mean) if wrong else None
         drifts = _drift(database, model)
-        with (
-            (folder / CSV_FILE).open("w", newline="", encoding="utf-8") as csv_file,
-            (folder / JSON_FILE).open("w", encoding="utf-8") as json_file,
-        ):
+        _set_counts_aside(folder)
+        with _whole(folder / CSV_FILE) as csv_file, _whole(folder / JSON_FILE) as json_file:
             curve = report.write_lists(database, rate, csv_file, json_file)
         summary = report.summarise(database, model, wrong, settings, curve, drifts)
-        summary = summary.model_copy(update=coverage.of_rows(database, listed))
+        fields = {**coverage.of_rows(database, listed), "list_sha256": sha256_file(folder / CSV_FILE)}
+        summary = summary.model_copy(update=fields)
         summary.write(folder / SUMMARY_FILE)
         (folder / PAGE_FILE).write_text(render(database, summary, rate, curve, photos), encoding="utf-8")
+    except sqlite3.Error as error:
+        raise InventoryError(
+            f"the answers in {folder / ANSWERS_FILE} cannot be written ({error}); is the disk or {gettempdir()} full?"
+        ) from error
     finally:
         database.close()
     note(f"recount list: {folder / CSV_FILE}; page: {folder / PAGE_FILE}")
     return summary
 
 
-def _ask_all(
-    client: httpx.Client,
-    endpoint: Endpoint,
-    database: sqlite3.Connection,
-    records: Iterable[Record],
-    total: int,
-    photos: Photos,
-    settings: ReconcileSettings,
-    keep: Callable[[sqlite3.Connection], None],
-) -> None:
-    counter = Counter("bins", total)
-    rows: list[tuple[int, Record, Answer | PhotoError]] = []
-    written = time.monotonic()
-    done = 0
-    questions = (
-        ((position, record), partial(_read, photos, record), record.expected_quantity)
-        for position, record in answer_store.remaining(database, records)
-    )
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[str]]:
+    """A text file that takes its name when the block ends, so that a killed reconciliation leaves no part of a list."""
+    part = path.with_name(f"{path.name}.part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        yield file
+    part.replace(path)
+
+
+def _set_counts_aside(folder: Path) -> None:
+    """A list in which somebody has written since, such as counts, is kept under another name."""
+    path = folder / CSV_FILE
+    if not path.exists():
+        return
     try:
-        for (position, record), answer in ask_many(client, endpoint, questions, settings.concurrency):
-            if not done and position:
-                note(f"{position:,} of {total:,} bins were answered before; going on from there")
-                counter(position)
-            done += 1
-            counter()
-            rows.append((position, record, answer))
-            if time.monotonic() - written > WRITE_SECONDS:
-                answer_store.add(database, rows)
-                rows, written = [], time.monotonic()
-                keep(database)
-    finally:
-        answer_store.add(database, rows)
-
-
-def _read(photos: Photos, record: Record) -> bytes:
-    if record.expected_quantity is None:
-        raise PhotoError(record.problem)
-    return photos.read(record.id)
+        written = Reconciliation.load(folder / SUMMARY_FILE).list_sha256
+    except (InventoryError, OSError):
+        written = ""
+    if sha256_file(path) != written:
+        note(f"{path} was changed since it was written; it is kept as {set_aside(path).name}")
 
 
 def _wrong_records(database: sqlite3.Connection, settings: ReconcileSettings) -> WrongRecords | None:

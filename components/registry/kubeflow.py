@@ -153,11 +153,17 @@ def _properties(facts: ModelFacts, events: list[Event]) -> dict[str, str | float
 
 def _events(version: ModelVersion) -> list[Event]:
     properties = version.custom_properties or {}
-    events = [Event.model_validate(event) for event in json.loads(str(properties["events"]))]
-    fields: dict[str, Any] = {name: str(properties[name]) for name in TEXTS}
-    fields |= {name: json.loads(str(properties[name])) for name in DOCUMENTS}
-    facts = ModelFacts(version=version.name, **fields)
-    return [events[0].model_copy(update={"facts": facts}), *events[1:]]
+    try:
+        first, *others = [Event.model_validate(event) for event in json.loads(str(properties["events"]))]
+        fields: dict[str, Any] = {name: str(properties[name]) for name in TEXTS}
+        fields |= {name: json.loads(str(properties[name])) for name in DOCUMENTS}
+        facts = ModelFacts(version=version.name, **fields)
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise InventoryError(
+            f"version {version.name} in the Model Registry has damaged properties ({first_line(error)}); "
+            "remove their 'events' there"
+        ) from error
+    return [first.model_copy(update={"facts": facts}), *others]
 
 
 def _wait(work: Coroutine[Any, Any, T]) -> T:

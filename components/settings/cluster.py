@@ -34,7 +34,13 @@ UNITS = {"m": Decimal("0.001"), "": Decimal(1)}
 UNITS |= {unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", 1)}
 UNITS |= {f"{unit.upper()}i": Decimal(1024) ** power for power, unit in enumerate("kMGTPE", 1)}
 MOST_PODS = 1000
-MOST_SECONDS = 365 * 86_400
+MOST_GPUS = 256
+"""Of all pods of a run at once; so are the next two."""
+MOST_CPUS = 8192
+MOST_MEMORY_BYTES = 64 * 2**40
+MOST_DISK_BYTES = 64 * 2**40
+"""Scratch space of one pod."""
+MOST_SECONDS = 31 * 86_400
 DEFAULT_STORE_SECRET = "inventory-store"  # noqa: S105 - a secret's name
 
 
@@ -122,7 +128,40 @@ class ClusterSettings(Section):
             least, most = getattr(self, name), getattr(self, f"{name}_limit")
             if amount(least) > amount(most):
                 raise ValueError(f"{name} {least} is more than {name}_limit {most}")
+        self.check_amounts()
         return self
+
+    @property
+    def most_pods(self) -> int:
+        """How many pods train together at most."""
+        return max(self.workers, self.max_workers or 0)
+
+    def check_amounts(self, jobs: int = 1) -> None:
+        """Refuses what no run should ask of a cluster.
+
+        Args:
+            jobs: that run at the same time, such as a search's trials.
+
+        Raises:
+            ValueError: naming what is too much.
+        """
+        pods = self.most_pods * jobs
+        amounts = {
+            "GPUs": (Decimal(self.gpus_per_worker), MOST_GPUS),
+            "CPUs": (amount(self.cpu), MOST_CPUS),
+            "bytes of memory": (amount(self.memory) + amount(self.shared_memory), MOST_MEMORY_BYTES),
+        }
+        for what, (each, most) in amounts.items():
+            if each * pods > most:
+                raise ValueError(f"{pods:,} pods with {each:,.0f} {what} each are more than the {most:,} of a run")
+        if amount(self.ephemeral_storage) > MOST_DISK_BYTES:
+            raise ValueError(f"ephemeral_storage {self.ephemeral_storage} is more than the 64Ti of a pod")
+        for name, most in (("step_cpu_limit", MOST_CPUS), ("step_memory_limit", MOST_MEMORY_BYTES)):
+            if amount(getattr(self, name)) > most:
+                raise ValueError(f"{name} {getattr(self, name)} is more than the {most:,} of a run")
+        for name in ("cpu", "memory", "step_cpu", "step_memory"):
+            if not amount(getattr(self, name)):
+                raise ValueError(f"{name} is nothing; give a pod some")
 
     @property
     def elastic(self) -> bool:

@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
 
 from components.common.checked import checked
 from components.common.errors import InventoryError
@@ -66,6 +66,12 @@ class RunSettings(Section):
     explicit: tuple[str, ...] = Field((), description="training options that the user gave; tuning leaves them alone")
     trained: Trained | None = Field(None, description="what the search has trained already")
 
+    @model_validator(mode="after")
+    def _trials_fit_together(self) -> Self:
+        if self.tune:
+            self.cluster.check_amounts(self.tuning.parallel_trials)
+        return self
+
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Reads the settings artifact.
@@ -73,8 +79,22 @@ class RunSettings(Section):
         Raises:
             InventoryError: if another version wrote it.
         """
-        values = json.loads(Path(path).read_text())
+        try:
+            values = json.loads(Path(path).read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise InventoryError(f"the settings {path} are damaged ({error}); start the run anew") from error
+        if not isinstance(values, dict):
+            raise InventoryError(f"the settings {path} are damaged; start the run anew")
         if values.get("format") != FORMAT:
             found = values.get("format", 1)
             raise InventoryError(f"settings of format {found} cannot be read, only {FORMAT}; start the run anew")
         return checked(cls, "settings", values)
+
+
+def is_settings(values: Any) -> bool:
+    """Whether these are a run's settings, such as an earlier step has left them."""
+    try:
+        RunSettings.model_validate(values)
+    except ValidationError:
+        return False
+    return True

@@ -4,7 +4,15 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from components.settings.cluster import MOST_PODS, MOST_SECONDS, Name, Quantity
+from components.settings.cluster import (
+    MOST_CPUS,
+    MOST_MEMORY_BYTES,
+    MOST_PODS,
+    MOST_SECONDS,
+    Name,
+    Quantity,
+    amount,
+)
 from components.settings.section import Section
 
 
@@ -41,4 +49,7 @@ class ServingSettings(Section):
     def _fits_together(self) -> "ServingSettings":
         if self.min_replicas > self.max_replicas:
             raise ValueError(f"min_replicas {self.min_replicas} is more than max_replicas {self.max_replicas}")
+        for name, most in (("cpu", MOST_CPUS), ("memory", MOST_MEMORY_BYTES)):
+            if not 0 < amount(getattr(self, name)) * self.max_replicas <= most:
+                raise ValueError(f"{self.max_replicas:,} pods with {name} {getattr(self, name)} are none or too much")
         return self

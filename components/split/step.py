@@ -6,14 +6,13 @@ import tempfile
 from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.common.errors import InventoryError
 from components.common.progress import Counter, note
-from components.common.step.run_step import run_step
+from components.common.step.run_step import document_step
 from components.common.store import Store
 from components.counter.assignment import TEST, TRAIN, VALIDATION, assign, refuse_empty, units_of
 from components.counter.dataset import DatasetManifest, SplitInfo, write_split
@@ -63,11 +62,25 @@ def split_bins(
         "seed": settings.seed,
         "short_side": short_side,
     }
-    outcome = run_step(store, "split", inputs, lambda: _split(store, bins, settings, short_side))
-    return DatasetManifest.model_validate(outcome)
+    return document_step(
+        store,
+        "split",
+        inputs,
+        DatasetManifest,
+        lambda: _split(store, bins, settings, short_side),
+        usable=lambda done: _is_there(store, done),
+    )
 
 
-def _split(store: Store, source: BinsManifest, settings: SplitSettings, short_side: int) -> dict[str, Any]:
+def _is_there(store: Store, dataset: DatasetManifest) -> bool:
+    """Whether the objects of an earlier split are in the store, with the sizes that they had."""
+    sizes = store.sizes(f"datasets/{dataset.dataset_id}/")
+    parts = [*dataset.splits.values(), *([dataset.extra] if dataset.extra else [])]
+    shards = [shard for part in parts for shard in part.shards]
+    return dataset.exclusions_key in sizes and all(sizes.get(shard.key) == shard.bytes for shard in shards)
+
+
+def _split(store: Store, source: BinsManifest, settings: SplitSettings, short_side: int) -> DatasetManifest:
     with tempfile.TemporaryDirectory(prefix="inventory-split-") as name, (Path(name) / "spool").open("w+b") as spool:
         usable, exclusions = collect(store, source, short_side, spool, Path(name))
         usable, contradicting = leave_out_contradictions(usable)
@@ -142,7 +155,7 @@ def _split(store: Store, source: BinsManifest, settings: SplitSettings, short_si
     store.put_bytes(f"{prefix}/dataset.json", manifest.model_dump_json(indent=1).encode())
     for line in [_summary(manifest), *manifest.notes]:
         note(f"split: {line}")
-    return manifest.model_dump()
+    return manifest
 
 
 def _parts(

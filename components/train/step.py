@@ -7,6 +7,7 @@ from typing import Any
 from components.common.progress import note
 from components.common.step.run_step import document_step
 from components.common.store import Store
+from components.counter.bundle import is_whole
 from components.counter.dataset import DatasetManifest
 from components.documents.trained import TrainedModel
 from components.documents.training_spec import Launcher, TrainingSpec
@@ -65,8 +66,8 @@ def train(
         "trained": dict(trained or {}),
     }
     # under the same name another training may have put its model in the place of this one's
-    there = None if trained else TrainedModel.fetch_or_none(store, job.outcome_key)
-    replaced = not trained and (there is None or there.settings != settings)
+    there = None if trained else TrainedModel.fetch_if_whole(store, job.outcome_key)
+    replaced = not trained and (there is None or there.settings != settings or not is_whole(store, there.bundle_key))
     outcome = document_step(store, "train", inputs, TrainedModel, work, always=replaced)
     outcome.write(Path(model_path))
     return outcome

@@ -240,10 +240,10 @@ def training_id(settings: TrainingSettings, dataset: DatasetManifest) -> str:
 
 def _finished(job: TrainingSpec, dataset: DatasetManifest, store: Store) -> TrainedModel | None:
     """The outcome of an earlier attempt that was only not noticed, such as when the launcher was killed."""
-    outcome = TrainedModel.fetch_or_none(store, job.outcome_key)
-    if outcome and (outcome.settings, outcome.dataset_id) == (job.settings, dataset.dataset_id):
-        return outcome
-    return None
+    outcome = TrainedModel.fetch_if_whole(store, job.outcome_key)
+    if outcome is None or (outcome.settings, outcome.dataset_id) != (job.settings, dataset.dataset_id):
+        return None
+    return outcome if bundles.is_whole(store, outcome.bundle_key) else None
 
 
 def training_bins(

@@ -11,7 +11,7 @@ from components.documents.search_plan import Search, make_search_plan
 from components.documents.search_result import SearchResult, Trial
 from components.documents.trained import TrainedModel
 from components.settings.cluster import ClusterSettings
-from components.settings.run import RunSettings
+from components.settings.run import RunSettings, is_settings
 from components.tune.compare import Comparison, compare
 from components.tune.holdout import part_validation
 from components.tune.page.report import in_words, render, render_off
@@ -50,7 +50,13 @@ def tune(
         return _tune(store, dataset, settings, run_id, folder, search)
 
     inputs = {"run_id": run_id, "dataset_id": dataset.dataset_id, "settings": settings.model_dump(mode="json")}
-    return run_step(store, "tune", inputs, work)
+    return run_step(store, "tune", inputs, work, usable=lambda done: _is_there(store, done))
+
+
+def _is_there(store: Store, done: dict[str, Any]) -> bool:
+    """Whether what an earlier attempt left is whole."""
+    key = done.get("report_key")
+    return is_settings(done.get("settings")) and isinstance(key, str) and store.exists(key)
 
 
 def _tune(

@@ -2,6 +2,8 @@
 
 import json
 
+from pydantic import ValidationError
+
 from components.common.files import content_hash
 from components.common.progress import note
 from components.common.store import Store
@@ -24,9 +26,17 @@ class TrialStore:
         self._forget_another_plan()
         self.trials: dict[str, Trial] = {}
         keys = [key for key in store.list(f"{plan.output}/") if key.endswith("/trial.json")]
-        found = [Trial.model_validate_json(store.get_bytes(key)) for key in keys]
+        found = [trial for key in keys if (trial := self._read(key))]
         for trial in sorted(found, key=lambda trial: (trial.name != DEFAULT_TRIAL, trial.name)):
             self.trials[trial.name] = trial
+
+    def _read(self, key: str) -> Trial | None:
+        try:
+            return Trial.model_validate_json(self.store.get_bytes(key))
+        except ValidationError:
+            note(f"tune: the record of a trial, {self.store.uri(key)}, is damaged; the trial is done again")
+            self.store.delete(key)
+            return None
 
     def write(self, trial: Trial) -> Trial:
         """Remembers a trial's newest state."""
@@ -50,9 +60,18 @@ class TrialStore:
             "algorithm": self.plan.tuning.algorithm,
         }
         data = self.store.get_bytes_or_none(key)
-        if data is not None and json.loads(data) != mine:
+        if data is not None and _parsed(data) != mine:
             note("tune: the trials of an earlier attempt were of another search and are removed")
             for old in list(self.store.list(f"{self.plan.output}/")):
                 if old != self.plan.dataset_key:
                     self.store.delete(old)
         self.store.put_bytes(key, json.dumps(mine, indent=1).encode())
+
+
+def _parsed(data: bytes) -> object:
+    """What JSON holds; None when it is damaged."""
+    try:
+        parsed: object = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return parsed

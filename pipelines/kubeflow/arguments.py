@@ -8,6 +8,7 @@ from components.check_settings.step import check
 from components.common.errors import InventoryError
 from components.common.suggest import did_you_mean
 from components.settings.parameters import PARAMETERS, TRAINING_OPTIONS
+from components.settings.permitted import check_permitted
 
 CHECKED = "bin-inventory"
 """The pipeline whose parameters are those of ``RunSettings``."""
@@ -38,8 +39,15 @@ def read_arguments(ir: Mapping[str, Any], texts: Iterable[str]) -> dict[str, Any
             arguments[section] = {**arguments[section], option: _from_json(value)}
     if ir["pipelineInfo"]["name"] == CHECKED:
         defaults = {name: known[name].get("defaultValue") for name in PARAMETERS if name in known}
-        check({**defaults, **arguments}, on_cluster=True)
+        check_permitted(check({**defaults, **arguments}, on_cluster=True), environment_of(ir))
     return arguments
+
+
+def environment_of(ir: Mapping[str, Any]) -> dict[str, str]:
+    """The environment variables that are fixed in a compiled pipeline's steps."""
+    executors = ir["deploymentSpec"]["executors"].values()
+    given = [each for executor in executors for each in executor["container"].get("env", [])]
+    return {each["name"]: each.get("value", "") for each in given}
 
 
 def check_parameters(ir: Mapping[str, Any], names: Iterable[str]) -> None:

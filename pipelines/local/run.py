@@ -38,6 +38,7 @@ from components.pages.page import with_pages
 from components.settings.run import RunSettings
 from components.settings.source import S3
 from components.sources.open import open_source
+from pipelines.cli.options import TRAINING
 from pipelines.local.object_store import store_environment
 from pipelines.local.progress_view import View
 
@@ -73,7 +74,7 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
         raise InventoryError(f"'{run_id}' is not a run id: use at most 63 lower-case letters, digits and hyphens")
     folder = (runs / run_id).resolve()
     remembered = folder / "arguments.json"
-    arguments = _continued(remembered, arguments)
+    arguments = continued(remembered, arguments)
     chosen = check_here(arguments)
     is_new = not folder.exists()
     with _opened(folder, runs) as store_variables:
@@ -192,13 +193,23 @@ def _run_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def _continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+def continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """A continued run keeps the arguments and sections' options it was started with, apart from those given anew."""
     before: dict[str, Any] = {}
     with contextlib.suppress(OSError):  # a new run, or a folder that cannot be opened, as is said when it is
-        before = read_json(path)
+        before = _remembered(path)
     both = [name for name in arguments if isinstance(before.get(name), dict) and isinstance(arguments[name], dict)]
     return {**before, **arguments, **{name: {**before[name], **arguments[name]} for name in both}}
+
+
+def _remembered(path: Path) -> dict[str, Any]:
+    try:
+        before = read_json(path)
+    except (ValueError, RecursionError):
+        before = None
+    if not isinstance(before, dict) or not isinstance(before.get(TRAINING, {}), dict):
+        raise InventoryError(f"{path} is damaged; delete it, and give the run's options again")
+    return before
 
 
 def _execute(arguments: dict[str, Any], folder: Path) -> None:

@@ -110,8 +110,12 @@ run_network = smoke.run
 
 
 def test_a_model_that_cannot_be_served_fails_with_the_servers_own_line(store, dataset, run, tmp_path):
-    broken = evaluated(store, tmp_path / "broken", serve_file="model.int8.onnx")
-    with pytest.raises(InventoryError, match=r"int8\.onnx.*its log is"):
+    broken = evaluated(store, tmp_path / "broken")
+    bundle = bundles.load(tmp_path / "broken")
+    (tmp_path / "broken" / "model.onnx").write_bytes(b"no network")
+    bundles.save(bundle, tmp_path / "broken")
+    bundles.upload(store, tmp_path / "broken", broken.bundle_key)
+    with pytest.raises(InventoryError, match=r"model\.onnx is not a model.*its log is"):
         deploy(store, dataset, broken, "r1")
     assert not (tmp_path / "service.json").exists()
 

@@ -13,6 +13,7 @@ from components.cluster import kube
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter import bundle as bundles
+from components.counter.bundle import InputTransform
 from components.counter.dataset import DatasetManifest
 from components.deploy import cluster as deployment
 from components.deploy import smoke
@@ -126,7 +127,7 @@ def test_what_does_not_answer_as_it_should_goes_nowhere(store, registry, add, tm
     elif trouble == "dataset gone":
         store.delete("dataset.json")
     elif trouble == "cannot be served":
-        bundle = bundles.load(folder).model_copy(update={"serve_file": "model.int8.onnx"})
+        bundle = bundles.load(folder).model_copy(update={"input": InputTransform(size=64)})
         bundles.save(bundle, folder)
         bundles.upload(store, folder, "runs/b/model")
     with pytest.raises(InventoryError, match=words) as error:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -54,7 +55,8 @@ def stock(store: Store, store_environment: dict[str, str], monkeypatch: pytest.M
     for name, value in {**store_environment, "INVENTORY_BUCKET": store.bucket}.items():
         monkeypatch.setenv(name, value)
     for number in range(BINS):
-        store.put_bytes(f"today/photos/{number:05d}.jpg", photo(number % 5 + 1))
+        taken = photo(number % 5 + 1) + f"bin {number}".encode()  # after the picture's end: no two files are alike
+        store.put_bytes(f"today/photos/{number:05d}.jpg", taken)
     lines = "".join(f"{number:05d},{expected(number)},socks\n" for number in range(BINS))
     store.put_bytes("today/stock.csv", f"id,expected,products\n{lines}00099,3,no photo\n".encode())
     return store
@@ -134,7 +136,30 @@ def test_a_step_that_lost_the_service_goes_on_where_it_was(server, stock, tmp_pa
         summary = runs.reconcile_run(stock, "night-2", source, endpoint, ReconcileSettings(concurrency=1), {})
     assert summary.bins == BINS + 1
     assert len(entry.seen) - before < BINS
-    assert "bins were answered before; going on from there" in capsys.readouterr().out
+    assert " of 31 bins were answered before" in capsys.readouterr().out
+
+
+def older_answers(path: Path) -> None:
+    """What a step of a version before left in the store."""
+    database = sqlite3.connect(path)
+    database.execute("CREATE TABLE bins (position INTEGER PRIMARY KEY, id TEXT, expected INTEGER, if_wrong REAL)")
+    database.execute("PRAGMA user_version = 3")
+    database.close()
+
+
+@pytest.mark.parametrize("make", [older_answers, lambda path: path.write_bytes(b"half an object")])
+def test_answers_in_the_store_that_are_of_no_use_do_not_stop_the_step(server, stock, tmp_path, capsys, make) -> None:
+    make(tmp_path / "answers.sqlite")
+    key = "runs/night-3/reconciliation/answers.sqlite"
+    stock.put_file(key, tmp_path / "answers.sqlite")
+    address = f"s3://{stock.bucket}/today"
+    source = runs.Stock(f"{address}/photos", f"{address}/stock.csv")
+    settings = ReconcileSettings(concurrency=2)
+    for said in ("every bin is asked anew", f"{BINS} of {BINS + 1} bins were answered before"):
+        endpoint = Endpoint(server.url, "bin-counter")
+        summary = runs.reconcile_run(stock, "night-3", source, endpoint, settings, {})
+        assert (summary.bins, summary.not_checked) == (BINS + 1, 1)
+        assert said in capsys.readouterr().out
 
 
 def test_a_service_that_is_not_there_is_one_line(stock, tmp_path, monkeypatch) -> None:

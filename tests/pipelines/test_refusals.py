@@ -133,6 +133,44 @@ def test_the_first_step_refuses_it(
     assert not (tmp_path / "settings.json").exists()
 
 
+FOREIGN = pytest.mark.parametrize(
+    ("name", "value", "field"),
+    [
+        ("store_secret", "payroll", "store_secret = 'payroll'"),
+        ("cluster", {"store_secret": "payroll"}, "cluster.store_secret = 'payroll'"),
+        ("cluster", {"image": "evil.example/train:1"}, "cluster.image = 'evil.example/train:1'"),
+        ("cluster", {"service_account": "admin"}, "cluster.service_account = 'admin'"),
+        ("serving", {"service_account": "admin"}, "serving.service_account = 'admin'"),
+    ],
+)
+
+
+@FOREIGN
+def test_inventory_submit_refuses_names_that_the_package_was_not_compiled_for(
+    name: str, value: Any, field: str, package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--package", str(package), "--host", "http://127.0.0.1:9", f"{name}={typed(value)}"]
+    assert main(["submit", *given]) == 1
+    assert_one_line(capsys.readouterr().err, field, "this pipeline was compiled for")
+
+
+@FOREIGN
+def test_the_first_step_on_a_cluster_refuses_them_too(
+    name: str,
+    value: Any,
+    field: str,
+    store: Store,
+    store_environment: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = {other: parameter.default for other, parameter in PARAMETERS.items()} | {name: value}
+    there = {**store_environment, "INVENTORY_BUCKET": store.bucket, "KUBERNETES_SERVICE_HOST": "127.0.0.1"}
+    with patch.dict(os.environ, there), pytest.raises(SystemExit):
+        settings_step.python_func(Artifact(uri=str(tmp_path / "settings.json")), **asked)
+    assert_one_line(capsys.readouterr().err, field, "this pipeline was compiled for")
+
+
 def test_the_compiled_steps_own_command_refuses_a_wrong_split(
     store: Store, store_environment: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -179,6 +179,26 @@ def test_rows_that_are_no_label_are_listed_with_their_reasons(tmp_path, photos):
         assert [row["line"] for row in csv.DictReader(file)] == [str(row.line) for row in outcome.left_out]
 
 
+def test_a_photo_that_is_another_by_now_is_no_label(tmp_path, photos, server, capsys):
+    ask(tmp_path, photos, server, "".join(["id,expected\n", *(f"{id_},{count}\n" for id_, count in COUNTS.items())]))
+    rows = recounted(tmp_path)
+    assert len({row["photo_sha256"] for row in rows}) == len(COUNTS)
+    (photos / "shelf" / "00176.jpg").write_bytes(photo(1))
+    (tmp_path / "back.csv").write_bytes(written(rows, ",", ".", "utf-8"))
+    outcome = labels_from_recounts(tmp_path / "back.csv", FolderPhotos(photos), tmp_path / "labels")
+    assert outcome.labels == len(COUNTS) - 1
+    assert [(row.reason, row.detail) for row in outcome.left_out] == [
+        ("has another photo than when the list was made", "00176")
+    ]
+    assert not (tmp_path / "labels" / "photos" / "00176.jpg").exists()
+    assert "photo_sha256" not in capsys.readouterr().out
+
+
+def test_recounts_that_do_not_name_their_photos_are_said(tmp_path, photos, capsys):
+    labels_from_recounts(stock(tmp_path, "id,counted\n00001,1\n"), FolderPhotos(photos), tmp_path / "labels")
+    assert "1 recount without photo_sha256" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
 def test_a_recounted_photo_of_any_kind_is_kept_as_training_takes_it(tmp_path, kind):
     (tmp_path / "photos").mkdir()

@@ -370,6 +370,7 @@ def test_the_model_describes_itself(server, http):
         [1, 2, 3, 4, 5],
         0.6,
     )
+    assert len(described["files"]["model.onnx"]["sha256"]) == 64
 
 
 def test_metrics_show_what_was_asked_and_answered(server, http):

@@ -5,7 +5,6 @@ deleted on SIGTERM: a step that was evicted comes back and adopts the job; one t
 run out, and the workers stop by themselves.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.retry import wait_for
 from components.common.store import Store
+from components.documents.trained import TrainedModel
 from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
 
@@ -195,8 +195,8 @@ def run_training(
     """
 
     def done() -> bool:
-        found: bytes | None = store.get_bytes_or_none(job.outcome_key)
-        return found is not None and json.loads(found)["settings"] == job.settings.model_dump(mode="json")
+        found = TrainedModel.fetch_if_whole(store, job.outcome_key)
+        return found is not None and found.settings == job.settings
 
     needed = settings.min_workers or settings.workers
     seconds = settings.pending_seconds, settings.deadline_seconds

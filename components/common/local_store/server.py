@@ -8,6 +8,7 @@ the exclusive lock, which the kernel grants when the last user has gone, however
 
 import fcntl
 import json
+import os
 import secrets
 import signal
 import socket
@@ -15,13 +16,15 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
+from components.common.document import Document
 from components.common.errors import InventoryError
 from components.common.files import read_json, write_atomic
+from components.common.local_store.internals import close_internals
 from components.common.parent_process import die_with_parent
 from components.common.s3.client import connect
 from components.common.s3.identity import Keys
@@ -30,6 +33,19 @@ START_SECONDS = 30
 STOP_SECONDS = 15
 GRPC_OFFSET = 10_000
 """SeaweedFS listens for gRPC on each port plus this."""
+SOCKET = "/tmp/seaweedfs-{service}-grpc-{port}.sock"  # noqa: S108 - SeaweedFS leaves no choice
+"""Where SeaweedFS puts a Unix socket beside each gRPC port, and leaves it when it ends."""
+
+
+class RunningStore(Document):
+    """``server.json``, while the server runs."""
+
+    KIND: ClassVar[str] = "running-store"
+    pid: int
+    environment: dict[str, str]
+    """What names the store, with its credentials."""
+    sockets: list[str] = []
+    """What the server leaves in the temporary folder."""
 
 
 @contextmanager
@@ -37,15 +53,15 @@ def local_store(folder: Path) -> Iterator[dict[str, str]]:
     """Keeps an object store running on loopback while the block runs.
 
     Args:
-        folder: holds the store's data, credentials and log.
+        folder: holds the store's data, credentials and log; closed to other users of the machine.
 
     Yields:
         The environment variables that name the store (``S3_ENDPOINT_URL`` and credentials).
 
     Raises:
-        InventoryError: if the server does not come up; the message names its log.
+        InventoryError: if the folder is another user's or the server does not come up; the message names its log.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_private(folder)
     with (folder / "users.lock").open("w") as users:
         fcntl.flock(users, fcntl.LOCK_SH)  # waits while a supervisor shuts down
         with (folder / "start.lock").open("w") as start:
@@ -58,34 +74,47 @@ def local_store(folder: Path) -> Iterator[dict[str, str]]:
             _wait_for_stop(folder)
 
 
+def _make_private(folder: Path) -> None:
+    """Makes the folder, and closes it to others also where an earlier version had left it open."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.chmod(0o700)
+    except PermissionError as error:
+        raise InventoryError(f"the store's folder {folder} belongs to another user; choose another folder") from error
+
+
 def _state_file(folder: Path) -> Path:
     return folder / "server.json"
 
 
-def _running(folder: Path) -> dict[str, str] | None:
+def _state(folder: Path) -> RunningStore | None:
+    """What was written about the server; None when nothing was, or nothing that can be read."""
     try:
-        environment: dict[str, str] = read_json(_state_file(folder))["environment"]
-    except (OSError, ValueError, KeyError):
+        return RunningStore.load(_state_file(folder))
+    except (OSError, InventoryError):
         return None
-    return environment if _answers(environment) else None
+
+
+def _running(folder: Path) -> dict[str, str] | None:
+    state = _state(folder)
+    return state.environment if state and _answers(state.environment) else None
 
 
 def _answers(environment: dict[str, str]) -> bool:
-    client = connect(
-        environment["S3_ENDPOINT_URL"],
-        Keys(environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]),
-        region="us-east-1",
-        retries=0,
-    )
     try:
-        client.list_buckets()
+        connect(
+            environment["S3_ENDPOINT_URL"],
+            Keys(environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]),
+            region="us-east-1",
+            retries=0,
+        ).list_buckets()
     except Exception:  # noqa: BLE001, RUF100 - any failure means "not up (yet)"
         return False
     return True
 
 
 def _start(folder: Path) -> dict[str, str]:
-    _state_file(folder).unlink(missing_ok=True)
+    _forget(folder)  # what a supervisor left that was killed
     with (folder / "supervisor.log").open("ab") as log:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "components.common.local_store.server", str(folder)],
@@ -152,56 +181,85 @@ def _is_free(port: int) -> bool:
 
 
 def _keys(folder: Path) -> tuple[str, str]:
-    """The store's own credentials, made once and readable by the user alone."""
+    """The store's own credentials, readable by the user alone; made anew when there are none that can be read."""
     path = folder / "s3.json"
-    if not path.exists():
+    try:
+        pair = read_json(path)["identities"][0]["credentials"][0]
+        access_key, secret_key = pair["accessKey"], pair["secretKey"]
+        if not (isinstance(access_key, str) and isinstance(secret_key, str) and access_key and secret_key):
+            raise ValueError("keys are text")
+    except (OSError, ValueError, LookupError, TypeError):
+        access_key, secret_key = secrets.token_hex(10), secrets.token_hex(20)
         identity = {
             "name": "pipeline",
-            "credentials": [{"accessKey": secrets.token_hex(10), "secretKey": secrets.token_hex(20)}],
+            "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
         write_atomic(path, json.dumps({"identities": [identity]}))  # mkstemp makes it 0600
-    pair = read_json(path)["identities"][0]["credentials"][0]
-    return pair["accessKey"], pair["secretKey"]
+    return access_key, secret_key
 
 
-def _serve(folder: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
+def _serve(folder: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], RunningStore]:
     access_key, secret_key = _keys(folder)
-    data = folder / "data"
-    data.mkdir(exist_ok=True)
-    master, volume, filer, s3 = _free_ports(4)
+    close_internals(folder)
+    (folder / "data").mkdir(exist_ok=True)
+    master, volume, filer, s3, admin = _free_ports(5)
     server = subprocess.Popen(
         [
             str(Path(sysconfig.get_path("scripts")) / "weed"),
             "-logtostderr=true",
             "mini",
-            f"-dir={data}",
+            "-dir=data",
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
             f"-master.port={master}",
             f"-volume.port={volume}",
             f"-filer.port={filer}",
             f"-s3.port={s3}",
-            f"-s3.config={folder / 's3.json'}",
+            f"-admin.port={admin}",
+            "-filer.localSocket=filer.sock",
+            "-s3.localSocket=s3.sock",
+            "-s3.config=s3.json",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             "-s3.iam=false",
             "-s3.allowDeleteBucketNotEmpty=false",
+            "-master.telemetry=false",
             "-webdav=false",
             "-admin.ui=false",
         ],
+        cwd=folder,  # where security.toml is; and a socket's path may have 107 bytes only
+        env=_without_settings(os.environ) | {"GODEBUG": "http2server=0,http2client=0"},  # HTTP/2 delays the stop
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
         preexec_fn=die_with_parent,
     )
-    environment = {
-        "S3_ENDPOINT_URL": f"http://127.0.0.1:{s3}",
-        "AWS_ACCESS_KEY_ID": access_key,
-        "AWS_SECRET_ACCESS_KEY": secret_key,
-        "AWS_REGION": "us-east-1",
-    }
-    return server, environment
+    ports = {"master": master, "volume": volume, "filer": filer, "s3": s3, "admin": admin}
+    return server, RunningStore(
+        pid=server.pid,
+        environment={
+            "S3_ENDPOINT_URL": f"http://127.0.0.1:{s3}",
+            "AWS_ACCESS_KEY_ID": access_key,
+            "AWS_SECRET_ACCESS_KEY": secret_key,
+            "AWS_REGION": "us-east-1",
+        },
+        sockets=[SOCKET.format(service=name, port=port + GRPC_OFFSET) for name, port in ports.items()],
+    )
+
+
+def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what would win over ``security.toml``."""
+    return {name: value for name, value in environment.items() if not name.startswith("WEED_")}
+
+
+def _forget(folder: Path) -> None:
+    """Removes what says that the server runs, and what it leaves in the temporary folder."""
+    state = _state(folder)
+    for socket_file in state.sockets if state else ():
+        with suppress(OSError):  # of another user's by now
+            Path(socket_file).unlink(missing_ok=True)
+    _state_file(folder).unlink(missing_ok=True)
 
 
 def keep(folder: Path) -> int:
@@ -211,14 +269,14 @@ def keep(folder: Path) -> int:
         0 when the server was stopped because its last user had gone, 1 when it failed.
     """
     with (folder / "weed.log").open("wb") as log:
-        server, environment = _serve(folder, log)
+        server, state = _serve(folder, log)
         try:
             deadline = time.monotonic() + START_SECONDS
-            while not _answers(environment):
+            while not _answers(state.environment):
                 if server.poll() is not None or time.monotonic() > deadline:
                     return 1
                 time.sleep(0.1)
-            write_atomic(_state_file(folder), json.dumps({"pid": server.pid, "environment": environment}))
+            state.write(_state_file(folder))
             with (folder / "users.lock").open("w") as users:
                 while True:
                     try:
@@ -229,7 +287,7 @@ def keep(folder: Path) -> int:
                             return 1
                         time.sleep(0.2)
                 _stop(server)  # while the exclusive lock keeps new users waiting
-                _state_file(folder).unlink(missing_ok=True)
+                _forget(folder)
             return 0
         finally:
             _stop(server)

@@ -1,7 +1,7 @@
 """What every step does around its own work: skip what is done, report, and fail with one line.
 
-A step is done when its *completion object*, keyed by the hash of its inputs, exists in the store. The same rule
-makes a run that was killed go on where it stood, on a laptop and on a cluster.
+A step is done when its *completion object*, keyed by the hash of its inputs, exists in the store and can be read. The
+same rule makes a run that was killed go on where it stood, on a laptop and on a cluster.
 """
 
 import errno
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
-from components.common.document import Document
+from components.common.document import Document, NewerVersionError
 from components.common.errors import InventoryError
 from components.common.files import content_hash
 from components.common.parent_process import end_with_run
@@ -32,6 +32,7 @@ def run_step(
     work: Callable[[], dict[str, Any]],
     *,
     always: bool = False,
+    usable: Callable[[dict[str, Any]], bool] = lambda _: True,
 ) -> dict[str, Any]:
     """Does a step's work once for these inputs and returns its outcome.
 
@@ -43,6 +44,8 @@ def run_step(
             be in the store before it returns, since the completion object promises that it is.
         always: do the work even if it was done before (deployment and the gate look at the world, not only at
             their inputs).
+        usable: says whether an earlier outcome can be used; the work is done again where it is damaged or what it
+            promises has gone.
 
     Returns:
         The outcome, from ``work`` or from the completion object of an earlier attempt.
@@ -50,9 +53,12 @@ def run_step(
     key = f"completions/{name}/{content_hash(inputs)}.json"
     emit({"kind": "start", "step": name})
     started = time.time()
-    done = None if always else store.get_bytes_or_none(key)
+    done = None if always else _earlier(store.get_bytes_or_none(key))
+    if done is not None and not usable(done):
+        note(f"{name}: what an earlier attempt left is damaged or has gone; done again")
+        done = None
     if done is not None:
-        outcome = json.loads(done)["outcome"]
+        outcome = done
         note(f"{name}: already done for these inputs, skipped")
     else:
         outcome = work()
@@ -76,6 +82,15 @@ def run_step(
     return outcome
 
 
+def _earlier(completion: bytes | None) -> dict[str, Any] | None:
+    """The outcome in a completion object; one that cannot be read is none."""
+    try:
+        outcome = json.loads(completion or b"null")["outcome"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return outcome if isinstance(outcome, dict) else None
+
+
 def document_step(
     store: Store,
     name: str,
@@ -84,10 +99,21 @@ def document_step(
     work: Callable[[], Outcome],
     *,
     always: bool = False,
+    usable: Callable[[Outcome], bool] = lambda _: True,
 ) -> Outcome:
     """Does a step's work once, see ``run_step``, whose outcome is a document."""
-    outcome = run_step(store, name, inputs, lambda: work().model_dump(mode="json"), always=always)
-    return document.of(outcome, f"the outcome of the step {name}")
+    where = f"the outcome of the step {name}"
+
+    def is_usable(outcome: dict[str, Any]) -> bool:
+        try:
+            return usable(document.of(outcome, where))
+        except NewerVersionError:
+            raise
+        except InventoryError:
+            return False
+
+    done = run_step(store, name, inputs, lambda: work().model_dump(mode="json"), always=always, usable=is_usable)
+    return document.of(done, where)
 
 
 def run_name(run_id: str) -> str:

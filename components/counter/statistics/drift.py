@@ -13,9 +13,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from statistics import NormalDist
-from typing import Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from components.common.document import Part
 
@@ -31,22 +32,32 @@ POWER = 0.9
 """Chance that the approximation of ``photos_needed`` aims at; it flatters, and simulated days give four out of five."""
 Measure = Literal["count", "confidence", "brightness"]
 State = Literal["stable", "changed", "retrain"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Intervals(Part):
     """How a number was distributed over the reference bins."""
 
-    edges: list[float]
+    edges: list[Finite]
     """Inner borders of at most ten equally filled intervals, ascending."""
-    shares: list[float]
+    shares: list[Share]
     """Fraction of the bins in each interval, one more than borders."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if len(self.shares) != len(self.edges) + 1:
+            raise ValueError(f"{len(self.edges)} edges do not part {len(self.shares)} shares")
+        if any(low > high for low, high in zip(self.edges, self.edges[1:], strict=False)):
+            raise ValueError("edges are not ascending")
+        return self
 
 
 class ReferenceDistribution(Part):
     """The model's answers on bins it was made with."""
 
-    bins: int
-    count: dict[str, float]
+    bins: int = Field(ge=1)
+    count: dict[str, Share]
     """Fraction of the bins by predicted count."""
     confidence: Intervals
     """Calibrated, 0 to 1."""

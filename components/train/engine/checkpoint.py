@@ -5,10 +5,10 @@ damaged one costs only the steps since the one before. The weights of the best e
 """
 
 import io
-import json
 from typing import Any
 
 import torch
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes
@@ -39,6 +39,29 @@ def unpack(data: bytes) -> dict[str, Any]:
     return content
 
 
+class Best(BaseModel):
+    """The weights of the best epoch, as an object."""
+
+    key: str
+    sha256: str
+    epoch: int
+
+
+class Entry(BaseModel):
+    """One checkpoint in the index."""
+
+    key: str
+    sha256: str
+    steps: int
+    """Optimiser steps taken."""
+    best: Best | None
+    identity: str = ""
+    """Hash of what it was made for."""
+
+
+INDEX = TypeAdapter(list[Entry])
+
+
 class Checkpoints:
     """The checkpoints of one job.
 
@@ -50,17 +73,21 @@ class Checkpoints:
 
     def __init__(self, store: Store, prefix: str, identity: dict[str, Any]) -> None:
         self.store, self.prefix, self.identity = store, prefix, identity
-        self._entries: list[dict[str, Any]] | None = None
+        self._entries: list[Entry] | None = None
 
     @property
     def _index_key(self) -> str:
         return f"{self.prefix}/index.json"
 
-    def entries(self) -> list[dict[str, Any]]:
-        """What the index lists, newest first: ``key``, ``sha256``, ``steps`` and ``best`` of each checkpoint."""
+    def entries(self) -> list[Entry]:
+        """What the index lists, newest first; a damaged index lists nothing."""
         if self._entries is None:
             data = self.store.get_bytes_or_none(self._index_key)
-            self._entries = json.loads(data) if data else []
+            try:
+                self._entries = INDEX.validate_json(data) if data else []
+            except ValidationError:
+                note(f"the list of checkpoints {self.store.uri(self._index_key)} is damaged; the training begins anew")
+                self._entries = []
         return self._entries
 
     def write(self, content: dict[str, Any], steps: int, best: tuple[int, dict[str, torch.Tensor]] | None) -> bool:
@@ -75,14 +102,20 @@ class Checkpoints:
             Whether it was stored.
         """
         try:
-            old = [known for known in self.entries() if known["steps"] != steps]
-            entry: dict[str, Any] = {"best": self._put_best(*best) if best else None}
-            data = pack({"format": FORMAT, "identity": self.identity, "content": content, **entry})
-            entry |= {"key": f"{self.prefix}/{steps:08d}.pt", "sha256": sha256_bytes(data), "steps": steps}
-            entry["identity"] = content_hash(self.identity)
+            old = [known for known in self.entries() if known.steps != steps]
+            stored = self._put_best(*best) if best else None
+            packed = {"format": FORMAT, "identity": self.identity, "content": content}
+            data = pack({**packed, "best": stored.model_dump() if stored else None})
+            entry = Entry(
+                key=f"{self.prefix}/{steps:08d}.pt",
+                sha256=sha256_bytes(data),
+                steps=steps,
+                best=stored,
+                identity=content_hash(self.identity),
+            )
             kept = [entry, *old[: KEPT - 1]]
-            self.store.put_bytes(entry["key"], data)
-            self.store.put_bytes(self._index_key, json.dumps(kept, indent=1).encode())
+            self.store.put_bytes(entry.key, data)
+            self.store.put_bytes(self._index_key, INDEX.dump_json(kept, indent=1))
         except InventoryError as error:
             note(f"the checkpoint of step {steps} was not stored, training goes on: {error}")
             return False
@@ -91,16 +124,14 @@ class Checkpoints:
             self._discard(key)
         return True
 
-    def _put_best(self, epoch: int, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+    def _put_best(self, epoch: int, tensors: dict[str, torch.Tensor]) -> Best:
         for known in self.entries():
-            mine = known.get("identity") == content_hash(self.identity)
-            if mine and known["best"] and known["best"]["epoch"] == epoch:
-                stored: dict[str, Any] = known["best"]
-                return stored
+            if known.identity == content_hash(self.identity) and known.best and known.best.epoch == epoch:
+                return known.best
         data = pack(tensors)
         key = f"{self.prefix}/best-{content_hash(self.identity)[:8]}-{epoch:05d}.pt"
         self.store.put_bytes(key, data)
-        return {"key": key, "sha256": sha256_bytes(data), "epoch": epoch}
+        return Best(key=key, sha256=sha256_bytes(data), epoch=epoch)
 
     def _discard(self, key: str) -> None:
         try:
@@ -119,22 +150,23 @@ class Checkpoints:
         """
         for entry in self.entries():
             try:
-                packed = unpack(self._verified(entry))
+                packed = unpack(self._verified(entry.key, entry.sha256))
                 if packed.get("format") != FORMAT or packed["identity"] != self.identity:
                     raise Unusable(f"is of another training ({self._difference(packed.get('identity', {}))})")
-                best = unpack(self._verified(packed["best"])) if packed["best"] else {}
+                best = packed["best"]
+                weights = unpack(self._verified(best["key"], best["sha256"])) if best else {}
             except Unusable as error:
-                note(f"checkpoint {entry['key']} is not used: {error}")
+                note(f"checkpoint {entry.key} is not used: {error}")
             else:
                 content: dict[str, Any] = packed["content"]
-                return content, best
+                return content, weights
         return None
 
-    def _verified(self, entry: dict[str, Any]) -> bytes:
-        data = self._read(entry["key"])
+    def _verified(self, key: str, sha256: str) -> bytes:
+        data = self._read(key)
         if data is None:
-            raise Unusable(f"{entry['key']} is missing")
-        if sha256_bytes(data) != entry["sha256"]:
+            raise Unusable(f"{key} is missing")
+        if sha256_bytes(data) != sha256:
             raise Unusable("it is damaged (sha256 differs)")
         return data
 
@@ -151,6 +183,6 @@ class Checkpoints:
         return ", ".join(f"{name} {other.get(name)!r}, here {self.identity[name]!r}" for name in names[:3])
 
 
-def _keys(entries: list[dict[str, Any]]) -> set[str]:
+def _keys(entries: list[Entry]) -> set[str]:
     """Every object that these checkpoints consist of."""
-    return {part["key"] for entry in entries for part in (entry, entry["best"]) if part}
+    return {part.key for entry in entries for part in (entry, entry.best) if part}

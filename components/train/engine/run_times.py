@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from components.common.background import call_periodically
 from components.common.errors import InventoryError
@@ -36,6 +36,14 @@ class Run(BaseModel):
 RUNS = TypeAdapter(list[Run])
 
 
+def _read(data: bytes) -> list[Run]:
+    try:
+        return RUNS.validate_json(data)
+    except ValidationError:
+        note("the times of this training's earlier runs are damaged in the store and do not count")
+        return []
+
+
 class RunTimes:
     """The runs of a training so far, this one included; all workers make one together.
 
@@ -50,7 +58,7 @@ class RunTimes:
         self.store, self.key, self.workers = store, key, workers
         data = store.get_bytes_or_none(key)
         self._training = training
-        self._earlier = [run for run in RUNS.validate_json(data) if run.training == training] if data else []
+        self._earlier = [run for run in _read(data) if run.training == training] if data else []
         self._start = time.time()
         workers.wait()  # everybody has read before anybody writes
 

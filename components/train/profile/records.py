@@ -125,7 +125,8 @@ def read_records(store: Store, prefix: str) -> Recorded:
     Raises:
         InventoryError: if the store cannot be read.
     """
-    return put_together([WorkerRecord.fetch(store, key) for key in store.list(f"{prefix}/")])
+    records = [WorkerRecord.fetch_if_whole(store, key) for key in store.list(f"{prefix}/")]
+    return put_together([record for record in records if record])  # a damaged one counts as one that was not left
 
 
 def put_together(records: Sequence[WorkerRecord]) -> Recorded:

@@ -11,7 +11,7 @@ import re
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -154,7 +154,12 @@ def list_saved(store: Store, prefix: str) -> list[Saved]:
         prefix: ``<output>/train/tensors``.
     """
     data = store.get_bytes_or_none(f"{prefix}/index.json")
-    return sorted(INDEX.validate_json(data) if data else [], key=lambda saved: (saved.step, saved.kind))
+    try:
+        found = INDEX.validate_json(data) if data else []
+    except ValidationError:
+        note(f"{store.uri(prefix)}/index.json is damaged; it lists what is saved from now on")
+        found = []
+    return sorted(found, key=lambda saved: (saved.step, saved.kind))
 
 
 def read_saved(store: Store, saved: Saved) -> dict[str, torch.Tensor]:

@@ -60,7 +60,7 @@ def record(trial: Object, plan: SearchPlan, store: Store, reason: str = "") -> T
     if end and state not in ("succeeded", "early stopped"):
         reason = reason or condition_message(trial, end)
     if state == "succeeded":
-        outcome = TrainedModel.fetch_or_none(store, plan.trial(name, parameters, status=state).outcome_key)
+        outcome = TrainedModel.fetch_if_whole(store, plan.trial(name, parameters, status=state).outcome_key)
         if outcome is None:
             state, reason = "failed", "Katib calls it succeeded, but its outcome is not in the object store"
         else:

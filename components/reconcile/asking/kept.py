@@ -1,0 +1,43 @@
+"""Answers that are kept, by what was asked: the content of a photo, and the model."""
+
+import sqlite3
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from components.common.files import content_hash
+from components.counter.answers import Answer
+from components.counter.bundle import Bundle
+
+
+def identity(model: Bundle) -> str:
+    """Tells models apart, also two of one version: a hash of all that the server says of the model."""
+    return content_hash(model.model_dump(mode="json"))
+
+
+def find(database: sqlite3.Connection, photo: str, model: str) -> Answer | None:
+    """The answer of a model to a photo; None when it was not asked, or answered in a form of another version.
+
+    Args:
+        database: from ``open_answers``.
+        photo: sha256 of the file, in hexadecimal.
+        model: see ``identity``.
+    """
+    row = database.execute("SELECT answer FROM answers WHERE photo = ? AND model = ?", (photo, model)).fetchone()
+    try:
+        return None if row is None else Answer.model_validate_json(row["answer"])
+    except ValidationError:
+        return None
+
+
+def add(database: sqlite3.Connection, model: str, answers: Iterable[tuple[str, Answer]]) -> None:
+    """Keeps a model's answers, by the sha256 of the photo; all or none."""
+    rows = [(photo, model, answer.model_dump_json()) for photo, answer in answers]
+    with database:  # commits, or rolls back
+        database.execute("BEGIN")
+        database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
+
+
+def forget(database: sqlite3.Connection, model: str) -> None:
+    """Drops a model's answers."""
+    database.execute("DELETE FROM answers WHERE model = ?", (model,))

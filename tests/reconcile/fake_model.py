@@ -1,0 +1,92 @@
+"""A model server on loopback that takes text for photos: "3 items, shelf A" is counted as 3. It can fail and change."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from components.client.endpoint import Endpoint
+from components.counter.answers import answer
+from components.counter.bundle import Bundle, InputTransform
+
+SURE = 0.9
+NAME = "bin-counter"
+
+
+def bundle(version: str = "model-1", threshold: float = 0.6) -> Bundle:
+    """A model of five counts."""
+    said = {"version": version, "backbone": "fake", "counts": [1, 2, 3, 4, 5], "recount_threshold": threshold}
+    return Bundle.model_validate({**said, "input": InputTransform(size=8)})
+
+
+@dataclass
+class FakeModel:
+    """What is served, and what was asked."""
+
+    served: Bundle = field(default_factory=bundle)
+    failing: dict[str, list[int]] = field(default_factory=dict)
+    """By photo: the statuses that it gets before it is answered."""
+    on_question: Callable[[int], None] = lambda _: None
+    """Called with the number of each question before it is answered."""
+    asked: list[str] = field(default_factory=list)
+    url: str = ""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it is served."""
+        return Endpoint(self.url, NAME)
+
+    def reply(self, photo: str) -> tuple[int, Any]:
+        """Status and JSON for one photo."""
+        self.asked.append(photo)
+        self.on_question(len(self.asked))
+        if self.failing.get(photo):
+            return self.failing[photo].pop(0), {"error": "it failed"}
+        shares = [(1 - SURE) / 4] * 5
+        shares[int(photo.split()[0]) - 1] = SURE
+        return 200, {"predictions": [answer(self.served, shares, 0.5).model_dump()]}
+
+    def times(self) -> Counter[str]:
+        """How often each photo was asked about, from now on counted anew."""
+        asked, self.asked = self.asked, []
+        return Counter(asked)
+
+
+@contextmanager
+def serving(model: FakeModel) -> Iterator[FakeModel]:
+    """Serves the model while the block runs."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            self.answer(200, model.served.model_dump())
+
+        def do_POST(self):
+            self.answer(*model.reply(self.rfile.read(int(self.headers["content-length"])).decode()))
+
+        def answer(self, status: int, content: object):
+            body = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    model.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield model
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
