@@ -26,8 +26,10 @@ from components.cluster.tunnel import open_tunnel
 from components.common.errors import InventoryError
 from components.common.retry import wait_for
 from components.common.store import Store, open_store
+from components.settings.permitted import STORE_SECRETS, check_name
 from pipelines.compiler import images
 from pipelines.kubeflow.api import Access, find_access, open_client, read_package, runs
+from pipelines.kubeflow.arguments import environment_of
 
 NAME = "e2e-counter"
 """Of the InferenceService and of everything else that has a name of its own."""
@@ -211,7 +213,7 @@ def open_place(
     rate: float,
 ) -> Place:
     """Opens every part of the cluster that the suite needs; see ``Place``."""
-    read_package(package)
+    check_name("store_secret", NAME, STORE_SECRETS, environment_of(read_package(package)))
     api = kube.connect()
     access = pipelines_access(api, host, namespace)
     environment, own = store_environment(api, namespace, secret, bucket)

@@ -66,7 +66,8 @@ def test_a_store_folder_that_cannot_be_made_is_one_line(
         (["--learning-rate 0.01", "--batch-size 64"], {"training": {"learning_rate": "0.01", "batch_size": "64"}}),
         (["--batch-size 32", "--batch-size 64"], {"training": {"batch_size": "64"}}),
         (["--seed 1", "--epochs 2"], {"epochs": 2, "training": {"seed": "1"}}),
-        (['--tuning {"max_trials":5}', '--tuning {"seed":1}'], {"tuning": {"seed": 1}}),
+        (['--tuning {"max_trials":5}', '--tuning {"seed":1}'], {"tuning": {"max_trials": 5, "seed": 1}}),
+        (['--gate {"draws":500}', "--gate.metric mae"], {"gate": {"draws": 500, "metric": "mae"}}),
         (["--epochs 99999", ""], {}),
         (["--epochs 2", "--epochs 99999", ""], {"epochs": 2}),
         (["--batch-size 32", "--batch-size 0", "--seed 1"], {"training": {"batch_size": "32", "seed": "1"}}),
@@ -87,4 +88,28 @@ def test_a_search_without_anything_to_tune_is_refused_before_the_first_step(
     asked = ["--tune", "--epochs", "5", "--tuning", '{"space": {"epochs": {"min": 5, "max": 20}}}']
     assert main(["run", "--runs", str(tmp_path), "--run-id", "r1", *asked]) == 1
     assert capsys.readouterr().err.startswith("error: tuning.space: nothing is left to tune")
+    assert not executed
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ("--weights nosuch.safetensors", "weights: there is no file nosuch.safetensors"),
+        ("--weights imagenet --backbone resnet14t", "no ImageNet weights are listed for resnet14t (listed: resnet18"),
+        ("--weights http://127.0.0.1:9/w#md5=1", "after # only sha256=<hex> is understood"),
+        ("--weights s3://nosuch/w.safetensors", "nosuch"),
+        ("--source s3://nosuch/bins", "nosuch"),
+        ("--source nosuch/bins", "the source 'nosuch/bins' does not exist"),
+        ("--file-list nosuch.json", "there is no file list 'nosuch.json'"),
+        ("--backbone nosuchnet", "nosuchnet"),
+    ],
+)
+def test_what_is_not_there_is_refused_and_leaves_no_run(
+    asked: str, line: str, tmp_path: Path, executed: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--runs", str(tmp_path / "runs"), *asked.split()]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert line in error
+    assert not list(tmp_path.glob("runs/*"))
     assert not executed
