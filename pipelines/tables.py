@@ -46,7 +46,7 @@ def training_tables() -> str:
 
 
 TABLES = {
-    "README.md": ("parameters", table(PARAMETERS.values(), "parameter")),
+    "docs/run.md": ("parameters", table(PARAMETERS.values(), "parameter")),
     "components/download/README.md": ("data", table(describe(DataSettings), "parameter")),
     "components/split/README.md": ("split", table(describe(SplitSettings), "parameter")),
     "components/train/README.md": ("training", training_tables()),

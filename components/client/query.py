@@ -179,7 +179,7 @@ def _send(client: httpx.Client, endpoint: Endpoint, request: httpx.Request, atte
         return retry(lambda: _send_once(client, endpoint, request), _AwayError, pauses)
     except _AwayError as away:
         if away.status == 408:
-            raise PhotoError(f"did not reach the server in time (HTTP 408) in {attempts} tries") from away
+            raise PhotoError("did not reach the server in time (HTTP 408)") from away
         unknown = isinstance(_root(away), socket.gaierror)
         raise InventoryError(
             f"{endpoint.place} did not answer in {attempts} {'try' if attempts == 1 else 'tries'} (last: {away}); "

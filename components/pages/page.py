@@ -26,11 +26,12 @@ import hashlib
 import inspect
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup, escape
 from PIL import Image
 
 from components.counter.photo import decode
@@ -40,6 +41,9 @@ TEMPLATES = Path(__file__).parents[2]
 """Templates are named by their path from here, as modules are."""
 THUMBNAIL_SIDE = 208
 THUMBNAIL_QUALITY = 80
+CONTENTS, PAGES_OF_RUN = Markup("<!-- contents -->"), Markup("<!-- pages of the run -->")
+"""Marks in a page's own markup; what it says of data is escaped and cannot look like them."""
+HEADING = re.compile(r"<h2>(.*?)</h2>", re.DOTALL)
 NUMBER = re.compile(r"[-+<>]?\s?\d[\d.,]*\s?(%|s|px|MB|/s)?")
 
 
@@ -51,7 +55,33 @@ def render_page(template: str, **context: Any) -> str:
         context: what the template names; a name that is missing is an error. A template that extends ``page.html.j2``
             may have a ``script``, the one that the page's policy allows, and a further ``style``.
     """
-    return environment().get_template(template).render(context)
+    return with_contents(environment().get_template(template).render(context))
+
+
+def with_contents(page: str) -> str:
+    """Puts a list of the page's sections where its template says ``CONTENTS``, if it does, and addresses them."""
+    titles: list[str] = []
+    if CONTENTS not in page:
+        return page
+
+    def addressed(heading: re.Match[str]) -> str:
+        titles.append(heading[1])
+        return f'<h2 id="section-{len(titles)}">{heading[1]}</h2>'
+
+    body = HEADING.sub(addressed, page)
+    entries = "".join(f'<li><a href="#section-{place}">{title}</a></li>' for place, title in enumerate(titles, 1))
+    return body.replace(CONTENTS, f'<nav class="contents" aria-label="On this page"><ul>{entries}</ul></nav>', 1)
+
+
+def with_pages(page: str, pages: Mapping[str, str]) -> str:
+    """Links a page to others that lie beside it, at the end of its header.
+
+    Args:
+        page: as ``render_page`` made it.
+        pages: file name to what it is called; no link leads to nowhere, so whoever puts the files there says which.
+    """
+    entries = "".join(f'<li><a href="{escape(file)}">{escape(name)}</a></li>' for file, name in pages.items())
+    return page.replace(PAGES_OF_RUN, f'<nav aria-label="Pages of this run"><ul>{entries}</ul></nav>', 1)
 
 
 @functools.cache
@@ -68,6 +98,7 @@ def environment() -> jinja2.Environment:
     written = {name: function for name, function in vars(text).items() if inspect.isfunction(function)}
     made.filters.update(written, thumbnail=thumbnail)
     made.globals.update(written, charts=charts, number_columns=number_columns, policy_hash=policy_hash)
+    made.globals.update(CONTENTS=CONTENTS, PAGES_OF_RUN=PAGES_OF_RUN)
     return made
 
 

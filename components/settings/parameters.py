@@ -81,6 +81,14 @@ TRAINING_OPTIONS: dict[str, Parameter] = {
 }
 """Every training option, in groups."""
 
+SECTION_OPTIONS: dict[str, Parameter] = {
+    f"{parameter.name}.{option.name}": replace(option, name=f"{parameter.name}.{option.name}")
+    for parameter in PARAMETERS.values()
+    if parameter.section
+    for option in describe(parameter.section, parameter.name)
+}
+"""Every option of every section that is one dictionary, such as ``gate.minimum_effect``."""
+
 
 def parameter_from_text(name: str, text: str) -> Any:
     """A parameter's value as somebody types it: JSON for a dictionary, yes or no, a number, or the text itself.

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from components.common.errors import InventoryError
+from pipelines.cli.parser import whole
 
 PACKAGE = Path("inventory.yaml")
 
@@ -163,7 +164,7 @@ def _add_runs(commands: Any) -> None:
         "runs", help="list the runs on a cluster", description="The newest runs, newest first."
     )
     _add_access(parser)
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="how many [20]")
+    parser.add_argument("--limit", type=whole(1), default=20, metavar="N", help="how many [20]")
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     parser.set_defaults(command=_runs)
 

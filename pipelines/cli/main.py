@@ -1,88 +1,21 @@
-"""The command line ``inventory``."""
+"""The start of the command line ``inventory``; imports nothing, so that Ctrl-C is heard from the first moment."""
 
-import argparse
-import importlib
-import signal
 import sys
-import types
-from typing import NoReturn
-
-from components import __version__
-from components.common.errors import InventoryError
-from components.common.suggest import did_you_mean
-from pipelines.cli.parser import Parser
-
-EPILOG = """\
-first steps:
-  inventory run                              the whole workflow on this machine, on rendered bins
-  inventory run --source DIR_OR_TAR_OR_S3    the same on real photos
-  inventory serve runs/<id>/model            serve a finished run's model
-  inventory query photo.jpg                  ask it how many items a photo shows
-  inventory reconcile --photos DIR --records stock.csv    which bins to recount first
-what was trained:
-  inventory models                           list, show and compare models
-  inventory promote|rollback                 put one into service, or go back
-  inventory reproduce MODEL                  confirm its numbers from the object store alone
-  inventory prune --dry-run                  what may be removed
-on a cluster:
-  inventory manifests --namespace NAME       what it needs, for kubectl
-  inventory compile                          the pipeline as YAML
-  inventory preflight --namespace NAME       what it lacks, and how to mend it
-  inventory submit epochs=10                 upload it, start a run and follow it
-"""
-
-
-COMMANDS = {
-    "run": "run",
-    **dict.fromkeys(("compile", "manifests"), "install"),
-    **dict.fromkeys(("serve", "query", "reconcile", "feedback"), "serving"),
-    **dict.fromkeys(("models", "promote", "rollback", "prune", "reproduce"), "models"),
-    **dict.fromkeys(("preflight", "upload", "submit", "runs"), "cluster"),
-}
-"""Every command and the module of this folder that has its options: only the one that is asked for is imported."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns the exit code; a user's mistake is one line on standard error."""
+    """Runs one command and returns the exit code; a user's mistake is one line on standard error.
+
+    Args:
+        arguments: the words after ``inventory``; None takes this process's own.
+    """
     try:
-        signal.signal(signal.SIGTERM, _interrupt)
-        arguments = sys.argv[1:] if arguments is None else arguments
-        parser = _parser(next((word for word in arguments if not word.startswith("-")), None))
-        if not arguments:
-            parser.print_help()
-            return 2
-        options = parser.parse_args(arguments)
-        return int(options.command(options) or 0)
-    except InventoryError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        from pipelines.cli.commands import carry_out
+
+        return carry_out(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-
-
-def _interrupt(_signal: int, _frame: types.FrameType | None) -> NoReturn:
-    """SIGTERM ends a run as Ctrl-C does: everything that it started is stopped."""
-    raise KeyboardInterrupt
-
-
-def _parser(command: str | None) -> argparse.ArgumentParser:
-    """The command line, with the options of ``command`` and its neighbours alone."""
-    parser = Parser(
-        prog="inventory",
-        description="Learns to count the items in warehouse bins from photos, and serves the counter.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"inventory {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", help="`inventory COMMAND --help` shows its options")
-    module = COMMANDS.get(command or "")
-    if command and not module:
-        hint = did_you_mean(command, COMMANDS, "there are")
-        parser.error(f"there is no command {command}; {hint}")
-    if module:
-        importlib.import_module(f"pipelines.cli.{module}").add_commands(commands)
-    return parser
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from components.common.errors import InventoryError
+from pipelines.cli.parser import days, whole
 
 if TYPE_CHECKING:
     from components.common.store import Store
@@ -176,8 +177,10 @@ def _add_prune(commands: Any) -> None:
         "before it, and what others share stays.",
         _prune,
     )
-    parser.add_argument("--keep", type=int, default=FEWEST_KEPT, metavar="N", help=f"newest that stay [{FEWEST_KEPT}]")
-    parser.add_argument("--older-than", type=float, default=DAYS, metavar="DAYS", help=f"younger ones stay [{DAYS:g}]")
+    parser.add_argument(
+        "--keep", type=whole(0), default=FEWEST_KEPT, metavar="N", help=f"newest that stay [{FEWEST_KEPT}]"
+    )
+    parser.add_argument("--older-than", type=days, default=DAYS, metavar="DAYS", help=f"younger ones stay [{DAYS:g}]")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     _add_cluster(parser)
 
@@ -189,8 +192,6 @@ def _prune(options: argparse.Namespace) -> None:
     from components.settings.serving import ServingSettings
     from pipelines.cli.models_view import megabytes, prune_table
 
-    if options.keep < 0 or options.older_than < 0:
-        raise InventoryError("--keep and --older-than take numbers from 0")
     with _registry(options) as (store, registry, _):
         found = read_index(registry, options.name)
         serving = []

@@ -1,15 +1,15 @@
 """Argument parsing that every command shares."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from components.common.suggest import did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
-    """Asks what was meant by an option that there is not."""
+    """Says on one line what is wrong, and asks what was meant by a word that there is not."""
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -23,21 +23,43 @@ class Parser(argparse.ArgumentParser):
             self._refuse(extra[0].partition("=")[0])
         return found, extra
 
+    def error(self, message: str) -> NoReturn:
+        """Ends with one line, where argparse would print every option before it."""
+        hint = "" if ";" in message else f"; `{self.prog} --help` lists what there is"
+        self.exit(2, f"error: {message}{hint}\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuses what is none of an option's choices, as a run's settings refuse it."""
+        choices = list(map(str, action.choices or ()))
+        if choices and value not in choices:
+            hint = did_you_mean(value, choices)
+            allowed = f"{value!r} is refused; allowed: {', '.join(choices)}"
+            raise argparse.ArgumentError(action, f"{allowed}{f'; {hint}' if hint else ''}")
+
+    def _get_option_tuples(self, option_string: str) -> list[Any]:
+        """What an abbreviation may stand for; a section's option (``--gate.metric``) only when its section is named."""
+        found: list[Any] = super()._get_option_tuples(option_string)
+        return [match for match in found if "." in option_string or "." not in match[1]]
+
     def _known(self, word: str) -> None:
         """Refuses an option that is none, nor the beginning of one."""
         if word.startswith("--") and not any(flag.startswith(word) for flag in self._option_string_actions):
             self._refuse(word)
 
     def _refuse(self, word: str) -> NoReturn:
-        known = [flag for flag in self._option_string_actions if flag.startswith("--")]
-        hint = did_you_mean(word, known) or f"`{self.prog} --help` lists what there is"
-        self.error(f"there is no option {word}; {hint}")
+        section, _, option = word.partition(".")
+        options = [flag.removeprefix(f"{section}.") for flag in self._option_string_actions if f"{section}." in flag]
+        if options:  # a section's option, such as --gate.minimum_efect
+            hint = did_you_mean(option, options, "the options are").replace("mean ", f"mean {section}.")
+        else:
+            hint = did_you_mean(word, [flag for flag in self._option_string_actions if flag.startswith("--")])
+        self.error(f"there is no option {word}{f'; {hint}' if hint else ''}")
 
 
 def yes_or_no(text: str) -> bool:
     """The value of a switch that is no parameter of the pipeline."""
     if text.lower() not in ("yes", "no"):
-        raise argparse.ArgumentTypeError(f"'{text}' is neither yes nor no")
+        raise argparse.ArgumentTypeError(f"'{text}' is refused; allowed: yes, no")
     return text.lower() == "yes"
 
 
@@ -46,3 +68,25 @@ def port(text: str) -> int:
     if not text.isdecimal() or not 0 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"'{text}' is no port; give 0 to 65535")
     return int(text)
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Reads a whole number that is not less than ``least``."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is refused; allowed: {least} <= integer")
+        return int(text)
+
+    return read
+
+
+def days(text: str) -> float:
+    """A time in days, 0 or more."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is refused; allowed: 0 <= number")
+    return number

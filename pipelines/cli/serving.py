@@ -6,9 +6,8 @@ import sys
 from typing import Any, NoReturn
 
 from components.client.options import ATTEMPTS, add_endpoint_options
-from components.common.errors import InventoryError
 from components.reconcile.options import add_feedback_arguments, add_reconcile_arguments
-from pipelines.cli.parser import port
+from pipelines.cli.parser import port, whole
 
 CONCURRENCY = 8
 
@@ -41,11 +40,13 @@ def _add_query(commands: Any) -> None:
         "Exit code 1 if a photo could not be read or was refused.",
     )
     parser.add_argument("photos", nargs="+", help="photo files, folders of photos, or URLs of photos")
-    parser.add_argument("--expected", type=int, metavar="N", help="the count that the stock system says")
+    parser.add_argument("--expected", type=whole(0), metavar="N", help="the count that the stock system says")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
-    parser.add_argument("--concurrency", type=int, default=CONCURRENCY, metavar="N", help=f"at a time [{CONCURRENCY}]")
     parser.add_argument(
-        "--attempts", type=int, default=ATTEMPTS, metavar="N", help=f"tries while the server is busy [{ATTEMPTS}]"
+        "--concurrency", type=whole(1), default=CONCURRENCY, metavar="N", help=f"at a time [{CONCURRENCY}]"
+    )
+    parser.add_argument(
+        "--attempts", type=whole(1), default=ATTEMPTS, metavar="N", help=f"tries while the server is busy [{ATTEMPTS}]"
     )
     add_endpoint_options(parser)
     parser.set_defaults(command=_query)
@@ -55,8 +56,6 @@ def _query(options: argparse.Namespace) -> int:
     from components.client.chosen import chosen_endpoint
     from pipelines.cli.query import print_answers, refuse_missing
 
-    if options.concurrency < 1 or options.attempts < 1:
-        raise InventoryError("--concurrency and --attempts must be at least 1")
     refuse_missing(options.photos)
     return print_answers(
         options.photos,

@@ -7,7 +7,7 @@ from typing import Any
 from components.check_settings.step import check
 from components.common.errors import InventoryError
 from components.common.suggest import did_you_mean
-from components.settings.parameters import PARAMETERS
+from components.settings.parameters import PARAMETERS, TRAINING_OPTIONS
 from components.settings.permitted import check_permitted
 
 CHECKED = "bin-inventory"
@@ -19,19 +19,24 @@ def read_arguments(ir: Mapping[str, Any], texts: Iterable[str]) -> dict[str, Any
 
     Args:
         ir: the compiled pipeline; its parameters say which arguments are text.
-        texts: ``PARAMETER=VALUE`` each; dictionaries, numbers and booleans as JSON.
+        texts: ``PARAMETER=VALUE`` each, or ``DICTIONARY.OPTION=VALUE``; dictionaries, numbers and booleans as JSON.
 
     Raises:
         InventoryError: for a text of another form, an unknown parameter, or a run that its first step would refuse.
     """
     known = parameters_of(ir)
-    arguments = {}
+    arguments: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise InventoryError(f"'{text}' is not PARAMETER=VALUE, such as epochs=10")
-        check_parameters(ir, [name])
-        arguments[name] = value if known[name]["parameterType"] == "STRING" else _from_json(value)
+        section, dot, option = name.partition(".")
+        is_option = bool(dot) and known.get(section, {}).get("parameterType") == "STRUCT"
+        check_parameters(ir, [section if is_option else name])
+        if not is_option:
+            arguments[name] = value if known[name]["parameterType"] == "STRING" else _from_json(value)
+        elif isinstance(arguments.setdefault(section, {}), dict):  # else the check refuses the section as a whole
+            arguments[section] = {**arguments[section], option: _from_json(value)}
     if ir["pipelineInfo"]["name"] == CHECKED:
         defaults = {name: known[name].get("defaultValue") for name in PARAMETERS if name in known}
         check_permitted(check({**defaults, **arguments}, on_cluster=True), environment_of(ir))
@@ -50,6 +55,8 @@ def check_parameters(ir: Mapping[str, Any], names: Iterable[str]) -> None:
     known = parameters_of(ir)
     for name in names:
         if name not in known:
+            if name in TRAINING_OPTIONS and "training" in known:
+                raise InventoryError(f"{name} is an option of the training; write training.{name}=VALUE")
             hint = did_you_mean(name, sorted(known))
             listed = f"it has {', '.join(sorted(known))}"
             raise InventoryError(f"the pipeline has no parameter '{name}'; {f'{hint} ' if hint else ''}{listed}")

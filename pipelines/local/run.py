@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from components.documents.deployed import DeployedModel
 from components.documents.evaluated import EvaluatedModel, Evaluation
 from components.documents.gated import GatedModel
 from components.documents.run_result import Query, RunResult
+from components.pages.page import with_pages
 from components.settings.run import RunSettings
 from components.settings.source import S3
 from components.sources.open import open_source
@@ -74,6 +76,7 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
     remembered = folder / "arguments.json"
     arguments = continued(remembered, arguments)
     chosen = check_here(arguments)
+    is_new = not folder.exists()
     with _opened(folder, runs) as store_variables:
         console.print(f"run [bold]{run_id}[/bold] in {_short(folder)}", highlight=False)
         os.environ.update(
@@ -84,7 +87,12 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
                 PROGRESS_VARIABLE: str(folder / "progress.jsonl"),
             }
         )
-        _check_with_store(chosen, open_store())
+        try:
+            _check_with_store(chosen, open_store())
+        except InventoryError:
+            if is_new:  # there is nothing yet to go on with
+                shutil.rmtree(folder)
+            raise
         write_json(remembered, arguments)  # not before: what is refused must not come back with the next attempt
         started = time.time()
         view = View(console)
@@ -127,11 +135,18 @@ def check_here(arguments: dict[str, Any]) -> RunSettings:
     chosen = check(arguments)
     if not chosen.data.source.startswith(S3):
         open_source(chosen.data.source)
+    listed = chosen.data.file_list
+    if listed and not listed.startswith(S3) and not Path(listed).expanduser().is_file():
+        raise InventoryError(f"there is no file list '{listed}'; give a path or s3://…")
     if chosen.training.backbone not in QUICKLY_KNOWN:
         # imported here: torch takes seconds, and the usual first run does not need it yet
         from components.train.model.network import make_backbone
 
         make_backbone(chosen.training.backbone, chosen.training.image_size)
+    if chosen.training.weights != "none":
+        from components.train.model.weights import check_weights
+
+        check_weights(chosen.training.weights, chosen.training.backbone)
     return chosen
 
 
@@ -179,14 +194,12 @@ def _run_lock(folder: Path) -> Iterator[None]:
 
 
 def continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-    """A continued run keeps the arguments and training options it was started with, apart from those given anew."""
+    """A continued run keeps the arguments and sections' options it was started with, apart from those given anew."""
     before: dict[str, Any] = {}
     with contextlib.suppress(OSError):  # a new run, or a folder that cannot be opened, as is said when it is
         before = _remembered(path)
-    together = {**before, **arguments}
-    if isinstance(together.get(TRAINING), dict):
-        together[TRAINING] = {**before.get(TRAINING, {}), **together[TRAINING]}
-    return together
+    both = [name for name in arguments if isinstance(before.get(name), dict) and isinstance(arguments[name], dict)]
+    return {**before, **arguments, **{name: {**before[name], **arguments[name]} for name in both}}
 
 
 def _remembered(path: Path) -> dict[str, Any]:
@@ -251,16 +264,7 @@ def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], s
     evaluated = EvaluatedModel.of(outcomes["evaluate"], "what the step evaluate left")
     gated = GatedModel.of(outcomes["gate"], "what the step gate left")
     bundles.fetch(store, evaluated.bundle_key, folder / "model")
-    write_atomic(folder / "report.html", store.get_bytes(evaluated.report_key))
-    pages = {
-        "explore.html": outcomes["explore"]["page_key"],
-        "tune.html": outcomes["tune"]["report_key"],
-        "gate.html": gated.page_key,
-        "profile.html": evaluated.profile.page_key if evaluated.profile else None,
-    }
-    for name, key in pages.items():
-        if key:
-            write_atomic(folder / name, store.get_bytes(key))
+    _write_pages(store, folder, evaluated, gated, outcomes["explore"]["page_key"], outcomes["tune"]["report_key"])
     deployed = outcomes.get("deploy")
     result = RunResult(
         run_id=folder.name,
@@ -279,6 +283,25 @@ def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], s
     )
     result.write(folder / RESULT_FILE)
     return result
+
+
+def _write_pages(
+    store: Store, folder: Path, evaluated: EvaluatedModel, gated: GatedModel, explore_key: str, tune_key: str
+) -> None:
+    """Copies the pages, each with links to the others and the gate's decision, which is younger than most of them."""
+    pages = {
+        "report.html": (evaluated.report_key, "How well the model counts"),
+        "explore.html": (explore_key, "The data"),
+        "profile.html": (evaluated.profile.page_key if evaluated.profile else None, "Where the time went"),
+        "tune.html": (tune_key, "The search"),
+        "gate.html": (gated.page_key, f"The gate: {gated.decision.summary}"),
+    }
+    links = {name: title for name, (key, title) in pages.items() if key}
+    for name, (key, _) in pages.items():
+        if key:
+            page = store.get_bytes(key).decode()
+            others = {other: title for other, title in links.items() if other != name}
+            write_atomic(folder / name, with_pages(page, others).encode())
 
 
 def _show(test: Evaluation, folder: Path, console: Console) -> None:

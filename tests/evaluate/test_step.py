@@ -1,4 +1,5 @@
 import io
+import re
 from collections.abc import Callable
 from contextlib import redirect_stdout
 
@@ -10,7 +11,10 @@ from onnx import numpy_helper
 from components.common.errors import InventoryError
 from components.counter import bundle as bundles
 from components.documents.evaluated import EvaluationFile
+from components.evaluate.report.page import settings_in_groups
+from components.evaluate.report.published import published_beside
 from components.evaluate.step import evaluate
+from components.settings.training import TrainingSettings
 from tests.evaluate.conftest import Made, split_rows
 
 Make = Callable[..., Made]
@@ -133,3 +137,29 @@ def test_a_test_split_without_products_is_not_said_to_share_none(make: Make) -> 
     assert outcome.evaluation.leakage.known == 0
     assert "no product of a test bin was trained on" not in page
     assert "Not to be relied on: the test bins list no products" in page
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("rendered:500", False),
+        ("photos.csv", False),
+        ("stock/Photos.XLSX", False),
+        ("s3://aft-vbi-pds", True),
+        ("bins.tar", True),
+    ],
+)
+def test_published_results_stand_beside_what_may_be_of_the_same_photos(source: str, shown: bool) -> None:
+    assert bool(published_beside(source)) == shown
+
+
+def test_the_report_lists_its_sections_and_what_was_set_before_what_was_not(make: Make) -> None:
+    made = make()
+    page = made.store.get_bytes(evaluate(made.store, made.dataset, made.publish(), "run-1").report_key).decode()
+    titles = re.findall(r'<h2 id="[\w-]+">(.*?)</h2>', page)
+    assert re.findall(r'<li><a href="#[\w-]+">(.*?)</a></li>', page) == titles
+    assert len(titles) > 8
+    changed, others = settings_in_groups(TrainingSettings(epochs=3, loss="corn"))
+    assert changed == [("epochs", 3), ("loss", "corn")]
+    named = [name for name, _ in changed] + [name for rows in others.values() for name, _ in rows]
+    assert sorted(named) == sorted(TrainingSettings.model_fields)

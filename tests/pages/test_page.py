@@ -10,7 +10,7 @@ from PIL import Image
 from components.counter.photo import BadImageError
 from components.pages import page
 from components.pages.charts import nice_ticks
-from components.pages.page import environment, thumbnail
+from components.pages.page import environment, thumbnail, with_contents, with_pages
 from tests.browser import assert_self_contained, open_in_browser
 from tests.packed_bins import photo
 
@@ -103,7 +103,7 @@ def test_a_heat_map_is_shaded_by_the_share_of_the_row():
     html = macro("parts", "heat_map")(
         ["1", "2"], ["1", "2"], [[30, 10], [0, 5]], row_title="true", column_title="predicted"
     )
-    assert re.findall(r"var\(--accent\) (\d+)%", html) == ["75", "25", "0", "100"]
+    assert re.findall(r"var\(--heat\) (\d+)%", html) == ["75", "25", "0", "100"]
     assert "true 1, predicted 2: 25.0%" in html
 
 
@@ -158,3 +158,67 @@ def test_a_line_chart_survives_little_data(points):
 )
 def test_ticks_are_round_numbers_around_the_values(low, high, expected):
     assert nice_ticks(low, high) == pytest.approx(expected)
+
+
+LISTED = """
+{% extends "components/pages/page.html.j2" %}
+{% block title %}Title{% endblock %}
+{% block contents %}{{ CONTENTS }}{% endblock %}
+{% block sections %}<h2>First &amp; foremost</h2><h2>{{ hostile }}</h2><p>{{ mark }}</p>{% endblock %}
+"""
+
+
+def test_the_contents_lead_to_every_section_whatever_it_is_called():
+    marks = "<!-- contents --><!-- pages of the run -->"
+    html = with_contents(environment().from_string(LISTED).render(hostile=HOSTILE, mark=marks))
+    listed = re.findall(r'<li><a href="#([\w-]+)">(.*?)</a></li>', html)
+    assert [title for _, title in listed] == [
+        "First &amp; foremost",
+        *re.findall(r'<h2 id="section-2">(.*?)</h2>', html),
+    ]
+    assert len(listed) == 2
+    assert all(f'<h2 id="{place}">' in html for place, _ in listed)
+    assert html.count("<nav") == 1
+    assert "<script>" not in html
+
+
+def test_a_page_is_linked_to_those_beside_it():
+    html = with_pages(environment().from_string(LISTED).render(hostile="", mark=""), {"gate.html": HOSTILE})
+    assert '<li><a href="gate.html">&lt;script&gt;' in html
+    assert html.index("</nav>") < html.index("</header>")
+    assert with_pages("<p>of an older version</p>", {"gate.html": "gate"}) == "<p>of an older version</p>"
+
+
+CONTRAST = """element => {
+  const context = document.createElement("canvas").getContext("2d");
+  const light = colour => {
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 1, 1);
+    const parts = [...context.getImageData(0, 0, 1, 1).data].slice(0, 3).map(value => value / 255);
+    const [red, green, blue] = parts.map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const style = getComputedStyle(element);
+  const both = [light(style.color), light(style.backgroundColor)].sort((a, b) => b - a);
+  return (both[0] + 0.05) / (both[1] + 0.05);
+}"""
+"""WCAG 2.2, contrast ratio of an element's text."""
+
+
+def test_every_cell_of_a_heat_map_can_be_read_and_wide_tables_take_the_keyboard(tmp_path):
+    shares = [[n, 10 - n] for n in range(11)]
+    text = PAGE[: PAGE.index("{% block sections %}")] + (
+        "{% block sections %}{{ parts.heat_map(range(11) | list, [1, 2], shares) }}"
+        "{{ parts.table(['a', 'b'], [['1', '2']], 'what it shows') }}{% endblock %}"
+    )
+    path = tmp_path / "page.html"
+    path.write_text(environment().from_string(text).render(hostile="x", shares=shares))
+    with open_in_browser(path) as (page, _):
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert min(cell.evaluate(CONTRAST) for cell in page.query_selector_all(".heat td")) >= 4.5
+        named = [
+            box.get_attribute("aria-label") for box in page.query_selector_all(".scroll[tabindex='0'][role=region]")
+        ]
+    assert len(named) == 2
+    assert named[1] == "what it shows"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli.main import COMMANDS
+from pipelines.cli.commands import COMMANDS
 from pipelines.tables import ROOT
 
 FOLDERS = ("benchmarks", "components", "docker", "docs", "manifests", "pipelines", "requirements", "tests")

@@ -193,6 +193,11 @@ def test_the_compiled_steps_own_command_refuses_a_wrong_split(
     ("command", "message"),
     [
         (["submit", "sorce=x"], "error: the pipeline has no parameter 'sorce'; did you mean source? it has backbone, "),
+        (["submit", "loss=corn"], "error: loss is an option of the training; write training.loss=VALUE\n"),
+        (["submit", "gate.minimum_efect=1"], "error: gate has no option 'minimum_efect'; did you mean minimum_effect?"),
+        (["submit", "gate.draws=1"], "error: gate.draws = 1 is refused; allowed: 100 <= integer <= 100000\n"),
+        (["submit", "gate=x", "gate.draws=100"], "error: gate = 'x' is refused; allowed: a JSON object"),
+        (["submit", "epochs.x=1"], "error: the pipeline has no parameter 'epochs.x'; did you mean epochs?"),
         (["submit", "epochs"], "error: 'epochs' is not PARAMETER=VALUE, such as epochs=10\n"),
     ],
 )

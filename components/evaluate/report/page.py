@@ -1,6 +1,7 @@
 """The evaluation report: one self-contained HTML page that a sceptical reader can check."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from components.counter.bundle import Bundle
 from components.counter.dataset import DatasetManifest
@@ -9,10 +10,12 @@ from components.counter.training_log import EpochRecord
 from components.documents.evaluated import Curves, Evaluation, PrecisionCurve, ReliabilityCurves
 from components.documents.trained import TrainedModel
 from components.evaluate import audit
-from components.evaluate.report.published import PUBLISHED, SOURCES
+from components.evaluate.report.published import SOURCES, published_beside
 from components.evaluate.report.worst import WorstError
 from components.pages.page import render_page
+from components.settings.training import GROUPS, TrainingSettings
 
+Rows = list[tuple[str, Any]]
 Lines = dict[str, list[tuple[float, float]]]
 
 SHOWN_COVERAGE = 0.02
@@ -43,6 +46,7 @@ def render(
     Returns:
         HTML.
     """
+    changed, others = settings_in_groups(model.settings)
     return render_page(
         "components/evaluate/report/report.html.j2",
         evaluation=evaluation,
@@ -51,7 +55,7 @@ def render(
         dataset=dataset,
         errors=errors,
         splits=SPLITS,
-        published=PUBLISHED,
+        published=published_beside(dataset.source),
         sources=SOURCES,
         reliability=reliability_lines(curves.reliability),
         verdicts=verdict_lines(curves.verdict),
@@ -60,7 +64,21 @@ def render(
         learning=learning_lines(model.history),
         shown_bins=SHOWN_BINS,
         shown_products=SHOWN_PRODUCTS,
+        changed_settings=changed,
+        other_settings=others,
     )
+
+
+def settings_in_groups(settings: TrainingSettings) -> tuple[Rows, dict[str, Rows]]:
+    """A training's settings: those that are not the default's, and the others under the headings of their groups."""
+    defaults = TrainingSettings()
+    groups = {
+        str(group.__doc__).rstrip("."): [(name, getattr(settings, name)) for name in group.model_fields]
+        for group in GROUPS
+    }
+    changed = [row for rows in groups.values() for row in rows if row[1] != getattr(defaults, row[0])]
+    others = {title: [row for row in rows if row not in changed] for title, rows in groups.items()}
+    return changed, {title: rows for title, rows in others.items() if rows}
 
 
 def reliability_lines(reliability: ReliabilityCurves) -> Lines:

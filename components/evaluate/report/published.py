@@ -3,7 +3,11 @@
 Numbers of different rows are obtained on different bins; the notes say what keeps a row from being compared.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from components.settings.source import is_rendered
+from components.tables.read import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -72,3 +76,12 @@ PUBLISHED = (
         "1.08",
     ),
 )
+
+
+def published_beside(source: str) -> Sequence[Published]:
+    """The results to show beside a model's: none for bins that are surely not of the public dataset.
+
+    Args:
+        source: where the bins come from; a folder or an archive may hold the public dataset, a table names own photos.
+    """
+    return () if is_rendered(source) or source.lower().endswith(SUFFIXES) else PUBLISHED

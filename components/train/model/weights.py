@@ -47,6 +47,29 @@ def imagenet_table() -> dict[str, dict[str, str]]:
     return table
 
 
+def check_weights(weights: str, backbone: str) -> None:
+    """Refuses weights that cannot be found whatever the store and the network hold.
+
+    Raises:
+        InventoryError: if the table has no entry for ``imagenet``, a file is not there, or a hash is none.
+    """
+    if weights == "imagenet" and backbone not in imagenet_table():
+        raise InventoryError(
+            f"no ImageNet weights are listed for {backbone} (listed: {', '.join(imagenet_table())}); "
+            "give a file or URI as weights, or none"
+        )
+    if urlsplit(weights).scheme in ("http", "https"):
+        fragment = urldefrag(weights).fragment
+        if fragment and not fragment.startswith("sha256="):
+            raise InventoryError(f"weights {weights}: after # only sha256=<hex> is understood")
+    elif weights not in ("none", "imagenet") and not is_address(weights) and not _local(weights).is_file():
+        raise InventoryError(f"weights: there is no file {_local(weights)}; give none, imagenet, a file or a URI")
+
+
+def _local(weights: str) -> Path:
+    return Path(weights.removeprefix("file://")).expanduser()
+
+
 def find_weights(weights: str, backbone: str, store: Store) -> WeightsFile | None:
     """Brings the weights that a setting names onto this machine.
 
@@ -62,29 +85,21 @@ def find_weights(weights: str, backbone: str, store: Store) -> WeightsFile | Non
     Raises:
         InventoryError: if there is no such file or entry, it cannot be fetched, or it does not match its hash.
     """
+    check_weights(weights, backbone)
     if weights == "none":
         return None
     if weights == "imagenet":
-        entry = imagenet_table().get(backbone)
-        if entry is None:
-            raise InventoryError(
-                f"no ImageNet weights are listed for {backbone} (listed: {', '.join(imagenet_table())}); "
-                "give a file or URI as weights, or none"
-            )
+        entry = imagenet_table()[backbone]
         return _published(entry["uri"], entry["sha256"], store)
     if urlsplit(weights).scheme in ("http", "https"):
         uri, fragment = urldefrag(weights)
-        if fragment and not fragment.startswith("sha256="):
-            raise InventoryError(f"weights {weights}: after # only sha256=<hex> is understood")
         if fragment:
             return _published(uri, fragment.removeprefix("sha256=").lower(), store)
         return _keep(uri, _download, uri)
     if is_address(weights):
         place, key = store.elsewhere(weights)
         return _keep(weights, place.get_file, key)
-    path = Path(weights.removeprefix("file://")).expanduser()
-    if not path.is_file():
-        raise InventoryError(f"weights: there is no file {path}; give none, imagenet, a file or a URI")
+    path = _local(weights)
     return WeightsFile(path, sha256_file(path), weights)
 
 

@@ -1,13 +1,18 @@
 """The command line as a stranger meets it: help at once, and a hint for what was mistyped."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from components import __version__
-from pipelines.cli.main import COMMANDS, main
+from pipelines.cli import commands
+from pipelines.cli.commands import COMMANDS, EPILOG
+from pipelines.cli.main import main
 
 SLOW = ("kfp", "kubernetes", "minio", "numpy", "torch", "pyarrow")
 
@@ -67,6 +72,12 @@ TYPOS = [
     ("run --preset defalt", "default"),
     ('run --training {"learning_rte":1}', "learning_rate"),
     ('run --gate {"minimum_efect":1}', "minimum_effect"),
+    ("run --gate.minimum_efect 1", "--gate.minimum_effect"),
+    ("run --tuning.max-trials 3", "--tuning.max_trials"),
+    ("run --cluster.gpus_per_workers 1", "--cluster.gpus_per_worker"),
+    ("run --training.learnig_rate 1", "--training.learning_rate"),
+    ("run --serving.scale_metric cpus", "cpu"),
+    ("compile --pipeline inventry", "inventory"),
 ]
 
 
@@ -88,12 +99,64 @@ def test_the_beginning_of_an_option_is_enough_and_what_follows_two_dashes_is_no_
         ("compile --registry=", "error: --registry is empty"),
         ("compile --tag=", "error: --tag is empty"),
         ("serve x --port 99999", "argument --port: '99999' is no port; give 0 to 65535"),
+        ("run --keep-serving maybe", "argument --keep-serving: 'maybe' is refused; allowed: yes, no"),
+        ("run --loss", "argument --loss: expected one argument; `inventory run --help` lists"),
+        ("run --gate.zzzz 1", "there is no option --gate.zzzz; the options are enforce, metric, minimum_effect"),
+        ("run --gate.minimum_effect much", "gate.minimum_effect = 'much' is refused; allowed: 0 <= number"),
+        ("run --gate.rules overfit", "gate.rules = 'overfit' is refused; allowed: a JSON list"),
+        ("run --gate x --gate.metric mae", "gate = 'x' is refused; allowed: a JSON object"),
+        ("query a.jpg --expected -1", "argument --expected: '-1' is refused; allowed: 0 <= integer"),
+        ("query a.jpg --concurrency 0", "argument --concurrency: '0' is refused; allowed: 1 <= integer"),
+        ("prune --keep -1", "argument --keep: '-1' is refused; allowed: 0 <= integer"),
+        ("prune --older-than nan", "argument --older-than: 'nan' is refused; allowed: 0 <= number"),
+        ("runs --limit few", "argument --limit: 'few' is refused; allowed: 1 <= integer"),
+        ("compile --pipeline both", "argument --pipeline: 'both' is refused; allowed: inventory, reconciliation"),
+        ("promote", "the following arguments are required: MODEL; `inventory promote --help` lists"),
         ("query nosuch.jpg neither.jpg", "error: there is no nosuch.jpg, nor neither.jpg; give photo files"),
         (f"query {'x' * 300}", "error: there is no xxx"),
     ],
 )
-def test_what_cannot_be_is_said_on_one_line(words: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert line in refused(words.split(), capsys).splitlines()[-1]
+def test_what_cannot_be_is_said_on_one_line_and_leaves_nothing(
+    words: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (said,) = refused(words.split(), capsys).splitlines()
+    assert said.startswith("error: ")
+    assert line in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_exit_codes_are_those_that_the_help_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert {int(code) for code in re.findall(r"^  (\d+)  ", EPILOG, re.MULTILINE)} == {0, 1, 2, 130}
+    assert main(["query", "nosuch.jpg"]) == 1
+    with pytest.raises(SystemExit) as ended:
+        main(["query", "--nosuch"])
+    assert ended.value.code == 2
+    with patch.object(commands, "parser_for", side_effect=KeyboardInterrupt):
+        assert main(["run"]) == 130
+    assert capsys.readouterr().err.endswith("interrupted\n")
+
+
+def test_an_interrupt_while_the_commands_are_imported_leaves_no_traceback() -> None:
+    code = """
+import sys
+class Interrupting:  # Ctrl-C at the first import of a command's module
+    def find_spec(self, name, *_):
+        if name == "pipelines.cli.commands":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from pipelines.cli.main import main
+sys.exit(main(["run"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_what_is_piped_has_no_colour() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli.main", "run", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "\x1b" not in done.stdout
 
 
 def test_help_imports_nothing_slow() -> None:

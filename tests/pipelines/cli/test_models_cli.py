@@ -117,7 +117,6 @@ def test_models_are_listed_shown_and_compared(made: Made, tmp_path: Path, invent
         (["models", "x"], "there is no model x; none is registered"),
         (["promote", "x"], "there is no model x"),
         (["rollback"], "there is nothing to go back to: no model was ever in service as bin-counter"),
-        (["prune", "--keep", "-1"], "--keep and --older-than take numbers from 0"),
         (["reproduce", "x"], "there is no model x"),
         (["reproduce", "runs/x/model"], "there is no such object"),
         (["promote", "x", "--context", "c"], "--context needs --namespace"),

@@ -149,7 +149,6 @@ def test_a_busy_service_is_asked_again(cluster, server, photos, capsys):
         (["--service", "bin-counter", "--model", "x"], "--host and --model belong to --url"),
         (["--token-file", "nowhere"], "cannot read the token file nowhere"),
         (["--url", "http://127.0.0.1:9", "--model", "x", "--ca-file", "nowhere"], "cannot read the certificates"),
-        (["--concurrency", "0"], "must be at least 1"),
     ],
 )
 def test_options_that_cannot_be_are_one_clear_line(cluster, photos, capsys, options, message):

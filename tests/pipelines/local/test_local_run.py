@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import pytest
 
 from components.common.errors import InventoryError
 from components.common.store import Store
+from components.documents.gated import Decision, GatedModel
+from components.settings.gate import GatePolicy
 from pipelines.cli.main import main
 from pipelines.local import run as local_run
+from tests.documents import evaluated
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +70,8 @@ def test_a_store_folder_that_cannot_be_made_is_one_line(
         (["--learning-rate 0.01", "--batch-size 64"], {"training": {"learning_rate": "0.01", "batch_size": "64"}}),
         (["--batch-size 32", "--batch-size 64"], {"training": {"batch_size": "64"}}),
         (["--seed 1", "--epochs 2"], {"epochs": 2, "training": {"seed": "1"}}),
-        (['--tuning {"max_trials":5}', '--tuning {"seed":1}'], {"tuning": {"seed": 1}}),
+        (['--tuning {"max_trials":5}', '--tuning {"seed":1}'], {"tuning": {"max_trials": 5, "seed": 1}}),
+        (['--gate {"draws":500}', "--gate.metric mae"], {"gate": {"draws": 500, "metric": "mae"}}),
         (["--epochs 99999", ""], {}),
         (["--epochs 2", "--epochs 99999", ""], {"epochs": 2}),
         (["--batch-size 32", "--batch-size 0", "--seed 1"], {"training": {"batch_size": "32", "seed": "1"}}),
@@ -88,3 +93,49 @@ def test_a_search_without_anything_to_tune_is_refused_before_the_first_step(
     assert main(["run", "--runs", str(tmp_path), "--run-id", "r1", *asked]) == 1
     assert capsys.readouterr().err.startswith("error: tuning.space: nothing is left to tune")
     assert not executed
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ("--weights nosuch.safetensors", "weights: there is no file nosuch.safetensors"),
+        ("--weights imagenet --backbone resnet14t", "no ImageNet weights are listed for resnet14t (listed: resnet18"),
+        ("--weights http://127.0.0.1:9/w#md5=1", "after # only sha256=<hex> is understood"),
+        ("--weights s3://nosuch/w.safetensors", "nosuch"),
+        ("--source s3://nosuch/bins", "nosuch"),
+        ("--source nosuch/bins", "the source 'nosuch/bins' does not exist"),
+        ("--file-list nosuch.json", "there is no file list 'nosuch.json'"),
+        ("--backbone nosuchnet", "nosuchnet"),
+    ],
+)
+def test_what_is_not_there_is_refused_and_leaves_no_run(
+    asked: str, line: str, tmp_path: Path, executed: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--runs", str(tmp_path / "runs"), *asked.split()]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert line in error
+    assert not list(tmp_path.glob("runs/*"))
+    assert not executed
+
+
+def test_the_pages_of_a_run_lead_to_each_other_and_say_what_the_gate_decided(store: Store, tmp_path: Path) -> None:
+    page = "<header>{}<!-- pages of the run --></header>"
+    for name in ("report", "explore", "gate", "tune"):
+        store.put_bytes(f"pages/{name}", page.format(name).encode())
+    gated = GatedModel(
+        approved="no",
+        reasons=[],
+        decision=Decision(promote=False, summary="Refused: worse & slower"),
+        version="r1",
+        in_service=None,
+        policy=GatePolicy(),
+        decision_key="runs/r1/gate.json",
+        page_key="pages/gate",
+    )
+    local_run._write_pages(store, tmp_path, evaluated(report_key="pages/report"), gated, "pages/explore", "pages/tune")
+    pages = {path.name: path.read_text() for path in tmp_path.glob("*.html")}
+    assert set(pages) == {"report.html", "explore.html", "gate.html", "tune.html"}  # nothing watched this training
+    for name, text in pages.items():
+        assert set(re.findall(r'href="([^"]+)"', text)) == set(pages) - {name}
+    assert "The gate: Refused: worse &amp; slower</a>" in pages["report.html"]
