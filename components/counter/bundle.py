@@ -124,7 +124,7 @@ class Provenance(Part):
     source: str = ""
     """Of the dataset's bins."""
     train_ids_sha256: str | None = None
-    """Over the sorted ids of the training bins."""
+    """Over the sorted ids of the training bins; of another source, equal ids are other bins."""
     extra_ids_sha256: str | None = None
     """The same of the training bins with further counts."""
     config: dict[str, Any] = {}

@@ -7,6 +7,7 @@ shuffled epoch costs no more than a sequential one.
 import os
 import tempfile
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,7 +67,7 @@ class SplitInfo(Part):
     bins: int
     per_count: dict[str, int]
     ids_sha256: str
-    """sha256 over the sorted ids joined by newlines: says whether two models saw the same bins."""
+    """sha256 over the sorted ids joined by newlines: says of one source whether two models saw the same bins."""
     shards: list[ShardInfo]
 
 
@@ -232,6 +233,10 @@ class Bins:
     def ids(self) -> list[str]:
         """The ids, in row order."""
         return self.table.column("id").to_pylist()
+
+    def photo_hashes(self) -> list[bytes]:
+        """sha256 of each JPEG, in row order: what tells a bin from others of whatever source, as no id does."""
+        return [sha256(self.image(row)).digest() for row in range(len(self))]
 
     def image(self, row: int) -> memoryview:
         """The JPEG of one bin; may be called from many threads."""

@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 
 OFF_BY_ONE = 0.75
 """The share of the wrong records that are taken to name a neighbouring count."""
+BISECTIONS = 40
 
 
 def wrong_record_table(classes: int, corruption: Corruption) -> Floats:
@@ -81,3 +82,21 @@ def mismatch_odds(probabilities: Floats, recorded: NDArray[np.int64]) -> Floats:
     right = np.maximum(probabilities[rows, recorded], np.finfo(np.float64).tiny)
     odds: Floats = likelihood_if_wrong(probabilities)[rows, recorded] / right
     return odds
+
+
+def wrong_probabilities(odds: Floats, wrong: float) -> Floats:
+    """P(count != record | photo, record) of each record, so that they sum to a number of wrong ones.
+
+    Args:
+        odds: float64 [N], of ``mismatch_odds``.
+        wrong: how many records are wrong, 0 to N; the share e of the formula above is found from it.
+
+    Returns:
+        float64 [N], 0 to 1, in the order of the odds.
+    """
+    low, high = 0.0, 1.0
+    for _ in range(BISECTIONS):
+        share = (low + high) / 2
+        found: Floats = share * odds / (share * odds + 1 - share)
+        low, high = (share, high) if found.sum() < wrong else (low, share)
+    return found

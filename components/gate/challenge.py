@@ -2,17 +2,17 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from components.common.errors import InventoryError
-from components.common.progress import note
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle
 from components.counter.counts import same_counts
-from components.counter.dataset import Bins, DatasetManifest, open_extra, open_split
+from components.counter.dataset import Bins, DatasetManifest, open_split
 from components.counter.network import open_session
 from components.counter.scoring import batches, median_seconds, score, threads
 from components.counter.statistics.calibration import Calibration
@@ -23,10 +23,12 @@ from components.gate.decision import (
     Countable,
     Incumbent,
     Predictions,
+    are_rivals,
     common_counts,
     common_top,
     decide,
 )
+from components.gate.seen import Seen, seen_by
 from components.settings.gate import GatePolicy
 
 
@@ -72,49 +74,36 @@ def challenge(
             median_seconds([open_session(file, threads())], photo)[0],
             file.stat().st_size,
             failed_rules,
+            dataset.source,
         )
+        alone = Predictions(truth, test.groups, said)
         if incumbent_key is None:
-            return decide(Predictions(truth, test.groups, said), candidate, None, policy)
+            return decide(alone, candidate, None, policy)
         try:
             if overwritten:
                 raise InventoryError("a later training of the same run has overwritten its files")
+            described = bundles.fetch_description(store, incumbent_key)
+            incumbent = Incumbent(described.version, _countable(described), source=described.provenance.source)
+            if not are_rivals(candidate, incumbent):
+                return decide(alone, candidate, incumbent, policy)
             old = bundles.fetch(store, incumbent_key, folder / "incumbent")
             old_said = _items(old, folder / "incumbent" / old.serve_file, test, "test bins, model in service")
         except InventoryError as error:
             gone = Incumbent(incumbent_key, None, gone=str(error), recorded_accuracy=recorded_accuracy)
-            return decide(Predictions(truth, test.groups, said), candidate, gone, policy)
-    seen = seen_ids(store, old, dataset)
-    incumbent = Incumbent(old.version, _countable(old), training_known=seen is not None)
+            return decide(alone, candidate, gone, policy)
+    seen = seen_by(store, old, dataset)
+    incumbent = replace(incumbent, training_known=seen is not None)
     top = common_top(candidate.countable, _countable(old))
     truth, said, old_said = (values if top is None else np.minimum(values, top) for values in (truth, said, old_said))
     rows = np.isin(truth, list(common_counts(candidate.countable, _countable(old))))
-    rows &= ~np.isin(test.ids, list(seen or ()))
-    return decide(Predictions(truth[rows], test.groups[rows], said[rows], old_said[rows]), candidate, incumbent, policy)
-
-
-def seen_ids(store: Store, model: Bundle, dataset: DatasetManifest) -> set[str] | None:
-    """The bins that a model was trained or validated on, so that it must not be tested on them.
-
-    Args:
-        store: holds the dataset that the model's provenance names.
-        model: any model.
-        dataset: the one on whose test bins it shall be compared.
-
-    Returns:
-        Ids; None when nobody knows.
-    """
-    if model.provenance.dataset_id == dataset.dataset_id:
-        return set()  # none of them is among the test bins of the same dataset
-    key = model.provenance.dataset_key
-    own = DatasetManifest.fetch_or_none(store, key) if key else None
-    if own is None:
-        return None
-    try:
-        seen = {bin_id for name in ("train", "validation") for bin_id in open_split(store, own, name).ids}
-        return seen | set(open_extra(store, own).ids)
-    except InventoryError as error:
-        note(f"the bins that {model.version} was trained on cannot be read: {error}")
-        return None
+    known = (seen or Seen()).among(test, dataset.source)
+    fresh = rows & ~known
+    return decide(
+        Predictions(truth[fresh], test.groups[fresh], said[fresh], old_said[fresh], int((rows & known).sum())),
+        candidate,
+        incumbent,
+        policy,
+    )
 
 
 def _countable(bundle: Bundle) -> Countable:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from components.counter.statistics.bootstrap import group_sums, resample
 from components.documents.gated import Criterion, Decision, Power
+from components.gate.per_count import no_count_falls
 from components.pages.text import of_items, percent, plural
 from components.settings.gate import GatePolicy
+from components.settings.source import is_rendered
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -57,6 +59,8 @@ class Candidate:
     size_bytes: int
     failed_rules: Sequence[str] = ()
     """Names of the debugger rules that training failed."""
+    source: str = ""
+    """Of the bins it was trained on; empty when nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,18 @@ class Incumbent:
     """Why it cannot be run any more; empty when it can."""
     recorded_accuracy: float | None = None
     """Its accuracy as recorded at its own evaluation; used only when it is gone."""
+    source: str = ""
+    """Of the bins it was trained on; empty when nobody knows."""
+
+
+def are_rivals(candidate: Candidate, incumbent: Incumbent) -> bool:
+    """Whether two models can take each other's place: not one of rendered bins and one of photos.
+
+    A model of rendered bins is a demonstration. On rendered test bins it would beat any model of photos, and it has
+    nothing to say about one on photos.
+    """
+    known = bool(candidate.source and incumbent.source)
+    return not known or is_rendered(candidate.source) == is_rendered(incumbent.source)
 
 
 @dataclass(frozen=True)
@@ -88,7 +104,9 @@ class Predictions:
     candidate: Integers
     """[N], items."""
     incumbent: Integers | None = None
-    """[N], items; None when nothing is in service or it is gone."""
+    """[N], items; None when nothing is in service, it is gone, or the two are no rivals."""
+    left_out: int = 0
+    """Further test bins, which the model in service was trained or validated on."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +125,7 @@ def decide(
 
     Args:
         predictions: of both models on bins that neither was trained on; of the candidate alone when nothing is in
-            service or it is gone.
+            service, it is gone, or the two are no rivals.
         candidate: the new model.
         incumbent: the model in service; None when there is none.
         policy: what is asked; the defaults when None.
@@ -118,7 +136,8 @@ def decide(
     Raises:
         ValueError: if there are predictions of an incumbent that is not described, or the other way round.
     """
-    if (predictions.incumbent is not None) != (incumbent is not None and not incumbent.gone):
+    rivals = incumbent is None or are_rivals(candidate, incumbent)
+    if (predictions.incumbent is not None) != (incumbent is not None and not incumbent.gone and rivals):
         raise ValueError("an incumbent that can be run needs predictions, and predictions need an incumbent")
     policy = policy or GatePolicy()
     n = len(predictions.truth)
@@ -128,15 +147,21 @@ def decide(
         if n:
             comparison = compare(predictions, policy)
             criteria.append(_better(comparison, policy, incumbent))
-        criteria.append(_recalls(predictions, common_counts(candidate.countable, incumbent.countable), policy))
+        common = common_counts(candidate.countable, incumbent.countable)
+        paired = (predictions.truth, predictions.groups, predictions.incumbent, predictions.candidate)
+        criteria.append(no_count_falls(*paired, common, policy))
         criteria.append(_covers(candidate.countable, incumbent.countable, incumbent.version))
     elif n:
-        criteria += [_tested(predictions, candidate.countable), *_floors(predictions, incumbent, policy)]
+        criteria += [_tested(predictions, candidate.countable), *_floors(predictions, policy)]
+    if incumbent is not None and not rivals:
+        criteria.append(_other_kind(candidate, incumbent))
+    elif incumbent is not None and incumbent.gone and n:
+        criteria.append(_better_than_gone(predictions, incumbent, policy))
     criteria += [_rules(candidate), _latency(candidate, policy), _size(candidate, policy)]
     failed = [criterion for criterion in criteria if not criterion.ok]
     return Decision(
         promote=not failed,
-        summary=_summary(failed, incumbent),
+        summary=_summary(failed, incumbent, rivals),
         criteria=criteria,
         n=n,
         effect=comparison.effect if comparison else None,
@@ -195,10 +220,12 @@ def _resampled_means(values: Floats, groups: Integers, policy: GatePolicy) -> Fl
     return totals[:, 0] / totals[:, 1]
 
 
-def _summary(failed: list[Criterion], incumbent: Incumbent | None) -> str:
+def _summary(failed: list[Criterion], incumbent: Incumbent | None, rivals: bool) -> str:
     if failed:
         return "Not promoted: " + "; ".join(criterion.reason for criterion in failed)
-    return "Promoted: first in service" if incumbent is None else f"Promoted: replaces {incumbent.version}"
+    if incumbent is None:
+        return "Promoted: first in service"
+    return f"Promoted: replaces {incumbent.version}" + ("" if rivals else ", which was trained on rendered bins")
 
 
 def _enough(predictions: Predictions, policy: GatePolicy) -> Criterion:
@@ -213,6 +240,8 @@ def _enough(predictions: Predictions, policy: GatePolicy) -> Criterion:
         f"{plural(n, 'comparable test bin')} in {plural(groups, 'group')} of products, "
         f"at least {policy.minimum_bins:,} in {policy.minimum_groups:,} are asked"
     )
+    if predictions.left_out:
+        reason += f"; {predictions.left_out:,} more are left out, which the model in service was trained on"
     ok = n >= policy.minimum_bins and groups >= policy.minimum_groups
     return Criterion(name="enough test bins", ok=ok, reason=reason)
 
@@ -238,27 +267,6 @@ def _better(comparison: Comparison, policy: GatePolicy, incumbent: Incumbent) ->
     return Criterion(name="better than the model in service", ok=ok, reason=reason)
 
 
-def _recalls(predictions: Predictions, counts: set[int], policy: GatePolicy) -> Criterion:
-    name = "no count gets much worse"
-    drops, missing = [], []
-    for items in sorted(counts):
-        held = predictions.truth == items
-        if predictions.incumbent is None or not held.any():
-            missing.append(str(items))
-            continue
-        new, old = (float((said[held] == items).mean()) for said in (predictions.candidate, predictions.incumbent))
-        if old - new > policy.recall_drop:
-            drops.append(f"{of_items(str(items))} from {percent(old)} to {percent(new)} on {plural(held.sum(), 'bin')}")
-    if missing or not counts:
-        what = of_items(", ".join(missing)) if missing else "a count that both can answer"
-        reason = f"no comparable test bin holds {what}, so recall cannot be compared"
-        return Criterion(name=name, ok=False, reason=reason)
-    if drops:
-        reason = f"recall falls by more than {percent(policy.recall_drop)}: {', '.join(drops)}"
-        return Criterion(name=name, ok=False, reason=reason)
-    return Criterion(name=name, ok=True, reason=f"no recall falls by more than {percent(policy.recall_drop)}")
-
-
 def _covers(candidate: Countable, incumbent: Countable, version: str) -> Criterion:
     top = common_top(candidate, incumbent)
     lost = [str(count) for count in sorted(incumbent.up_to(top) - candidate.up_to(top))]
@@ -276,13 +284,18 @@ def _tested(predictions: Predictions, countable: Countable) -> Criterion:
     return Criterion(name="every count was tested", ok=not missing, reason=reason)
 
 
-def _floors(predictions: Predictions, incumbent: Incumbent | None, policy: GatePolicy) -> list[Criterion]:
-    errors = np.abs(predictions.candidate - predictions.truth)
-    exact, near = float((errors == 0).mean()), float((errors <= 1).mean())
+def _exact(predictions: Predictions, policy: GatePolicy) -> tuple[float, float]:
+    """The candidate's exact accuracy, and what it exceeds with the policy's confidence."""
+    hits = (predictions.candidate == predictions.truth).astype(np.float64)
+    means = _resampled_means(hits, predictions.groups, policy)
+    return float(hits.mean()), float(np.quantile(means, 1 - policy.confidence))
+
+
+def _floors(predictions: Predictions, policy: GatePolicy) -> list[Criterion]:
+    exact, lower = _exact(predictions, policy)
+    near = float((np.abs(predictions.candidate - predictions.truth) <= 1).mean())
     majority = float(np.bincount(predictions.truth).max() / len(predictions.truth))
-    means = _resampled_means((errors == 0).astype(np.float64), predictions.groups, policy)
-    lower = float(np.quantile(means, 1 - policy.confidence))
-    criteria = [
+    return [
         _floor("exact accuracy", exact, policy.floor_accuracy),
         _floor("within-one accuracy", near, policy.floor_within_one),
         Criterion(
@@ -292,7 +305,6 @@ def _floors(predictions: Predictions, incumbent: Incumbent | None, policy: GateP
             f"the most frequent count gives {percent(majority)}",
         ),
     ]
-    return criteria if incumbent is None else [*criteria, _better_than_gone(exact, lower, incumbent, policy)]
 
 
 def _floor(name: str, value: float, floor: float) -> Criterion:
@@ -300,12 +312,29 @@ def _floor(name: str, value: float, floor: float) -> Criterion:
     return Criterion(name=f"{name} floor", ok=value >= floor, reason=reason)
 
 
-def _better_than_gone(exact: float, lower: float, incumbent: Incumbent, policy: GatePolicy) -> Criterion:
+def _other_kind(candidate: Candidate, incumbent: Incumbent) -> Criterion:
+    name = "the model in service learned from the same kind of bins"
+    version = incumbent.version
+    if is_rendered(incumbent.source):
+        reason = (
+            f"{version} in service was trained on rendered bins, not on {candidate.source}: the two are not compared, "
+            "the floors of a first deployment decide"
+        )
+        return Criterion(name=name, ok=True, reason=reason)
+    reason = (
+        f"{version} in service was trained on {incumbent.source}, this model on rendered bins, which say nothing about "
+        "photos: serve it under a name of its own (serving.name)"
+    )
+    return Criterion(name=name, ok=False, reason=reason)
+
+
+def _better_than_gone(predictions: Predictions, incumbent: Incumbent, policy: GatePolicy) -> Criterion:
     name, gone = "better than the model in service", f"{incumbent.version} cannot be run any more ({incumbent.gone})"
     recorded = incumbent.recorded_accuracy
     if recorded is None:
         reason = f"{gone} and left no accuracy on record: the floors of a first deployment decide"
         return Criterion(name=name, ok=True, reason=reason)
+    exact, lower = _exact(predictions, policy)
     return Criterion(
         name=name,
         ok=lower > recorded and exact - recorded >= policy.minimum_effect,

@@ -1,5 +1,6 @@
 """The gate as a step: decides whether a model goes into service, says why, and registers it."""
 
+from components.cluster import kube
 from components.common.progress import note
 from components.common.step.run_step import document_step
 from components.common.store import Store
@@ -10,7 +11,7 @@ from components.documents.gated import Decision, GatedModel
 from components.documents.trained import TrainedModel
 from components.gate.challenge import challenge
 from components.gate.page import render
-from components.registry.in_service import InService, find_in_service
+from components.registry.in_service import InService, find_in_service, serves_on_cluster
 from components.registry.registry import facts_of, open_registry, read_index, register
 from components.settings.gate import GatePolicy, decision_key
 from components.settings.serving import ServingSettings
@@ -51,8 +52,13 @@ def gate(
             decision = _already(candidate.version)
         else:
             decision = _decide(store, dataset, key, incumbent, policy, failed_rules)
-        if not (policy.enforce or decision.promote):
-            summary = f"{decision.summary}. Deployed all the same: gate.enforce is false"
+        if not decision.promote:
+            way_out = (
+                f"To overrule: {_promotion(candidate.version, serving.name)}"
+                if policy.enforce
+                else "Deployed all the same: gate.enforce is false"
+            )
+            summary = f"{decision.summary}. {way_out}"
             decision = decision.model_copy(update={"summary": summary})
         note(f"gate: {decision.summary}")
         outcome = GatedModel(
@@ -87,6 +93,14 @@ def _is_same(incumbent: InService | None, key: str, candidate: Bundle) -> bool:
     if incumbent is None or incumbent.bundle_key != key:
         return False
     return incumbent.entry is None or incumbent.entry.model_sha256 == candidate.files[ONNX_FILE].sha256
+
+
+def _promotion(version: str, name: str) -> str:
+    """The command by which a person overrules the gate."""
+    words = ["inventory promote", version]
+    words += ["--name", name] if name != DEFAULT_SERVICE.name else []
+    words += ["--namespace", kube.namespace()] if serves_on_cluster() else []
+    return " ".join(words)
 
 
 def _already(version: str) -> Decision:

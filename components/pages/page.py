@@ -16,12 +16,13 @@ each of which is a filter and a function of the same name::
     {% endblock %}
 
 A page needs nothing from outside itself: styles, photos and charts are inside, and its content security policy
-refuses everything else. All text is escaped, so that a product's name can never become markup. It follows the
-reader's light or dark scheme, fits a phone and prints.
+refuses everything else, every script but the one that is given as ``script`` included. All text is escaped, so that a
+product's name can never become markup. It follows the reader's light or dark scheme, fits a phone and prints.
 """
 
 import base64
 import functools
+import hashlib
 import inspect
 import io
 import re
@@ -47,7 +48,8 @@ def render_page(template: str, **context: Any) -> str:
 
     Args:
         template: its path, such as ``components/gate/gate.html.j2``.
-        context: what the template names; a name that is missing is an error.
+        context: what the template names; a name that is missing is an error. A template that extends ``page.html.j2``
+            may have a ``script``, the one that the page's policy allows, and a further ``style``.
     """
     return environment().get_template(template).render(context)
 
@@ -65,8 +67,13 @@ def environment() -> jinja2.Environment:
     )
     written = {name: function for name, function in vars(text).items() if inspect.isfunction(function)}
     made.filters.update(written, thumbnail=thumbnail)
-    made.globals.update(written, charts=charts, number_columns=number_columns)
+    made.globals.update(written, charts=charts, number_columns=number_columns, policy_hash=policy_hash)
     return made
+
+
+def policy_hash(text: str) -> str:
+    """How a content security policy names an inline style or script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def thumbnail(photo: bytes | memoryview, side: int = THUMBNAIL_SIDE) -> str:

@@ -1,19 +1,28 @@
-"""The recount list as a page with thumbnails."""
+"""The recount list as a page to work through: photos, and boxes for what was counted."""
 
+import json
 import sqlite3
 import textwrap
+from hashlib import sha256
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 from components.client.query import PhotoError
 from components.common.files import sha256_bytes
 from components.counter.photo import BadImageError
 from components.documents.reconciled import Reconciliation
-from components.pages.page import render_page, thumbnail
+from components.pages.page import THUMBNAIL_SIDE, render_page, thumbnail
 from components.pages.text import SPACE, plural
+from components.pages.worklist.parts import script_with, style_with
 from components.reconcile import answer_store
 from components.reconcile.records import Photos
-from components.reconcile.report import Curve, expected_wrong_in
+from components.reconcile.report import Curve, expected_wrong_in, list_row
+from components.tables.stock import LIST_COLUMNS
 
+SCRIPT = Path(__file__).with_name("recount.js")
+FULL_SIDE, MOST_FULL = 640, 200
+"""Pixels of a photo that opens in full, and how many of them at most make a page that is still light to open."""
 SHOWN_APART = 20
 PRODUCTS_WIDTH = 120
 MANY = 0.4
@@ -36,12 +45,22 @@ def render(
         photos: of the bins.
     """
     ranked = islice(answer_store.ranked(database, rate), summary.top) if rate is not None else []
+    side = FULL_SIDE if summary.top <= MOST_FULL else THUMBNAIL_SIDE
+    first = [
+        {**row, "row": _list_row(row, rank), "picture": _picture(photos, row["id"], row["photo"], side)}
+        for rank, row in enumerate(ranked, 1)
+    ]
+    rows = [bin_["row"] for bin_ in first]
     return render_page(
         "components/reconcile/recount.html.j2",
+        style=style_with(),
+        script=script_with(SCRIPT) if first else "",
+        columns=LIST_COLUMNS,
+        key=sha256(json.dumps([summary.model, rows]).encode()).hexdigest()[:16],
         summary=summary,
         how_many_wrong=how_many_wrong(summary),
         many_look_wrong=summary.error_rate_estimated and (summary.error_rate or 0) > MANY,
-        first=[{**row, "picture": _picture(photos, row["id"], row["photo"])} for row in ranked],
+        first=first,
         found=[(bins, 100 * wrong / curve[-1][1]) for bins, wrong in curve] if summary.ranked else [],
         worth=worth(summary.ranked, curve),
         not_countable=[
@@ -83,10 +102,15 @@ def worth(ranked: int, curve: Curve) -> list[dict[str, float]]:
     ]
 
 
-def _picture(photos: Photos, id_: str, sha256: str) -> str:
-    """The photo that was counted; nothing when it is gone by now, or another."""
+def _list_row(row: sqlite3.Row, rank: int) -> dict[str, Any]:
+    """The row of the recount list, as the page's script takes it."""
+    return {**list_row(row, rank, row["wrong"], ""), "position": rank}
+
+
+def _picture(photos: Photos, id_: str, counted: str, side: int) -> str:
+    """The photo that was counted, whose sha256 is ``counted``; nothing when it is gone by now, or another."""
     try:
         photo = photos.read(id_)
-        return thumbnail(photo) if sha256_bytes(photo) == sha256 else NO_PICTURE
+        return thumbnail(photo, side) if sha256_bytes(photo) == counted else NO_PICTURE
     except (PhotoError, BadImageError):
         return NO_PICTURE

@@ -19,27 +19,12 @@ from components.reconcile.photos import Photos, open_photos, with_retries
 from components.sources.open import open_source
 from components.sources.s3.find import read_object
 from components.sources.source import Entry, Source
-from components.tables.columns import EXPECTED, ID, PRODUCTS
-from components.tables.names import Names
+from components.tables import stock
 from components.tables.read import MAX_BYTES, load_table
-from components.tables.rows import LeftOut, Row, summary_of
+from components.tables.rows import LeftOut, summary_of
+from components.tables.stock import Record
 
-COLUMNS = (ID, EXPECTED, PRODUCTS)
-AGAIN = "names a bin a second time, with another quantity"
 SHOWN_REMARKS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One bin in the stock system."""
-
-    id: str
-    """A string, never a number: "1" and "00001" are different bins."""
-    expected_quantity: int | None
-    """None when the record does not say; ``problem`` tells why."""
-    products: str = ""
-    """Names of what should be in the bin."""
-    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,11 +94,10 @@ def records_from_table(path: Path, photos: Photos | None = None) -> Records:
     Raises:
         InventoryError: if it is no such table or names no bin.
     """
-    table = load_table(path, COLUMNS)
-    rows = list(table.rows())
-    ids, remarks = restored([(row.line, row.texts["id"]) for row in rows], photos)
-    records, contradictions = _records(rows, ids)
-    left_out = sorted([*table.left_out, *contradictions])
+    table = load_table(path, stock.COLUMNS)
+    there = photos.ids({row.texts["id"] for row in table.rows()}) if photos else ()
+    records, left_out, remarks = stock.stock_records(table, there)
+    _say(remarks)
     if not records:
         why = f": {left_out[0]}" if left_out else ""
         raise InventoryError(f"{path} names no bin that can be checked{why}; every row needs id,expected")
@@ -133,44 +117,15 @@ def restored(rows: Sequence[tuple[int, str]], photos: Photos | None) -> tuple[li
         The ids, and what is to be said of those that were changed, each with its line.
     """
     wanted = {id_ for _, id_ in rows}
-    names = Names(photos.ids(wanted) if photos else ())
-    ids, remarks = [], []
-    for line, written in rows:
-        match = names.match(written)
-        ids.append(match.name if match.name and match.remark else written)
-        if match.name and match.remark:
-            remarks.append(f"line {line}: {match.remark}")
-    if remarks:
-        shown = "; ".join(remarks[:SHOWN_REMARKS]) + ("; …" if len(remarks) > SHOWN_REMARKS else "")
-        note(f"{len(remarks):,} ids were found among the photos by another spelling: {shown}")
+    ids, remarks = stock.restored(rows, photos.ids(wanted) if photos else ())
+    _say(remarks)
     return ids, remarks
 
 
-def _records(rows: list[Row], ids: list[str]) -> tuple[list[Record], list[LeftOut]]:
-    """A record for each row; one for all the rows of a bin that contradict each other."""
-    said: dict[str, dict[str, list[int]]] = {}
-    for row, id_ in zip(rows, ids, strict=True):
-        value = row.numbers["expected"].value
-        said.setdefault(id_, {}).setdefault(row.texts["expected"] if value is None else str(value), []).append(row.line)
-    records, left_out, done = [], [], set()
-    for row, id_ in zip(rows, ids, strict=True):
-        if len(said[id_]) == 1:
-            records.append(_record(row, id_))
-        elif id_ in done:
-            left_out.append(LeftOut(row.line, AGAIN, f"{id_}: {row.texts['expected'] or 'none'}"))
-        else:
-            done.add(id_)
-            quantities = ", ".join(
-                f"{written or 'none'} (line {', '.join(map(str, lines))})" for written, lines in said[id_].items()
-            )
-            problem = f"the records of this bin contradict each other: {quantities}; give one row for each bin"
-            records.append(Record(id_, None, row.texts["products"], problem))
-    return records, left_out
-
-
-def _record(row: Row, id_: str) -> Record:
-    value, problem = row.numbers["expected"]
-    return Record(id_, value, row.texts["products"], problem)
+def _say(remarks: Sequence[str]) -> None:
+    if remarks:
+        shown = "; ".join(remarks[:SHOWN_REMARKS]) + ("; …" if len(remarks) > SHOWN_REMARKS else "")
+        note(f"{len(remarks):,} ids were found among the photos by another spelling: {shown}")
 
 
 @dataclass(frozen=True)

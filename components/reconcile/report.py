@@ -15,21 +15,8 @@ from components.counter.statistics.wrong_records import WrongRecords
 from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store
 from components.reconcile.settings import ReconcileSettings
+from components.tables.stock import LIST_COLUMNS
 
-LIST_COLUMNS = (
-    "rank",
-    "id",
-    "expected_quantity",
-    "predicted_count",
-    "verdict",
-    "wrong_probability",
-    "mismatch_probability",
-    "confidence",
-    "photo_sha256",
-    "products",
-    "note",
-    "counted",
-)
 CURVE_POINTS = 40
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a text that begins so for a formula."""
@@ -70,14 +57,22 @@ def write_lists(database: sqlite3.Connection, rate: float | None, csv_file: IO[s
 def _rows(database: sqlite3.Connection, rate: float | None) -> Iterator[dict[str, Any]]:
     if rate is not None:
         for rank, row in enumerate(answer_store.ranked(database, rate), 1):
-            yield _row(row, rank, row["wrong"], "")
+            yield list_row(row, rank, row["wrong"], "")
     for row in answer_store.not_countable(database):
-        yield _row(row, None, None, "not countable")
+        yield list_row(row, None, None, "not countable")
     for row in chain(answer_store.unusable(database), answer_store.not_checked(database)):
-        yield _row(row, None, None, f"not checked: {row['problem']}")
+        yield list_row(row, None, None, f"not checked: {row['problem']}")
 
 
-def _row(row: sqlite3.Row, rank: int | None, wrong: float | None, remark: str) -> dict[str, Any]:
+def list_row(row: sqlite3.Row, rank: int | None, wrong: float | None, remark: str) -> dict[str, Any]:
+    """One bin by the names of ``LIST_COLUMNS``.
+
+    Args:
+        row: of the answers.
+        rank: from 1; None for a bin that is not ranked.
+        wrong: P(count != expected | photo, record), of a ranked one.
+        remark: why it is not ranked.
+    """
     return {
         "rank": rank,
         "id": row["id"],

@@ -4,16 +4,19 @@ Nothing is named by a path, so that it works behind a gateway that serves it und
 """
 
 import base64
-import hashlib
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from starlette.routing import Route
 
 from components.counter.bundle import Bundle
-from components.pages.page import render_page
+from components.pages.page import policy_hash, render_page
+from components.pages.worklist.parts import script_with, style_with
+from components.tables.stock import LIST_COLUMNS
 
 FOLDER = Path(__file__).parent / "page"
+SCRIPTS = ("server.js", "keep.js", "card.js", "counter.js")
+"""In this order: each uses the ones before it."""
 BASE_STYLE = Path(__file__).parents[1] / "pages" / "page.css"
 ALIVE = b'{"status":"alive"}'
 """What ``/`` says to a program: KServe's V1 clients ask there whether the server lives."""
@@ -27,13 +30,14 @@ def add_page(app: FastAPI, name: str, bundle: Bundle) -> None:
         name: the model's name in URLs.
         bundle: its description; the page says what it counts.
     """
-    style = BASE_STYLE.read_text() + (FOLDER / "counter.css").read_text()
-    script = (FOLDER / "counter.js").read_text()
+    style = BASE_STYLE.read_text() + style_with(FOLDER / "counter.css")
+    script = script_with(*(FOLDER / name for name in SCRIPTS))
     lowest, highest = bundle.label(0), bundle.label(len(bundle.counts) - 1)
     page = render_page(
         "components/serve/page/index.html.j2",
         name=name,
         version=bundle.version,
+        columns=LIST_COLUMNS,
         range=f"{lowest} to {highest} items",
         style=style,
         script=script,
@@ -41,8 +45,8 @@ def add_page(app: FastAPI, name: str, bundle: Bundle) -> None:
     ).encode()
     headers = {
         "content-security-policy": (
-            f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data: blob:; "
-            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            f"default-src 'none'; script-src '{policy_hash(script)}'; style-src '{policy_hash(style)}'; "
+            "img-src data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         ),
         "cache-control": "no-cache",
         "cross-origin-opener-policy": "same-origin",
@@ -57,8 +61,3 @@ def add_page(app: FastAPI, name: str, bundle: Bundle) -> None:
         return Response(ALIVE, media_type="application/json", headers={"vary": "accept"})
 
     app.router.routes.append(Route("/", root))
-
-
-def _hash(text: str) -> str:
-    """How a content security policy names an inline style or script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

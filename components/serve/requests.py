@@ -121,7 +121,7 @@ def parse_v1(body: bytes) -> list[Photo]:
     Raises:
         RequestError: if the body is anything else.
     """
-    document = _json_object(body)
+    document = json_object(body)
     instances = document.get("instances")
     if not isinstance(instances, list) or not instances:
         raise RequestError('"instances" must be a list of at least one photo, each {"b64": "<base64>"}')
@@ -139,7 +139,7 @@ def _instance(item: Any, position: int) -> Photo:
             holder = item[name]
     if not isinstance(holder, dict) or "b64" not in holder:
         raise RequestError(f'{where} holds no photo; give {{"b64": "<base64>"}}')
-    return Photo(_from_base64(holder["b64"], where), quantity(item.get(EXPECTED_INPUT)))
+    return Photo(from_base64(holder["b64"], where), quantity(item.get(EXPECTED_INPUT)))
 
 
 def parse_v2(body: bytes, header_length: str | None, transform: InputTransform) -> V2Request:
@@ -158,7 +158,7 @@ def parse_v2(body: bytes, header_length: str | None, transform: InputTransform) 
         RequestError: if the request is malformed or its tensors do not fit.
     """
     head, tail = _split(body, header_length)
-    document = _json_object(head)
+    document = json_object(head)
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or not 1 <= len(inputs) <= 2:
         raise RequestError(f'"inputs" must be a list: a tensor of photos, and optionally "{EXPECTED_INPUT}"')
@@ -275,7 +275,7 @@ def _flat(values: list[Any], count: int) -> list[int]:
 def _files(tensor: dict[str, Any], raw: bytes | None, count: int, where: str) -> list[bytes]:
     if raw is None:
         data = [item[0] if isinstance(item, list) and len(item) == 1 else item for item in tensor["data"]]
-        files = [_from_base64(item, f"{where}.data[{position}]") for position, item in enumerate(data)]
+        files = [from_base64(item, f"{where}.data[{position}]") for position, item in enumerate(data)]
     else:
         files = []
         while raw:
@@ -307,7 +307,12 @@ def _parameters(holder: dict[str, Any], where: str) -> dict[str, Any]:
     return parameters
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def json_object(body: bytes) -> dict[str, Any]:
+    """Reads a body that must be a JSON object.
+
+    Raises:
+        RequestError: if it is something else, or would take too much memory.
+    """
     if not body:
         raise RequestError("the body is empty; send a photo (image/jpeg, image/png, image/webp) or JSON")
     if kind := kind_of(body):
@@ -328,10 +333,14 @@ def _parsed_bytes(body: bytes) -> int:
     return 72 * body.count(b"[") + 240 * body.count(b"{") + 64 * body.count(b",")
 
 
-def _from_base64(text: Any, where: str) -> bytes:
-    """Photos as people encode them: a ``data:`` URI, lines, the URL-safe alphabet (RFC 4648, section 5), no padding."""
+def from_base64(text: Any, where: str) -> bytes:
+    """Files as people encode them: a ``data:`` URI, lines, the URL-safe alphabet (RFC 4648, section 5), no padding.
+
+    Raises:
+        RequestError: naming ``where``, if it is no base64.
+    """
     if not isinstance(text, str):
-        raise RequestError(f"{where}: a photo must be base64 text")
+        raise RequestError(f"{where}: a file must be base64 text")
     if text.startswith("data:"):
         head, comma, text = text.partition(",")
         if not comma or not head.endswith(";base64"):

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, Literal
 
@@ -41,6 +42,7 @@ from components.serve.openapi import V1_PREDICT, V2_INFER
 from components.serve.pages import add_page
 from components.serve.predictor import CountPredictor
 from components.serve.requests import Photo, RequestError, V2Request, decoded, is_photo, parse_v1, parse_v2, quantity
+from components.serve.stock import rank_records, read_stock
 
 GRACE_SECONDS = 20
 """Time for answers in flight after SIGTERM."""
@@ -72,7 +74,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
     plane = DataPlane(repository)
     v1, v2 = V1Endpoints(plane), V2Endpoints(plane)
     buffered = Budget(limits.buffered_bytes, "bytes")
-    parsing = asyncio.Lock()
+    parsing, with_lists = asyncio.Lock(), asyncio.Lock()
     at_work = Budget(limits.photos, "photos")
     metrics.PHOTOS_AT_WORK.set_function(lambda: at_work.taken)
 
@@ -137,6 +139,18 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
 
         return await _respond("v2", model_name, repository, work)
 
+    def takes_list(path: str, work: Callable[[bytes], Any]) -> None:
+        """Adds a path that works on a stock list: in a thread, which holds up no photo, and one at a time."""
+
+        async def endpoint(request: Request) -> Response:
+            async def answered() -> Response:
+                async with body_of(request) as body, with_lists:
+                    return _json(await asyncio.to_thread(work, body))
+
+            return await _respond("stock", model.name, repository, answered)
+
+        app.add_api_route(path, endpoint, methods=["POST"], include_in_schema=False)
+
     async def metadata(model_name: str, model_version: str | None = None) -> Response:
         _check_name(model, model_name)
         _check_version(model, model_version)
@@ -181,6 +195,8 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
         read(path, metadata)
         read(f"{path}/ready", model_ready)
         app.add_api_route(f"{path}/infer", infer_v2, methods=["POST"], openapi_extra=V2_INFER)
+    takes_list("/stock/read", read_stock)
+    takes_list("/stock/rank", partial(rank_records, bundle=model.bundle))
     read("/metrics", prometheus)
     add_page(app, model.name, model.bundle)
     return app
@@ -197,7 +213,7 @@ def _check_version(model: CountPredictor, version: str | None) -> None:
 
 
 async def _respond(
-    protocol: Literal["v1", "v2"],
+    protocol: Literal["v1", "v2", "stock"],
     name: str,
     repository: kserve.ModelRepository,
     work: Callable[[], Awaitable[Response]],

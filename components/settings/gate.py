@@ -32,7 +32,13 @@ class GatePolicy(Section):
     minimum_groups: int = Field(
         default=20, ge=2, description="fewer groups of bins that share products make the comparison look too sure"
     )
-    recall_drop: float = Field(default=0.10, ge=0, le=1, description="largest fall of the recall of any count")
+    recall_drop: float = Field(
+        default=0.10,
+        ge=0,
+        le=1,
+        description="largest fall of a count's recall less its false alarms; more is allowed where all bins gain more, "
+        "and a fall that chance explains is none",
+    )
     rules: list[str] = Field(
         default=SICK,
         description="debugger rules that refuse a model when they fired; overfit and overtraining do not, since "

@@ -11,7 +11,7 @@ from components.common.errors import InventoryError
 from components.tables.columns import Column, needed
 from components.tables.numbers import decimal_mark, quantity
 from components.tables.rows import Cells, LeftOut, RawRows, Table
-from components.tables.spreadsheet import sheets_of
+from components.tables.spreadsheet import MAX_UNPACKED_BYTES, sheets_of
 from components.tables.structured import json_line_rows, json_rows, parquet_rows
 from components.tables.text import DELIMITERS, decode, lines_of, named_delimiter, rows_of
 
@@ -60,13 +60,21 @@ def load_table(path: Path, columns: Sequence[Column]) -> Table:
     return read_table(data, str(path), columns)
 
 
-def read_table(data: bytes, where: str, columns: Sequence[Column]) -> Table:
+def read_table(
+    data: bytes,
+    where: str,
+    columns: Sequence[Column],
+    most_rows: int = MAX_ROWS,
+    most_unpacked: int = MAX_UNPACKED_BYTES,
+) -> Table:
     """Reads CSV in the dialects of spreadsheets and people, .xlsx, JSON, JSON lines or Parquet, told apart by content.
 
     Args:
         data: the whole file.
         where: names it in errors: a path or an address.
         columns: which columns to take; the first names what a row is about, and a row without it is left out.
+        most_rows: a longer table is refused.
+        most_unpacked: bytes that an .xlsx may unpack to.
 
     Returns:
         The rows and those left out: together all that are neither blank nor above the header.
@@ -80,36 +88,36 @@ def read_table(data: bytes, where: str, columns: Sequence[Column]) -> Table:
     if kind:
         raise InventoryError(f"{where} is no table but {kind}; save the table as CSV or .xlsx")
     if data.startswith(b"PK\x03\x04"):
-        return _first_table(sheets_of(data, where, MAX_ROWS), where, columns)
+        return _first_table(sheets_of(data, where, most_rows, most_unpacked), where, columns, most_rows)
     if data.startswith(b"PAR1"):
-        return _first_table([parquet_rows(data, where, MAX_ROWS)], where, columns)
-    return _read_text(decode(data), where, columns)
+        return _first_table([parquet_rows(data, where, most_rows)], where, columns, most_rows)
+    return _read_text(decode(data), where, columns, most_rows)
 
 
-def _read_text(text: str, where: str, columns: Sequence[Column]) -> Table:
+def _read_text(text: str, where: str, columns: Sequence[Column], most_rows: int) -> Table:
     start = text[:1000].lstrip()
     if "\x00" in start.partition("\n")[0]:  # further down it is one row's fault
         raise InventoryError(f"{where} is no table; save it as CSV in UTF-8 or as .xlsx")
     if start.startswith(("<", "{\\rtf")):
         raise InventoryError(f"{where} is no table but a page or document; save the table as CSV or .xlsx")
     if start.startswith("["):
-        return _first_table([json_rows(text, where)], where, columns)
+        return _first_table([json_rows(text, where)], where, columns, most_rows)
     lines = lines_of(text)
-    if len(lines) > MAX_ROWS:
-        raise InventoryError(f"{where} has more than {MAX_ROWS:,} lines; split it")
+    if len(lines) > most_rows + HEADER_WITHIN:
+        raise InventoryError(f"{where} has more than {most_rows:,} lines; split it")
     if start.startswith("{"):
-        return _first_table([json_line_rows(lines)], where, columns)
+        return _first_table([json_line_rows(lines)], where, columns, most_rows)
     named = named_delimiter(lines)
     tries = list(dict.fromkeys([*filter(None, [named]), *DELIMITERS]))
     for delimiter in tries:
         header = _find_header(rows_of(lines[: 2 * HEADER_WITHIN], delimiter, lambda _: False), columns)
         if header:
             rows = rows_of(lines, delimiter, partial(_is_row, header=header, columns=columns))
-            return _table(rows, header, where, columns, MARKS.get(delimiter, ""))
+            return _table(rows, header, where, columns, MARKS.get(delimiter, ""), most_rows)
     if named:
         lines[0] = ""
     widest = max(tries, key=lambda delimiter: _delimiters_in(lines, delimiter))
-    return _first_table([rows_of(lines, widest, lambda _: False)], where, columns)
+    return _first_table([rows_of(lines, widest, lambda _: False)], where, columns, most_rows)
 
 
 def _delimiters_in(lines: list[str], delimiter: str) -> int:
@@ -117,7 +125,7 @@ def _delimiters_in(lines: list[str], delimiter: str) -> int:
     return next((line.count(delimiter) for line in lines if line.strip()), 0)
 
 
-def _first_table(grids: Iterable[RawRows], where: str, columns: Sequence[Column]) -> Table:
+def _first_table(grids: Iterable[RawRows], where: str, columns: Sequence[Column], most_rows: int) -> Table:
     """The first of the sheets that has the columns, be it that each row lies in one cell, as CSV that was pasted."""
     found = ""
     for grid in grids:
@@ -126,12 +134,14 @@ def _first_table(grids: Iterable[RawRows], where: str, columns: Sequence[Column]
         found = found or _shown(head)
         header = _find_header(head, columns)
         if header:
-            return _table(chain(head, rows), header, where, columns, "")
+            return _table(chain(head, rows), header, where, columns, "", most_rows)
         for delimiter in DELIMITERS:
             apart = partial(_in_one_cell, delimiter=delimiter)
             header = _find_header(map(apart, head), columns)
             if header:
-                return _table(map(apart, chain(head, rows)), header, where, columns, MARKS.get(delimiter, ""))
+                return _table(
+                    map(apart, chain(head, rows)), header, where, columns, MARKS.get(delimiter, ""), most_rows
+                )
     raise InventoryError(f"{where} needs the columns {needed(columns)}; its first line has: {found or 'nothing'}")
 
 
@@ -188,7 +198,9 @@ def _first_of(cells: list[str], places: list[int]) -> str:
     return next((cells[at].strip() for at in places if at < len(cells) and cells[at].strip()), "")
 
 
-def _table(rows: RawRows, header: _Header, where: str, columns: Sequence[Column], usual_mark: str) -> Table:
+def _table(
+    rows: RawRows, header: _Header, where: str, columns: Sequence[Column], usual_mark: str, most_rows: int
+) -> Table:
     lines: list[int] = []
     cells: list[tuple[str, ...]] = []
     left_out: list[LeftOut] = []
@@ -199,8 +211,8 @@ def _table(rows: RawRows, header: _Header, where: str, columns: Sequence[Column]
         elif taken:
             lines.append(row.line)
             cells.append(taken)
-        if len(lines) + len(left_out) > MAX_ROWS:
-            raise InventoryError(f"{where} has more than {MAX_ROWS:,} rows; split it")
+        if len(lines) + len(left_out) > most_rows:
+            raise InventoryError(f"{where} has more than {most_rows:,} rows; split it")
     numbers = [at for at, column in enumerate(columns) if column.is_number]
     mark = decimal_mark((row[at] for row in cells for at in numbers), usual_mark)
     read = {columns[at].name: partial(quantity, mark=mark) for at in numbers}

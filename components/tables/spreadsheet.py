@@ -18,22 +18,25 @@ ZEROS = re.compile("0+")
 """The format of a number that is shown with leading zeros."""
 
 
-def sheets_of(data: bytes, where: str, most_rows: int) -> Iterator[Iterator[Cells]]:
+def sheets_of(
+    data: bytes, where: str, most_rows: int, most_unpacked: int = MAX_UNPACKED_BYTES
+) -> Iterator[Iterator[Cells]]:
     """The rows of each visible sheet.
 
     Args:
         data: the file.
         where: names it in errors.
         most_rows: of a sheet; one more is read of a larger one.
+        most_unpacked: bytes that the file may unpack to.
 
     Raises:
-        InventoryError: if it is no such file or unpacks to more than ``MAX_UNPACKED_BYTES``.
+        InventoryError: if it is no such file or unpacks to more than it may.
     """
     try:
         from openpyxl import load_workbook
     except ImportError as error:
         raise InventoryError(f"{where} is a spreadsheet, which cannot be read here; save it as CSV") from error
-    _check_archive(data, where)
+    _check_archive(data, where, most_unpacked)
     with warnings.catch_warnings(), _damage_in_one_line(where):
         warnings.simplefilter("ignore")  # of styles and forms, which we do not look at
         book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
@@ -70,14 +73,14 @@ def _damage_in_one_line(where: str) -> Iterator[None]:
         raise InventoryError(f"{where} is a damaged spreadsheet; save it again, or as CSV") from error
 
 
-def _check_archive(data: bytes, where: str) -> None:
+def _check_archive(data: bytes, where: str, most_unpacked: int) -> None:
     with _damage_in_one_line(where), zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
     names = {member.filename for member in members}
     if "xl/workbook.xml" not in names:
         raise InventoryError(f"{where} is a zip archive but no .xlsx; save the table as .xlsx or CSV")
-    if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:  # no member unpacks to more than it says
-        raise InventoryError(f"{where} unpacks to more than {MAX_UNPACKED_BYTES // 1_000_000} MB; save it as CSV")
+    if sum(member.file_size for member in members) > most_unpacked:  # no member unpacks to more than it says
+        raise InventoryError(f"{where} unpacks to more than {most_unpacked // 1_000_000} MB; save it as CSV")
 
 
 def _text(cell: Any) -> str:

@@ -1,9 +1,11 @@
+import itertools
 import time
 
 import numpy as np
 import pytest
 
 from components.counter.statistics.bootstrap import group_sums, interval, intervals, mean_of, ratio_of, resample
+from components.counter.statistics.sign_flip import above_zero
 
 
 def test_group_sums_by_hand() -> None:
@@ -70,3 +72,31 @@ def test_ten_thousand_bins_take_less_than_two_seconds() -> None:
     started = time.process_time()
     intervals({"x": values}, groups, {"m": mean_of("x")}, draws=2000)
     assert time.process_time() - started < 2
+
+
+def test_sign_flips_are_the_exact_test_of_one_sum() -> None:
+    values = np.array([3.0, 2.0, 2.0, 1.0, -1.0])
+    flips = np.array(list(itertools.product([-1, 1], repeat=5))) @ values
+    exact = (flips >= values.sum()).mean()
+    (found,) = above_zero(values[:, None], np.arange(5), draws=20_000)
+    assert found == pytest.approx(exact, abs=0.01)
+
+
+def test_bins_of_one_group_are_flipped_together() -> None:
+    values = np.ones((12, 1))
+    (alone,) = above_zero(values, np.arange(12), draws=2000)
+    (together,) = above_zero(values, np.arange(12) // 6, draws=2000)
+    assert alone < 0.002
+    assert together == pytest.approx(0.25, abs=0.04)
+
+
+def test_many_sums_do_not_raise_the_chance_of_a_false_alarm() -> None:
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 2)
+    drawn = (generator.choice([-1.0, 0.0, 1.0], (80, 8), p=[0.2, 0.6, 0.2]) for _ in range(400))
+    smallest = [above_zero(values, groups, draws=200).min() for values in drawn]
+    assert 0.02 < np.mean(np.array(smallest) <= 0.05) < 0.08
+
+
+def test_nothing_is_not_above_zero() -> None:
+    assert above_zero(np.zeros((10, 2)), np.arange(10), draws=100).tolist() == [1.0, 1.0]

@@ -10,9 +10,10 @@ from onnx import numpy_helper
 
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle, InputTransform, Provenance
-from components.gate.challenge import challenge, seen_ids
+from components.gate.challenge import challenge
+from components.gate.seen import seen_by
 from components.settings.gate import GatePolicy
-from tests.evaluate.conftest import SIZE, Made, network
+from tests.evaluate.conftest import SIZE, Made, network, split_rows
 
 Make = Callable[..., Made]
 POLICY = GatePolicy(draws=500)
@@ -83,6 +84,70 @@ def test_bins_that_the_model_in_service_was_trained_on_do_not_count(made: Made, 
     assert "0 comparable test bins" in decision.summary
 
 
+HERE, ELSEWHERE = "drawn for this test", "file:///other"
+
+
+def put_trained_on(made: Made, folder: Path, rows: list[dict[str, object]], source: str) -> str:
+    """Uploads a model that was trained on such bins of such a source."""
+    others = Made(made.store, folder / "others", made.counts, sharpness=1.0)
+    others.add("others-train", rows)
+    others.splits = {"train": others.splits["others-train"], "validation": made.splits["validation"]}
+    dataset = others.dataset.model_copy(update={"source": source})
+    made.store.put_bytes("others.json", dataset.model_dump_json().encode())
+    provenance = {"dataset_id": dataset.dataset_id, "dataset_key": "others.json", "source": source}
+    return put(made, folder / "old", "old", made.counts, bias=2, provenance=provenance)
+
+
+@pytest.mark.parametrize(
+    ("source", "same_ids", "same_photos", "left_out"),
+    [
+        (ELSEWHERE, True, False, 0),
+        (ELSEWHERE, False, True, 100),
+        (ELSEWHERE, True, True, 100),
+        (HERE, True, False, 100),
+        (HERE, False, True, 100),
+        (HERE, False, False, 0),
+    ],
+    ids=[
+        "equal ids of another source",
+        "a copy under other ids",
+        "a copy",
+        "the bins themselves, stored anew",
+        "the bins themselves, named anew",
+        "other bins",
+    ],
+)
+def test_a_bin_is_its_photo_or_its_id_in_one_source(
+    made: Made, tmp_path: Path, source: str, same_ids: bool, same_photos: bool, left_out: int
+) -> None:
+    test = split_rows("test", dict.fromkeys([1, 2, 3, 4, 5], 60), made.counts)
+    fresh = split_rows("fresh", dict.fromkeys([1, 2, 3, 4, 5], 60), made.counts)
+    rows = [
+        {**other, "id": (row if same_ids else other)["id"], "image": (row if same_photos else other)["image"]}
+        for row, other in zip(test[::3], fresh, strict=False)
+    ]
+    folder = tmp_path / "trained"
+    (folder / "others").mkdir(parents=True)
+    old = put_trained_on(made, folder, rows, source)
+    decision = challenge(made.store, made.dataset, put(made, tmp_path / "new", "new", made.counts), old, POLICY)
+    assert decision.n == 300 - left_out
+    assert (f"{left_out} more are left out" in decision.criteria[0].reason) == bool(left_out)
+
+
+@pytest.mark.parametrize(("served", "promote"), [("rendered:4000:0", True), ("file:///photos", False)])
+def test_a_model_of_rendered_bins_does_not_compete_with_one_of_photos(
+    made: Made, tmp_path: Path, served: str, promote: bool
+) -> None:
+    """Whatever it counts and can do: here it is better and counts further, and its files are gone."""
+    old = put(made, tmp_path / "old", "old", [1, 2, 3, 4, 5, 6], provenance={"source": served})
+    made.store.delete("old/model.onnx")
+    dataset = made.dataset.model_copy(update={"source": "file:///photos" if promote else "rendered:10:0"})
+    new = put(made, tmp_path / "new", "new", made.counts, bias=1)
+    decision = challenge(made.store, dataset, new, old, POLICY, recorded_accuracy=1.0)
+    assert decision.promote == promote, decision.summary
+    assert "trained on rendered bins" in decision.summary or "serving.name" in decision.summary
+
+
 @pytest.mark.parametrize(
     "provenance",
     [{}, {"dataset_id": "x"}, {"dataset_id": "x", "dataset_key": "nowhere.json"}],
@@ -104,7 +169,7 @@ def test_shards_that_are_gone_make_the_training_set_unknown(made: Made) -> None:
     other = made.dataset.model_copy(update={"splits": {**made.splits, "train": train}})
     made.store.put_bytes("other.json", other.model_dump_json().encode())
     model = made.bundle.model_copy(update={"provenance": Provenance(dataset_id="x", dataset_key="other.json")})
-    assert seen_ids(made.store, model, made.dataset) is None
+    assert seen_by(made.store, model, made.dataset) is None
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "not a bundle"])

@@ -142,6 +142,46 @@ def test_a_first_deployment_needs_every_count_tested_too(incumbent: Incumbent | 
     assert decision.summary == "Not promoted: no test bin holds 3 items"
 
 
+PHOTOS, RENDERED = "file:///photos", "rendered:4000:0"
+KIND = "the model in service learned from the same kind of bins"
+
+
+@pytest.mark.parametrize(
+    ("learned", "served", "accuracy", "expected"),
+    [
+        (PHOTOS, RENDERED, 0.5, []),
+        (PHOTOS, RENDERED, 0.25, ["exact accuracy floor"]),
+        (RENDERED, PHOTOS, 0.9, [KIND]),
+    ],
+    ids=["photos after rendered", "too weak a first model of photos", "rendered after photos"],
+)
+def test_models_of_rendered_bins_and_of_photos_do_not_take_each_others_place(
+    learned: str, served: str, accuracy: float, expected: list[str]
+) -> None:
+    incumbent = replace(SERVED, source=served, countable=Countable((0, 1, 2)), recorded_accuracy=1.0)
+    for known in (incumbent, replace(incumbent, gone="lost")):
+        decision = decide(bins(old=None, new=accuracy), replace(GOOD, source=learned), known, POLICY)
+        assert failed(decision) == expected
+        assert any(criterion.name == KIND and learned in criterion.reason + RENDERED for criterion in decision.criteria)
+    if not expected:
+        assert decision.summary == "Promoted: replaces run-0, which was trained on rendered bins"
+
+
+@pytest.mark.parametrize(
+    ("learned", "served"),
+    [(PHOTOS, PHOTOS), (PHOTOS, "s3://others"), (RENDERED, "rendered:10"), ("", RENDERED), (RENDERED, ""), ("", "")],
+)
+def test_all_others_are_compared(learned: str, served: str) -> None:
+    decision = decide(bins(), replace(GOOD, source=learned), replace(SERVED, source=served), POLICY)
+    assert decision.promote
+    assert KIND not in [criterion.name for criterion in decision.criteria]
+
+
+def test_bins_that_are_left_out_are_told() -> None:
+    decision = decide(replace(bins(), left_out=99), GOOD, SERVED, POLICY)
+    assert "; 99 more are left out, which the model in service was trained on" in decision.criteria[0].reason
+
+
 @pytest.mark.parametrize("incumbent", [SERVED, None], ids=["with an incumbent", "first deployment"])
 def test_no_comparable_bin_is_a_clear_no(incumbent: Incumbent | None) -> None:
     none = np.zeros(0, np.int64)

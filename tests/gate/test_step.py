@@ -178,6 +178,26 @@ def test_what_cannot_be_judged_is_one_line_and_promotes_nothing(made: Made, tmp_
     assert not models(made.store).entries
 
 
+@pytest.mark.parametrize(
+    ("name", "where", "command"),
+    [
+        ("bin-counter", "local", "inventory promote weak"),
+        ("north", "local", "inventory promote weak --name north"),
+        ("bin-counter", "cluster", "inventory promote weak --namespace bins"),
+    ],
+)
+def test_a_refusal_names_the_command_that_overrules_it(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, where: str, command: str
+) -> None:
+    monkeypatch.setattr("components.gate.step.serves_on_cluster", lambda: where == "cluster")
+    monkeypatch.setenv("INVENTORY_NAMESPACE", "bins")
+    weak = put(made, tmp_path / "weak", "weak", made.counts, bias=20, **known(made))
+    policy, serving = GatePolicy.read(POLICY), ServingSettings(name=name)
+    outcome = gate(made.store, made.dataset, trained(weak), "weak", policy, serving)
+    assert outcome.decision.summary.endswith(f". To overrule: {command}")
+    assert command in made.store.get_bytes(outcome.page_key).decode()
+
+
 def test_a_refused_option_is_named() -> None:
     with pytest.raises(InventoryError, match=r"gate\.metric = 'f1' is refused; allowed: accuracy, within_one, mae"):
         GatePolicy.read({"metric": "f1"})

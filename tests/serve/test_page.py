@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,44 +10,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.tiny_model import photo
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DROP = """([data, name]) => {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
   const transfer = new DataTransfer();
   transfer.items.add(new File([bytes], name, { type: 'image/jpeg' }));
   document.querySelector('#drop').dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true }));
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, server) -> Iterator[Page]:
-    """An open page; whatever it logs, fails to load or fetches from elsewhere fails the test."""
-    page = browser.new_page()
-    page.set_default_timeout(20_000)
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
-    page.on(
-        "request", lambda asked: None if asked.url.startswith((server.url, "blob:")) else problems.append(asked.url)
-    )
-    page.goto(server.url + "/")
-    yield page
-    assert [text for text in problems if "400 (Bad Request)" not in text] == []
-    page.close()
 
 
 def files(folder: Path, *counts: int) -> list[str]:
@@ -110,10 +81,12 @@ def test_everything_is_reached_by_keyboard(page, tmp_path):
                 "summary')?.textContent.trim().split(/\\s{2,}/)[0]"
             )
         )
-    assert [text.split("\n")[0] for text in reached[:6]] == [
+    assert [text.split("\n")[0] for text in reached[:8]] == [
         "Choose photos or drop them here",
-        "Expected quantity (optional)",
-        "Clear all",
+        "Choose a stock list",
+        "or one expected quantity (optional)",
+        "Start anew",
+        "Photo of bin-0.jpg",
         "Remove bin-0.jpg",
         "Expected quantity",
         "All probabilities",
@@ -121,7 +94,7 @@ def test_everything_is_reached_by_keyboard(page, tmp_path):
     page.get_by_role("button", name="Remove bin-0.jpg").press("Enter")
     expect(page.locator(".bin")).to_have_count(1)
     assert page.evaluate("document.activeElement.id") == "results-title"
-    page.get_by_role("button", name="Clear all").press("Enter")
+    page.get_by_role("button", name="Start anew").press("Enter")
     expect(page.locator("#results")).to_be_hidden()
 
 

@@ -190,10 +190,16 @@ def zipped(members: dict[str, bytes]) -> bytes:
     return file.getvalue()
 
 
-def test_a_spreadsheet_that_unpacks_to_far_more_is_not_unpacked(monkeypatch):
-    monkeypatch.setattr("components.tables.spreadsheet.MAX_UNPACKED_BYTES", 1_000_000)
-    with pytest.raises(InventoryError, match="unpacks to more than"):
-        table(zipped({"xl/workbook.xml": b"<workbook/>", "xl/worksheets/sheet1.xml": bytes(2_000_000)}))
+def test_a_spreadsheet_that_unpacks_to_far_more_is_not_unpacked():
+    data = zipped({"xl/workbook.xml": b"<workbook/>", "xl/worksheets/sheet1.xml": bytes(2_000_000)})
+    with pytest.raises(InventoryError, match="unpacks to more than 1 MB"):
+        read_table(data, "stock.xlsx", STOCK, most_unpacked=1_000_000)
+
+
+def test_a_table_of_more_rows_than_are_wanted_is_refused():
+    assert len(read_table(b"id,expected\n" + b"a,1\n" * 50, "stock.csv", STOCK, most_rows=50).lines) == 50
+    with pytest.raises(InventoryError, match="more than 50 rows"):
+        read_table(b"id,expected\n" + b"a,1\n" * 51, "stock.csv", STOCK, most_rows=50)
 
 
 @pytest.mark.parametrize(
@@ -210,9 +216,6 @@ def test_another_archive_or_a_damaged_one_is_one_line(data, message):
 
 
 def test_a_file_beyond_the_bounds_is_refused(monkeypatch):
-    monkeypatch.setattr(read, "MAX_ROWS", 3)
-    with pytest.raises(InventoryError, match="more than 3 lines"):
-        table(US)
     monkeypatch.setattr(read, "MAX_BYTES", 10)
     with pytest.raises(InventoryError, match="larger than"):
         table(US)

@@ -1,167 +1,293 @@
-// Sends photos to the model server that this page came from and shows what it answers.
+// The page at /: photos are counted, and with a stock list become the list to recount.
 
 const AT_ONCE = 3;
-const TRIES = 6;
-const VERDICTS = {
-  "agrees": (answer, chance) => ["Agrees", answer.label === String(answer.expected_quantity)
-    ? `The photo looks like the expected ${answer.expected_quantity}.`
-    : `The expected ${answer.expected_quantity} is likely too (${chance}).`],
-  "recount": (answer, chance) => ["Recount", `The expected ${answer.expected_quantity} is unlikely (${chance}).`],
-  "unsure": () => ["Unsure", "The photo does not say enough. Have a look yourself."],
-  "not countable": (answer) => ["Not countable", `This model cannot tell ${answer.expected_quantity} items.`],
-};
+const MOST_PHOTOS = 2000; // of the page; more are for `inventory reconcile`
+const MOST_LISTED = 50; // rows and names that are shown
+const TABLE = /\.(csv|tsv|txt|tab|xlsx|xlsm|xls|ods|json|jsonl|ndjson|pdf)$/i;
 const SUMMARY = [["recount", "to recount"], ["unsure", "unsure"], ["not countable", "not countable"], ["agrees", "as expected"]];
 
-const one = (selector, root = document) => root.querySelector(selector);
-// a gateway may serve the page under a path, with or without a slash at its end
-const predictUrl = new URL(document.body.dataset.predict, location.origin + location.pathname.replace(/\/?$/, "/"));
 const list = one("#list");
-const bins = new Map(); // card element -> {file, url, answer, asked}
+const bins = new Map(); // card -> {key, file, url, typed, record, answer, problem, asked}
+let stock = null; // the stock list's file, once it is read
+let read = null; // what the server read in it
 const waiting = [];
 let atWork = 0;
+let lastKey = 0;
+let ranking = 0;
+let brought = Promise.resolve();
 
-const percent = (share) => (share > 0 && share < 0.01 ? "<\u00a01\u00a0%" : `${Math.round(100 * share)}\u00a0%`);
-const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 const say = (text) => { one("#status").textContent = text; };
+const plural = (number, kind, kinds = `${kind}s`) => `${number} ${number === 1 ? kind : kinds}`;
 
-function add(files) {
-  const expected = one("#expected");
-  const value = expected.validity.valid ? expected.value : "";
-  for (const file of files) {
-    const card = one("#card").content.firstElementChild.cloneNode(true);
-    const url = URL.createObjectURL(file);
-    const image = one("img", card);
-    image.addEventListener("error", () => card.classList.add("unshown"));
-    image.src = url;
-    one("h3", card).textContent = file.name;
-    one("h3", card).title = file.name;
-    one(".remove", card).setAttribute("aria-label", `Remove ${file.name}`);
-    one(".remove", card).addEventListener("click", () => { remove(card); one("#results-title").focus(); });
-    one(".record input", card).value = value;
-    one(".record input", card).addEventListener("change", () => ask(card));
-    bins.set(card, { file, url, answer: null, asked: 0 });
-    list.append(card);
-    ask(card);
-  }
+// ---- what a person brings
+
+// Takes files, after those that came before.
+function bring(files) {
+  const given = [...files];
+  brought = brought.then(() => take(given)).catch((error) => tell(error.message));
+}
+
+async function take(given) {
+  const tables = given.filter(({ name, type }) => TABLE.test(name) || type === "text/csv");
+  const photos = given.filter((file) => !tables.includes(file));
+  const room = MOST_PHOTOS - bins.size;
+  tell(photos.length > room
+    ? `This page takes ${MOST_PHOTOS} photos; ${photos.length - room} were left out. inventory reconcile takes any number.` : "");
+  const made = photos.slice(0, room).map((file) => {
+    lastKey = Math.max(lastKey + 1, Date.now());
+    keep(["photo", lastKey], file);
+    const card = addCard({ key: lastKey, file, typed: one("#expected").validity.valid ? one("#expected").value : "" });
+    keepState(card);
+    return card;
+  });
   summarise();
+  const list = tables.at(-1) ?? (made.length ? stock : null);
+  if (!list || !(await takeStock(list))) made.forEach(settle);
+  rank();
+}
+
+function addCard({ key, file, typed = "", answer = null, count = "" }) {
+  const url = URL.createObjectURL(file);
+  const card = makeCard(file.name, url);
+  bins.set(card, { key, file, url, typed, answer, problem: "", record: null, asked: 0 });
+  one(".record input", card).value = typed;
+  one(".record input", card).addEventListener("change", () => {
+    if (!one(".record input", card).validity.valid) return;
+    bins.get(card).typed = one(".record input", card).value;
+    settle(card);
+    rank();
+  });
+  one(".remove", card).addEventListener("click", () => { remove(card); one("#results-title").focus(); });
+  one(".again", card).addEventListener("click", () => ask(card));
+  setCount(card, count);
+  describe(card);
+  list.append(card);
+  return card;
 }
 
 function remove(card) {
-  URL.revokeObjectURL(bins.get(card).url);
+  const { url, key } = bins.get(card);
+  URL.revokeObjectURL(url);
   bins.delete(card);
   card.remove();
+  forget(["photo", key], ["state", key]);
+  showStock();
   summarise();
+  rank();
+}
+
+// Reads a stock list and gives each photo its record; says whether that went well.
+async function takeStock(file) {
+  const all = [...bins.keys()].sort((a, b) => bins.get(a).key - bins.get(b).key);
+  try {
+    read = await readStock(file, all.map((card) => bins.get(card).file.name));
+    if (file !== stock) keep(["stock"], file);
+    stock = file;
+  } catch (error) {
+    tell(error.message);
+    say(error.message);
+    return false;
+  }
+  const records = new Map(read.records.map((record) => [all[record.photo], record]));
+  for (const [card, bin] of bins) {
+    bin.record = records.get(card) ?? null;
+    nameCard(card, bin.record?.id ?? bin.file.name, bin.record?.products ?? "");
+    settle(card);
+  }
+  showStock();
+  return true;
+}
+
+function startAnew() {
+  for (const [card, { url }] of bins) {
+    URL.revokeObjectURL(url);
+    card.remove();
+  }
+  bins.clear();
+  [stock, read] = [null, null];
+  forgetAll();
+  tell("");
+  showStock();
+  summarise();
+  arrange();
+  one("#photos").focus();
+}
+
+// ---- asking
+
+// What the record says of a bin, as text; empty when nobody says.
+const expected = ({ record, typed }) => String((record ? record.expected_quantity : typed) ?? "");
+
+// Shows the answer of a bin, or asks for it when there is none for its record.
+function settle(card) {
+  const bin = bins.get(card);
+  one(".record", card).hidden = bin.record !== null;
+  if (bin.answer && bin.answer.model === VERSION && String(bin.answer.expected_quantity ?? "") === expected(bin)) {
+    showAnswer(card, bin.answer);
+    describe(card);
+  } else {
+    ask(card);
+  }
 }
 
 function ask(card) {
-  if (!one(".record input", card).validity.valid) return;
   bins.get(card).asked += 1;
+  bins.get(card).problem = "";
+  showWaiting(card);
   waiting.push([card, bins.get(card).asked]);
   work();
 }
 
-async function work() {
+function work() {
   while (atWork < AT_ONCE && waiting.length) {
     const [card, asked] = waiting.shift();
-    if (bins.get(card)?.asked !== asked) continue; // removed, or asked again with another quantity
+    const bin = bins.get(card);
+    if (bin?.asked !== asked) continue; // removed, or asked again with another quantity
     atWork += 1;
-    predict(bins.get(card).file, one(".record input", card).value)
-      .then((answer) => bins.get(card)?.asked === asked && show(card, answer))
-      .catch((error) => bins.get(card)?.asked === asked && showProblem(card, error.message))
-      .finally(() => { atWork -= 1; work(); });
+    predict(bin.file, expected(bin))
+      .then((answer) => {
+        if (answer.unusable) throw new Error(`Unusable photo (${answer.unusable}): take it again.`);
+        if (bin.asked === asked && bins.has(card)) answered(card, answer);
+      })
+      .catch((error) => bin.asked === asked && bins.has(card) && failed(card, error.message))
+      .finally(() => { atWork -= 1; work(); rank(); });
   }
 }
 
-async function predict(file, expected) {
-  const query = expected === "" ? "" : `?expected_quantity=${encodeURIComponent(expected)}`;
-  for (let attempt = 1; ; attempt += 1) {
-    let response;
-    try {
-      response = await fetch(predictUrl + query, {
-        method: "POST", body: file, headers: { "content-type": file.type || "application/octet-stream" },
-      });
-    } catch {
-      if (attempt === TRIES) throw new Error("The server cannot be reached.");
-      await pause(0.3 * 2 ** attempt);
-      continue;
-    }
-    const content = await response.json().catch(() => null);
-    if (response.ok && content?.predictions) return content.predictions[0];
-    if ([429, 503].includes(response.status) && attempt < TRIES) {
-      await pause(Number(response.headers.get("retry-after")) || 1);
-      continue;
-    }
-    const reason = content?.error ?? `The server answered ${response.status}.`;
-    throw new Error(reason[0].toUpperCase() + reason.slice(1));
-  }
-}
-
-function show(card, answer) {
-  bins.get(card).answer = answer;
-  one(".waiting", card).hidden = true;
-  one(".problem", card).hidden = true;
-  for (const part of card.querySelectorAll(".answer")) part.hidden = false;
-  one(".number", card).textContent = answer.label;
-  one(".unit", card).textContent = answer.label === "1" ? "item" : "items";
-  one(".percent", card).textContent = `${percent(answer.confidence)} sure`;
-  one(".meter", card).setAttribute("aria-valuenow", Math.round(100 * answer.confidence));
-  one(".meter span", card).style.width = `${100 * answer.confidence}%`;
-  one("tbody", card).replaceChildren(...Object.entries(answer.probabilities).map(([label, share]) => row(label, share, answer)));
-  const verdict = one(".verdict", card);
-  verdict.hidden = !answer.verdict;
-  if (answer.verdict) {
-    const [title, text] = VERDICTS[answer.verdict](answer, percent(1 - answer.mismatch_probability));
-    const strong = document.createElement("strong");
-    strong.textContent = title;
-    verdict.className = `verdict ${answer.verdict.replace(" ", "-")}`;
-    verdict.replaceChildren(strong, text);
-  }
-  const name = bins.get(card).file.name;
+function answered(card, answer) {
+  const bin = bins.get(card);
+  bin.answer = answer;
+  showAnswer(card, answer);
+  describe(card);
+  keepState(card);
+  const name = bin.record?.id ?? bin.file.name;
   say(`${name}: ${answer.label} items, ${percent(answer.confidence)} sure${answer.verdict ? `, ${answer.verdict}` : ""}.`);
   summarise();
 }
 
-function row(label, share, answer) {
-  const made = document.createElement("tr");
-  made.className = label === answer.label ? "best" : "";
-  const name = document.createElement("th");
-  name.scope = "row";
-  name.textContent = label;
-  const wide = document.createElement("td");
-  wide.className = "wide";
-  wide.ariaHidden = "true";
-  const strip = document.createElement("span");
-  strip.className = "strip";
-  strip.style.width = `${100 * share}%`;
-  wide.append(strip);
-  const number = document.createElement("td");
-  number.className = "share";
-  number.textContent = percent(share);
-  made.append(name, wide, number);
-  return made;
-}
-
-function showProblem(card, message) {
-  bins.get(card).answer = null;
-  one(".waiting", card).hidden = true;
-  for (const part of card.querySelectorAll(".answer, .verdict, .record")) part.hidden = true;
-  one(".problem", card).hidden = false;
-  one(".problem", card).textContent = message;
-  say(`${bins.get(card).file.name}: ${message}`);
+function failed(card, message) {
+  const bin = bins.get(card);
+  bin.answer = null;
+  bin.problem = message;
+  showProblem(card, message);
+  describe(card);
+  say(`${bin.record?.id ?? bin.file.name}: ${message}`);
   summarise();
 }
 
-function summarise() {
-  one("#results").hidden = bins.size === 0;
-  const verdicts = [...bins.values()].map(({ answer }) => answer?.verdict);
-  const parts = SUMMARY.map(([name, text]) => [verdicts.filter((verdict) => verdict === name).length, text]);
-  const photos = `${bins.size} photo${bins.size === 1 ? "" : "s"}`;
-  one("#summary").textContent = [photos, ...parts.filter(([number]) => number).map((part) => part.join(" "))].join(" · ");
+function keepState(card) {
+  const { key, typed, answer } = bins.get(card);
+  keep(["state", key], { typed, answer, count: boxOf(card).value });
 }
 
-one("#photos").addEventListener("change", (event) => { add(event.target.files); event.target.value = ""; });
+// ---- the list
+
+// Writes a bin's row of the recount list; its rank comes later.
+function describe(card, rank = null, wrong = null) {
+  const { key, file, record, answer, problem } = bins.get(card);
+  const quantity = expected(bins.get(card));
+  const unread = record?.problem || problem;
+  const row = {
+    rank,
+    id: record?.id ?? file.name.replace(/\.(jpe?g|png|webp)$/i, ""),
+    expected_quantity: quantity === "" ? null : Number(quantity),
+    predicted_count: answer?.label ?? null,
+    verdict: answer?.verdict ?? (problem ? "not checked" : null),
+    wrong_probability: wrong,
+    mismatch_probability: answer?.mismatch_probability ?? null,
+    confidence: answer?.confidence ?? null,
+    products: record?.products ?? "",
+    note: unread ? `not checked: ${unread}` : stock && !record ? "no row in the stock list" : "",
+    position: key,
+  };
+  card.dataset.row = JSON.stringify(row);
+  showRank(card, row);
+  one(".note", card).hidden = !(stock && (row.note && !problem));
+  one(".note", card).textContent = record?.problem ? capital(record.problem) : capital(row.note || " ");
+}
+
+// Ranks what is answered, once nothing is at work any more.
+async function rank() {
+  if (atWork || waiting.length) return;
+  ranking += 1;
+  const now = ranking;
+  const ranked = stock ? [...bins].filter(([, { record, answer }]) => record && (answer?.mismatch_probability ?? null) !== null) : [];
+  let said = { bins: [], summary: "" };
+  try {
+    if (ranked.length) said = await rankRecords(ranked.map(([, { answer }]) => answer));
+  } catch (error) {
+    said.summary = error.message;
+  }
+  if (now !== ranking || atWork || waiting.length) return; // things have changed meanwhile
+  one("#wrong").textContent = said.summary;
+  one("#wrong").hidden = !said.summary;
+  said.bins.forEach(({ rank, wrong_probability }, place) => describe(ranked[place][0], rank, wrong_probability));
+  summarise();
+  arrange();
+}
+
+// Rows of the stock list without a photo, as rows of the recount list.
+function withoutPhoto() {
+  return (read?.records ?? []).filter(({ photo }) => photo === null).map(({ id, expected_quantity, products, problem }) => (
+    { id, expected_quantity, products, note: `not checked: ${problem || "no photo"}` }));
+}
+
+function showStock() {
+  document.body.classList.toggle("listed", stock !== null);
+  one("#stock-name").textContent = stock ? stock.name : "CSV or XLSX with the columns id and expected";
+  one("#apart").hidden = !stock;
+  one("#expect").hidden = stock !== null;
+  const unmatched = [...bins.values()].filter(({ record }) => !record).map(({ file }) => file.name);
+  const rows = withoutPhoto().map(({ id, expected_quantity, note }) => `${id}${expected_quantity === null ? ` (${note})` : `, expected ${expected_quantity}`}`);
+  tellApart("#rows-without", rows, "row without a photo", "rows without a photo");
+  tellApart("#photos-without", unmatched, "photo without a row", "photos without a row");
+  tellApart("#left-out", read?.left_out ?? [], "row that is no record", "rows that are no record");
+  tellApart("#remarks", read?.remarks ?? [], "id that is spelled otherwise", "ids that are spelled otherwise");
+}
+
+function tellApart(selector, texts, kind, kinds) {
+  const part = one(selector);
+  part.hidden = !stock || !texts.length;
+  one("summary", part).textContent = plural(texts.length, kind, kinds);
+  const items = texts.slice(0, MOST_LISTED).map((text) => Object.assign(document.createElement("li"), { textContent: text }));
+  if (texts.length > MOST_LISTED) {
+    items.push(Object.assign(document.createElement("li"), { textContent: `and ${texts.length - MOST_LISTED} more` }));
+  }
+  one("ul", part).replaceChildren(...items);
+}
+
+function tell(problem) {
+  one("#problem").hidden = !problem;
+  one("#problem").textContent = problem;
+}
+
+function summarise() {
+  one("#results").hidden = bins.size === 0 && !stock;
+  const verdicts = [...bins.values()].map(({ answer }) => answer?.verdict);
+  const parts = SUMMARY.map(([name, text]) => [verdicts.filter((verdict) => verdict === name).length, text]);
+  one("#summary").textContent = [plural(bins.size, "photo"), ...parts.filter(([number]) => number).map((part) => part.join(" "))].join(" · ");
+  summariseCounts();
+}
+
+// ---- the beginning
+
+async function restore() {
+  const kept = await allKept();
+  const states = new Map(kept.filter(([[kind]]) => kind === "state").map(([[, key], state]) => [key, state]));
+  for (const [[kind, key], file] of kept) {
+    if (kind === "photo") addCard({ key, file, ...states.get(key) });
+  }
+  summarise();
+  const list = kept.find(([[kind]]) => kind === "stock")?.[1];
+  if (!list || !(await takeStock(list))) [...bins.keys()].forEach(settle);
+  rank();
+}
+
+startWorklist({ onCount: keepState, onAnew: startAnew, further: withoutPhoto });
+for (const input of [one("#photos"), one("#stock")]) {
+  input.addEventListener("change", () => { bring(input.files); input.value = ""; });
+}
 one("#ask").addEventListener("submit", (event) => event.preventDefault());
-one("#clear").addEventListener("click", () => { [...bins.keys()].forEach(remove); one("#photos").focus(); });
 for (const name of ["dragenter", "dragover"]) {
   document.addEventListener(name, (event) => { event.preventDefault(); document.body.classList.add("dropping"); });
 }
@@ -171,5 +297,6 @@ for (const name of ["dragleave", "drop"]) {
     if (name === "drop" || !event.relatedTarget) document.body.classList.remove("dropping");
   });
 }
-document.addEventListener("drop", (event) => add(event.dataTransfer.files));
-document.addEventListener("paste", (event) => { if (event.clipboardData.files.length) add(event.clipboardData.files); });
+document.addEventListener("drop", (event) => bring(event.dataTransfer.files));
+document.addEventListener("paste", (event) => { if (event.clipboardData.files.length) bring(event.clipboardData.files); });
+brought = restore();

@@ -1,0 +1,167 @@
+"""What the server does with a stock list: reads it, finds its photos, and ranks its records."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import openpyxl
+import pytest
+
+from components.counter.answers import answer
+from components.counter.bundle import Bundle
+from components.reconcile import answer_store
+from components.reconcile.records import Record
+from components.serve import stock
+from components.serve.requests import RequestError
+from components.serve.stock import rank_records, read_stock
+from tests.tiny_model import write_bundle
+
+
+def asked(table: bytes, *photos: str, name: str = "stock.csv") -> bytes:
+    return json.dumps({"name": name, "table": base64.b64encode(table).decode(), "photos": photos}).encode()
+
+
+def workbook(*rows: tuple[object, ...]) -> bytes:
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    for row in rows:
+        book.active.append(row)
+    book.save(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        b"Lagerplatz;Bestand;Artikel\r\n00176;3,0;cup\r\n00177;1;mug\r\n",
+        "id\texpected\tproducts\n176\t3\tcup\n177\t1\tmug\n".encode("utf-16"),
+        workbook(("bin", "qty", "sku"), (176, 3, "cup"), (177, 1, "mug")),
+    ],
+    ids=["semicolons", "tabs in UTF-16 without zeros", "xlsx"],
+)
+def test_a_stock_list_of_any_dialect_finds_its_photos(table):
+    read = read_stock(asked(table, "00177.PNG", "00176.jpg", "00200.jpg"))
+    assert [(row["id"], row["expected_quantity"], row["products"], row["photo"]) for row in read["records"]] == [
+        ("00176", 3, "cup", 1),
+        ("00177", 1, "mug", 0),
+    ]
+    assert read["left_out"] == []
+
+
+def test_every_row_is_a_record_or_has_a_reason():
+    read = read_stock(asked(b"id,expected\nA,2\nA,2\nB,many\n,4\nC,1\nC,5\nTotal,14\n", "A.jpg"))
+    said = {row["id"]: (row["expected_quantity"], row["problem"]) for row in read["records"]}
+    assert said["A"] == (2, "")
+    assert said["B"] == (None, "'many' is not a quantity")
+    assert said["C"][0] is None
+    assert "contradict" in said["C"][1]
+    assert [text.split(" (")[0] for text in read["left_out"]] == [
+        "line 5 has no id",
+        "line 7 names a bin a second time, with another quantity",
+        "line 8 is a total",
+    ]
+
+
+def test_of_two_photos_of_one_name_the_later_is_taken():
+    (row,) = read_stock(asked(b"id,expected\nA,2\n", "A.jpg", "B.jpg", "A.jpg"))["records"]
+    assert row["photo"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "status"),
+    [
+        (asked(b"%PDF-1.7 ..."), "stock.csv is no table but a PDF", 400),
+        (asked(b"name,colour\nA,red\n"), "needs the columns id,expected", 400),
+        (asked(b"id,expected\n,\n"), "names no bin", 400),
+        (asked(b""), "needs the columns", 400),
+        (asked(b"id,expected\n" + b"A,1\n" * 20_001), "more than 20,000", 400),
+        (asked(b"x" * (stock.MOST_TABLE_BYTES + 1)), "larger than 4 MiB", 413),
+        (asked(b"id,expected\nA,1\n", *map(str, range(5001))), "photos: List should have at most 5000", 400),
+        (b'{"photos": []}', "table: Field required", 400),
+        (b'{"table": "%%%"}', "not valid base64", 400),
+        (b"[]", "must be a JSON object", 400),
+    ],
+)
+def test_what_is_no_stock_list_is_one_clear_line(body, message, status):
+    with pytest.raises(RequestError, match=message) as refused:
+        read_stock(body)
+    assert refused.value.status == status
+
+
+def test_a_spreadsheet_that_unpacks_to_too_much_is_refused_unread(monkeypatch):
+    monkeypatch.setattr(stock, "MOST_UNPACKED_BYTES", 1000)
+    with pytest.raises(RequestError, match="unpacks to more than"):
+        read_stock(asked(workbook(("id", "expected"), *[(number, 1) for number in range(50)]), name="stock.xlsx"))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Bundle:
+    return write_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+def judged(*bins: tuple[int, list[float]]) -> bytes:
+    labels = ["1", "2", "3", "4", "5"]
+    listed = [
+        {"expected_quantity": quantity, "probabilities": dict(zip(labels, shares, strict=True))}
+        for quantity, shares in bins
+    ]
+    return json.dumps({"bins": listed}).encode()
+
+
+def test_the_page_ranks_as_reconcile_does(bundle, tmp_path):
+    random = np.random.default_rng(3)
+    shares = random.dirichlet(np.full(5, 0.3), 60)
+    bins = [(int(random.integers(1, 6)), row.tolist()) for row in shares]
+    ranked = rank_records(judged(*bins), bundle)
+
+    database = answer_store.open_answers(tmp_path / "answers.sqlite")
+    answers = [answer(bundle, row, 0.5, quantity) for quantity, row in bins]
+    records = [(place, Record(str(place), quantity)) for place, (quantity, _) in enumerate(bins)]
+    answer_store.add(database, [(*record, said) for record, said in zip(records, answers, strict=True)])
+    total = sum(row["wrong_probability"] for row in ranked["bins"])
+    rows = list(answer_store.ranked(database, answer_store.rate_with(database, total)))
+    by_rank = sorted(range(60), key=lambda place: ranked["bins"][place]["rank"])
+    assert [int(row["id"]) for row in rows] == by_rank
+    assert [row["wrong"] for row in rows] == pytest.approx(
+        [ranked["bins"][place]["wrong_probability"] for place in by_rank], abs=1e-3
+    )
+    database.close()
+
+
+def test_the_summary_names_a_number_where_the_photos_tell_one(bundle):
+    sure = np.full((5, 5), 0.0025) + np.eye(5) * 0.9875
+    right = [(place % 5 + 1, sure[place % 5].tolist()) for place in range(200)]
+    wrong = [((place + 2) % 5 + 1, sure[place % 5].tolist()) for place in range(10)]
+    summary = rank_records(judged(*right, *wrong), bundle)["summary"]
+    assert re.match(r"About \d+ of 210 records are wrong \(\d+ to 1\d with 95\s% confidence\)\.", summary)
+    vague = [(place % 5 + 1, [0.2] * 5) for place in range(50)]
+    assert rank_records(judged(*vague), bundle)["summary"].startswith("At most ")
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "status"),
+    [
+        (judged((40, [0.2] * 5)), "beyond what this model counts", 400),
+        (judged((3, [0.9] * 5)), "not the answers of this model", 409),
+        (json.dumps({"bins": [{"expected_quantity": 1, "probabilities": {"1": 1}}]}).encode(), "not the answers", 409),
+        (b'{"bins": [{"expected_quantity": 1, "probabilities": {"1": 7}}]}', "less than or equal to 1", 400),
+        (b'{"bins": []}', "at least 1 item", 400),
+    ],
+)
+def test_what_cannot_be_ranked_is_one_clear_line(bundle, body, message, status):
+    with pytest.raises(RequestError, match=message) as refused:
+        rank_records(body, bundle)
+    assert refused.value.status == status
+
+
+def test_both_are_paths_of_the_server(server, http):
+    read = http.post(f"{server.url}/stock/read", content=asked(b"id,expected\nA,2\n", "A.jpg"))
+    assert (read.status_code, read.json()["records"][0]["photo"]) == (200, 0)
+    ranked = http.post(f"{server.url}/stock/rank", content=judged((3, [0.1, 0.1, 0.6, 0.1, 0.1])))
+    assert (ranked.status_code, ranked.json()["bins"][0]["rank"]) == (200, 1)
+    refused = http.post(f"{server.url}/stock/read", content=asked(b"\xff\xd8\xff"))
+    assert (refused.status_code, refused.json()["error"]) == (
+        400,
+        "stock.csv is no table but a photo; save the table as CSV or .xlsx",
+    )
