@@ -149,5 +149,8 @@ def _add_row(table: Table, name: str, answer: Reply) -> bool:
         return True
     chances = "  ".join(f"{label}: {chance:.0%}" for label, chance in answer.probabilities.items())
     verdict = [answer.verdict] if answer.verdict else []
-    table.add_row(name, answer.label, f"{answer.confidence:.0%}", *verdict, chances)
+    if answer.unusable:
+        table.add_row(name, "-", "-", *verdict, f"unusable photo ({answer.unusable}): take it again")
+    else:
+        table.add_row(name, answer.label, f"{answer.confidence:.0%}", *verdict, chances)
     return False

@@ -35,7 +35,14 @@ def b64(data: bytes) -> str:
 def pixels(count: int) -> np.ndarray:
     image = np.full((SIZE, SIZE, 3), 60, np.uint8)
     image[..., 0] = round(255 * count / 5)
+    image[..., 1] = np.linspace(20, 100, SIZE)[:, None]  # what the network does not see, so that it shows something
     return image
+
+
+def black() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (120, 90), (3, 2, 1)).save(buffer, "JPEG")
+    return buffer.getvalue()
 
 
 def prediction(response: httpx.Response) -> dict:
@@ -74,6 +81,19 @@ def test_v1_json_counts_several_photos_in_order(server, http):
     predictions = http.post(server.predict, json={"instances": instances}).json()["predictions"]
     assert [item["count"] for item in predictions] == [1, 3, 5]
     assert [item.get("verdict") for item in predictions] == [None, "agrees", "not countable"]
+
+
+def test_a_photo_that_shows_nothing_is_not_counted_and_confirms_no_record(server, http):
+    instances = [{"b64": b64(black()), "expected_quantity": 1}, {"b64": b64(black())}, {"b64": b64(photo(1))}]
+    with_record, without, usable = http.post(server.predict, json={"instances": instances}).json()["predictions"]
+    assert (with_record["verdict"], with_record["unusable"], with_record["count"]) == ("unusable photo", "black", -1)
+    assert "mismatch_probability" not in with_record
+    assert (without["unusable"], without["label"], set(without["probabilities"].values())) == ("black", "none", {0.2})
+    assert "unusable" not in usable
+    files = {"name": "images", "datatype": "BYTES", "shape": [2], "data": [b64(black()), b64(photo(4))]}
+    outputs = v2_outputs(http.post(server.infer, json={"inputs": [files]}))
+    assert (outputs["count"], outputs["unusable"], outputs["verdict"]) == ([-1, 4], ["black", ""], ["", ""])
+    assert 'bin_counter_unusable_photos_total{reason="black"} 3.0' in http.get(f"{server.url}/metrics").text
 
 
 def v2_outputs(response: httpx.Response) -> dict:
