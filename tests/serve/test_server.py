@@ -83,6 +83,11 @@ def test_v1_json_counts_several_photos_in_order(server, http):
     assert [item.get("verdict") for item in predictions] == [None, "agrees", "not countable"]
 
 
+def test_a_photo_of_one_pixel_is_answered_and_shows_nothing(server, http):
+    answered = prediction(http.post(server.predict, content=photo(3, size=(1, 1))))
+    assert (answered["count"], answered["unusable"]) == (-1, "one colour")
+
+
 def test_a_photo_that_shows_nothing_is_not_counted_and_confirms_no_record(server, http):
     instances = [{"b64": b64(black()), "expected_quantity": 1}, {"b64": b64(black())}, {"b64": b64(photo(1))}]
     with_record, without, usable = http.post(server.predict, json={"instances": instances}).json()["predictions"]
@@ -280,7 +285,7 @@ def exif_turned(count: int) -> bytes:
         pytest.param(photo(2, "PNG", mode="P"), 2, id="PNG with a palette"),
         pytest.param(exif_turned(3), 3, id="turned by EXIF"),
         pytest.param(photo(3, size=(3000, 2000)), 3, id="large"),
-        pytest.param(photo(3, size=(1, 1)), 3, id="one pixel"),
+        pytest.param(photo(3, size=(8, 6)), 3, id="tiny"),
     ],
 )
 def test_photos_of_every_kind_are_counted(server, http, data, count):
