@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import sqlite3
 
 import numpy as np
 import openpyxl
@@ -12,10 +13,11 @@ import pytest
 from components.counter.answers import answer
 from components.counter.bundle import Bundle
 from components.reconcile import answer_store
-from components.reconcile.records import Record
+from components.reconcile.answer_store import Checked
 from components.serve import stock
 from components.serve.requests import RequestError
 from components.serve.stock import rank_records, read_stock
+from components.tables.stock import Record
 from tests.tiny_model import write_bundle
 
 
@@ -109,16 +111,18 @@ def judged(*bins: tuple[int, list[float]]) -> bytes:
     return json.dumps({"bins": listed}).encode()
 
 
-def test_the_page_ranks_as_reconcile_does(bundle, tmp_path):
+def test_the_page_ranks_as_reconcile_does(bundle):
     random = np.random.default_rng(3)
     shares = random.dirichlet(np.full(5, 0.3), 60)
     bins = [(int(random.integers(1, 6)), row.tolist()) for row in shares]
     ranked = rank_records(judged(*bins), bundle)
 
-    database = answer_store.open_answers(tmp_path / "answers.sqlite")
+    database = sqlite3.connect(":memory:", isolation_level=None)
+    database.row_factory = sqlite3.Row
+    answer_store.begin(database)
     answers = [answer(bundle, row, 0.5, quantity) for quantity, row in bins]
-    records = [(place, Record(str(place), quantity)) for place, (quantity, _) in enumerate(bins)]
-    answer_store.add(database, [(*record, said) for record, said in zip(records, answers, strict=True)])
+    records = [Record(str(place), quantity) for place, (quantity, _) in enumerate(bins)]
+    answer_store.add(database, [Checked(place, *pair) for place, pair in enumerate(zip(records, answers, strict=True))])
     total = sum(row["wrong_probability"] for row in ranked["bins"])
     rows = list(answer_store.ranked(database, answer_store.rate_with(database, total)))
     by_rank = sorted(range(60), key=lambda place: ranked["bins"][place]["rank"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import pytest
 
 from components.common.errors import InventoryError
 from components.common.store import Store
+from components.documents.gated import Decision, GatedModel
+from components.settings.gate import GatePolicy
 from pipelines.cli.main import main
 from pipelines.local import run as local_run
+from tests.documents import evaluated
 
 
 @pytest.fixture(autouse=True)
@@ -113,3 +117,25 @@ def test_what_is_not_there_is_refused_and_leaves_no_run(
     assert line in error
     assert not list(tmp_path.glob("runs/*"))
     assert not executed
+
+
+def test_the_pages_of_a_run_lead_to_each_other_and_say_what_the_gate_decided(store: Store, tmp_path: Path) -> None:
+    page = "<header>{}<!-- pages of the run --></header>"
+    for name in ("report", "explore", "gate", "tune"):
+        store.put_bytes(f"pages/{name}", page.format(name).encode())
+    gated = GatedModel(
+        approved="no",
+        reasons=[],
+        decision=Decision(promote=False, summary="Refused: worse & slower"),
+        version="r1",
+        in_service=None,
+        policy=GatePolicy(),
+        decision_key="runs/r1/gate.json",
+        page_key="pages/gate",
+    )
+    local_run._write_pages(store, tmp_path, evaluated(report_key="pages/report"), gated, "pages/explore", "pages/tune")
+    pages = {path.name: path.read_text() for path in tmp_path.glob("*.html")}
+    assert set(pages) == {"report.html", "explore.html", "gate.html", "tune.html"}  # nothing watched this training
+    for name, text in pages.items():
+        assert set(re.findall(r'href="([^"]+)"', text)) == set(pages) - {name}
+    assert "The gate: Refused: worse &amp; slower</a>" in pages["report.html"]
