@@ -22,6 +22,7 @@ from benchmarks.common import options
 from benchmarks.finished_run import FinishedRun, finished_run, given_or_trained
 from benchmarks.server import free_port, serving
 from components.counter.answers import answer
+from components.counter.images.unusable import why_unusable
 from components.counter.photo import brightness, preprocess
 from components.counter.scoring import score
 from components.counter.statistics.calibration import Calibration
@@ -84,12 +85,12 @@ def offline(run: FinishedRun) -> list[Answer]:
     quantities = run.bins.table.column("expected_quantity").to_pylist()
     logits = score(run.folder / run.bundle.serve_file, run.bins, run.bundle.input, "test bins, offline")
     rows = softmax(Calibration.of(run.bundle).apply(logits))
-    return [
-        answer(
-            run.bundle, row.tolist(), brightness(preprocess(run.bins.image(place), run.bundle.input)), expected
-        ).model_dump()
-        for place, (row, expected) in enumerate(zip(rows, quantities, strict=True))
-    ]
+    answers = []
+    for place, (row, expected) in enumerate(zip(rows, quantities, strict=True)):
+        image = preprocess(run.bins.image(place), run.bundle.input)
+        said = answer(run.bundle, row.tolist(), brightness(image), expected, why_unusable(image))
+        answers.append(said.model_dump())
+    return answers
 
 
 def compare(run: FinishedRun) -> list[dict[str, Any]]:

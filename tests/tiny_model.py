@@ -83,8 +83,10 @@ def write_bundle(folder: Path, slow_rounds: int = 0, **changes: object) -> Bundl
 
 
 def photo(count: float, kind: str = "JPEG", mode: str = "RGB", size: tuple[int, int] = (120, 90)) -> bytes:
-    """A photo that the network counts as ``count``."""
-    image = Image.new("RGB", size, (round(255 * count / 5), 60, 60)).convert(mode)
+    """A photo that the network counts as ``count``; its green, which the network does not see, shows something."""
+    red, blue = Image.new("L", size, round(255 * count / 5)), Image.new("L", size, 60)
+    green = Image.linear_gradient("L").resize(size).point(lambda level: 20 + level * 80 // 255)
+    image = Image.merge("RGB", (red, green, blue)).convert(mode)
     buffer = io.BytesIO()
     image.save(buffer, kind, **({"quality": 95} if kind == "JPEG" else {}))
     return buffer.getvalue()

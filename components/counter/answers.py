@@ -5,35 +5,40 @@ from typing import Literal
 
 from components.common.document import Part
 from components.counter.bundle import Bundle
+from components.counter.images.unusable import Unusable
 from components.counter.verdict import Verdict, verdict
 
-Recorded = Verdict | Literal["not countable"]
-"""What is said about a record; ``not countable`` when the model has no class for its quantity."""
+Recorded = Verdict | Literal["not countable", "unusable photo"]
+"""What is said about a record: ``not countable`` when the model has no class for its quantity, ``unusable photo`` when
+the photo shows nothing."""
+NO_COUNT, NO_LABEL = -1, "none"
 
 
 class Answer(Part):
     """What the server answers for one photo."""
 
     count: int
-    """The likeliest number of items."""
+    """The likeliest number of items; -1 for an unusable photo."""
     label: str
-    """The count as text; "6+" means six or more."""
+    """The count as text; "6+" means six or more, "none" an unusable photo."""
     probabilities: dict[str, float]
-    """The calibrated probability of every count, by label; they sum to 1."""
+    """The calibrated probability of every count, by label; they sum to 1. All equal for an unusable photo."""
     confidence: float
     """The calibrated probability of the count."""
     brightness: float
     """Mean of the photo's pixels, 0 (black) to 1 (white)."""
     model: str
     """Version of the model."""
+    unusable: Unusable | None = None
+    """Why nothing can be counted on the photo: it is black, of one colour, noise, or torn; only when it is so."""
     expected_quantity: int | None = None
     """What the stock record says; only when it was asked about."""
     verdict: Recorded | None = None
     """Whether the photo agrees with the record; "not countable" when the model has no class for its quantity."""
     verdict_confidence: float | None = None
-    """How sure the verdict is when a record is as likely right as wrong, 0.5 to 1; not when not countable."""
+    """How sure the verdict is when a record is as likely right as wrong, 0.5 to 1; of comparable records only."""
     mismatch_probability: float | None = None
-    """P(count != expected); not when not countable."""
+    """P(count != expected); of comparable records only."""
 
 
 def class_of(bundle: Bundle, quantity: int) -> int | None:
@@ -47,25 +52,35 @@ def class_of(bundle: Bundle, quantity: int) -> int | None:
 
 
 def answer(
-    bundle: Bundle, probabilities: Sequence[float], brightness: float, expected_quantity: int | None = None
+    bundle: Bundle,
+    probabilities: Sequence[float],
+    brightness: float,
+    expected_quantity: int | None = None,
+    unusable: Unusable | None = None,
 ) -> Answer:
     """The answer for one photo.
 
     Args:
         bundle: the model's description.
-        probabilities: [classes], calibrated.
+        probabilities: [classes], calibrated; not looked at for an unusable photo.
         brightness: mean of the photo's pixels, 0 (black) to 1 (white).
         expected_quantity: what the stock record says, when known.
+        unusable: why nothing can be counted on the photo.
     """
-    best = max(range(len(probabilities)), key=probabilities.__getitem__)
+    classes = range(len(probabilities))
+    best = max(classes, key=probabilities.__getitem__)
     counted = Answer(
         count=bundle.counts[best],
         label=bundle.label(best),
-        probabilities={bundle.label(index): value for index, value in enumerate(probabilities)},
+        probabilities={bundle.label(index): probabilities[index] for index in classes},
         confidence=probabilities[best],
         brightness=brightness,
         model=bundle.version,
     )
+    if unusable:
+        nothing = dict.fromkeys(counted.probabilities, 1 / len(classes))
+        said = {"count": NO_COUNT, "label": NO_LABEL, "probabilities": nothing, "confidence": 1 / len(classes)}
+        counted = counted.model_copy(update={**said, "unusable": unusable})
     return counted if expected_quantity is None else judged(bundle, counted, expected_quantity)
 
 
@@ -78,6 +93,8 @@ def judged(bundle: Bundle, counted: Answer, expected_quantity: int) -> Answer:
         expected_quantity: what the record says.
     """
     said = counted.model_copy(update={"expected_quantity": expected_quantity, "verdict": "not countable"})
+    if counted.unusable:
+        return said.model_copy(update={"verdict": "unusable photo"})
     expected = class_of(bundle, expected_quantity)
     if expected is None:
         return said

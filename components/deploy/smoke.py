@@ -21,6 +21,7 @@ from components.common.store import Store
 from components.counter.answers import Answer, answer
 from components.counter.bundle import Bundle
 from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard
+from components.counter.images.unusable import why_unusable
 from components.counter.network import open_served, run
 from components.counter.photo import brightness, preprocess
 from components.documents.deployed import SmokeTest
@@ -92,7 +93,7 @@ def _expected(bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> Iterator
     for item in bins:
         image = preprocess(item.image, bundle.input)
         probabilities = bundle.probabilities(run(session, image[None]).tolist())[0]
-        yield item, answer(bundle, probabilities, brightness(image), item.expected_quantity)
+        yield item, answer(bundle, probabilities, brightness(image), item.expected_quantity, why_unusable(image))
 
 
 def _compare(item: LabelledBin, got: Answer, wanted: Answer) -> None:

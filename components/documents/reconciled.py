@@ -13,7 +13,9 @@ class Reconciliation(Document):
     KIND: ClassVar[str] = "reconciliation"
     bins: int
     not_checked: int
-    """Without an answer."""
+    """Without an answer, or with an unusable photo."""
+    unusable_photos: int = 0
+    """Those of them whose photo shows nothing: it is black, of one colour, noise, or torn."""
     first_problem: str = ""
     """Why the first of them has none."""
     rows_left_out: int = 0

@@ -28,6 +28,7 @@ CREATE TEMPORARY TABLE bins (
 )"""
 WRONG = ":rate * if_wrong / (:rate * if_wrong + (1 - :rate) * (1 - mismatch))"
 """P(record wrong | photo, record) by Bayes' rule; see ``components.counter.record_errors``."""
+UNUSABLE = "verdict = 'unusable photo'"
 ORDER = "ORDER BY if_wrong / max(1 - mismatch, 1e-300) DESC, position"
 """The most doubtful record first, whatever the share of wrong ones."""
 
@@ -64,6 +65,9 @@ def _row(checked: Checked) -> tuple[Any, ...]:
     begin = (position, record.id, record.expected_quantity, record.products, photo or None)
     if isinstance(answer, PhotoError):
         return (*begin, record.problem or str(answer), *[None] * 11)
+    if answer.unusable:
+        problem = f"unusable photo ({answer.unusable}): photograph the bin again"
+        return (*begin, problem, *[None] * 4, answer.verdict, *[None] * 6)
     counted = (answer.count, answer.label, answer.confidence, answer.brightness)
     judged = (answer.verdict, answer.mismatch_probability, len(answer.probabilities))
     probabilities = np.array(list(answer.probabilities.values()), dtype=STORED)
@@ -127,9 +131,14 @@ def not_countable(database: sqlite3.Connection) -> Iterator[sqlite3.Row]:
     yield from database.execute("SELECT * FROM bins WHERE problem IS NULL AND mismatch IS NULL ORDER BY position")
 
 
+def unusable(database: sqlite3.Connection) -> Iterator[sqlite3.Row]:
+    """Bins whose photo shows nothing; ``problem`` says why."""
+    yield from database.execute(f"SELECT * FROM bins WHERE {UNUSABLE} ORDER BY position")  # noqa: S608
+
+
 def not_checked(database: sqlite3.Connection) -> Iterator[sqlite3.Row]:
     """Bins without an answer; ``problem`` says why."""
-    yield from database.execute("SELECT * FROM bins WHERE problem IS NOT NULL ORDER BY position")
+    yield from database.execute("SELECT * FROM bins WHERE problem IS NOT NULL AND verdict IS NULL ORDER BY position")
 
 
 class Tallies(NamedTuple):
@@ -137,7 +146,9 @@ class Tallies(NamedTuple):
 
     bins: int
     not_checked: int
-    """Without an answer."""
+    """Without an answer, or with an unusable photo."""
+    unusable: int
+    """Those with an unusable photo."""
     verdicts: dict[Recorded, int]
     """Answered ones, by verdict."""
     models: dict[str, int]
@@ -154,6 +165,7 @@ def tallies(database: sqlite3.Connection) -> Tallies:
     return Tallies(
         bins=database.execute("SELECT count(*) FROM bins").fetchone()[0],
         not_checked=database.execute("SELECT count(*) FROM bins WHERE problem IS NOT NULL").fetchone()[0],
+        unusable=database.execute(f"SELECT count(*) FROM bins WHERE {UNUSABLE}").fetchone()[0],  # noqa: S608
         verdicts=dict(
             map(tuple, database.execute("SELECT verdict, count(*) FROM bins WHERE problem IS NULL GROUP BY verdict"))
         ),

@@ -33,6 +33,7 @@ def run_reconcile(options: argparse.Namespace) -> int:
         f"{plural(summary.bins, 'bin')}: {summary.verdicts.get('agrees', 0):,} agree, "
         f"{summary.verdicts.get('recount', 0):,} to recount, {summary.verdicts.get('unsure', 0):,} unsure, "
         f"{summary.not_countable:,} not countable, {summary.not_checked:,} not checked"
+        + (f" ({plural(summary.unusable_photos, 'unusable photo')})" if summary.unusable_photos else "")
     )
     if summary.ranked:
         print(how_many_wrong(summary))

@@ -1,6 +1,7 @@
 """How many of the bins were checked, and what became of the rows of the stock list."""
 
 import sqlite3
+from itertools import chain
 from typing import Any
 
 from components.common.errors import InventoryError
@@ -22,7 +23,7 @@ def of_rows(database: sqlite3.Connection, listed: Records | None) -> dict[str, A
         database: the answers.
         listed: the records; None when they did not come from a table.
     """
-    first = next(answer_store.not_checked(database), None)
+    first = next(chain(answer_store.not_checked(database), answer_store.unusable(database)), None)
     fields: dict[str, Any] = {"first_problem": f"bin {first['id'][:80]}: {first['problem']}"} if first else {}
     if listed and listed.left_out:
         fields["rows_left_out"] = len(listed.left_out)

@@ -67,6 +67,7 @@ def render(
             {**row, "problem": textwrap.shorten(row["products"], PRODUCTS_WIDTH, placeholder=" …")}
             for row in islice(answer_store.not_countable(database), SHOWN_APART)
         ],
+        unusable=list(islice(answer_store.unusable(database), SHOWN_APART)),
         not_checked=list(islice(answer_store.not_checked(database), SHOWN_APART)),
         shown_apart=SHOWN_APART,
     )

@@ -4,6 +4,7 @@ import csv
 import json
 import sqlite3
 from collections.abc import Iterator
+from itertools import chain
 from typing import IO, Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def _rows(database: sqlite3.Connection, rate: float | None) -> Iterator[dict[str
             yield list_row(row, rank, row["wrong"], "")
     for row in answer_store.not_countable(database):
         yield list_row(row, None, None, "not countable")
-    for row in answer_store.not_checked(database):
+    for row in chain(answer_store.unusable(database), answer_store.not_checked(database)):
         yield list_row(row, None, None, f"not checked: {row['problem']}")
 
 
@@ -118,6 +119,7 @@ def summarise(
     return Reconciliation(
         bins=counted.bins,
         not_checked=counted.not_checked,
+        unusable_photos=counted.unusable,
         verdicts=counted.verdicts,
         models=counted.models,
         ranked=ranked,

@@ -20,6 +20,7 @@ PHOTOS_AT_WORK = Gauge("bin_counter_photos_at_work", "Photos being decoded, queu
 COUNTS = Counter("bin_counter_predicted_count", "Photos by the count that was answered", ["count"])
 CONFIDENCE = Histogram("bin_counter_confidence", "Calibrated confidence of the answered count", buckets=TENTHS)
 BRIGHTNESS = Histogram("bin_counter_brightness", "Mean brightness of the photos, 0 to 1", buckets=TENTHS)
+UNUSABLE = Counter("bin_counter_unusable_photos", "Photos on which nothing can be counted, by reason", ["reason"])
 VERDICTS = Counter("bin_counter_verdicts", "Photos sent with an expected quantity, by verdict", ["verdict"])
 MODEL = Gauge("bin_counter_model_info", "The model in service", ["name", "version", "backbone"])
 
@@ -27,8 +28,11 @@ MODEL = Gauge("bin_counter_model_info", "The model in service", ["name", "versio
 def record_answers(answers: Sequence[Answer]) -> None:
     """Counts the answers of one request."""
     for answer in answers:
-        COUNTS.labels(answer.label).inc()
-        CONFIDENCE.observe(answer.confidence)
+        if answer.unusable:
+            UNUSABLE.labels(answer.unusable).inc()
+        else:
+            COUNTS.labels(answer.label).inc()
+            CONFIDENCE.observe(answer.confidence)
         BRIGHTNESS.observe(answer.brightness)
         if answer.verdict is not None:
             VERDICTS.labels(answer.verdict).inc()

@@ -94,7 +94,7 @@ V2_INFER: dict[str, Any] = {
     },
     "responses": {
         "200": {
-            "description": "tensors count, label, confidence, probabilities and verdict",
+            "description": "tensors count, label, confidence, probabilities, verdict and unusable",
             "content": _json({"type": "object", "properties": {"outputs": {"type": "array", "items": _TENSOR}}}),
         },
         **_ERRORS,

@@ -10,6 +10,7 @@ import kserve
 from components.counter import bundle as bundles
 from components.counter.answers import Answer, answer
 from components.counter.bundle import Bundle
+from components.counter.images.unusable import Unusable, why_unusable
 from components.counter.network import Pixels, open_served, run
 from components.counter.photo import brightness
 from components.serve import metrics
@@ -28,6 +29,7 @@ class Decoded:
     pixels: Pixels
     """[size, size, 3]."""
     brightness: float
+    unusable: Unusable | None
     expected_quantity: int | None
 
 
@@ -83,14 +85,14 @@ class CountPredictor(kserve.Model):
             if isinstance(photo.image, bytes)
             else photo.image
         )
-        return Decoded(pixels, brightness(pixels), photo.expected_quantity)
+        return Decoded(pixels, brightness(pixels), why_unusable(pixels), photo.expected_quantity)
 
     async def predict(self, decoded: list[Decoded], headers: dict[str, str] | None = None) -> list[Answer]:
         """Counts decoded photos; returns their answers in order."""
         logits = await asyncio.gather(*(self._batcher.submit(photo.pixels) for photo in decoded))
         rows = self.bundle.probabilities([row.tolist() for row in logits])
         answers = [
-            answer(self.bundle, row, photo.brightness, photo.expected_quantity)
+            answer(self.bundle, row, photo.brightness, photo.expected_quantity, photo.unusable)
             for photo, row in zip(decoded, rows, strict=True)
         ]
         metrics.record_answers(answers)
@@ -114,4 +116,5 @@ class CountPredictor(kserve.Model):
             {"name": "confidence", "datatype": "FP32", "shape": [-1]},
             {"name": "probabilities", "datatype": "FP32", "shape": [-1, classes]},
             {"name": "verdict", "datatype": "BYTES", "shape": [-1]},
+            {"name": "unusable", "datatype": "BYTES", "shape": [-1]},
         ]

@@ -249,6 +249,7 @@ def _v2_response(model: CountPredictor, asked: V2Request, answers: list[Answer])
         "confidence": np.array([item.confidence for item in answers], np.float32),
         "probabilities": np.array([list(item.probabilities.values()) for item in answers], np.float32),
         "verdict": np.array([(item.verdict or "").encode() for item in answers], np.object_),
+        "unusable": np.array([(item.unusable or "").encode() for item in answers], np.object_),
     }
     outputs = [
         InferOutput(output["name"], list(columns[output["name"]].shape), output["datatype"], columns[output["name"]])

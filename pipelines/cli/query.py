@@ -20,6 +20,8 @@ MAX_PHOTO_BYTES = 20_000_000
 FETCH_SECONDS = 30.0
 ADDRESS = ("http://", "https://")
 MOST_NAMED = 3
+SAME = 1e-6
+"""Probabilities that differ by less are one."""
 
 Reply = Answer | PhotoError
 
@@ -148,6 +150,20 @@ def _add_row(table: Table, name: str, answer: Reply) -> bool:
         table.add_row(name, *["-"] * (len(table.columns) - 2), f"error: {answer}")
         return True
     chances = "  ".join(f"{label}: {chance:.0%}" for label, chance in answer.probabilities.items())
-    verdict = [answer.verdict] if answer.verdict else []
-    table.add_row(name, answer.label, f"{answer.confidence:.0%}", *verdict, chances)
+    verdict = [_in_words(answer)] if answer.verdict else []
+    if answer.unusable:
+        table.add_row(name, "-", "-", *verdict, f"unusable photo ({answer.unusable}): take it again")
+    else:
+        table.add_row(name, answer.label, f"{answer.confidence:.0%}", *verdict, chances)
     return False
+
+
+def _in_words(answer: Answer) -> str:
+    """The verdict, with how probable the expected quantity is where the photo does not most likely show it."""
+    if answer.mismatch_probability is None:
+        return str(answer.verdict)
+    chance = 1 - answer.mismatch_probability
+    if answer.verdict == "agrees" and chance > answer.confidence - SAME:
+        return answer.verdict
+    likely = "unlikely" if answer.verdict == "recount" else "possible"
+    return f"{answer.verdict}: {answer.expected_quantity} is {likely} ({chance:.0%})"

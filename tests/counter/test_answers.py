@@ -45,6 +45,14 @@ def test_the_mismatch_probability_ranks_bins_and_is_absent_when_not_countable():
     assert "mismatch_probability" not in answer(bundle(), SURE, 0.5, 9).model_dump()
 
 
+@pytest.mark.parametrize("expected", [1, 3, 9])
+def test_an_unusable_photo_says_nothing_of_any_record(expected):
+    got = answer(bundle(), SURE, 0.0, expected, "black")
+    assert (got.count, got.label, got.unusable, got.verdict) == (-1, "none", "black", "unusable photo")
+    assert set(got.probabilities.values()) == {0.2}
+    assert (got.verdict_confidence, got.mismatch_probability) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("open_top", "quantity", "index"),
     [(False, 1, 0), (False, 5, 4), (False, 6, None), (False, 0, None), (True, 5, 4), (True, 60, 4), (True, 0, None)],

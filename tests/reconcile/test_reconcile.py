@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from components.client.query import Endpoint
 from components.common.errors import InventoryError
@@ -85,6 +86,18 @@ def test_wrong_records_come_first_and_the_others_stand_apart(warehouse, server):
     assert (summary.bins, summary.ranked, summary.not_countable, summary.not_checked) == (40, 36, 1, 3)
     assert summary.error_rate == pytest.approx(3 / 36, abs=0.02)
     assert summary.expected_wrong == pytest.approx(3, abs=0.6)
+
+
+def test_a_dead_camera_confirms_no_record(warehouse, server):
+    for number in (0, 5, 10):  # the records say 1, what such photos are taken for
+        Image.new("RGB", (120, 90)).save(warehouse / "photos" / f"{number:05d}.jpg")
+    summary = run(warehouse, server)
+    assert (summary.ranked, summary.not_checked, summary.unusable_photos) == (33, 6, 3)
+    rows = {row["id"]: row for row in listed(warehouse)}
+    assert [rows[id_]["verdict"] for id_ in ("00000", "00005", "00010")] == ["unusable photo"] * 3
+    assert rows["00000"]["note"] == "not checked: unusable photo (black): photograph the bin again"
+    page = (warehouse / "out" / "recount.html").read_text()
+    assert "Unusable photos: take them again" in page
 
 
 def test_the_list_is_the_same_as_json_and_no_cell_is_a_formula(warehouse, server):

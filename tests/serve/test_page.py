@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from tests.tiny_model import photo
@@ -22,7 +23,7 @@ DROP = """([data, name]) => {
 }"""
 
 
-def files(folder: Path, *counts: int) -> list[str]:
+def files(folder: Path, *counts: float) -> list[str]:
     for position, count in enumerate(counts):
         (folder / f"bin-{position}.jpg").write_bytes(photo(count))
     return sorted(str(file) for file in folder.iterdir())
@@ -61,6 +62,23 @@ def test_what_is_no_photo_says_so_on_its_card_and_spoils_nothing(page, tmp_path)
     page.get_by_label("Choose photos").set_input_files(files(tmp_path, 4))
     expect(page.locator(".bin", has_text="bin-0.jpg").locator(".count")).to_have_text("4 items")
     expect(page.locator(".bin", has_text="notes.jpg").locator(".problem")).to_contain_text("Not a readable JPEG")
+
+
+def test_it_says_how_probable_the_record_is_when_the_photo_looks_like_another(page, tmp_path):
+    page.get_by_label("Choose photos").set_input_files(files(tmp_path, 2.4))
+    card = page.locator(".bin")
+    for typed, said in (("2", "looks like the expected 2"), ("3", "expected 3 is possible (30\u00a0%)")):
+        card.get_by_label("Expected quantity").fill(typed)
+        card.get_by_label("Expected quantity").press("Enter")
+        expect(card.locator(".verdict")).to_contain_text(said)
+
+
+def test_a_photo_that_shows_nothing_is_to_be_taken_again(page, tmp_path):
+    Image.new("RGB", (120, 90)).save(tmp_path / "dark.png")
+    page.get_by_label("Expected quantity").fill("1")
+    page.get_by_label("Choose photos").set_input_files(str(tmp_path / "dark.png"))
+    expect(page.locator(".bin .problem")).to_contain_text("Unusable photo (black): take it again")
+    expect(page.locator(".bin .verdict")).to_be_hidden()
 
 
 def test_a_photo_can_be_dropped(page):

@@ -35,7 +35,21 @@ def b64(data: bytes) -> str:
 def pixels(count: int) -> np.ndarray:
     image = np.full((SIZE, SIZE, 3), 60, np.uint8)
     image[..., 0] = round(255 * count / 5)
+    image[..., 1] = np.linspace(20, 100, SIZE)[:, None]  # what the network does not see, so that it shows something
     return image
+
+
+def black() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (120, 90), (3, 2, 1)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def unusable_seen(http: httpx.Client, server: Served) -> float:
+    """How many black photos the server has counted; other tests send some too."""
+    name = 'bin_counter_unusable_photos_total{reason="black"} '
+    lines = http.get(f"{server.url}/metrics").text.splitlines()
+    return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
 
 def prediction(response: httpx.Response) -> dict:
@@ -74,6 +88,25 @@ def test_v1_json_counts_several_photos_in_order(server, http):
     predictions = http.post(server.predict, json={"instances": instances}).json()["predictions"]
     assert [item["count"] for item in predictions] == [1, 3, 5]
     assert [item.get("verdict") for item in predictions] == [None, "agrees", "not countable"]
+
+
+def test_a_photo_of_one_pixel_is_answered_and_shows_nothing(server, http):
+    answered = prediction(http.post(server.predict, content=photo(3, size=(1, 1))))
+    assert (answered["count"], answered["unusable"]) == (-1, "one colour")
+
+
+def test_a_photo_that_shows_nothing_is_not_counted_and_confirms_no_record(server, http):
+    before = unusable_seen(http, server)
+    instances = [{"b64": b64(black()), "expected_quantity": 1}, {"b64": b64(black())}, {"b64": b64(photo(1))}]
+    with_record, without, usable = http.post(server.predict, json={"instances": instances}).json()["predictions"]
+    assert (with_record["verdict"], with_record["unusable"], with_record["count"]) == ("unusable photo", "black", -1)
+    assert "mismatch_probability" not in with_record
+    assert (without["unusable"], without["label"], set(without["probabilities"].values())) == ("black", "none", {0.2})
+    assert "unusable" not in usable
+    files = {"name": "images", "datatype": "BYTES", "shape": [2], "data": [b64(black()), b64(photo(4))]}
+    outputs = v2_outputs(http.post(server.infer, json={"inputs": [files]}))
+    assert (outputs["count"], outputs["unusable"], outputs["verdict"]) == ([-1, 4], ["black", ""], ["", ""])
+    assert unusable_seen(http, server) == before + 3
 
 
 def v2_outputs(response: httpx.Response) -> dict:
@@ -260,7 +293,7 @@ def exif_turned(count: int) -> bytes:
         pytest.param(photo(2, "PNG", mode="P"), 2, id="PNG with a palette"),
         pytest.param(exif_turned(3), 3, id="turned by EXIF"),
         pytest.param(photo(3, size=(3000, 2000)), 3, id="large"),
-        pytest.param(photo(3, size=(1, 1)), 3, id="one pixel"),
+        pytest.param(photo(3, size=(8, 6)), 3, id="tiny"),
     ],
 )
 def test_photos_of_every_kind_are_counted(server, http, data, count):
@@ -345,8 +378,8 @@ def test_the_served_answer_is_that_of_the_network_in_this_process(server, http, 
     random = np.random.default_rng(0)
     for _ in range(25):
         buffer = io.BytesIO()
-        noise = random.integers(0, 255, (random.integers(20, 300), random.integers(20, 300), 3), dtype=np.uint8)
-        Image.fromarray(noise).save(buffer, "JPEG")
+        patches = random.integers(0, 255, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(patches).resize(random.integers(20, 300, 2).tolist()).save(buffer, "JPEG")
         logits = run(session, preprocess(buffer.getvalue(), bundle.input)[None])
         wanted = bundle.probabilities(logits.tolist())[0]
         got = prediction(http.post(server.predict, content=buffer.getvalue(), headers=JPEG))
@@ -359,7 +392,8 @@ def test_openapi_describes_photos_and_answers(server, http):
     assert {"image/jpeg", "image/png", "image/webp", "application/json"} <= set(predict["requestBody"]["content"])
     answer = predict["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["predictions"]["items"]
     got = prediction(http.post(server.predict, content=photo(4), params={"expected_quantity": 4}))
-    assert set(got) == set(answer["properties"])
+    unusable = prediction(http.post(server.predict, content=black()))
+    assert set(got) | set(unusable) == set(answer["properties"])
     assert "/v2/models/{model_name}/infer" in described["paths"]
 
 

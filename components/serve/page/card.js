@@ -1,11 +1,14 @@
 // Shows one bin: its photo, what the server answered, and what that says of its record.
 
+// Whether the record names what the photo most likely shows; an open top stands for every larger quantity.
+const namesTheCount = ({ confidence, mismatch_probability }) => 1 - mismatch_probability > confidence - 1e-6;
+
 const VERDICTS = {
-  "agrees": (answer, chance) => ["Agrees", answer.label === String(answer.expected_quantity)
+  "agrees": (answer, chance) => ["Agrees", namesTheCount(answer)
     ? `The photo looks like the expected ${answer.expected_quantity}.`
-    : `The expected ${answer.expected_quantity} is likely too (${chance}).`],
+    : `The expected ${answer.expected_quantity} is possible (${chance}).`],
   "recount": (answer, chance) => ["Recount", `The expected ${answer.expected_quantity} is unlikely (${chance}).`],
-  "unsure": () => ["Unsure", "The photo does not say enough. Have a look yourself."],
+  "unsure": (answer, chance) => ["Unsure", `The expected ${answer.expected_quantity} is possible (${chance}). Have a look yourself.`],
   "not countable": (answer) => ["Not countable", `This model cannot tell ${answer.expected_quantity} items.`],
 };
 

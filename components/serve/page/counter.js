@@ -145,7 +145,10 @@ function work() {
     if (bin?.asked !== asked) continue; // removed, or asked again with another quantity
     atWork += 1;
     predict(bin.file, expected(bin))
-      .then((answer) => bin.asked === asked && bins.has(card) && answered(card, answer))
+      .then((answer) => {
+        if (answer.unusable) throw new Error(`Unusable photo (${answer.unusable}): take it again.`);
+        if (bin.asked === asked && bins.has(card)) answered(card, answer);
+      })
       .catch((error) => bin.asked === asked && bins.has(card) && failed(card, error.message))
       .finally(() => { atWork -= 1; work(); rank(); });
   }

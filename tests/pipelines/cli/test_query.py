@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from components.client import query as clients
 from components.client.address import GROUP, PLURAL, VERSION
@@ -167,6 +168,37 @@ def test_one_photo_that_cannot_be_read_does_not_stop_the_others(server, photos, 
     assert "not a readable" in found["metrics"]
     assert "cannot read missing.jpg" in found["missing.jpg"]
     assert "cannot fetch" in found["x.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("count", "expected", "said"),
+    [
+        (2, 2, "agrees"),
+        (2.4, 2, "agrees"),
+        (2.4, 3, "agrees: 3 is possible (30%)"),
+        (2.3, 3, "unsure: 3 is possible (16%)"),
+        (2, 3, "recount: 3 is unlikely (2%)"),
+        (2, 9, "not countable"),
+    ],
+)
+def test_the_table_says_how_probable_the_record_is_when_the_photo_looks_like_another(
+    server, tmp_path, capsys, monkeypatch, count, expected, said
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "a.jpg").write_bytes(photo(count))
+    monkeypatch.chdir(tmp_path)
+    assert main(["query", "a.jpg", "--expected", str(expected), "--url", server.url]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if "a.jpg" in line)
+    assert [cell.strip() for cell in row.split("│")][4] == said
+
+
+def test_the_table_says_which_photo_is_to_be_taken_again(server, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    Image.new("RGB", (120, 90)).save(tmp_path / "dark.png")
+    assert main(["query", str(tmp_path), "--expected", "1", "--url", server.url]) == 0
+    said = capsys.readouterr().out
+    assert "unusable photo (black): take it again" in said
+    assert "agrees" not in said
 
 
 def test_a_photo_is_fetched_by_its_address(server, photos, capsys):

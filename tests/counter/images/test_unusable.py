@@ -1,0 +1,77 @@
+"""Photos on which nothing can be counted, made from a picture of boxes as a broken camera or transfer would."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from components.counter.images.unusable import Unusable, why_unusable
+
+SIZES = (32, 96, 128, 224)
+Pixels = NDArray[np.uint8]
+
+
+def boxes(size: int, light: float = 1.0, seed: int = 0) -> Pixels:
+    """Boxes of several colours before a background, with the grain of a camera."""
+    random = np.random.default_rng(seed)
+    picture = np.full((size, size, 3), (90, 80, 70), float)
+    for _ in range(6):
+        top, left = random.integers(0, size * 3 // 4, 2)
+        height, width = random.integers(size // 6, size // 2, 2)
+        picture[top : top + height, left : left + width] = random.uniform(30, 230, 3)
+    return (picture * light + random.normal(0, 3, picture.shape)).clip(0, 255).astype(np.uint8)
+
+
+def cut(fill: tuple[int, int, int], share: float, turns: int = 0) -> Callable[[int], Pixels]:
+    """The picture with one colour from a share of its height on, turned by quarters."""
+
+    def made(size: int) -> Pixels:
+        picture = boxes(size)
+        picture[round(size * (1 - share)) :] = fill
+        return np.rot90(picture, turns)
+
+    return made
+
+
+def noise(size: int) -> Pixels:
+    return np.random.default_rng(1).integers(0, 256, (size, size, 3), dtype=np.uint8)
+
+
+def frame(level: int, grain: float) -> Callable[[int], Pixels]:
+    """What a sensor gives without a picture."""
+    return lambda size: np.random.default_rng(2).normal(level, grain, (size, size, 3)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (frame(0, 0), "black"),
+        (frame(4, 3), "black"),
+        (frame(128, 0), "one colour"),
+        (frame(128, 2), "one colour"),
+        (frame(255, 0), "one colour"),
+        (noise, "noise"),
+        (frame(120, 40), "noise"),
+        (cut((128, 128, 128), 0.15), "torn"),
+        (cut((128, 128, 128), 0.5), "torn"),
+        (cut((0, 0, 0), 0.5, turns=2), "torn"),
+        (cut((0, 135, 0), 0.8, turns=1), "torn"),
+    ],
+)
+def test_a_photo_that_shows_nothing_is_named(size: int, made: Callable[[int], Pixels], why: Unusable) -> None:
+    assert why_unusable(made(size)) == why
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("light", [0.35, 1.0, 1.6])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_dark_or_bright_picture_is_usable(size: int, light: float, seed: int) -> None:
+    assert why_unusable(boxes(size, light, seed)) is None
+
+
+def test_a_picture_in_a_frame_is_usable() -> None:
+    picture = boxes(128)
+    picture[:12] = picture[-12:] = 0
+    assert why_unusable(picture) is None
