@@ -25,6 +25,7 @@ def inventory_reconciliation(
     top: int = 100,
     error_rate: float = 0.0,
     past_recounts: str = "",
+    missed_cost: float = 20.0,
     concurrency: int = 8,
     store_secret: str = DEFAULT_STORE_SECRET,
     token_secret: str = DEFAULT_TOKEN_SECRET,
@@ -45,6 +46,7 @@ def inventory_reconciliation(
         top: Bins on the page.
         error_rate: Share of records that are wrong, where it is known; 0 estimates it from the photos.
         past_recounts: Wrong/checked of recounts of bins taken at random, such as 14/300; empty knows of none.
+        missed_cost: What an error that nobody finds costs, in recounts; says how far to go down the list.
         concurrency: Requests in flight.
         store_secret: On a cluster, the secret with the object store's endpoint and credentials.
         token_secret: On a cluster, a secret whose key token the service wants as bearer token; may be missing.
@@ -64,6 +66,7 @@ def inventory_reconciliation(
         top=top,
         error_rate=error_rate,
         past_recounts=past_recounts,
+        missed_cost=missed_cost,
         concurrency=concurrency,
         store_secret=store_secret,
         token_secret=token_secret,

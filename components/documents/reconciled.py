@@ -52,6 +52,10 @@ class Reconciliation(Document):
     """Wrong records to expect among the first bins of the list."""
     wrong_interval_in_top: tuple[int, int] | None = None
     """The 95 % interval of these."""
+    missed_cost: float = 20.0
+    """What an error that nobody finds costs, in recounts."""
+    worth_recounting: int = 0
+    """So many of the first bins of the list are worth a recount then: 1 / missed_cost and more likely wrong."""
     drift: list[Drift]
     """Empty when there is nothing to compare with."""
     retrain: bool

@@ -126,6 +126,22 @@ def ranked(database: sqlite3.Connection, rate: float) -> Iterator[sqlite3.Row]:
     yield from database.execute(query, {"rate": rate})
 
 
+def worth_recounting(database: sqlite3.Connection, rate: float | None, missed_cost: float) -> int:
+    """How many of the first bins of the list are worth a recount.
+
+    A recount costs 1 and finds the error with P(wrong); without it the error costs ``missed_cost``. So it pays where
+    P(wrong) >= 1 / missed_cost, which holds for a beginning of the list.
+
+    Args:
+        database: the answers.
+        rate: see ``rate_with``; None when no bin is countable.
+        missed_cost: of an error that nobody finds, in recounts.
+    """
+    query = f"SELECT count(*) FROM bins WHERE mismatch IS NOT NULL AND {WRONG} >= 1 / :cost"  # noqa: S608
+    values = {"rate": rate, "cost": missed_cost}
+    return 0 if rate is None else int(database.execute(query, values).fetchone()[0])
+
+
 def not_countable(database: sqlite3.Connection) -> Iterator[sqlite3.Row]:
     """Bins whose expected quantity the model has no class for."""
     yield from database.execute("SELECT * FROM bins WHERE problem IS NULL AND mismatch IS NULL ORDER BY position")

@@ -8,7 +8,7 @@ from components.client.chosen import chosen_endpoint
 from components.pages.text import plural
 from components.reconcile.coverage import check_coverage
 from components.reconcile.feedback import labels_from_recounts
-from components.reconcile.page import how_many_wrong
+from components.reconcile.page import how_far, how_many_wrong
 from components.reconcile.records import fetch_records, open_photos, open_records
 from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import reconcile
@@ -22,9 +22,13 @@ def run_reconcile(options: argparse.Namespace) -> int:
         InventoryError: if something that was named is not there, the server cannot be asked, or most bins could not be
             checked.
     """
-    settings = checked(ReconcileSettings(options.concurrency, options.top, options.error_rate, options.past_recounts))
-    endpoint = chosen_endpoint(options)
+    settings = checked(
+        ReconcileSettings(
+            options.concurrency, options.top, options.error_rate, options.past_recounts, options.missed_cost
+        )
+    )
     photos = open_photos(options.photos, options.source_endpoint)
+    endpoint = chosen_endpoint(options)
     with tempfile.TemporaryDirectory(prefix="records-") as scratch:
         stock = fetch_records(options.records, Path(scratch), options.source_endpoint)
         total, records = open_records(stock, options.photos, options.source_endpoint)
@@ -37,6 +41,7 @@ def run_reconcile(options: argparse.Namespace) -> int:
     )
     if summary.ranked:
         print(how_many_wrong(summary))
+        print(how_far(summary))
     if summary.retrain:
         print("today's bins differ a lot from those the model was made with: retrain it (see the page)")
     check_coverage(summary, photos, options.photos)

@@ -21,6 +21,7 @@ def reconcile(
     top: int = 100,
     error_rate: float = 0.0,
     past_recounts: str = "",
+    missed_cost: float = 20.0,
     concurrency: int = 8,
     store_secret: str = "",
     token_secret: str = "",
@@ -42,6 +43,7 @@ def reconcile(
         top: bins on the page.
         error_rate: share of records that are wrong, where it is known; 0 estimates it from the photos.
         past_recounts: wrong/checked of recounts of bins taken at random, such as 14/300; empty knows of none.
+        missed_cost: what an error that nobody finds costs, in recounts.
         concurrency: requests in flight.
         store_secret: the secret that the step's pod has got for the object store; checked to be one it may have.
         token_secret: the same of the bearer token.
@@ -62,12 +64,13 @@ def reconcile(
             run_name(run_id),
             Stock(photos, records, source_endpoint),
             find_endpoint(url, service, namespace),
-            ReconcileSettings(concurrency, top, error_rate or None, past_recounts),
+            ReconcileSettings(concurrency, top, error_rate or None, past_recounts, missed_cost),
             {name: Path(artifact.path) for name, artifact in copies.items()},
         )
     )
     for name, artifact in copies.items():
         artifact.metadata["key"] = found.keys[name]
-    for name in ("bins", "ranked", "not_countable", "not_checked", "expected_wrong", "expected_wrong_in_top"):
+    numbers = ("bins", "ranked", "not_countable", "not_checked", "expected_wrong", "expected_wrong_in_top")
+    for name in (*numbers, "worth_recounting"):
         summary.log_metric(name, getattr(found, name))
     summary.log_metric("retrain", int(found.retrain))

@@ -31,6 +31,13 @@ def add_reconcile_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WRONG/CHECKED",
         help="what recounts of bins taken at random found, such as 14/300; makes the estimate closer",
     )
+    parser.add_argument(
+        "--missed-cost",
+        type=float,
+        default=defaults.missed_cost,
+        metavar="RECOUNTS",
+        help="what an error that nobody finds costs, in recounts; says how far to go down the list [%(default)s]",
+    )
     add_endpoint_options(parser)
 
 

@@ -59,6 +59,7 @@ def render(
         key=sha256(json.dumps([summary.model, rows]).encode()).hexdigest()[:16],
         summary=summary,
         how_many_wrong=how_many_wrong(summary),
+        how_far=how_far(summary),
         many_look_wrong=summary.error_rate_estimated and (summary.error_rate or 0) > MANY,
         first=first,
         found=[(bins, 100 * wrong / curve[-1][1]) for bins, wrong in curve] if summary.ranked else [],
@@ -88,6 +89,15 @@ def how_many_wrong(summary: Reconciliation) -> str:
         f"about {plural(summary.expected_wrong, 'record is', 'records are')} wrong ({interval} with 95{SPACE}% "
         f"confidence), {summary.expected_wrong_in_top:,.0f} ({top}) of them among the first {summary.top:,} of the list"
     )
+
+
+def how_far(summary: Reconciliation) -> str:
+    """One line on how much of the list is worth its recounts."""
+    recounts = "recount" if summary.missed_cost == 1 else "recounts"
+    why = f"an error that nobody finds costs as much as {summary.missed_cost:,.15g} {recounts}"
+    if not summary.worth_recounting:
+        return f"no bin is worth a recount while {why}"
+    return f"{plural(summary.worth_recounting, 'bin is', 'bins are')} worth a recount while {why}"
 
 
 def worth(ranked: int, curve: Curve) -> list[dict[str, float]]:

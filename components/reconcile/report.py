@@ -108,11 +108,12 @@ def summarise(
     database: sqlite3.Connection,
     model: Bundle,
     wrong: WrongRecords | None,
+    rate: float | None,
     settings: ReconcileSettings,
     curve: Curve,
     drifts: list[Drift],
 ) -> Reconciliation:
-    """The numbers of a reconciliation; ``wrong`` is None when no bin is countable."""
+    """The numbers of a reconciliation; ``wrong`` and ``rate`` are None when no bin is countable."""
     counted = answer_store.tallies(database)
     apart = counted.verdicts.pop("not countable", 0)
     ranked = counted.answered - apart
@@ -134,6 +135,8 @@ def summarise(
         top=min(settings.top, ranked),
         expected_wrong_in_top=expected_wrong_in(curve, settings.top),
         wrong_interval_in_top=wrong.first.interval if wrong else None,
+        missed_cost=settings.missed_cost,
+        worth_recounting=answer_store.worth_recounting(database, rate, settings.missed_cost),
         drift=drifts,
         retrain=any(item.state == "retrain" for item in drifts),
     )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # scipy takes a second to import, which a command's help need
     from components.counter.statistics.wrong_records import Prior
 
 CONCURRENCY = 8
+MOST_COST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class ReconcileSettings:
     """The share of records that are wrong, where it is known; None estimates it from the photos."""
     past_recounts: str = ""
     """``wrong/checked`` of recounts of bins taken at random; empty knows of none."""
+    missed_cost: float = 20.0
+    """What an error that nobody finds costs, in recounts."""
 
     @property
     def prior(self) -> "Prior":
@@ -51,6 +54,11 @@ def checked(settings: ReconcileSettings) -> ReconcileSettings:
         )
     if settings.error_rate is not None and settings.past_recounts:
         raise InventoryError("give either error_rate or past_recounts; a known share needs no past recounts")
+    if not 1 <= settings.missed_cost <= MOST_COST:
+        raise InventoryError(
+            f"missed_cost is {settings.missed_cost}; give how many recounts an error that nobody finds is worth, "
+            f"from 1 to {MOST_COST:,}"
+        )
     if settings.concurrency < 1 or settings.top < 1:
         raise InventoryError("concurrency and top must be at least 1")
     return settings

@@ -64,7 +64,7 @@ def reconcile(
         _set_counts_aside(folder)
         with _whole(folder / CSV_FILE) as csv_file, _whole(folder / JSON_FILE) as json_file:
             curve = report.write_lists(database, rate, csv_file, json_file)
-        summary = report.summarise(database, model, wrong, settings, curve, drifts)
+        summary = report.summarise(database, model, wrong, rate, settings, curve, drifts)
         fields = {**coverage.of_rows(database, listed), "list_sha256": sha256_file(folder / CSV_FILE)}
         summary = summary.model_copy(update=fields)
         summary.write(folder / SUMMARY_FILE)

@@ -20,7 +20,7 @@ from components.reconcile import answer_store
 from components.reconcile.answer_store import Checked
 from components.reconcile.asking.file import open_answers
 from components.reconcile.feedback import labels_from_recounts
-from components.reconcile.page import how_many_wrong
+from components.reconcile.page import how_far, how_many_wrong
 from components.reconcile.photos import FolderPhotos, open_photos
 from components.reconcile.records import Record, open_records, records_from_table
 from components.reconcile.settings import ReconcileSettings, checked
@@ -156,6 +156,27 @@ def test_no_number_is_named_where_the_photos_do_not_tell_one(tmp_path):
     assert not found.told
     summary = documents.reconciled(ranked=100, top=10, wrong_told=False, wrong_interval=found.all.interval)
     assert how_many_wrong(summary).startswith(f"at most {found.all.interval[1]} of 100 records are wrong")
+
+
+@pytest.mark.parametrize(("cost", "worth", "said"), [
+    (1.0, 0, "no bin is worth a recount while an error that nobody finds costs as much as 1 recount"),
+    (2.0, 3, "3 bins are worth a recount while an error that nobody finds costs as much as 2 recounts"),
+    (100_000.0, 36, "36 bins are worth a recount while an error that nobody finds costs as much as 100,000 recounts"),
+])  # fmt: skip
+def test_how_far_to_go_down_the_list_follows_from_what_an_error_costs(warehouse, server, cost, worth, said):
+    summary = run(warehouse, server, missed_cost=cost)
+    rows = json.loads((warehouse / "out" / "recount.json").read_text())[:36]
+    assert summary.worth_recounting == worth
+    assert [row["wrong_probability"] >= 1 / cost for row in rows] == [True] * worth + [False] * (36 - worth)
+    assert how_far(summary) == said
+
+
+@pytest.mark.parametrize("cost", [0.5, -1, float("nan"), float("inf")])
+def test_a_cost_that_cannot_be_is_one_line(cost):
+    with pytest.raises(
+        InventoryError, match=r"missed_cost is .*; give how many recounts an error .* from 1 to 1,000,000"
+    ):
+        checked(ReconcileSettings(missed_cost=cost))
 
 
 @pytest.mark.parametrize("written", ["14", "14/0", "15/14", "-1/5", "a/b", "1/2/3"])
