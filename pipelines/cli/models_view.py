@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from components.pages.text import NONE, interval, items, percent, plain
+from components.pages.text import interval, interval_in_percent, items, percent, plain
 from components.registry.entry import Entry, Index, Period
 from components.registry.retention import RetentionPlan
 
@@ -20,19 +20,16 @@ METRICS = {
 
 
 def list_table(found: Index) -> Table:
-    """All models, newest first."""
-    table = Table()
-    for column in ("model", "state", "registered", "test bins", "exact", "95 % interval", "within one", "gate"):
-        table.add_column(column, overflow="fold", no_wrap=column == "model")  # an id is copied whole
+    """All models, newest first; a run's UUID and whole words in 80 columns."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("model", "state", "registered", "exact, 95 %", "gate"):
+        table.add_column(column, no_wrap=column == "model")  # an id is copied whole
     for entry in list(found.entries.values())[::-1]:
         table.add_row(
             entry.version,
             state(entry, found),
             moment(entry.created),
-            NONE if entry.metrics.n is None else f"{entry.metrics.n:,}",
-            percent(entry.metrics.accuracy),
-            interval(entry.metrics.intervals.get("accuracy"), percent),
-            percent(entry.metrics.within_one),
+            f"{percent(entry.metrics.accuracy)}\n{interval_in_percent(entry.metrics.intervals.get('accuracy'))}",
             _gate(entry),
         )
     return table

@@ -80,6 +80,19 @@ def add(made: Made, folder: Path, version: str, accuracy: float, dataset_id: str
     register(open_registry(made.store, {}), NAME, facts_of(made.store, key, bundle, version, decision))
 
 
+def test_the_list_of_models_has_whole_words_in_80_columns(
+    made: Made, tmp_path: Path, inventory: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run = "2b8b5a4e-7d53-4b8f-9d4b-0d8a0f5f8c11"
+    add(made, tmp_path, run, 0.55)
+    add(made, tmp_path, run.replace("2b", "3c"), 0.45)
+    put_in_service(open_registry(made.store, {}), made.store, NAME, f"runs/{run}/model", run)
+    words = inventory("models")[1].split()
+    assert {run, "service", "candidate", "UTC", "approved", "55.0", "50.0", "60.0"} <= set(words)
+    assert max(map(len, words)) == len(run)
+
+
 def test_models_are_listed_shown_and_compared(made: Made, tmp_path: Path, inventory: Command) -> None:
     assert inventory("models") == (0, "no model is registered as bin-counter; a run registers what it trains\n", "")
     add(made, tmp_path, "old", 0.45)
@@ -91,7 +104,7 @@ def test_models_are_listed_shown_and_compared(made: Made, tmp_path: Path, invent
     code, listed, _ = inventory("models")
     assert code == 0
     lines = [line for line in listed.splitlines() if "UTC" in line]
-    assert [line.split()[1] for line in lines] == ["bad", "new", "old"]
+    assert [line.split()[0] for line in lines] == ["bad", "new", "old"]
     assert all(word in line for word, line in zip(["rejected", "in service", "the one before"], lines, strict=True))
     assert "refused" in lines[0]
 
