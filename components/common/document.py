@@ -4,6 +4,7 @@ A document says in ``format`` what it is and of which version, such as ``invento
 left by a version of this project that did not write it yet, and is of version 1.
 """
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -142,7 +143,7 @@ class Document(Part):
         except NewerVersionError:
             raise
         except InventoryError as error:
-            note(f"{error}; it is damaged and made again")
+            _note_damaged(str(error))
             return None
 
     def to_json(self) -> str:
@@ -156,6 +157,12 @@ class Document(Part):
     def put(self, store: "Store", key: str) -> None:
         """Writes the document into the store."""
         store.put_bytes(key, self.to_json().encode())
+
+
+@functools.lru_cache(maxsize=1000)
+def _note_damaged(error: str) -> None:
+    """Said once, however often somebody who waits looks at it."""
+    note(f"{error}; it is damaged and made again")
 
 
 def _is_none(document: type[Document], where: str, error: ValidationError, mend: str = "") -> InventoryError:

@@ -1,6 +1,5 @@
 """Which launcher runs a training, and the second one at work."""
 
-import json
 import threading
 
 import pytest
@@ -16,6 +15,7 @@ from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
 from components.settings.presets import resolve
 from tests.cluster.stand_ins.api import Cluster
+from tests.documents import trained
 from tests.waiting import wait_until
 
 GROUP = "trainer.kubeflow.org"
@@ -61,8 +61,8 @@ def test_a_trainjob_is_launched_and_judged_like_a_pytorchjob(
     assert isinstance(launcher, TrainJobLauncher)
     settings = resolve("rendered", {})
     job = TrainingSpec(run_id="r1", dataset_key="d", output="runs/r1", settings=settings)
-    outcome = {"settings": resolve("rendered", {"epochs": 1}).model_dump()}
-    store.put_bytes(job.outcome_key, json.dumps(outcome).encode())  # of another training: not a sign of success
+    another = trained(settings=resolve("rendered", {"epochs": 1}))
+    another.put(store, job.outcome_key)  # of another training: not a sign of success
     thread = threading.Thread(target=launcher.run, args=(job, store), daemon=True)
     thread.start()
     wait_until(lambda: cluster.get("trainjobs", "train-r1", GROUP), "there is a job")
@@ -70,7 +70,7 @@ def test_a_trainjob_is_launched_and_judged_like_a_pytorchjob(
     pod = {"metadata": {"name": "train-r1-node-0-0", "labels": job_set}, "spec": {"containers": []}}
     cluster.add({**pod, "status": {"phase": "Running"}}, "pods")
     done = {"type": "Complete", "status": "True", "reason": "JobsCompleted", "message": ""}
-    store.put_bytes(job.outcome_key, json.dumps({"settings": settings.model_dump(mode="json")}).encode())
+    trained(settings=settings).put(store, job.outcome_key)
     cluster.update("trainjobs", "train-r1", lambda item: item.update(status={"conditions": [done]}), GROUP)
     thread.join(20)
     assert not thread.is_alive()
