@@ -15,17 +15,20 @@ import hashlib
 import io
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import urllib3
 from minio import Minio
 from minio.error import S3Error
 from minio.helpers import check_bucket_name
 
 from components.common.errors import InventoryError
 from components.common.files import new_file
+from components.common.retry import back_off
 from components.common.s3.client import MISSING, connect, plain_errors
 from components.common.s3.identity import find_identity, region_of
 
@@ -35,6 +38,9 @@ DEFAULT_BUCKET = "inventory"
 DEFAULT_REGION = "us-east-1"
 PIECE_BYTES = 2**20
 """How much of an object is read at once."""
+BROKEN_OFF = (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError)
+"""A body that ends too soon; the client itself tries again only what fails before a body begins."""
+READ_TRIES, READ_PAUSE = 4, 0.5
 MAX_PREFIX = 256
 """Characters; a key of S3 has at most 1,024 bytes, and ours take up to some 300."""
 SEGMENT = re.compile(r"[A-Za-z0-9_=+@.-]+")
@@ -132,17 +138,28 @@ class Store:
                 raise
 
     def _pieces(self, key: str, most: int | None = None) -> Iterator[bytes]:
-        response = self.client.get_object(self.bucket, self.prefix + key)
-        try:
-            read = 0
-            for piece in response.stream(PIECE_BYTES):
-                read += len(piece)
-                if most is not None and read > most:
-                    raise InventoryError(f"{self.uri(key)} is larger than the {most:,} bytes that it may have")
-                yield piece
-        finally:
-            response.close()
-            response.release_conn()
+        """An object as it comes; where the store breaks off, the rest of the same object is asked for."""
+        read = 0
+        unchanged: dict[str, str] = {}
+        for pause in (*back_off(READ_TRIES, READ_PAUSE), None):
+            response = self.client.get_object(
+                self.bucket, self.prefix + key, offset=read, request_headers=dict(unchanged)
+            )
+            unchanged = {"If-Match": response.headers.get("etag", "*")}
+            try:
+                for piece in response.stream(PIECE_BYTES):
+                    read += len(piece)
+                    if most is not None and read > most:
+                        raise InventoryError(f"{self.uri(key)} is larger than the {most:,} bytes that it may have")
+                    yield piece
+                return
+            except BROKEN_OFF:
+                if pause is None:
+                    raise
+            finally:
+                response.close()
+                response.release_conn()
+            time.sleep(pause)
 
     def get_file(self, key: str, path: Path, most: int | None = None, sha256: str = "") -> None:
         """Downloads one object to a file, which appears whole or not at all.
