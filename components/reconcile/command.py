@@ -8,8 +8,8 @@ from components.client.chosen import chosen_endpoint
 from components.pages.text import plural
 from components.reconcile.coverage import check_coverage
 from components.reconcile.feedback import labels_from_recounts
-from components.reconcile.page import how_far, how_many_wrong
 from components.reconcile.records import fetch_records, open_photos, open_records
+from components.reconcile.results.page import how_far, how_many_wrong
 from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import reconcile
 from components.tables.rows import summary_of

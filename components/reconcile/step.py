@@ -15,11 +15,12 @@ from components.counter.bundle import Bundle
 from components.counter.statistics.drift import Drift, ObservedDistribution, drift
 from components.counter.statistics.wrong_records import WrongRecords, wrong_records
 from components.documents.reconciled import Reconciliation
-from components.reconcile import answer_store, coverage, report
+from components.reconcile import answer_store, coverage
 from components.reconcile.asking.ask import ask_all
 from components.reconcile.asking.file import open_answers
-from components.reconcile.page import render
 from components.reconcile.records import Photos, Record, Records
+from components.reconcile.results import report
+from components.reconcile.results.page import render
 from components.reconcile.settings import ReconcileSettings
 
 ANSWERS_FILE, SUMMARY_FILE = "answers.sqlite", "summary.json"

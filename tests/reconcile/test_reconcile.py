@@ -20,9 +20,9 @@ from components.reconcile import answer_store
 from components.reconcile.answer_store import Checked
 from components.reconcile.asking.file import open_answers
 from components.reconcile.feedback import labels_from_recounts
-from components.reconcile.page import how_far, how_many_wrong
 from components.reconcile.photos import FolderPhotos, open_photos
 from components.reconcile.records import Record, open_records, records_from_table
+from components.reconcile.results.page import how_far, how_many_wrong
 from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import reconcile
 from components.sources.own_photos import open_table

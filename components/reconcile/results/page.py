@@ -17,7 +17,7 @@ from components.pages.text import SPACE, plural
 from components.pages.worklist.parts import script_with, style_with
 from components.reconcile import answer_store
 from components.reconcile.records import Photos
-from components.reconcile.report import Curve, expected_wrong_in, list_row
+from components.reconcile.results.report import Curve, expected_wrong_in, list_row
 from components.tables.stock import LIST_COLUMNS
 
 SCRIPT = Path(__file__).with_name("recount.js")
@@ -52,7 +52,7 @@ def render(
     ]
     rows = [bin_["row"] for bin_ in first]
     return render_page(
-        "components/reconcile/recount.html.j2",
+        "components/reconcile/results/recount.html.j2",
         style=style_with(),
         script=script_with(SCRIPT) if first else "",
         columns=LIST_COLUMNS,
