@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import InventoryError
 
-if TYPE_CHECKING:  # scipy takes a second to import, which a command's help need not wait for
+if TYPE_CHECKING:  # numpy takes a while to import, which a command's help need not wait for
     from components.counter.statistics.wrong_records import Prior
 
 CONCURRENCY = 8
