@@ -55,7 +55,7 @@ class Reconciliation(Document):
     missed_cost: float = 20.0
     """What an error that nobody finds costs, in recounts."""
     worth_recounting: int = 0
-    """So many of the first bins of the list are worth a recount then: 1 / missed_cost and more likely wrong."""
+    """How many of the first bins of the list are worth a recount then."""
     drift: list[Drift]
     """Empty when there is nothing to compare with."""
     retrain: bool

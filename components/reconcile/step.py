@@ -1,5 +1,6 @@
 """Reconciliation: every record of the stock system against its bin's photo, and the list to recount."""
 
+import io
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import IO
 
 from components.client.endpoint import Endpoint
 from components.common.errors import InventoryError
-from components.common.files import set_aside, sha256_file
+from components.common.files import new_file, set_aside, sha256_file
 from components.common.progress import note
 from components.counter.bundle import Bundle
 from components.counter.statistics.drift import Drift, ObservedDistribution, drift
@@ -83,10 +84,8 @@ def reconcile(
 @contextmanager
 def _whole(path: Path) -> Iterator[IO[str]]:
     """A text file that takes its name when the block ends, so that a killed reconciliation leaves no part of a list."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        yield file
-    part.replace(path)
+    with new_file(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+        yield text
 
 
 def _set_counts_aside(folder: Path) -> None:

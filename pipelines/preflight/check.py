@@ -13,6 +13,9 @@ from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
 from pipelines.kubeflow.api import Access
 
+WEBHOOK_AWAY = r'failed calling webhook "(?P<what>[^"]+)".*?https://(?P<service>[^./]+)\.(?P<where>[^./:]+)'
+"""How the API server says that nobody answers behind the Service of a webhook."""
+START_OPERATOR = "kubectl -n {where} get pods, and start its operator again"
 State = Literal["ok", "problem", "warning", "unknown"]
 """A problem stops runs; a warning says what is lost; unknown is what these credentials, or this machine, cannot see."""
 

@@ -11,6 +11,8 @@ from components.cluster import kube
 from components.common.errors import InventoryError
 from pipelines.preflight.check import Check, NoSuchError, Question, refusals
 
+PIPELINES = "2.5"
+"""The oldest Kubeflow Pipelines that takes the amounts of a step's pod from the run."""
 WORKFLOWS = ("kubeflow", "argo")
 VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
@@ -37,7 +39,7 @@ class Part:
 
 
 PARTS = (
-    Part("Kubeflow Pipelines", "ml-pipeline", ("kubeflow",), "2.5"),
+    Part("Kubeflow Pipelines", "ml-pipeline", ("kubeflow",), PIPELINES),
     Part("Argo Workflows", "workflow-controller", WORKFLOWS, "3.5"),
     Part("training operator", "training-operator", ("kubeflow",), "1.8"),
     Part(

@@ -17,12 +17,11 @@ from components.documents.search_plan import make_search_plan
 from components.settings.training import TrainingSettings
 from components.settings.tuning import TuningSettings
 from pipelines.kubeflow.image_registry import resolve_image
-from pipelines.preflight.check import Check, Question
+from pipelines.preflight.check import START_OPERATOR, WEBHOOK_AWAY, Check, Question
 from pipelines.preflight.cluster import served_versions
 
 OURS = re.compile(r"^(?P<registry>.*)/(?:control|train)(?P<tag>[:@][^/]+)$")
 """An image of the pipeline; the predictor's has the same registry and tag."""
-WEBHOOK = re.compile(r'failed calling webhook "([^"]+)".*?https://([^./]+)\.([^./:]+)')
 
 
 def training(api: ApiClient, question: Question) -> list[Check]:
@@ -87,10 +86,9 @@ def _refused(what: str, error: InventoryError) -> Check:
     """
     cause = error.__cause__
     said = kube.message_of(cause) if isinstance(cause, ApiException) else ""
-    if found := WEBHOOK.search(said):
-        name, service, namespace = found.groups()
-        message = f"the webhook {name} does not answer: nothing is ready behind the Service {service}"
-        return Check(what, "problem", message, f"kubectl -n {namespace} get pods, and start its operator again")
+    if found := re.search(WEBHOOK_AWAY, said):
+        message = f"the webhook {found['what']} does not answer: nothing is ready behind the Service {found['service']}"
+        return Check(what, "problem", message, START_OPERATOR.format(**found.groupdict()))
     if isinstance(error, kube.ClusterAwayError):
         raise error
     if isinstance(cause, ApiException) and cause.status == 403 and "admission webhook" not in said:

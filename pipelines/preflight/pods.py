@@ -17,7 +17,7 @@ from components.common.errors import InventoryError
 from components.common.step.container_images import image
 from components.settings.cluster import ClusterSettings, amount
 from pipelines.manifests.overlay import MANIFESTS
-from pipelines.preflight.check import Check, Question, refusals
+from pipelines.preflight.check import START_OPERATOR, WEBHOOK_AWAY, Check, Question, refusals
 
 NAME = "inventory-preflight"
 MORE = (
@@ -30,11 +30,7 @@ REFUSED = (
     (r"usage per|limit to request ratio", "limit range", MORE),
     (r'serviceaccount "(?P<what>[^"]+)" not found', "service account {what}", "{install}"),
     (r"violates PodSecurity", "pod security", "ask an administrator: pods that we describe satisfy restricted"),
-    (
-        r'failed calling webhook "(?P<what>[^"]+)".*?https://[^./]+\.(?P<where>[^./:]+)',
-        "webhook {what}",
-        "kubectl -n {where} get pods, and start its operator again",
-    ),
+    (WEBHOOK_AWAY, "webhook {what}", START_OPERATOR),
 )
 
 

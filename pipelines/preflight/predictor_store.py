@@ -7,7 +7,6 @@ Without keys it asks as the service account itself.
 
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 import kubernetes
 from kubernetes.client import ApiClient
@@ -15,11 +14,10 @@ from kubernetes.client import ApiClient
 from components.cluster import kube
 from components.common.errors import InventoryError
 from components.common.s3.identity import is_aws
+from pipelines.manifests.store_secret import CA_ANNOTATION, kserve_annotations
 from pipelines.preflight.check import Check, NoSuchError, refusals
 
 NAME = "store of the predictor"
-KSERVE = "serving.kserve.io/"
-CA_ANNOTATION = f"{KSERVE}s3-cabundle-configmap"
 TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105 - a variable's name
 
 
@@ -62,10 +60,6 @@ def with_keys(api: ApiClient, namespace: str, what: str, values: dict[str, str],
         problem = f"{what} has {TOKEN}, which KServe does not hand to the predictor"
         cure = "use keys that last, or have it handed on by the ClusterStorageContainer (docs/stores.md)"
         return Check(NAME, "problem", problem, cure)
-    url = urlsplit(endpoint)
-    wanted = {f"{KSERVE}s3-endpoint": url.netloc, f"{KSERVE}s3-usehttps": "1" if url.scheme == "https" else "0"}
-    if values.get("AWS_REGION"):
-        wanted[f"{KSERVE}s3-region"] = values["AWS_REGION"]
     if values.get("AWS_CA_BUNDLE"):
         file, config_map = PurePosixPath(values["AWS_CA_BUNDLE"]).name, annotations.get(CA_ANNOTATION)
         make = f"kubectl -n {namespace} create configmap {config_map or 'inventory-store-ca'} --from-file={file}"
@@ -75,7 +69,8 @@ def with_keys(api: ApiClient, namespace: str, what: str, values: dict[str, str],
             return Check(NAME, "problem", problem, cure)
         if not _config_map_has(api, namespace, config_map, file):
             return Check(NAME, "problem", f"there is no ConfigMap {config_map} with the key {file}", make)
-    if {name: annotations.get(name) for name in wanted} == wanted:
+    wanted = kserve_annotations(values)
+    if wanted.items() <= annotations.items():
         return Check(NAME, "ok", f"{what} has the annotations that KServe reads")
     written = " ".join(f"{name}={value}" for name, value in wanted.items())
     return Check(

@@ -15,7 +15,7 @@ from pipelines.kubeflow.api import Access, api_version, check_access
 from pipelines.kubeflow.image_registry import resolve_image
 from pipelines.preflight.check import Check, Question
 from pipelines.preflight.cluster import cluster_version, granted_rights, kinds, namespace
-from pipelines.preflight.installed import older, versions
+from pipelines.preflight.installed import PIPELINES, older, versions
 from pipelines.preflight.network import dns, policies
 from pipelines.preflight.nodes import nodes
 from pipelines.preflight.operators import search, serving, training
@@ -25,8 +25,6 @@ from pipelines.preflight.volume import volume
 
 KUBERNETES = "1.25"
 """The oldest that refuses fields which a kind does not know, when it is asked to (fieldValidation)."""
-PIPELINES = "2.5"
-"""The oldest Kubeflow Pipelines that takes the amounts of a step's pod from the run."""
 
 
 def preflight(question: Question, context: str | None = None) -> list[Check]:
