@@ -62,11 +62,13 @@ def reconcile(
         model = ask_all(endpoint, database, records, total, photos, settings.concurrency, keep)
         wrong = _wrong_records(database, settings)
         rate = answer_store.rate_with(database, wrong.all.mean) if wrong else None
+        if rate is not None:
+            answer_store.judge(database, rate, settings.missed_cost)
         drifts = _drift(database, model)
         _set_counts_aside(folder)
         with _whole(folder / CSV_FILE) as csv_file, _whole(folder / JSON_FILE) as json_file:
             curve = report.write_lists(database, rate, csv_file, json_file)
-        summary = report.summarise(database, model, wrong, rate, settings, curve, drifts)
+        summary = report.summarise(database, model, wrong, settings, curve, drifts)
         fields = {**coverage.of_rows(database, listed), "list_sha256": sha256_file(folder / CSV_FILE)}
         summary = summary.model_copy(update=fields)
         summary.write(folder / SUMMARY_FILE)

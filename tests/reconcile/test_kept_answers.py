@@ -53,7 +53,7 @@ class Warehouse:
         (self.photos / f"{id_}.jpg").write_text(text)
 
     def reconcile(self, model: FakeModel) -> Reconciliation:
-        photos, settings = FolderPhotos(self.photos), ReconcileSettings(concurrency=2)
+        photos, settings = FolderPhotos(self.photos), ReconcileSettings(concurrency=2, missed_cost=1.5)
         return reconcile(self.records, len(self.records), photos, model.endpoint, self.out, settings)
 
     def said(self) -> dict[str, str]:
@@ -83,7 +83,7 @@ CHANGES: dict[str, tuple[Callable[[Warehouse, FakeModel], object], list[str], di
     "a record beyond the model": (
         lambda here, _: here.records.__setitem__(1, Record("b", 40)),
         [],
-        {"b": "not countable"},
+        {"b": "not countable: of the counts that the model knows it looks like 2 (90% sure)"},
     ),
     "another order": (lambda here, _: here.records.reverse(), [], {}),
     "a bin more, before the others": (
@@ -98,9 +98,9 @@ CHANGES: dict[str, tuple[Callable[[Warehouse, FakeModel], object], list[str], di
     ),
     "another model": (lambda _, model: setattr(model, "served", bundle("model-2")), sorted(FIRST.values()), {}),
     "another model of that version": (
-        lambda _, model: setattr(model, "served", bundle(threshold=0.999)),
+        lambda _, model: setattr(model, "served", bundle(temperature=2.0)),
         sorted(FIRST.values()),
-        {"a": "1 unsure", "b": "2 unsure", "c": "3 unsure"},
+        {},
     ),
 }
 
@@ -178,9 +178,10 @@ def test_a_model_that_comes_into_service_meanwhile_answers_for_all(warehouse, mo
 
 def test_another_model_of_one_version_is_not_mixed_in_either(warehouse, model, monkeypatch, capsys):
     monkeypatch.setattr(ask, "WRITE_SECONDS", 0.0)
-    model.on_question = lambda number: number == 3 and setattr(model, "served", bundle(threshold=0.999))
-    summary = warehouse.reconcile(model)
-    assert summary.verdicts == {"unsure": 3}
+    model.on_question = lambda number: number == 3 and setattr(model, "served", bundle(temperature=2.0))
+    warehouse.reconcile(model)
+    with (warehouse.out / "recount.csv").open(newline="") as file:
+        assert [row["confidence"] for row in csv.DictReader(file)] == ["0.4500"] * 3
     assert "another model of version model-1 came into service" in capsys.readouterr().out
     model.served = bundle()
     model.times()

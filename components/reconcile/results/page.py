@@ -10,6 +10,7 @@ from typing import Any
 
 from components.client.query import PhotoError
 from components.common.files import sha256_bytes
+from components.counter.answers import told_apart
 from components.counter.photo import BadImageError
 from components.documents.reconciled import Reconciliation
 from components.pages.page import THUMBNAIL_SIDE, render_page, thumbnail
@@ -60,6 +61,7 @@ def render(
         summary=summary,
         how_many_wrong=how_many_wrong(summary),
         how_far=how_far(summary),
+        beyond=beyond(summary),
         many_look_wrong=summary.error_rate_estimated and (summary.error_rate or 0) > MANY,
         first=first,
         found=[(bins, 100 * wrong / curve[-1][1]) for bins, wrong in curve] if summary.ranked else [],
@@ -98,6 +100,18 @@ def how_far(summary: Reconciliation) -> str:
     if not summary.worth_recounting:
         return f"no bin is worth a recount while {why}"
     return f"{plural(summary.worth_recounting, 'bin is', 'bins are')} worth a recount while {why}"
+
+
+def beyond(summary: Reconciliation) -> str:
+    """One line on the records that the model has no count for, and what to do about them; empty when there are none."""
+    if not summary.not_countable:
+        return ""
+    most = summary.counts[-1] + (not summary.open_top)
+    return (
+        f"{plural(summary.not_countable, 'record names', 'records name')} a count that this model does not know (it "
+        f"tells {told_apart(summary.labels)} apart); one trained with --counts 0-{most} --open-top yes answers all of "
+        f'them, the largest as "{most} or more"'
+    )
 
 
 def worth(ranked: int, curve: Curve) -> list[dict[str, float]]:
