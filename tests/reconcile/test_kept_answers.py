@@ -53,7 +53,7 @@ class Warehouse:
         (self.photos / f"{id_}.jpg").write_text(text)
 
     def reconcile(self, model: FakeModel) -> Reconciliation:
-        photos, settings = FolderPhotos(self.photos), ReconcileSettings(concurrency=2, missed_cost=1.5)
+        photos, settings = FolderPhotos(self.photos), ReconcileSettings(concurrency=2)
         return reconcile(self.records, len(self.records), photos, model.endpoint, self.out, settings)
 
     def said(self) -> dict[str, str]:
@@ -98,7 +98,7 @@ CHANGES: dict[str, tuple[Callable[[Warehouse, FakeModel], object], list[str], di
     ),
     "another model": (lambda _, model: setattr(model, "served", bundle("model-2")), sorted(FIRST.values()), {}),
     "another model of that version": (
-        lambda _, model: setattr(model, "served", bundle(temperature=2.0)),
+        lambda _, model: setattr(model, "served", bundle(temperature=0.95)),
         sorted(FIRST.values()),
         {},
     ),
@@ -178,10 +178,10 @@ def test_a_model_that_comes_into_service_meanwhile_answers_for_all(warehouse, mo
 
 def test_another_model_of_one_version_is_not_mixed_in_either(warehouse, model, monkeypatch, capsys):
     monkeypatch.setattr(ask, "WRITE_SECONDS", 0.0)
-    model.on_question = lambda number: number == 3 and setattr(model, "served", bundle(temperature=2.0))
+    model.on_question = lambda number: number == 3 and setattr(model, "served", bundle(temperature=0.95))
     warehouse.reconcile(model)
     with (warehouse.out / "recount.csv").open(newline="") as file:
-        assert [row["confidence"] for row in csv.DictReader(file)] == ["0.4500"] * 3
+        assert [row["confidence"] for row in csv.DictReader(file)] == ["0.9474"] * 3
     assert "another model of version model-1 came into service" in capsys.readouterr().out
     model.served = bundle()
     model.times()

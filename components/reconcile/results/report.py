@@ -18,6 +18,7 @@ from components.reconcile.settings import ReconcileSettings
 from components.tables.stock import LIST_COLUMNS
 
 CURVE_POINTS = 40
+NOT_CHECKED = "not checked"
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a text that begins so for a formula."""
 
@@ -58,14 +59,16 @@ def _rows(database: sqlite3.Connection, rate: float | None) -> Iterator[dict[str
     if rate is not None:
         for rank, row in enumerate(answer_store.ranked(database, rate), 1):
             yield list_row(row, rank, row["wrong"], "")
-    for row in answer_store.not_countable(database):
-        yield list_row(row, None, None, not_countable(row))
-    for row in chain(answer_store.unusable(database), answer_store.not_checked(database)):
-        yield list_row(row, None, None, f"not checked: {row['problem']}")
+    for row in chain(
+        answer_store.not_countable(database), answer_store.unusable(database), answer_store.not_checked(database)
+    ):
+        yield list_row(row, None, None, why_apart(row))
 
 
-def not_countable(row: sqlite3.Row) -> str:
-    """What is said of a record that the model has no count for: what the photo shows, as far as the model tells."""
+def why_apart(row: sqlite3.Row) -> str:
+    """Why a bin is not ranked; where the model has no count for the record, what the photo looks like to it."""
+    if row["problem"]:
+        return f"{NOT_CHECKED}: {row['problem']}"
     seen = f"{row['label']} ({row['confidence']:.0%} sure)"
     return f"not countable: of the counts that the model knows it looks like {seen}"
 

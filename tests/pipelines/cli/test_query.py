@@ -248,7 +248,7 @@ def test_reconcile_asks_a_service_by_its_name(cluster, server, photos, capsys, m
     with gateway(server.url, token=TOKEN) as entry:
         where = ["--service", "bin-counter", "--gateway", entry.url, "--out", str(tmp_path / "out")]
         stock = ["--photos", str(photos), "--records", str(tmp_path / "stock.csv")]
-        assert main(["reconcile", *stock, *where, "--missed-cost", "5"]) == 0
+        assert main(["reconcile", *stock, *where]) == 0
     ranked = json.loads((tmp_path / "out" / "recount.json").read_text())
     assert [(row["id"], row["predicted_count"]) for row in ranked] == [("aisle/b", "5"), ("a", "2")]
     assert "2 bins: 1 agree, 1 to recount" in capsys.readouterr().out
