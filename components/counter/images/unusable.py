@@ -28,8 +28,10 @@ PATCHES, PATCH_PIXELS = 16, 8
 LEAST_STRUCTURE = 0.15
 """Share of the variance that the patches' means explain; white noise has 0.5 % to 2 %."""
 BAND, BAND_SPAN = 0.08, 4
-"""Share of a side, and how many levels its pixels may differ by, for a band at an edge that holds no picture: where
-data is missing decoders and cameras leave grey, black, white, or the green of a YUV frame of zeros."""
+"""Share of a side, and how many levels its pixels may differ by, for a band at an edge that holds no picture."""
+FILLS = ((128, 128, 128), (0, 0, 0), (255, 255, 255), (0, 135, 0))
+"""What decoders and cameras leave where data is missing: grey, black, white, and the green of a YUV frame of zeros."""
+FILL_TOLERANCE = 10
 
 
 def why_unusable(pixels: NDArray[np.uint8]) -> Unusable | None:
@@ -70,7 +72,7 @@ def _structure(channel: NDArray[np.uint8]) -> float:
 
 
 def _is_torn(pixels: NDArray[np.uint8]) -> bool:
-    """Whether a band at one edge, and none at the opposite one, is of one colour."""
+    """Whether a band at one edge, and none at the opposite one, is filled with what stands for missing data."""
     band = max(1, round(pixels.shape[0] * BAND))
     edges = (pixels[:band], pixels[-band:], pixels[:, :band], pixels[:, -band:])
     top, bottom, left, right = (_is_filled(edge.reshape(-1, 3)) for edge in edges)
@@ -81,4 +83,7 @@ def _is_filled(colours: NDArray[np.uint8]) -> bool:
     green = colours[:, GREEN]
     if int(green.max()) - int(green.min()) > BAND_SPAN:  # nearly always, and quickly seen
         return False
-    return bool((colours.max(axis=0).astype(int) - colours.min(axis=0)).max() <= BAND_SPAN)
+    lowest, highest = colours.min(axis=0).astype(int), colours.max(axis=0).astype(int)
+    if (highest - lowest).max() > BAND_SPAN:
+        return False
+    return any(np.abs(lowest - fill).max() <= FILL_TOLERANCE for fill in np.array(FILLS))
