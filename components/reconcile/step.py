@@ -17,6 +17,7 @@ from components.counter.statistics.drift import Drift, ObservedDistribution, dri
 from components.counter.statistics.wrong_records import WrongRecords, wrong_records
 from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store, coverage
+from components.reconcile.asking import kept
 from components.reconcile.asking.ask import ask_all
 from components.reconcile.asking.file import open_answers
 from components.reconcile.records import Photos, Record, Records
@@ -72,6 +73,7 @@ def reconcile(
         fields = {**coverage.of_rows(database, listed), "list_sha256": sha256_file(folder / CSV_FILE)}
         summary = summary.model_copy(update=fields)
         summary.write(folder / SUMMARY_FILE)
+        kept.keep_only_used(database, kept.identity(model))
         (folder / PAGE_FILE).write_text(render(database, summary, rate, curve, photos), encoding="utf-8")
     except sqlite3.Error as error:
         raise InventoryError(

@@ -1,6 +1,7 @@
 """What a second reconciliation into one folder asks again, and what becomes of a folder that it cannot go on with."""
 
 import argparse
+import contextlib
 import csv
 import itertools
 import sqlite3
@@ -155,6 +156,25 @@ def test_a_photo_that_appeared_is_asked_about(warehouse, model):
     warehouse.put("b", "2 items")
     assert warehouse.reconcile(model).not_checked == 0
     assert list(model.times()) == ["2 items"]
+
+
+def kept_answers(out: Path) -> int:
+    with contextlib.closing(open_answers(out / "answers.sqlite")) as database:
+        return database.execute("SELECT count(*) FROM answers").fetchone()[0]
+
+
+def test_a_folder_that_is_used_every_day_does_not_grow(warehouse, model):
+    sizes = []
+    for day in range(4):
+        for count, id_ in enumerate(FIRST, 1):
+            warehouse.put(id_, f"{count} items, day {day}")
+        warehouse.reconcile(model)
+        sizes.append((kept_answers(warehouse.out), (warehouse.out / "answers.sqlite").stat().st_size))
+    assert [answers for answers, _ in sizes] == [3] * 4
+    assert sizes[3][1] == sizes[1][1]
+    model.served = bundle("model-2")
+    warehouse.reconcile(model)
+    assert kept_answers(warehouse.out) == 3
 
 
 def test_what_was_answered_before_the_server_went_is_not_asked_again(warehouse, model):
