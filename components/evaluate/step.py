@@ -159,7 +159,6 @@ def evaluate_bundle(
                 probabilities.max(axis=1).tolist(),
                 quality.brightness.tolist(),
             ),
-            "recount_threshold": evaluation.verdict.chosen.threshold,
             "metrics": bundle.metrics.model_copy(update={"test": scores}),
         }
     )

@@ -112,7 +112,7 @@ def moment(seconds: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
 
 def summary_lines(evaluation: Evaluation) -> list[str]:
     """The evaluation in a few lines of Markdown."""
-    spread, verdict = evaluation.intervals, evaluation.verdict.chosen
+    spread = evaluation.intervals
     return [
         f"# {percent(evaluation.accuracy)} exact on {evaluation.n:,} test bins",
         "",
@@ -126,7 +126,7 @@ def summary_lines(evaluation: Evaluation) -> list[str]:
         f"{interval(spread['expected_rmse'], items)} |",
         f"| loss, nats | {plain(evaluation.loss)} | {interval(spread['loss'], plain)} |",
         "",
-        verdict.explanation,
+        evaluation.verdict.explanation,
         "",
         evaluation.int8.explanation,
         *[f"\n**Mind:** {warning}" for warning in evaluation.warnings],

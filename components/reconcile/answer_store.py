@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.client.query import PhotoError
-from components.counter.answers import Answer, Recorded
+from components.counter.answers import Answer, Recorded, class_of
 from components.counter.record_errors import likelihood_if_wrong
 from components.counter.statistics.metrics import Integers
+from components.counter.verdict import verdict
 from components.reconcile.records import Record
 
 BISECTIONS = 30
@@ -78,10 +79,9 @@ def _row(checked: Checked) -> tuple[Any, ...]:
 
 def _place(answer: Answer) -> int | None:
     """The class of the record; None for one that is not countable."""
-    if answer.mismatch_probability is None:
+    if answer.mismatch_probability is None or answer.expected_quantity is None:
         return None
-    labels, expected = list(answer.probabilities), str(answer.expected_quantity)
-    return labels.index(expected) if expected in labels else len(labels) - 1  # the open top
+    return class_of(list(answer.probabilities), answer.expected_quantity)
 
 
 def countable(database: sqlite3.Connection) -> tuple[NDArray[np.float32], Integers]:
@@ -126,20 +126,19 @@ def ranked(database: sqlite3.Connection, rate: float) -> Iterator[sqlite3.Row]:
     yield from database.execute(query, {"rate": rate})
 
 
-def worth_recounting(database: sqlite3.Connection, rate: float | None, missed_cost: float) -> int:
-    """How many of the first bins of the list are worth a recount.
-
-    A recount costs 1 and finds the error with P(wrong); without it the error costs ``missed_cost``. So it pays where
-    P(wrong) >= 1 / missed_cost, which holds for a beginning of the list.
+def judge(database: sqlite3.Connection, rate: float, missed_cost: float) -> None:
+    """Gives every countable bin its verdict, now that the share of wrong records is known.
 
     Args:
         database: the answers.
-        rate: see ``rate_with``; None when no bin is countable.
+        rate: see ``rate_with``.
         missed_cost: of an error that nobody finds, in recounts.
     """
-    query = f"SELECT count(*) FROM bins WHERE mismatch IS NOT NULL AND {WRONG} >= 1 / :cost"  # noqa: S608
-    values = {"rate": rate, "cost": missed_cost}
-    return 0 if rate is None else int(database.execute(query, values).fetchone()[0])
+    database.create_function(
+        "judged", 3, lambda wrong, expected, classes: verdict(wrong, expected, classes, missed_cost), deterministic=True
+    )
+    query = f"UPDATE bins SET verdict = judged({WRONG}, 1 - mismatch, classes) WHERE mismatch IS NOT NULL"  # noqa: S608
+    database.execute(query, {"rate": rate})
 
 
 def not_countable(database: sqlite3.Connection) -> Iterator[sqlite3.Row]:

@@ -13,7 +13,8 @@ from rich.table import Table
 from components.client.endpoint import Endpoint, open_client
 from components.client.query import PhotoError, ask_many
 from components.common.errors import InventoryError
-from components.counter.answers import Answer
+from components.counter.answers import Answer, judged, told_apart
+from components.counter.verdict import MISSED_COST
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MAX_PHOTO_BYTES = 20_000_000
@@ -31,6 +32,7 @@ def print_answers(
     endpoint: Endpoint,
     expected_quantity: int | None = None,
     *,
+    missed_cost: float = MISSED_COST,
     concurrency: int,
     attempts: int,
     as_json: bool,
@@ -41,6 +43,7 @@ def print_answers(
         photos: files, folders (every photo in them, by name) or ``http(s)://`` addresses.
         endpoint: where the model is served.
         expected_quantity: the count that the stock system says, for a verdict; None asks only for the count.
+        missed_cost: what an error that nobody finds costs, in recounts.
         concurrency: photos in flight.
         attempts: tries for each photo while the server is busy or away.
         as_json: one JSON object a line, as the answers come, instead of a table at the end.
@@ -51,7 +54,10 @@ def print_answers(
     Raises:
         InventoryError: if a folder holds no photo, or for what concerns the server and not one photo.
     """
-    answers = _answers(photos, endpoint, expected_quantity, concurrency, attempts)
+    answers = (
+        (name, reply if isinstance(reply, PhotoError) else _for_cost(reply, missed_cost))
+        for name, reply in _answers(photos, endpoint, expected_quantity, concurrency, attempts)
+    )
     if as_json:
         refused = [_print_json(name, answer) for name, answer in answers]
     else:
@@ -78,6 +84,13 @@ def _answers(
     questions = ((name, partial(_read, name), expected_quantity) for name in _expand(photos))
     with open_client(endpoint, concurrency) as client:
         yield from ask_many(client, endpoint, questions, concurrency, attempts)
+
+
+def _for_cost(answer: Answer, missed_cost: float) -> Answer:
+    """The answer with the verdict for another cost than the server's."""
+    if answer.expected_quantity is None or missed_cost == MISSED_COST:
+        return answer
+    return judged(answer, answer.expected_quantity, missed_cost)
 
 
 def _expand(photos: list[str]) -> Iterator[str]:
@@ -160,6 +173,8 @@ def _add_row(table: Table, name: str, answer: Reply) -> bool:
 
 def _in_words(answer: Answer) -> str:
     """The verdict, with how probable the expected quantity is where the photo does not most likely show it."""
+    if answer.verdict == "not countable":
+        return f"not countable: the model tells {told_apart(list(answer.probabilities))} apart"
     if answer.mismatch_probability is None:
         return str(answer.verdict)
     chance = 1 - answer.mismatch_probability

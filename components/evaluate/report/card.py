@@ -78,7 +78,7 @@ def make_card(
         },
         "per_count": {name: row.model_dump() for name, row in evaluation.per_count.items()},
         "calibration": evaluation.calibration.model_dump(mode="json"),
-        "verdict": evaluation.verdict.chosen.model_dump(),
+        "verdict": evaluation.verdict.model_dump(),
         "limits": _limits(evaluation),
         "settings": settings.model_dump(mode="json"),
         "provenance": bundle.provenance.model_dump(),

@@ -112,7 +112,7 @@ def _ask_one_model(
             if answer.model != model.version:
                 raise ModelChangedError(f"the served model changed from {model.version} to {answer.model}")
         kept.add(database, name, new)
-        answer_store.add(database, [_checked(model, asked) for asked in batch])
+        answer_store.add(database, [_checked(asked) for asked in batch])
         keep(database)
         before += sum(not asked.is_new for asked in batch)
         now = description(client, endpoint)
@@ -189,9 +189,9 @@ def _batches(asked: Iterable[_Asked], counter: Counter) -> Iterator[list[_Asked]
     yield batch
 
 
-def _checked(model: Bundle, asked: _Asked) -> Checked:
+def _checked(asked: _Asked) -> Checked:
     """The bin's row: what the photo says of its record."""
     found, answer, _ = asked
     if isinstance(answer, Answer) and found.record.expected_quantity is not None:
-        answer = judged(model, answer, found.record.expected_quantity)
+        answer = judged(answer, found.record.expected_quantity)
     return Checked(found.position, found.record, answer, found.sha256)

@@ -18,6 +18,7 @@ from components.reconcile.settings import ReconcileSettings
 from components.tables.stock import LIST_COLUMNS
 
 CURVE_POINTS = 40
+NOT_CHECKED = "not checked"
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a text that begins so for a formula."""
 
@@ -58,10 +59,18 @@ def _rows(database: sqlite3.Connection, rate: float | None) -> Iterator[dict[str
     if rate is not None:
         for rank, row in enumerate(answer_store.ranked(database, rate), 1):
             yield list_row(row, rank, row["wrong"], "")
-    for row in answer_store.not_countable(database):
-        yield list_row(row, None, None, "not countable")
-    for row in chain(answer_store.unusable(database), answer_store.not_checked(database)):
-        yield list_row(row, None, None, f"not checked: {row['problem']}")
+    for row in chain(
+        answer_store.not_countable(database), answer_store.unusable(database), answer_store.not_checked(database)
+    ):
+        yield list_row(row, None, None, why_apart(row))
+
+
+def why_apart(row: sqlite3.Row) -> str:
+    """Why a bin is not ranked; where the model has no count for the record, what the photo looks like to it."""
+    if row["problem"]:
+        return f"{NOT_CHECKED}: {row['problem']}"
+    seen = f"{row['label']} ({row['confidence']:.0%} sure)"
+    return f"not countable: of the counts that the model knows it looks like {seen}"
 
 
 def list_row(row: sqlite3.Row, rank: int | None, wrong: float | None, remark: str) -> dict[str, Any]:
@@ -108,12 +117,11 @@ def summarise(
     database: sqlite3.Connection,
     model: Bundle,
     wrong: WrongRecords | None,
-    rate: float | None,
     settings: ReconcileSettings,
     curve: Curve,
     drifts: list[Drift],
 ) -> Reconciliation:
-    """The numbers of a reconciliation; ``wrong`` and ``rate`` are None when no bin is countable."""
+    """The numbers of a reconciliation; ``wrong`` is None when no bin is countable."""
     counted = answer_store.tallies(database)
     apart = counted.verdicts.pop("not countable", 0)
     ranked = counted.answered - apart
@@ -127,6 +135,7 @@ def summarise(
         not_countable=apart,
         model=model.version,
         counts=model.counts,
+        open_top=model.open_top,
         error_rate=wrong.all.mean / ranked if wrong and settings.error_rate is None else settings.error_rate,
         error_rate_estimated=settings.error_rate is None,
         expected_wrong=curve[-1][1],
@@ -136,7 +145,7 @@ def summarise(
         expected_wrong_in_top=expected_wrong_in(curve, settings.top),
         wrong_interval_in_top=wrong.first.interval if wrong else None,
         missed_cost=settings.missed_cost,
-        worth_recounting=answer_store.worth_recounting(database, rate, settings.missed_cost),
+        worth_recounting=counted.verdicts.get("recount", 0),
         drift=drifts,
         retrain=any(item.state == "retrain" for item in drifts),
     )
