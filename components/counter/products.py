@@ -7,9 +7,8 @@ either.
 """
 
 import json
-import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from components.counter.dataset import Bins
+from components.counter.record.measures import INCHES, POUNDS, measured
 
 TABLE = "BIN_FCSKU_DATA"
 MAX_QUANTITY = 2**31 - 1
@@ -82,8 +82,8 @@ def parse_products(metadata: str) -> list[Product]:
     Only ASINs and codes decide where a bin goes; what else is missing or odd becomes None.
 
     Args:
-        metadata: the bin's JSON. ``BIN_FCSKU_DATA`` maps a code to a product's ASIN, name, quantity, sizes in inches
-            and weight in pounds.
+        metadata: the bin's JSON. ``BIN_FCSKU_DATA`` maps a code to a product's ASIN, name, quantity, sizes
+            and weight, each with its unit.
 
     Returns:
         The products in the order of their ASINs.
@@ -105,10 +105,10 @@ def _product(code: str, entry: dict[str, Any]) -> Product:
         fcsku=fcsku,
         name=name if isinstance(name := entry.get("name"), str) else None,
         quantity=_quantity(entry.get("quantity")),
-        length_in=_measure(entry.get("length")),
-        width_in=_measure(entry.get("width")),
-        height_in=_measure(entry.get("height")),
-        weight_lb=_measure(entry.get("weight")),
+        length_in=_measure(entry.get("length"), INCHES),
+        width_in=_measure(entry.get("width"), INCHES),
+        height_in=_measure(entry.get("height"), INCHES),
+        weight_lb=_measure(entry.get("weight"), POUNDS),
     )
 
 
@@ -154,6 +154,5 @@ def _quantity(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_QUANTITY else None
 
 
-def _measure(measure: object) -> float | None:
-    value = measure.get("value") if isinstance(measure, dict) else None
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+def _measure(measure: object, units: Mapping[str, float]) -> float | None:
+    return measured(measure, units) if isinstance(measure, dict) else None
