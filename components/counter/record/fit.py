@@ -1,4 +1,4 @@
-"""Learning what products tell of a count on training bins, and on validation bins how far to trust it beside a photo."""
+"""Learning on training bins what products tell of a count, and on validation bins how far to trust it."""
 
 from dataclasses import replace
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from components.common.document import MOST_NAME, Part
 from components.common.errors import InventoryError
 from components.counter.dataset import Bins
-from components.counter.record.measures import INCHES, POUNDS, measured
 from components.counter.products import TABLE, identifier, is_placeholder
+from components.counter.record.measures import INCHES, POUNDS, measured
 
 Floats = NDArray[np.float64]
 
