@@ -1,4 +1,4 @@
-"""The products in a bin: the one reader of ``BIN_FCSKU_DATA``, and of what became of it in shards.
+"""The products in a bin: the one reader of ``BIN_FCSKU_DATA``; `record/stored.py` reads what became of it in shards.
 
 ``BIN_FCSKU_DATA`` maps a code to a product. In most of the Amazon Bin Image Dataset the code is the product's ASIN; it
 can also be a seller's code (FC SKU), and then the entry's ``asin`` tells what the product is. One ASIN can have several
@@ -12,12 +12,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
-
-from components.counter.dataset import Bins
 from components.counter.record.measures import INCHES, POUNDS, measured
 
 TABLE = "BIN_FCSKU_DATA"
@@ -132,22 +126,6 @@ def is_placeholder(name: str) -> bool:
     """Says whether an ASIN or code is one of the ways to write that no product is known, such as ``n/a`` or ``000``."""
     letters = re.sub(r"[\W_]+", "", name.casefold())
     return letters in PLACEHOLDERS or not letters.strip("0") or not letters.strip("x")
-
-
-def products_of(bins: Bins) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
-    """What the products of every bin are known by.
-
-    Returns:
-        ASINs and codes as text [P], and the row of the bin that holds each, int64 [P].
-    """
-    column = bins.table.column("products").combine_chunks()
-    products, rows = pc.list_flatten(column), pc.list_parent_indices(column)
-    # shards of earlier versions hold the code alone, under the name of the ASIN
-    fields = [name for name in ("asin", "fcsku") if products.type.get_field_index(name) >= 0]
-    names = pa.concat_arrays([pc.struct_field(products, name) for name in fields])
-    rows = pa.concat_arrays([rows] * len(fields))
-    known = pc.is_valid(names)
-    return names.filter(known).to_numpy(zero_copy_only=False), rows.filter(known).to_numpy().astype(np.int64)
 
 
 def _quantity(value: object) -> int | None:

@@ -12,7 +12,8 @@ from components.common.progress import note
 from components.counter.bundle import Bundle
 from components.counter.dataset import Bins
 from components.counter.record.model import RECORD_FILE, RecordModel
-from components.counter.record.record import Floats, Listed
+from components.counter.record.record import Floats
+from components.counter.record.stored import listed_in
 from components.counter.statistics.bootstrap import DRAWS, intervals, mean_of
 from components.counter.statistics.metrics import Integers, bin_values, summarise
 from components.documents.evaluated import BY_BOTH, BY_PHOTO, BY_PRODUCTS, Contradiction, RecordRow, RecordValue
@@ -39,9 +40,9 @@ def learn(folder: Path, bundle: Bundle, splits: Mapping[str, Bins], validated: F
     model = fit(
         bundle.counts,
         bundle.open_top,
-        Listed.of_bins(training),
+        listed_in(training),
         training.labels,
-        Listed.of_bins(validation),
+        listed_in(validation),
         validation.labels,
         validated,
     )
@@ -65,7 +66,7 @@ def value(model: RecordModel, test: Bins, tested: Floats, draws: int = DRAWS) ->
     Returns:
         None when no test bin names products.
     """
-    listed = Listed.of_bins(test)
+    listed = listed_in(test)
     told = np.flatnonzero(model.speaks(listed))
     if len(told) == 0:
         return None

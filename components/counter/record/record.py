@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from components.common.document import MOST_NAME, Part
 from components.common.errors import InventoryError
-from components.counter.dataset import Bins
 from components.counter.products import TABLE, identifier, is_placeholder
 from components.counter.record.measures import INCHES, POUNDS, measured
 
@@ -105,23 +102,6 @@ class Listed:
         measures = [[getattr(product, name) for name in MEASURES] for _, product in products]
         rows = np.array([row for row, _ in products], dtype=np.int64)
         return cls(len(records), rows, np.array(measures, dtype=np.float64).reshape(-1, len(MEASURES)))
-
-    @classmethod
-    def of_bins(cls, bins: Bins) -> Self:
-        """The products that an opened split holds; their quantities are not read."""
-        column = bins.table.column("products").combine_chunks()
-        products = pc.list_flatten(column)
-        rows = pc.list_parent_indices(column).to_numpy().astype(np.int64)
-        names = products.field("asin").to_pylist()
-        # a product that stands in a bin under two codes is one product; one without a name is its own
-        seen: set[tuple[int, str]] = set()
-        first = np.ones(len(rows), dtype=bool)
-        for place, key in enumerate(zip(rows.tolist(), names, strict=True)):
-            first[place] = key[1] is None or key not in seen
-            seen.add(key)
-        measures = [pc.fill_null(pc.cast(products.field(name), pa.float64()), np.nan) for name in MEASURES]
-        columns = np.stack([measure.to_numpy(zero_copy_only=False) for measure in measures], axis=1)
-        return cls(len(bins), rows[first], np.where(columns > 0, columns, np.nan)[first])
 
     def take(self, chosen: NDArray[np.int64]) -> Self:
         """The products of some of the bins, which are then numbered in that order."""

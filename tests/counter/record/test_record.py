@@ -9,6 +9,7 @@ from components.common.errors import InventoryError
 from components.counter.dataset import Bins, write_shard
 from components.counter.products import parse_products
 from components.counter.record.record import MOST_PRODUCTS, Listed, Product, Record, read_record
+from components.counter.record.stored import listed_in
 
 LISTED = {"asin": "B000000001", "length": 10, "width": 5.0, "height": 2, "weight": 0.5}
 PRODUCT = Product(asin="B000000001", length_in=10, width_in=5, height_in=2, weight_lb=0.5)
@@ -125,7 +126,7 @@ def test_stored_products_are_those_of_the_record_whatever_their_quantities(tmp_p
         [],
         [{"asin": None, "quantity": 1, "weight_lb": -3.0}, {"asin": None, "quantity": 1}],
     )
-    stored, read = Listed.of_bins(bins), Listed.of([Record(products=(PRODUCT,)), Record(), read_record([{}, {}])])
+    stored, read = listed_in(bins), Listed.of([Record(products=(PRODUCT,)), Record(), read_record([{}, {}])])
     assert stored.products.tolist() == [1, 0, 2]
     np.testing.assert_array_equal(stored.rows, read.rows)
     np.testing.assert_array_equal(stored.measures, read.measures)
