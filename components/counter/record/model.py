@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 
 from components.common.document import Document, Part
 from components.common.errors import InventoryError
+from components.common.files import sha256_bytes
 from components.counter.bundle import Bundle, Finite
 from components.counter.record.features import features
 from components.counter.record.record import Floats, Listed
@@ -129,14 +130,17 @@ def _run(network: list[Layer], values: Floats) -> Floats:
 
 
 def of_bundle(folder: Path, bundle: Bundle) -> RecordModel | None:
-    """The record model of a loaded bundle, whose hashes were verified; None when it has none.
+    """The record model of a bundle, verified; None when it has none.
 
     Raises:
         InventoryError: if it is damaged, or answers other counts than the bundle.
     """
     if RECORD_FILE not in bundle.files:
         return None
-    model = RecordModel.load(folder / RECORD_FILE)
+    content = (folder / RECORD_FILE).read_bytes()
+    if sha256_bytes(content) != bundle.files[RECORD_FILE].sha256:
+        raise InventoryError(f"{folder / RECORD_FILE} does not match the sha256 in its bundle; fetch it again")
+    model = RecordModel.parse(content, str(folder / RECORD_FILE))
     if (model.counts, model.open_top) != (bundle.counts, bundle.open_top):
         raise InventoryError(f"{folder / RECORD_FILE} answers other counts than its bundle; evaluate the model again")
     return model

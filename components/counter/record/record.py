@@ -39,6 +39,13 @@ class Record(Part):
 
     products: tuple[Product, ...] = ()
 
+    def as_sent(self) -> list[dict[str, Any]]:
+        """The record as ``read_record`` reads it."""
+        return [
+            {name.removesuffix("_in").removesuffix("_lb"): value for name, value in product if value is not None}
+            for product in self.products
+        ]
+
 
 def read_record(content: Any, where: str = "the record") -> Record:
     """Reads what somebody sent as a record.
