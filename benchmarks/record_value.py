@@ -9,29 +9,27 @@ first 10 % are recounted; 200 seeds, the same for all orders.
 
 import json
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.accuracy import HEAD
 from benchmarks.common import options
+from benchmarks.record_lift import lifts_by_order, print_lifts
 from benchmarks.trainings import Bench, bench, train
 from components.counter import bundle as bundles
 from components.counter.dataset import Bins, cache_folder, fetch_shard, open_split
 from components.counter.record.fit import fit
-from components.counter.record.model import RecordModel, of_bundle
+from components.counter.record.model import of_bundle
 from components.counter.record.record import Floats, Listed
 from components.counter.record.stored import listed_in
 from components.counter.scoring import score
 from components.counter.splits import SPLITS
 from components.counter.statistics.bootstrap import intervals, mean_of
 from components.counter.statistics.calibration import Calibration
-from components.counter.statistics.metrics import Integers, bin_values, softmax
-from components.documents.evaluated import BY_BOTH, BY_PHOTO, BY_PRODUCTS
+from components.counter.statistics.metrics import Integers, bin_values
+from components.documents.evaluated import BY_BOTH, BY_PHOTO
 from components.documents.trained import TrainedModel
-from components.evaluate.audit import SEEDS, SHARES, TOP, WRONG_RECORDS, found
 from components.evaluate.step import evaluate
 
 FOLDS = 5
@@ -62,60 +60,17 @@ def out_of_fold(place: Bench) -> tuple[dict[str, Floats], Integers, Integers]:
     return said, bins.labels, bins.groups
 
 
-def wrong_records(
-    labels: Integers, counts: list[int], products: Integers, reach: int
-) -> Iterator[tuple[Integers, NDArray[np.bool_]]]:
-    """Records of which a share is wrong in one product's quantity, for one seed after another.
-
-    Args:
-        labels: the true classes, [N].
-        counts: the K counts.
-        products: how many products each record names, [N]; it never says fewer items.
-        reach: how many items the record may be off.
-    """
-    items = np.asarray(counts)
-    off = np.abs(items - items[labels][:, None])
-    possible = (off > 0) & (off <= reach) & (items >= products[:, None])
-    able = np.flatnonzero(possible.any(axis=1))
-    for seed in range(SEEDS):
-        random = np.random.default_rng(seed)
-        rows = random.choice(able, min(len(able), max(1, round(WRONG_RECORDS * len(labels)))), replace=False)
-        recorded, wrong = labels.astype(np.int64), np.zeros(len(labels), np.bool_)
-        recorded[rows] = np.where(possible[rows], random.random((len(rows), len(counts))), -1).argmax(axis=1)
-        wrong[rows] = True
-        yield recorded, wrong
-
-
 def lifts(place: Bench, bundle_key: str) -> dict[str, dict[str, float]]:
-    """How many more wrong records the first tenth holds than one at random, by how records are wrong and by order."""
+    """``lifts_by_order`` of a trained and evaluated model on the test bins."""
     test = open_split(place.store, place.dataset, "test")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         bundle = bundles.fetch(place.store, bundle_key, folder)
         model = of_bundle(folder, bundle)
         logits = score(folder / bundle.serve_file, test, bundle.input, "test bins")
-    photo, listed = Calibration.of(bundle).apply(logits), listed_in(test)
-    orders = _orders(model, photo, listed)
-    at = int(np.argmin(np.abs(SHARES - TOP)))
-    result: dict[str, dict[str, float]] = {}
-    for name, reach in (("any other count", len(bundle.counts)), ("one more or less", 1)):
-        draws = list(wrong_records(test.labels, bundle.counts, listed.products, reach))
-        result[name] = {
-            order: round(float(np.mean([found(probabilities, *draw)[at] for draw in draws])) / TOP, 3)
-            for order, probabilities in orders.items()
-        }
-    return result
-
-
-def _orders(model: RecordModel | None, photo: Floats, listed: Listed) -> dict[str, Floats]:
     if model is None:
         raise SystemExit("error: too few of these bins name products")
-    logits = {
-        BY_PHOTO: photo,
-        BY_PRODUCTS: model.log_probabilities(listed),
-        BY_BOTH: model.with_record(photo, listed),
-    }
-    return {name: softmax(values) for name, values in logits.items()}
+    return lifts_by_order(model, Calibration.of(bundle).apply(logits), test)
 
 
 def main() -> None:
@@ -154,9 +109,7 @@ def main() -> None:
             f"{against.photo_right:,}, the products {against.products_right:,}, both together {against.both_right:,}"
         )
         lifted = lifts(place, trained.bundle_key)
-    print(f"\nwrong records among the first {TOP:.0%}, times as many as at random; records are wrong by")
-    for how, by_order in lifted.items():
-        print(f"{how:28}" + "".join(f"{order}: {lift:.2f}   " for order, lift in by_order.items()))
+    print_lifts(lifted)
     losses = {row.answer: row.loss for row in value.rows}
     result = {"name": "record_value", "ours": round(losses[BY_BOTH], 4), "peer": round(losses[BY_PHOTO], 4)}
     ratio = losses[BY_PHOTO] / losses[BY_BOTH]

@@ -18,6 +18,7 @@ from components.common.prefetch import prefetch
 from components.common.retry import back_off, retry
 from components.counter.answers import Answer
 from components.counter.bundle import Bundle
+from components.counter.record.model import RECORD_FILE, RecordModel
 from components.counter.record.record import Record
 
 BACK_OFF_SECONDS = 0.25
@@ -96,6 +97,27 @@ def description(client: httpx.Client, endpoint: Endpoint) -> Bundle:
     """
     request = client.build_request("GET", f"/v1/models/{endpoint.model_name}/bundle")
     return Bundle.of(_json(_send(client, endpoint, request, ATTEMPTS), endpoint), str(request.url))
+
+
+def record_model(client: httpx.Client, endpoint: Endpoint, model: Bundle) -> RecordModel | None:
+    """What the served model has learnt of stock records' products; None when it has not, or the server tells nobody.
+
+    Args:
+        client: from ``open_client``.
+        endpoint: where the model is served.
+        model: its ``description``.
+
+    Raises:
+        InventoryError: as ``query``.
+    """
+    if RECORD_FILE not in model.files:
+        return None
+    request = client.build_request("GET", f"/v1/models/{endpoint.model_name}/record")
+    try:
+        content = _json(_send(client, endpoint, request, ATTEMPTS), endpoint)
+    except NoModelError:
+        return None
+    return RecordModel.of(content, str(request.url))
 
 
 def ask(

@@ -54,7 +54,7 @@ class CountPredictor(kserve.Model):
         self.bundle: Bundle
         self._decoders = Decoders(threads, decode_bytes)
         self._batcher: MicroBatcher
-        self._record_model: RecordModel | None = None
+        self.record_model: RecordModel | None = None
 
     def load(self) -> bool:
         """Reads the bundle, opens its network and runs it once.
@@ -63,7 +63,7 @@ class CountPredictor(kserve.Model):
             InventoryError: if the bundle is damaged or its network is not what ``bundle.json`` describes.
         """
         self.bundle = bundles.load(self.folder)
-        self._record_model = of_bundle(self.folder, self.bundle)
+        self.record_model = of_bundle(self.folder, self.bundle)
         session = open_served(self.folder, self.bundle, self.threads)
         self._batcher = MicroBatcher(
             lambda images: run(session, images), MAX_BATCH, on_batch=metrics.BATCH_SIZE.observe
@@ -103,7 +103,7 @@ class CountPredictor(kserve.Model):
         ]
         metrics.record_answers(answers)
         return [
-            counted if photo.record is None else answered_with(self.bundle, self._record_model, counted, photo.record)
+            counted if photo.record is None else answered_with(self.bundle, self.record_model, counted, photo.record)
             for photo, counted in zip(decoded, answers, strict=True)
         ]
 

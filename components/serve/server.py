@@ -180,6 +180,12 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
         _check_name(model, model_name)
         return _json(model.bundle.model_dump())
 
+    async def record_model(model_name: str) -> Response:
+        _check_name(model, model_name)
+        if model.record_model is None:
+            raise RequestError(f"{model_name} has not learnt what a stock record's products tell", status=404)
+        return _json(model.record_model.model_dump())
+
     def read(path: str, endpoint: Callable[..., Any]) -> None:
         app.add_api_route(path, endpoint, methods=["GET"])
         app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
@@ -187,6 +193,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
     read("/v1/models", v1.models)
     read("/v1/models/{model_name}", v1.model_ready)
     read("/v1/models/{model_name}/bundle", description)
+    read("/v1/models/{model_name}/record", record_model)
     app.add_api_route("/v1/models/{model_name}:predict", predict_v1, methods=["POST"], openapi_extra=V1_PREDICT)
     read("/v2", v2.metadata)
     read("/v2/health/live", v2.live)
