@@ -10,7 +10,7 @@ from components.counter import bundle as bundles
 from components.counter.record.model import RECORD_FILE, of_bundle
 from components.documents.evaluated import BY_BOTH, BY_PHOTO, BY_PRODUCTS, EvaluatedModel
 from components.evaluate.step import evaluate
-from components.pages.text import summary_lines
+from components.pages.text import percent, summary_lines
 from tests.evaluate.conftest import Made, split_rows
 
 Make = Callable[..., Made]
@@ -62,6 +62,8 @@ def test_products_help_and_the_photo_alone_says_what_it_said(with_products: Made
     assert model.combination.products == found.weight_of_products
     page = made.store.get_bytes(outcome.report_key).decode()
     assert "the products help." in page
+    card = (folder / "model-card.md").read_text()
+    assert f"| {BY_BOTH} | {percent(rows[BY_BOTH].accuracy)} |" in card
     assert any("photo and the record's products" in line for line in summary_lines(outcome.evaluation))
 
 
@@ -81,6 +83,7 @@ def test_bins_without_products_are_evaluated_by_their_photos_alone(with_products
     assert RECORD_FILE not in after.files
     for field in ("temperature", "logit_shift", "recount_threshold", "drift_reference", "metrics"):
         assert getattr(after, field) == getattr(before, field)
+    assert BY_BOTH not in made.store.get_bytes("runs/run-1/model/model-card.md").decode()
     assert "products add" not in made.store.get_bytes(unknown.report_key).decode()
 
 
