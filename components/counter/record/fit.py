@@ -1,5 +1,7 @@
 """Learning on training bins what products tell of a count, and on validation bins how far to trust it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -87,7 +89,7 @@ def _forgetting(listed: Listed, generator: np.random.Generator) -> Listed:
 
 def _network(inputs: Floats, labels: Integers, classes: int, seed: int) -> list[Layer]:
     """Trains one network by AdamW with a one-cycle rate (Smith, Topin, "Super-Convergence", 2019)."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
         between = (torch.nn.SiLU(), torch.nn.Dropout(DROPOUT))
         first, second = torch.nn.Linear(inputs.shape[1], WIDTH), torch.nn.Linear(WIDTH, WIDTH)
@@ -105,6 +107,17 @@ def _network(inputs: Floats, labels: Integers, classes: int, seed: int) -> list[
             rate.step()
     layers = [layer for layer in network if isinstance(layer, torch.nn.Linear)]
     return [Layer(weight=_numbers(layer.weight.T), bias=_numbers(layer.bias)) for layer in layers]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Steps this small take longer when threads wait for each other, on a busy machine a hundred times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _numbers(values: torch.Tensor) -> list:
