@@ -4,6 +4,7 @@ import argparse
 import ctypes
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,17 +34,30 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--host", default="127.0.0.1", help="address to listen on, :: for all of IPv4 and IPv6 (default %(default)s)"
     )
-    made.add_argument("--port", type=_port, default=8080, help="port, 0 for any free one (default %(default)s)")
-    made.add_argument("--threads", type=int, default=0, help="default: one for each core that it may use")
     made.add_argument(
-        "--max-body-mib", type=int, default=limits.body_bytes // MEBIBYTE, help="larger requests get 413 (%(default)s)"
+        "--port",
+        type=_number(int, 0, 65535, "port"),
+        default=8080,
+        help="port, 0 for any free one (default %(default)s)",
     )
     made.add_argument(
-        "--max-photos", type=int, default=limits.photos, help="photos at work; more get 429 (%(default)s)"
+        "--threads", type=_number(int, 0, 256), default=0, help="default: one for each core that it may use"
+    )
+    made.add_argument(
+        "--max-body-mib",
+        type=_number(int, 1, 256),
+        default=limits.body_bytes // MEBIBYTE,
+        help="larger requests get 413 (%(default)s)",
+    )
+    made.add_argument(
+        "--max-photos",
+        type=_number(int, 1, 4096),
+        default=limits.photos,
+        help="photos at work; more get 429 (%(default)s)",
     )
     made.add_argument(
         "--drain-seconds",
-        type=float,
+        type=_number(float, 0, 600),
         default=0.0,
         help="how long to go on taking requests after SIGTERM, for a cluster's endpoints to follow (%(default)s)",
     )
@@ -57,10 +71,17 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is no port; give 0 to 65535")
-    return int(text)
+def _number(kind: type[int] | type[float], least: int, most: int, what: str = "number here") -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind(least - 1)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"'{text[:40]}' is no {what}; give {least} to {most}")
+        return value
+
+    return read
 
 
 def give_memory_back() -> None:

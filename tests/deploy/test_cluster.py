@@ -303,6 +303,25 @@ def test_a_metric_that_the_mode_does_not_know_is_refused_before_anything_is_made
     assert controller.service["spec"] == before
 
 
+def test_an_option_that_standard_mode_ignores_is_refused_before_anything_is_made(control, deploy):
+    controller = control("Standard")
+    with pytest.raises(InventoryError, match="container_concurrency: KServe's Standard mode ignores it"):
+        deploy("1", ServingSettings(container_concurrency=4))
+    assert controller.service is None
+
+
+@MODES
+def test_options_go_into_service_with_the_next_model_and_out_with_the_one_after(control, deploy, mode):
+    controller = control(mode)
+    wanted = SETTINGS.model_copy(update={"threads": 2, "labels": {"team": "north"}, "timeout_seconds": 30})
+    deploy("1")
+    deploy("2", wanted)
+    assert services.settings_of(controller.service) == wanted.model_copy(update={"ready_seconds": 900})
+    deploy("1")
+    assert services.settings_of(controller.service) == ServingSettings()
+    assert "timeout" not in controller.service["spec"]["predictor"]
+
+
 def service(mode: str, **changes: object) -> dict:
     body = services.inference_service("team", uri("1"), SETTINGS)
     if mode == "Standard":
