@@ -12,7 +12,7 @@ LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/componen
 """On the service and its pods; the network policies in manifests/ select by them."""
 ARGUMENTS = {"threads": "--threads", "max_body_mib": "--max-body-mib", "max_photos": "--max-photos"}
 """Settings that are options of the server; KServe puts them after those of the ServingRuntime, so that they win."""
-ORIGIN = "--allow-origin"
+ORIGIN, LOG = "--allow-origin", "--log-requests"
 FIELDS = {
     "service_account": "serviceAccountName",
     "min_replicas": "minReplicas",
@@ -106,8 +106,10 @@ def _own(entries: dict[str, str]) -> dict[str, str]:
 def _arguments(settings: ServingSettings) -> list[str]:
     changed = {flag: getattr(settings, option) for option, flag in ARGUMENTS.items()}
     defaults = {flag: getattr(DEFAULTS, option) for option, flag in ARGUMENTS.items()}
-    return [f"{flag}={value}" for flag, value in changed.items() if value != defaults[flag]] + [
-        f"{ORIGIN}={origin}" for origin in settings.allow_origins
+    return [
+        *(f"{flag}={value}" for flag, value in changed.items() if value != defaults[flag]),
+        *(f"{ORIGIN}={origin}" for origin in settings.allow_origins),
+        *([LOG] if settings.log_requests else []),
     ]
 
 
@@ -117,6 +119,7 @@ def _said(arguments: list[str]) -> Object:
     values = {flag: value for flag, _, value in pairs}
     return {
         "allow_origins": [value for flag, _, value in pairs if flag == ORIGIN],
+        "log_requests": LOG in values,
         **{option: values.get(flag) for option, flag in ARGUMENTS.items()},
     }
 

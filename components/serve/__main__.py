@@ -13,6 +13,7 @@ from components.common.machine import usable_memory, usable_threads
 from components.common.store import is_address, open_address
 from components.counter import bundle as bundles
 from components.serve.limits import Limits
+from components.serve.monitoring.request_log import log_requests
 from components.serve.predictor import CountPredictor
 from components.serve.server import serve
 
@@ -68,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="ORIGIN",
         help="web pages of this origin may ask, such as https://stock.example; may be repeated (default: none)",
     )
+    made.add_argument(
+        "--log-requests", action="store_true", help="one line of JSON for each prediction request on standard output"
+    )
     return made
 
 
@@ -98,6 +102,8 @@ def main(arguments: list[str]) -> int:
     """Serves until SIGTERM; returns the exit code."""
     options = parser().parse_args(arguments)
     give_memory_back()
+    if options.log_requests:
+        log_requests()
     try:
         limits = Limits(
             body_bytes=options.max_body_mib * MEBIBYTE,

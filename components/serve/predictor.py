@@ -13,9 +13,9 @@ from components.counter.bundle import Bundle
 from components.counter.images.unusable import Unusable, why_unusable
 from components.counter.network import Pixels, open_served, run
 from components.counter.photo import brightness
-from components.serve import metrics
 from components.serve.batching import MicroBatcher
 from components.serve.decoding import Decoders
+from components.serve.monitoring import metrics
 from components.serve.requests import EXPECTED_INPUT, IMAGE_INPUT, Photo
 
 MAX_BATCH = 8

@@ -35,9 +35,10 @@ from starlette.middleware.cors import CORSMiddleware
 from components.common.errors import InventoryError
 from components.counter.answers import Answer
 from components.counter.photo import BadImageError
-from components.serve import metrics
 from components.serve.connections import Connection, raise_file_limit
 from components.serve.limits import RETRY_AFTER_SECONDS, Budget, Limits, read_body, unless_gone
+from components.serve.monitoring import metrics, request_log
+from components.serve.monitoring.request_log import REQUEST_ID, Asked
 from components.serve.openapi import V1_PREDICT, V2_INFER
 from components.serve.pages import add_page
 from components.serve.predictor import CountPredictor
@@ -85,7 +86,13 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
     app.add_exception_handler(Exception, lambda *_: _error(500, "internal error; the server's log says more"))
 
     if origins:
-        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"])
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=[REQUEST_ID],
+        )
 
     async def parsed(body: bytes, parse: Callable[[bytes], Any]) -> Any:
         """Large JSON is parsed in a thread, which holds up nobody, and one at a time, since it takes memory."""
@@ -102,15 +109,18 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
         encoding = request.headers.get("content-encoding", "")
         async with read_body(request, limits, buffered) as body:
             if not encoding:
+                request.state.asked.size = len(body)
                 yield body
                 return
             content = await asyncio.to_thread(decoded, body, encoding, limits.body_bytes)
+            request.state.asked.size = len(content)
             with buffered.taking(len(content)):
                 yield content
 
     async def answers_for(request: Request, photos: list[Photo]) -> list[Answer]:
         with at_work.taking(len(photos)):
             answers, _ = await unless_gone(request, model(photos))
+        request.state.asked.answers = answers
         return answers
 
     async def predict_v1(model_name: str, request: Request) -> Response:
@@ -123,7 +133,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
                     photos = await parsed(body, parse_v1)
                 return _json({"predictions": [answer.model_dump() for answer in await answers_for(request, photos)]})
 
-        return await _respond("v1", model_name, repository, work)
+        return await _respond("v1", model_name, repository, request, work)
 
     async def infer_v2(model_name: str, request: Request, model_version: str | None = None) -> Response:
         async def work() -> Response:
@@ -137,7 +147,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
                         raise RequestError(f"there is no output '{name}'; there are {', '.join(sorted(known))}")
                 return _v2_response(model, asked, await answers_for(request, asked.photos))
 
-        return await _respond("v2", model_name, repository, work)
+        return await _respond("v2", model_name, repository, request, work)
 
     def takes_list(path: str, work: Callable[[bytes], Any]) -> None:
         """Adds a path that works on a stock list: in a thread, which holds up no photo, and one at a time."""
@@ -147,7 +157,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
                 async with body_of(request) as body, with_lists:
                     return _json(await asyncio.to_thread(work, body))
 
-            return await _respond("stock", model.name, repository, answered)
+            return await _respond("stock", model.name, repository, request, answered)
 
         app.add_api_route(path, endpoint, methods=["POST"], include_in_schema=False)
 
@@ -216,10 +226,12 @@ async def _respond(
     protocol: Literal["v1", "v2", "stock"],
     name: str,
     repository: kserve.ModelRepository,
+    request: Request,
     work: Callable[[], Awaitable[Response]],
 ) -> Response:
-    """Runs one prediction request: what the client got wrong becomes a 4xx, and every request is counted."""
+    """Runs one prediction request: what the client got wrong becomes a 4xx, and every request is counted and logged."""
     started = time.perf_counter()
+    asked = request.state.asked = Asked.of(request.headers)
     response = _error(500, "internal error; the server's log says more")
     model = repository.get_model(name)
     try:
@@ -227,18 +239,23 @@ async def _respond(
             raise RequestError(str(ModelNotFound(name)), status=404)
         response = await work()
     except RequestError as error:
-        response = _error(error.status, str(error))
+        response = _refusal(asked, error.status, str(error))
     except BadImageError as error:
-        response = _error(400, str(error))
+        response = _refusal(asked, 400, str(error))
     except HTTPException as error:
-        response = _error(error.status_code, error.detail)
+        response = _refusal(asked, error.status_code, error.detail)
     except MemoryError:
-        response = _error(503, "there is no memory left for this request; send fewer or smaller photos")
+        text = "there is no memory left for this request; send fewer or smaller photos"
+        response = _refusal(asked, 503, text)
     finally:
+        seconds = time.perf_counter() - started
+        response.headers[REQUEST_ID] = asked.request_id
         if model is not None and not model.ready:  # draining: whoever keeps a connection open goes elsewhere in time
             response.headers["connection"] = "close"
         metrics.REQUESTS.labels(protocol, response.status_code).inc()
-        metrics.LATENCY.labels(protocol).observe(time.perf_counter() - started)
+        metrics.LATENCY.labels(protocol).observe(seconds)
+        version = model.bundle.version if isinstance(model, CountPredictor) else ""
+        request_log.write(asked, protocol, name, version, response.status_code, seconds)
     return response
 
 
@@ -282,6 +299,11 @@ def _error(status: int, message: str) -> Response:
     if status in (429, 503):
         response.headers["retry-after"] = str(RETRY_AFTER_SECONDS)
     return response
+
+
+def _refusal(asked: Asked, status: int, message: str) -> Response:
+    asked.error = message
+    return _error(status, message)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

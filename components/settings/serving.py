@@ -139,6 +139,7 @@ class ServingSettings(Section):
     allow_origins: Annotated[list[str], AfterValidator(_origins)] = Field(
         [], max_length=MOST_ENTRIES, description="web pages of these origins may ask, such as https://stock.example"
     )
+    log_requests: bool = Field(False, description="a line of JSON in the pod's log for each prediction request")
     timeout_seconds: int | None = Field(
         None,
         ge=1,
