@@ -10,7 +10,12 @@ Object = dict[str, Any]
 MODEL_FORMAT = "inventory-bundle"
 LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "serve"}
 """On the service and its pods; the network policies in manifests/ select by them."""
-ARGUMENTS = {"threads": "--threads", "max_body_mib": "--max-body-mib", "max_photos": "--max-photos"}
+ARGUMENTS = {
+    "threads": "--threads",
+    "max_body_mib": "--max-body-mib",
+    "max_photos": "--max-photos",
+    "drift_window": "--drift-window",
+}
 """Settings that are options of the server; KServe puts them after those of the ServingRuntime, so that they win."""
 ORIGIN, LOG = "--allow-origin", "--log-requests"
 FIELDS = {

@@ -70,6 +70,12 @@ def parser() -> argparse.ArgumentParser:
         help="web pages of this origin may ask, such as https://stock.example; may be repeated (default: none)",
     )
     made.add_argument(
+        "--drift-window",
+        type=_number(int, 0, 100_000),
+        default=1000,
+        help="photos that are compared with the bundle's drift reference at /metrics, 0 for none (%(default)s)",
+    )
+    made.add_argument(
         "--log-requests", action="store_true", help="one line of JSON for each prediction request on standard output"
     )
     return made
@@ -114,7 +120,8 @@ def main(arguments: list[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
             folder = _bundle_folder(options.bundle, Path(scratch))
             name = options.name or bundles.load(folder).name
-            model = CountPredictor(name, folder, options.threads or usable_threads(), limits.decode_bytes)
+            threads = options.threads or usable_threads()
+            model = CountPredictor(name, folder, threads, limits.decode_bytes, options.drift_window)
             model.load()
             with suppress(KeyboardInterrupt):
                 serve(model, options.host, options.port, limits, options.drain_seconds, options.allow_origin)

@@ -139,6 +139,9 @@ class ServingSettings(Section):
     allow_origins: Annotated[list[str], AfterValidator(_origins)] = Field(
         [], max_length=MOST_ENTRIES, description="web pages of these origins may ask, such as https://stock.example"
     )
+    drift_window: int = Field(
+        1000, ge=0, le=100_000, description="last photos that are compared with the bundle's drift reference; 0: none"
+    )
     log_requests: bool = Field(False, description="a line of JSON in the pod's log for each prediction request")
     timeout_seconds: int | None = Field(
         None,

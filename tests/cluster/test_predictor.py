@@ -26,6 +26,7 @@ EVERYTHING: dict[str, Any] = {
     "max_body_mib": 8,
     "max_photos": 32,
     "allow_origins": ["https://stock.example", "http://[::1]:8080"],
+    "drift_window": 500,
     "log_requests": True,
     "timeout_seconds": 60,
     "env": {"OMP_NUM_THREADS": "3"},
@@ -57,7 +58,7 @@ def test_the_server_takes_the_options_that_it_is_given_after_those_of_the_runtim
     runtime = yaml.safe_load((MANIFESTS / "base" / "serving-runtime.yaml").read_text())
     (container,) = runtime["spec"]["containers"]
     options = parser().parse_args(container["args"] + predictor(URIS[0], SETTINGS)["model"]["args"])
-    assert (options.threads, options.max_body_mib, options.max_photos) == (3, 8, 32)
+    assert (options.threads, options.max_body_mib, options.max_photos, options.drift_window) == (3, 8, 32, 500)
     assert options.log_requests
     assert options.allow_origin == EVERYTHING["allow_origins"]
 
