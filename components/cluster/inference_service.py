@@ -103,6 +103,8 @@ def check_settings(service: Object, settings: ServingSettings) -> None:
             f"serving.scale_metric: KServe's {mode(service)} mode does not scale on {settings.scale_metric}; use "
             f"{' or '.join(known)}, or default"
         )
+    if mode(service) == "Knative" and settings.grpc:
+        raise InventoryError("serving.grpc: a Knative service has one port, that of REST; leave it out")
     if mode(service) == "Standard" and settings.container_concurrency is not None:
         raise InventoryError(
             "serving.container_concurrency: KServe's Standard mode ignores it; leave it out, or use max_photos, above "

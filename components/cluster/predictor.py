@@ -18,6 +18,13 @@ ARGUMENTS = {
 }
 """Settings that are options of the server; KServe puts them after those of the ServingRuntime, so that they win."""
 ORIGIN, LOG = "--allow-origin", "--log-requests"
+PORT, GRPC_PORT = 8080, 8081
+GRPC = f"--grpc-port={GRPC_PORT}"
+PORTS: list[Object] = [
+    {"containerPort": PORT, "protocol": "TCP"},
+    {"name": "h2c", "containerPort": GRPC_PORT, "protocol": "TCP"},
+]
+"""KServe's Standard mode puts each into the Service: the first as port 80, the others by their names and numbers."""
 FIELDS = {
     "service_account": "serviceAccountName",
     "min_replicas": "minReplicas",
@@ -42,7 +49,8 @@ def predictor(uri: str, settings: ServingSettings) -> Object:
     fields["nodeSelector"] = dict(settings.node_selector)
     fields["tolerations"] = [each.model_dump(exclude_none=True) for each in settings.tolerations]
     fields["imagePullSecrets"] = [{"name": secret} for secret in settings.image_pull_secrets]
-    container = {"args": _arguments(settings), "env": _environment(settings)}
+    container: Object = {"args": _arguments(settings), "env": _environment(settings)}
+    container["ports"] = [dict(port) for port in PORTS] if settings.grpc else []
     return {
         # the steps that ask it are outside of the mesh too, and a side-car would refuse them
         "labels": {**settings.labels, **LABELS, **WITHOUT_ISTIO},
@@ -115,6 +123,7 @@ def _arguments(settings: ServingSettings) -> list[str]:
         *(f"{flag}={value}" for flag, value in changed.items() if value != defaults[flag]),
         *(f"{ORIGIN}={origin}" for origin in settings.allow_origins),
         *([LOG] if settings.log_requests else []),
+        *([GRPC] if settings.grpc else []),
     ]
 
 
@@ -125,6 +134,7 @@ def _said(arguments: list[str]) -> Object:
     return {
         "allow_origins": [value for flag, _, value in pairs if flag == ORIGIN],
         "log_requests": LOG in values,
+        "grpc": GRPC in arguments,
         **{option: values.get(flag) for option, flag in ARGUMENTS.items()},
     }
 

@@ -42,6 +42,11 @@ def parser() -> argparse.ArgumentParser:
         help="port, 0 for any free one (default %(default)s)",
     )
     made.add_argument(
+        "--grpc-port",
+        type=_number(int, 0, 65535, "port"),
+        help="also answer the V2 protocol over gRPC on this port, 0 for any free one (default: REST alone)",
+    )
+    made.add_argument(
         "--threads", type=_number(int, 0, 256), default=0, help="default: one for each core that it may use"
     )
     made.add_argument(
@@ -124,7 +129,15 @@ def main(arguments: list[str]) -> int:
             model = CountPredictor(name, folder, threads, limits.decode_bytes, options.drift_window)
             model.load()
             with suppress(KeyboardInterrupt):
-                serve(model, options.host, options.port, limits, options.drain_seconds, options.allow_origin)
+                serve(
+                    model,
+                    options.host,
+                    options.port,
+                    limits,
+                    options.drain_seconds,
+                    options.allow_origin,
+                    options.grpc_port,
+                )
     except InventoryError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -19,7 +19,6 @@ from types import FrameType
 from typing import Any, Literal
 
 import kserve
-import numpy as np
 import orjson
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -36,10 +35,12 @@ from components.common.errors import InventoryError
 from components.counter.answers import Answer
 from components.counter.photo import BadImageError
 from components.serve.connections import Connection, raise_file_limit
+from components.serve.grpc.service import Lifespan, Shared, beside
 from components.serve.limits import RETRY_AFTER_SECONDS, Budget, Limits, read_body, unless_gone
 from components.serve.monitoring import metrics, request_log
 from components.serve.monitoring.request_log import REQUEST_ID, Asked
 from components.serve.openapi import V1_PREDICT, V2_INFER
+from components.serve.outputs import check_outputs, columns
 from components.serve.pages import add_page
 from components.serve.predictor import CountPredictor
 from components.serve.requests import Photo, RequestError, V2Request, decoded, is_photo, parse_v1, parse_v2, quantity
@@ -62,13 +63,16 @@ REFUSED_TYPES = {
 log = logging.getLogger("inventory.serve")
 
 
-def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = ()) -> FastAPI:
+def create_app(
+    model: CountPredictor, limits: Limits, origins: Sequence[str] = (), lifespan: Lifespan | None = None
+) -> FastAPI:
     """Makes the application that answers for one loaded model.
 
     Args:
         model: loaded.
         limits: what to refuse.
         origins: web pages of these origins may ask, such as ``https://stock.example``; ``*`` for all.
+        lifespan: what runs beside it, and finds the limits that it shares in ``app.state.shared``.
     """
     repository = kserve.ModelRepository()
     repository.update(model)
@@ -79,7 +83,8 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
     at_work = Budget(limits.photos, "photos")
     metrics.PHOTOS_AT_WORK.set_function(lambda: at_work.taken)
 
-    app = FastAPI(title="Bin counter", version=model.bundle.version, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Bin counter", version=model.bundle.version, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.shared = Shared(buffered, at_work)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ModelNotFound, lambda _, error: _error(404, str(error)))
     app.add_exception_handler(ModelNotReady, lambda _, error: _error(503, str(error)))
@@ -141,10 +146,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
             async with body_of(request) as body:
                 header = request.headers.get(BINARY_HEADER)
                 asked = await parsed(body, lambda body: parse_v2(body, header, model.bundle.input))
-                known = {output["name"] for output in model.get_output_types()}
-                for name, _ in asked.outputs:
-                    if name not in known:
-                        raise RequestError(f"there is no output '{name}'; there are {', '.join(sorted(known))}")
+                check_outputs(asked, [output["name"] for output in model.get_output_types()])
                 return _v2_response(model, asked, await answers_for(request, asked.photos))
 
         return await _respond("v2", model_name, repository, request, work)
@@ -260,16 +262,9 @@ async def _respond(
 
 
 def _v2_response(model: CountPredictor, asked: V2Request, answers: list[Answer]) -> Response:
-    columns = {
-        "count": np.array([item.count for item in answers], np.int64),
-        "label": np.array([item.label.encode() for item in answers], np.object_),
-        "confidence": np.array([item.confidence for item in answers], np.float32),
-        "probabilities": np.array([list(item.probabilities.values()) for item in answers], np.float32),
-        "verdict": np.array([(item.verdict or "").encode() for item in answers], np.object_),
-        "unusable": np.array([(item.unusable or "").encode() for item in answers], np.object_),
-    }
+    values = columns(answers)
     outputs = [
-        InferOutput(output["name"], list(columns[output["name"]].shape), output["datatype"], columns[output["name"]])
+        InferOutput(output["name"], list(values[output["name"]].shape), output["datatype"], values[output["name"]])
         for output in model.get_output_types()
     ]
     response = InferResponse(
@@ -334,7 +329,13 @@ class _Server(uvicorn.Server):
 
 
 def serve(
-    model: CountPredictor, host: str, port: int, limits: Limits, drain_seconds: float, origins: Sequence[str] = ()
+    model: CountPredictor,
+    host: str,
+    port: int,
+    limits: Limits,
+    drain_seconds: float,
+    origins: Sequence[str] = (),
+    grpc_port: int | None = None,
 ) -> None:
     """Serves a loaded model until SIGTERM or Ctrl-C, then answers what is in flight and returns.
 
@@ -345,19 +346,21 @@ def serve(
         limits: what to refuse.
         drain_seconds: how long to go on taking requests after SIGTERM.
         origins: see ``create_app``.
+        grpc_port: also answers gRPC there, 0 for any free one; None for REST alone.
 
     Raises:
         InventoryError: if the address cannot be listened on.
     """
     raise_file_limit()
-    try:
-        listener = _listener(host, port)
-    except OSError as error:
-        raise InventoryError(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another --port or --host"
-        ) from error
+    listener = _listening(host, port, "--port")
+    lifespan = None
+    if grpc_port is not None:
+        with _listening(host, grpc_port, "--grpc-port") as free:  # gRPC takes no socket, and says less when it cannot
+            grpc_port = free.getsockname()[1]
+            at = free.getsockname()[0]
+        lifespan = beside(model, limits, f"[{at}]:{grpc_port}" if ":" in at else f"{at}:{grpc_port}")
     config = uvicorn.Config(
-        create_app(model, limits, origins),
+        create_app(model, limits, origins, lifespan),
         http=Connection,
         ws="none",
         log_level="warning",
@@ -371,6 +374,15 @@ def serve(
     print(f"serving {model.name} (model {model.bundle.version}) at {address}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has drained
     _Server(config, model, drain_seconds).run(sockets=[listener])
+
+
+def _listening(host: str, port: int, option: str) -> socket.socket:
+    try:
+        return _listener(host, port)
+    except OSError as error:
+        raise InventoryError(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another {option} or --host"
+        ) from error
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -106,7 +106,7 @@ def _predictor(question: Question) -> Object:
     runtime: Object = yaml.safe_load((MANIFESTS / "base" / "serving-runtime.yaml").read_text())
     (container,) = runtime["spec"]["containers"]
     container["args"] += asked["model"].get("args", [])
-    container |= {key: asked["model"][key] for key in ("resources", "env") if key in asked["model"]}
+    container |= {key: asked["model"][key] for key in ("resources", "env", "ports") if key in asked["model"]}
     spec = {key: asked[key] for key in OF_A_POD if key in asked}
     return _pod("predictor", {}, {**spec, "containers": [container], "volumes": runtime["spec"]["volumes"]})
 

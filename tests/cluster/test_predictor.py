@@ -27,6 +27,7 @@ EVERYTHING: dict[str, Any] = {
     "max_photos": 32,
     "allow_origins": ["https://stock.example", "http://[::1]:8080"],
     "drift_window": 500,
+    "grpc": True,
     "log_requests": True,
     "timeout_seconds": 60,
     "env": {"OMP_NUM_THREADS": "3"},
@@ -60,12 +61,17 @@ def test_the_server_takes_the_options_that_it_is_given_after_those_of_the_runtim
     options = parser().parse_args(container["args"] + predictor(URIS[0], SETTINGS)["model"]["args"])
     assert (options.threads, options.max_body_mib, options.max_photos, options.drift_window) == (3, 8, 32, 500)
     assert options.log_requests
+    assert options.grpc_port == predictor(URIS[0], SETTINGS)["model"]["ports"][1]["containerPort"]
     assert options.allow_origin == EVERYTHING["allow_origins"]
 
 
 def test_its_pod_is_right_by_kubernetes() -> None:
     made = predictor(URIS[0], SETTINGS)
-    container = {"name": "server", "image": "x", **{key: made["model"][key] for key in ("args", "env", "resources")}}
+    container = {
+        "name": "server",
+        "image": "x",
+        **{key: made["model"][key] for key in ("args", "env", "ports", "resources")},
+    }
     spec = {key: made[key] for key in ("nodeSelector", "tolerations", "imagePullSecrets", "serviceAccountName")}
     metadata = {"name": "x", "labels": made["labels"], "annotations": made["annotations"]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {**spec, "containers": [container]}}

@@ -303,10 +303,23 @@ def test_a_metric_that_the_mode_does_not_know_is_refused_before_anything_is_made
     assert controller.service["spec"] == before
 
 
-def test_an_option_that_standard_mode_ignores_is_refused_before_anything_is_made(control, deploy):
-    controller = control("Standard")
-    with pytest.raises(InventoryError, match="container_concurrency: KServe's Standard mode ignores it"):
-        deploy("1", ServingSettings(container_concurrency=4))
+@pytest.mark.parametrize(
+    ("mode", "settings", "words"),
+    [
+        (
+            "Standard",
+            ServingSettings(container_concurrency=4),
+            "container_concurrency: KServe's Standard mode ignores it",
+        ),
+        ("Knative", ServingSettings(grpc=True), r"serving\.grpc: a Knative service has one port"),
+    ],
+)
+def test_an_option_that_the_mode_does_not_know_is_refused_before_anything_is_made(
+    control, deploy, mode, settings, words
+):
+    controller = control(mode)
+    with pytest.raises(InventoryError, match=words):
+        deploy("1", settings)
     assert controller.service is None
 
 
