@@ -103,7 +103,7 @@ def check_settings(service: Object, settings: ServingSettings) -> None:
             f"serving.scale_metric: KServe's {mode(service)} mode does not scale on {settings.scale_metric}; use "
             f"{' or '.join(known)}, or default"
         )
-    if mode(service) == "Knative" and settings.grpc:
+    if mode(service) != "Standard" and settings.grpc:  # a new one has no mode yet, unless that is Standard
         raise InventoryError("serving.grpc: a Knative service has one port, that of REST; leave it out")
     if mode(service) == "Standard" and settings.container_concurrency is not None:
         raise InventoryError(
