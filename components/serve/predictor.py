@@ -16,9 +16,10 @@ from components.counter.photo import brightness
 from components.counter.record.answer import answered_with
 from components.counter.record.model import RecordModel, of_bundle
 from components.counter.record.record import Record
-from components.serve import metrics
 from components.serve.batching import MicroBatcher
 from components.serve.decoding import Decoders
+from components.serve.monitoring import metrics
+from components.serve.monitoring.live_drift import LiveDrift
 from components.serve.requests import EXPECTED_INPUT, IMAGE_INPUT, RECORD_INPUT, Photo
 
 MAX_BATCH = 8
@@ -40,7 +41,7 @@ class Decoded:
 class CountPredictor(kserve.Model):
     """Counts the items on photos: decodes in worker threads, batches, and turns logits into answers."""
 
-    def __init__(self, name: str, folder: Path, threads: int, decode_bytes: int) -> None:
+    def __init__(self, name: str, folder: Path, threads: int, decode_bytes: int, drift_window: int = 0) -> None:
         """Makes a predictor that is ready after ``load``.
 
         Args:
@@ -48,10 +49,12 @@ class CountPredictor(kserve.Model):
             folder: the model bundle.
             threads: for the network, and as many again for decoding.
             decode_bytes: memory for photos that are being decoded.
+            drift_window: photos that are compared with the bundle's reference; 0 for none.
         """
         super().__init__(name)
         self.folder, self.threads = folder, threads
         self.bundle: Bundle
+        self._drift_window, self._drift = drift_window, LiveDrift(None, 0)
         self._decoders = Decoders(threads, decode_bytes)
         self._batcher: MicroBatcher
         self.record_model: RecordModel | None = None
@@ -68,6 +71,7 @@ class CountPredictor(kserve.Model):
         self._batcher = MicroBatcher(
             lambda images: run(session, images), MAX_BATCH, on_batch=metrics.BATCH_SIZE.observe
         )
+        self._drift = LiveDrift(self.bundle.drift_reference, self._drift_window)
         metrics.MODEL.labels(self.name, self.bundle.version, self.bundle.backbone).set(1)
         self.ready = True
         return True
@@ -102,6 +106,7 @@ class CountPredictor(kserve.Model):
             for photo, row in zip(decoded, rows, strict=True)
         ]
         metrics.record_answers(answers)
+        self._drift.add(answers)
         return [
             counted if photo.record is None else answered_with(self.bundle, self.record_model, counted, photo.record)
             for photo, counted in zip(decoded, answers, strict=True)
