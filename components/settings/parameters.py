@@ -102,11 +102,13 @@ def form_default(parameter: Parameter) -> Any:
 
     What has no value of its own is empty text, which ``read_parameters`` takes for not given, since KFP refuses null in
     a default: so is every option of ``training``, whose value comes from the preset, and which the search leaves alone
-    once it is given. ``cluster`` lacks the secret, which is a parameter of its own.
+    once it is given. ``cluster`` lacks the secret, which is a parameter of its own, and the workers' image, of which an
+    empty name is one that the pipeline was not compiled for.
     """
     if parameter.section is None:
         return parameter.default
-    options = {name: field.default for name, field in _fields(parameter.section) if name not in PARAMETERS}
+    hidden = {*PARAMETERS, "image"}
+    options = {name: field.default for name, field in _fields(parameter.section) if name not in hidden}
     if parameter.section is TrainingSettings:
         return dict.fromkeys(options, "")
     return {name: "" if value is None else value for name, value in options.items()}
@@ -144,7 +146,10 @@ def read_parameters(given: Mapping[str, Any]) -> RunSettings:
                 f'{name} = {values[name]!r} is refused; allowed: a JSON object such as {{"option": 1}}'
             )
         if parameter.section:
-            values[name] = {option: value for option, value in values[name].items() if value != ""}  # see form_default
+            empty = {option for option, default in form_default(parameter).items() if default == ""}
+            values[name] = {
+                option: value for option, value in values[name].items() if value != "" or option not in empty
+            }
     data = DataSettings.read({name: values[name] for name in DataSettings.model_fields})
     split = SplitSettings.read({name: values[name] for name in ("split", "split_method", "split_seed")})
     rest = {name: values[name] for name in ("preset", "tune", "store_secret")}

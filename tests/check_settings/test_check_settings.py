@@ -101,7 +101,7 @@ def test_the_form_shows_every_option_of_a_dictionary_and_asks_for_nothing_by_tha
     sections = {name: parameter.section for name, parameter in PARAMETERS.items() if parameter.section}
     for name, section in sections.items():
         others = set(form[name]) ^ {field.alias or each for each, field in section.model_fields.items()}
-        assert others <= set(PARAMETERS), f"{name} shows all of its options but those with a field of their own"
+        assert others <= {*PARAMETERS, "image"}, f"{name} shows all of its options but those with a field of their own"
     assert check(form) == check({})
     assert check({**form, "store_secret": "mine"}).cluster.store_secret == "mine"
     form["training"]["dropout"] = 0.1
@@ -109,6 +109,8 @@ def test_the_form_shows_every_option_of_a_dictionary_and_asks_for_nothing_by_tha
     asked = check({**form, "tune": True})
     assert asked == check({"training": {"dropout": 0.1}, "cluster": {"workers": 3}, "tune": True})
     assert asked.explicit == ("dropout",), "the search leaves alone only what somebody has typed"
+    with pytest.raises(InventoryError, match=r"^gate\.metric = '' is refused"):
+        check({"gate": {**form["gate"], "metric": ""}})  # empty means "not given" only where the form shows it so
 
 
 def test_the_form_offers_the_values_of_a_parameter_that_takes_no_others() -> None:
