@@ -17,6 +17,25 @@ the photo shows nothing."""
 NO_COUNT, NO_LABEL = -1, "none"
 
 
+class WithRecord(Part):
+    """What a photo and the products that the stock record names say together; quantities are not looked at."""
+
+    count: int
+    """The likeliest number of items."""
+    label: str
+    """The count as text."""
+    probabilities: dict[str, float]
+    """The probability of every count, by label; those of the photo alone when the record is ignored."""
+    confidence: float
+    """The probability of the count."""
+    products: int
+    """Distinct products that the record names."""
+    mismatch_probability: float | None = None
+    """P(count != expected); of comparable records only."""
+    ignored: str | None = None
+    """Why the record tells nothing; only when it is so."""
+
+
 class Answer(Part):
     """What the server answers for one photo."""
 
@@ -42,6 +61,8 @@ class Answer(Part):
     """P(record wrong) after the photo, where 3 % of the records are wrong; of comparable records only."""
     mismatch_probability: float | None = None
     """P(count != expected), as the photo alone says; of comparable records only."""
+    with_record: WithRecord | None = None
+    """The same from the photo and the products of the stock record together; only when it was sent."""
 
 
 def class_of(labels: Sequence[str], quantity: int) -> int | None:

@@ -175,6 +175,63 @@ class Int8Result(Part):
     """One line for people."""
 
 
+BY_PHOTO, BY_PRODUCTS, BY_BOTH = "photo alone", "products alone", "photo and products"
+
+
+class RecordRow(Part):
+    """How well one of photo, products and both counts."""
+
+    answer: str
+    """Which of them."""
+    accuracy: float
+    """Fraction counted exactly."""
+    within_one: float
+    """Fraction at most one item off."""
+    rmse: float
+    """Root of the mean squared error, items."""
+    expected_rmse: float
+    """The same of the expected number of items."""
+    loss: float
+    """Mean negative log-likelihood, nats."""
+    intervals: dict[str, Interval | None]
+    """By metric, 95 %, resampling groups of products."""
+
+
+class Contradiction(Part):
+    """The test bins for which the photo's likeliest count is another than the products'."""
+
+    bins: int
+    photo_right: int
+    products_right: int
+    both_right: int
+    """The two together name the true count."""
+    photo_followed: int
+    """The two together name what the photo says."""
+    products_followed: int
+    """And what the products say; at times it is a third count."""
+
+
+class RecordValue(Part):
+    """What it adds to know which products a bin's stock record names; quantities are never looked at."""
+
+    bins: int
+    """Test bins whose record names products; all numbers here are of them."""
+    training_bins: int
+    """From which it was learnt what products tell."""
+    validation_bins: int
+    """On which it was weighed against the photo."""
+    weight_of_photo: float
+    """Exponent of P(count | photo)."""
+    weight_of_products: float
+    """Exponent of P(count | products)."""
+    rows: list[RecordRow]
+    changes: dict[str, float]
+    """By metric: photo and products minus photo alone, mean over the bins."""
+    change_intervals: dict[str, Interval | None]
+    """By metric, 95 %."""
+    contradiction: Contradiction
+
+
 class Analysis(Scores):
     """What follows from the network's outputs alone."""
 
@@ -194,6 +251,8 @@ class Evaluation(Analysis):
     quality: list[QualityRow]
     leakage: Leakage
     int8: Int8Result
+    record: RecordValue | None = None
+    """None when the bins do not name their products, or it was evaluated before this was looked at."""
 
 
 class ReliabilityCurves(Part):

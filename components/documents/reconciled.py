@@ -33,6 +33,8 @@ class Reconciliation(Document):
     """Bins on the recount list."""
     not_countable: int
     """Bins whose expected quantity the model has no class for."""
+    with_products: int = 0
+    """Bins whose products are described, so that photo and products together rank them."""
     model: str
     """Version that was asked."""
     counts: list[int]

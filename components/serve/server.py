@@ -50,6 +50,7 @@ KEEP_ALIVE_SECONDS = 65
 """Longer than the idle time-out of Istio's and Knative's proxies, so that they close first."""
 PARSE_IN_THREAD_BYTES = 256 * 1024
 EXPECTED_HEADER = "x-expected-quantity"
+RECORD_OUTPUTS = {"count_with_record", "probabilities_with_record"}
 BINARY_HEADER = "inference-header-content-length"
 REFUSED_TYPES = {
     "multipart/form-data": "send the photo itself as the body, such as curl --data-binary @photo.jpg",
@@ -179,6 +180,12 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
         _check_name(model, model_name)
         return _json(model.bundle.model_dump())
 
+    async def record_model(model_name: str) -> Response:
+        _check_name(model, model_name)
+        if model.record_model is None:
+            raise RequestError(f"{model_name} has not learnt what a stock record's products tell", status=404)
+        return _json(model.record_model.model_dump())
+
     def read(path: str, endpoint: Callable[..., Any]) -> None:
         app.add_api_route(path, endpoint, methods=["GET"])
         app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
@@ -186,6 +193,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
     read("/v1/models", v1.models)
     read("/v1/models/{model_name}", v1.model_ready)
     read("/v1/models/{model_name}/bundle", description)
+    read("/v1/models/{model_name}/record", record_model)
     app.add_api_route("/v1/models/{model_name}:predict", predict_v1, methods=["POST"], openapi_extra=V1_PREDICT)
     read("/v2", v2.metadata)
     read("/v2/health/live", v2.live)
@@ -251,9 +259,17 @@ def _v2_response(model: CountPredictor, asked: V2Request, answers: list[Answer])
         "verdict": np.array([(item.verdict or "").encode() for item in answers], np.object_),
         "unusable": np.array([(item.unusable or "").encode() for item in answers], np.object_),
     }
+    wanted = {name for name, _ in asked.outputs}
+    if wanted & RECORD_OUTPUTS or any(photo.record is not None for photo in asked.photos):
+        both = [item.with_record or item for item in answers]
+        columns |= {
+            "count_with_record": np.array([item.count for item in both], np.int64),
+            "probabilities_with_record": np.array([list(item.probabilities.values()) for item in both], np.float32),
+        }
     outputs = [
         InferOutput(output["name"], list(columns[output["name"]].shape), output["datatype"], columns[output["name"]])
         for output in model.get_output_types()
+        if output["name"] in columns
     ]
     response = InferResponse(
         asked.request_id,

@@ -49,6 +49,12 @@ def _add_query(commands: Any) -> None:
         metavar="RECOUNTS",
         help=f"what an error that nobody finds costs, in recounts; decides the verdict [{MISSED_COST:g}]",
     )
+    parser.add_argument(
+        "--record",
+        metavar="PATH",
+        help="the products that the stock record names: a JSON file (a list of products, or a bin's metadata) for "
+        "every photo, or a folder with one for each, named like the photo",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
     parser.add_argument(
         "--concurrency", type=whole(1), default=CONCURRENCY, metavar="N", help=f"at a time [{CONCURRENCY}]"
@@ -73,6 +79,7 @@ def _query(options: argparse.Namespace) -> int:
         concurrency=options.concurrency,
         attempts=options.attempts,
         as_json=options.json,
+        record=options.record,
     )
 
 

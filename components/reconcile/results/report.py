@@ -82,6 +82,7 @@ def list_row(row: sqlite3.Row, rank: int | None, wrong: float | None, remark: st
         wrong: P(count != expected | photo, record), of a ranked one.
         remark: why it is not ranked.
     """
+    both = f"photo and products together: {row['with_products']}" if row["with_products"] else ""
     return {
         "rank": rank,
         "id": row["id"],
@@ -93,7 +94,7 @@ def list_row(row: sqlite3.Row, rank: int | None, wrong: float | None, remark: st
         "confidence": row["confidence"],
         "photo_sha256": row["photo"],
         "products": row["products"],
-        "note": remark,
+        "note": remark or both,
         "counted": None,  # for the person who counts
     }
 
@@ -131,6 +132,7 @@ def summarise(
         unusable_photos=counted.unusable,
         verdicts=counted.verdicts,
         models=counted.models,
+        with_products=counted.with_products,
         ranked=ranked,
         not_countable=apart,
         model=model.version,
