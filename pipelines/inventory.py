@@ -4,7 +4,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from google.protobuf import json_format
 from kfp import dsl
+from kfp.dsl.graph_component import GraphComponent
 
 from components.check_settings.component import settings as settings_step
 from components.deploy.component import deploy as deploy_step
@@ -12,7 +14,7 @@ from components.download.component import download as download_step
 from components.evaluate.component import evaluate as evaluate_step
 from components.explore.component import explore as explore_step
 from components.gate.component import gate as gate_step
-from components.settings.parameters import PARAMETERS
+from components.settings.parameters import PARAMETERS, form_default
 from components.split.component import split as split_step
 from components.train.component import train as train_step
 from components.tune.component import tune as tune_step
@@ -28,7 +30,7 @@ def with_parameters(function: Callable[..., None]) -> Callable[..., None]:
             inspect.Parameter(
                 parameter.name,
                 inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=parameter.default,
+                default=form_default(parameter),
                 annotation=parameter.kind,
             )
             for parameter in PARAMETERS.values()
@@ -39,6 +41,20 @@ def with_parameters(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
+def with_drop_downs(pipeline: GraphComponent) -> GraphComponent:
+    """Says which values a parameter takes where they can be listed: Kubeflow's form offers these and no others.
+
+    Kubeflow Pipelines knows ``literals`` from release 2.16: API server and driver check them, and the form shows them
+    as a drop-down. The SDK has no words for them.
+    """
+    known = pipeline.pipeline_spec.root.input_definitions.parameters
+    for parameter in PARAMETERS.values():
+        for value in (True, False) if parameter.kind is bool else parameter.choices:
+            json_format.ParseDict(value, known[parameter.name].literals.add())
+    return pipeline
+
+
+@with_drop_downs
 @dsl.pipeline(
     name=NAME,
     description="Learns to count the items in warehouse bins from labelled photos, and serves the counter.",

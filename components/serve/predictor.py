@@ -13,11 +13,14 @@ from components.counter.bundle import Bundle
 from components.counter.images.unusable import Unusable, why_unusable
 from components.counter.network import Pixels, open_served, run
 from components.counter.photo import brightness
+from components.counter.record.answer import answered_with
+from components.counter.record.model import RecordModel, of_bundle
+from components.counter.record.record import Record
 from components.serve.batching import MicroBatcher
 from components.serve.decoding import Decoders
 from components.serve.monitoring import metrics
 from components.serve.monitoring.live_drift import LiveDrift
-from components.serve.requests import EXPECTED_INPUT, IMAGE_INPUT, Photo
+from components.serve.requests import EXPECTED_INPUT, IMAGE_INPUT, RECORD_INPUT, Photo
 
 MAX_BATCH = 8
 """More images in one run gain nothing on a CPU and make the others wait."""
@@ -32,6 +35,7 @@ class Decoded:
     brightness: float
     unusable: Unusable | None
     expected_quantity: int | None
+    record: Record | None
 
 
 class CountPredictor(kserve.Model):
@@ -53,6 +57,7 @@ class CountPredictor(kserve.Model):
         self._drift_window, self._drift = drift_window, LiveDrift(None, 0)
         self._decoders = Decoders(threads, decode_bytes)
         self._batcher: MicroBatcher
+        self.record_model: RecordModel | None = None
 
     def load(self) -> bool:
         """Reads the bundle, opens its network and runs it once.
@@ -61,6 +66,7 @@ class CountPredictor(kserve.Model):
             InventoryError: if the bundle is damaged or its network is not what ``bundle.json`` describes.
         """
         self.bundle = bundles.load(self.folder)
+        self.record_model = of_bundle(self.folder, self.bundle)
         session = open_served(self.folder, self.bundle, self.threads)
         self._batcher = MicroBatcher(
             lambda images: run(session, images), MAX_BATCH, on_batch=metrics.BATCH_SIZE.observe
@@ -89,7 +95,7 @@ class CountPredictor(kserve.Model):
             if isinstance(photo.image, bytes)
             else photo.image
         )
-        return Decoded(pixels, brightness(pixels), why_unusable(pixels), photo.expected_quantity)
+        return Decoded(pixels, brightness(pixels), why_unusable(pixels), photo.expected_quantity, photo.record)
 
     async def predict(self, decoded: list[Decoded], headers: dict[str, str] | None = None) -> list[Answer]:
         """Counts decoded photos; returns their answers in order."""
@@ -101,7 +107,10 @@ class CountPredictor(kserve.Model):
         ]
         metrics.record_answers(answers)
         self._drift.add(answers)
-        return answers
+        return [
+            counted if photo.record is None else answered_with(self.bundle, self.record_model, counted, photo.record)
+            for photo, counted in zip(decoded, answers, strict=True)
+        ]
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """The V2 metadata of the inputs: photos as files or as pixels, and what the stock records say."""
@@ -110,6 +119,7 @@ class CountPredictor(kserve.Model):
             {"name": IMAGE_INPUT, "datatype": "BYTES", "shape": [-1]},
             {"name": "pixels", "datatype": "UINT8", "shape": [-1, size, size, 3]},
             {"name": EXPECTED_INPUT, "datatype": "INT64", "shape": [-1]},
+            {"name": RECORD_INPUT, "datatype": "BYTES", "shape": [-1]},
         ]
 
     def get_output_types(self) -> list[dict[str, Any]]:
@@ -122,4 +132,6 @@ class CountPredictor(kserve.Model):
             {"name": "probabilities", "datatype": "FP32", "shape": [-1, classes]},
             {"name": "verdict", "datatype": "BYTES", "shape": [-1]},
             {"name": "unusable", "datatype": "BYTES", "shape": [-1]},
+            {"name": "count_with_record", "datatype": "INT64", "shape": [-1]},
+            {"name": "probabilities_with_record", "datatype": "FP32", "shape": [-1, classes]},
         ]

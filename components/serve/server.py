@@ -191,6 +191,12 @@ def create_app(
         _check_name(model, model_name)
         return _json(model.bundle.model_dump())
 
+    async def record_model(model_name: str) -> Response:
+        _check_name(model, model_name)
+        if model.record_model is None:
+            raise RequestError(f"{model_name} has not learnt what a stock record's products tell", status=404)
+        return _json(model.record_model.model_dump())
+
     def read(path: str, endpoint: Callable[..., Any]) -> None:
         app.add_api_route(path, endpoint, methods=["GET"])
         app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
@@ -198,6 +204,7 @@ def create_app(
     read("/v1/models", v1.models)
     read("/v1/models/{model_name}", v1.model_ready)
     read("/v1/models/{model_name}/bundle", description)
+    read("/v1/models/{model_name}/record", record_model)
     app.add_api_route("/v1/models/{model_name}:predict", predict_v1, methods=["POST"], openapi_extra=V1_PREDICT)
     read("/v2", v2.metadata)
     read("/v2/health/live", v2.live)
@@ -262,10 +269,11 @@ async def _respond(
 
 
 def _v2_response(model: CountPredictor, asked: V2Request, answers: list[Answer]) -> Response:
-    values = columns(answers)
+    values = columns(asked, answers)
     outputs = [
         InferOutput(output["name"], list(values[output["name"]].shape), output["datatype"], values[output["name"]])
         for output in model.get_output_types()
+        if output["name"] in values
     ]
     response = InferResponse(
         asked.request_id,

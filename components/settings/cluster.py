@@ -114,8 +114,17 @@ class ClusterSettings(Section):
     )
     runtime: Name = Field("torch-distributed", description="TrainJob: the ClusterTrainingRuntime")
 
+    queue: Name | None = Field(
+        None, description="Kueue: the LocalQueue that training and trials wait in, for as long as it takes"
+    )
+    scheduler_name: Name | None = Field(
+        None, description="PyTorchJob: who schedules the workers, such as a gang scheduler"
+    )
     pending_seconds: int = Field(
-        1800, ge=1, le=MOST_SECONDS, description="give up when pods cannot start for this long"
+        1800,
+        ge=1,
+        le=MOST_SECONDS,
+        description="give up when pods cannot start for this long; time in a queue does not count",
     )
     deadline_seconds: int = Field(86_400, ge=1, le=MOST_SECONDS, description="the cluster ends the job after this long")
     ttl_seconds: int = Field(

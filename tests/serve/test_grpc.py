@@ -125,8 +125,8 @@ def test_small_pixels_may_be_typed(stub: Stub) -> None:
 
 INVALID, LOST = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
 REFUSED = {
-    "no input": (request(), INVALID, "1 or 2 inputs"),
-    "many inputs": (request(*[photos(b"a")] * 3), INVALID, "1 or 2 inputs"),
+    "no input": (request(), INVALID, "1 to 3 inputs"),
+    "many inputs": (request(*[photos(b"a")] * 4), INVALID, "1 to 3 inputs"),
     "many outputs": (request(photos(b"a"), outputs=[{"name": "count"}] * 17), INVALID, "at most 16 outputs"),
     "no photo": (request(photos()), INVALID, "holds no photo"),
     "not a photo": (request(photos(b"text")), INVALID, "JPEG, PNG or WebP"),

@@ -19,7 +19,7 @@ from components.serve.outputs import columns
 from components.serve.requests import MAX_PHOTOS, RequestError, V2Request, parse_v2
 
 LENGTH_BYTES = 4
-MOST_INPUTS, MOST_OUTPUTS, MOST_SIDES = 2, 16, 8
+MOST_INPUTS, MOST_OUTPUTS, MOST_SIDES = 3, 16, 8
 """Of a tensor, more sides than any of ours has: the parser refuses it."""
 MOST_VALUES = 1_000_000
 """Typed numbers of a tensor, each of which becomes a Python object."""
@@ -38,7 +38,7 @@ def parse(request: ModelInferRequest, transform: InputTransform) -> V2Request:
         RequestError: as ``parse_v2``, or if raw and typed contents are mixed.
     """
     if not 1 <= len(request.inputs) <= MOST_INPUTS or len(request.outputs) > MOST_OUTPUTS:
-        raise RequestError(f"a request has 1 or {MOST_INPUTS} inputs and at most {MOST_OUTPUTS} outputs")
+        raise RequestError(f"a request has 1 to {MOST_INPUTS} inputs and at most {MOST_OUTPUTS} outputs")
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise RequestError(f"{len(request.inputs)} inputs, but {len(raw)} raw_input_contents; give one for each")
@@ -100,9 +100,9 @@ def response(
         answers: one for each photo.
     """
     made = ModelInferResponse(model_name=request.model_name, model_version=version, id=request.id)
-    values = columns(answers)
+    values = columns(asked, answers)
     datatypes = {output["name"]: output["datatype"] for output in outputs}
-    for name in [name for name, _ in asked.outputs] or list(datatypes):
+    for name in [name for name, _ in asked.outputs] or [each for each in datatypes if each in values]:
         tensor = made.outputs.add(name=name, datatype=datatypes[name], shape=values[name].shape)
         if request.raw_input_contents:
             made.raw_output_contents.append(_raw(values[name]))

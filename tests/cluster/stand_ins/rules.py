@@ -244,7 +244,7 @@ def trainjob_refused(job: Object, _: Object | None = None) -> str | None:
     for patch in spec.get("runtimePatches", []):
         if not re.fullmatch(r"[a-z0-9.-]+/[A-Za-z0-9/._-]+", patch["manager"]):
             return f'spec.runtimePatches.manager: Invalid value: "{patch["manager"]}": must be a domain-prefixed path'
-        for replicated in patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]:
+        for replicated in patch["trainingRuntimeSpec"]["template"]["spec"].get("replicatedJobs", []):
             pod = replicated["template"]["spec"]["template"]["spec"]
             if problem := _patch_refused("spec.runtimePatches", [replicated["name"]], pod):
                 return problem
