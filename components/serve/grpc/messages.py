@@ -5,7 +5,6 @@ extension, so that one parser decides what is right.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,15 +45,10 @@ def parse(request: ModelInferRequest, transform: InputTransform) -> V2Request:
         raise RequestError("an input has contents beside raw_input_contents; give one of them")
     inputs: list[dict[str, Any]] = []
     pieces: list[bytes] = []
-    files: list[bytes] = []
     for position, tensor in enumerate(request.inputs):
         said = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape[:MOST_SIDES]}
         if raw or tensor.datatype == "BYTES":
-            if raw:
-                piece = raw[position]
-            else:  # empty ones in the place of files that need not be copied once more
-                files = _few(tensor.contents.bytes_contents)
-                piece = bytes(LENGTH_BYTES * len(files))
+            piece = raw[position] if raw else _with_lengths(tensor.contents.bytes_contents)
             pieces.append(piece)
             inputs.append({**said, "parameters": {"binary_data_size": len(piece)}})
         else:
@@ -63,20 +57,12 @@ def parse(request: ModelInferRequest, transform: InputTransform) -> V2Request:
     if request.id:
         document["id"] = request.id
     head = orjson.dumps(document)
-    asked = parse_v2(b"".join([head, *pieces]), str(len(head)), transform)
-    if files:
-        photos = [replace(photo, image=file) for photo, file in zip(asked.photos, files, strict=True)]
-        asked = replace(asked, photos=photos)
-    return asked
-
-
-def _few(files: Sequence[bytes]) -> list[bytes]:
-    if len(files) > MAX_PHOTOS:
-        raise RequestError(f"at most {MAX_PHOTOS} photos in one request; send several requests", status=413)
-    return list(files)
+    return parse_v2(b"".join([head, *pieces]), str(len(head)), transform)
 
 
 def _with_lengths(files: Sequence[bytes]) -> bytes:
+    if len(files) > MAX_PHOTOS:
+        raise RequestError(f"at most {MAX_PHOTOS} photos in one request; send several requests", status=413)
     return b"".join(len(file).to_bytes(LENGTH_BYTES, "little") + file for file in files)
 
 
