@@ -143,7 +143,10 @@ class ServingSettings(Section):
         1000, ge=0, le=100_000, description="last photos that are compared with the bundle's drift reference; 0: none"
     )
     log_requests: bool = Field(False, description="a line of JSON in the pod's log for each prediction request")
-    grpc: bool = Field(False, description="also the V2 protocol over gRPC, on port 8081 (Standard mode only)")
+    grpc: bool = Field(
+        False,
+        description="also the V2 protocol over gRPC, on port 8081, in messages of at most 4 MiB (Standard mode only)",
+    )
     timeout_seconds: int | None = Field(
         None,
         ge=1,

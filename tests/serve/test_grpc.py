@@ -123,6 +123,12 @@ def test_small_pixels_may_be_typed(stub: Stub) -> None:
     assert outputs(stub.ModelInfer(request(asked)))["count"] == [3]
 
 
+def test_a_record_travels_beside_the_photos(stub: Stub) -> None:
+    record = tensor("record", "BYTES", [2], bytes_contents=[b'[{"asin": "B000000001"}]', b""])
+    told = outputs(stub.ModelInfer(request(photos(photo(3), photo(4)), record)))
+    assert told["count"] == told["count_with_record"] == [3, 4]
+
+
 INVALID, LOST = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
 REFUSED = {
     "no input": (request(), INVALID, "1 to 3 inputs"),

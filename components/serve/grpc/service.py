@@ -27,8 +27,9 @@ from components.serve.outputs import check_outputs
 from components.serve.predictor import CountPredictor
 from components.serve.requests import RequestError
 
-MOST_CALLS = 32
-"""At once; each holds a whole message before our own limits are asked."""
+MOST_CALLS = 16
+MOST_MESSAGE = 4 * 2**20
+"""gRPC reads whole messages before our own limits are asked: their number and size bound the memory that it takes."""
 AGE_SECONDS = 120
 """After so long a connection is closed gently: clients go to other pods too, and a message that never ends goes."""
 AGE_GRACE_SECONDS = 30
@@ -68,7 +69,7 @@ class InferenceService(GRPCInferenceServiceServicer):
     """The calls that are answered; loading and unloading of models is not."""
 
     def __init__(self, model: CountPredictor, shared: Shared) -> None:
-        self._model, self._shared = model, shared
+        self._model, self._shared, self._parsing = model, shared, asyncio.Lock()
 
     async def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Whether the process answers."""
@@ -130,7 +131,11 @@ class InferenceService(GRPCInferenceServiceServicer):
         with self._shared.buffered.taking(asked.size):
             small = asked.size < PARSE_IN_THREAD_BYTES
             parse = partial(ours.parse, request, model.bundle.input)
-            wanted = parse() if small else await asyncio.to_thread(parse)
+            if small:
+                wanted = parse()
+            else:  # one at a time, since it copies what is large
+                async with self._parsing:
+                    wanted = await asyncio.to_thread(parse)
             check_outputs(wanted, [output["name"] for output in outputs])
             with self._shared.at_work.taking(len(wanted.photos)):
                 asked.answers, _ = await model(wanted.photos)
@@ -165,7 +170,7 @@ def beside(model: CountPredictor, limits: Limits, address: str) -> Lifespan:
         server = grpc.aio.server(
             maximum_concurrent_rpcs=MOST_CALLS,
             options=(
-                ("grpc.max_receive_message_length", limits.body_bytes + ROOM_FOR_TENSORS),
+                ("grpc.max_receive_message_length", min(limits.body_bytes, MOST_MESSAGE) + ROOM_FOR_TENSORS),
                 ("grpc.max_metadata_size", HEAD_BYTES),
                 ("grpc.max_connection_age_ms", AGE_SECONDS * 1000),
                 ("grpc.max_connection_age_grace_ms", AGE_GRACE_SECONDS * 1000),
