@@ -51,13 +51,23 @@ def amount(quantity: str) -> Decimal:
 
 
 class Toleration(Section):
-    """A taint that the workers' pods put up with, as in a pod's ``spec.tolerations``."""
+    """A taint that pods put up with, as in a pod's ``spec.tolerations``; checked as Kubernetes does (validation.go)."""
 
     key: str | None = None
     operator: Literal["Exists", "Equal"] | None = None
     value: str | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     tolerationSeconds: int | None = None  # noqa: N815 - Kubernetes' own name
+
+    @model_validator(mode="after")
+    def _as_kubernetes_takes_it(self) -> "Toleration":
+        if not self.key and self.operator != "Exists":
+            raise ValueError("a toleration without a key, of every taint, has the operator Exists")
+        if self.operator == "Exists" and self.value:
+            raise ValueError("a toleration with the operator Exists has no value")
+        if self.tolerationSeconds is not None and self.effect != "NoExecute":
+            raise ValueError("tolerationSeconds belong to the effect NoExecute")
+        return self
 
 
 class ClusterSettings(Section):

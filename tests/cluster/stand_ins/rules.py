@@ -145,6 +145,8 @@ def inference_service_refused(service: Object, before: Object | None = None) -> 
         return "the 'name' field is not allowed in standard predictor"
     if problem := _replicas_refused(predictor):
         return problem
+    if predictor.get("containerConcurrency", 0) < 0:
+        return "Parallelism cannot be less than 0"
     standard = (metadata.get("annotations") or {}).get(MODE_ANNOTATION) == "Standard"
     metric = predictor.get("scaleMetric", "concurrency")
     # in Standard mode nothing is checked unless an annotation names the autoscaler's class
