@@ -11,6 +11,7 @@ def deploy(
     evaluated: dsl.Input[dsl.Model],
     settings: dsl.Input[dsl.Artifact],
     service: dsl.Output[dsl.Artifact],
+    how_to_ask: dsl.Output[dsl.Markdown],
     run_id: str,
 ) -> None:
     """Puts the evaluated model into service after it has answered labelled bins as it should.
@@ -20,13 +21,16 @@ def deploy(
         evaluated: the evaluated model.
         settings: what the settings step completed.
         service: address, model name, version and smoke test of the service.
+        how_to_ask: the address, and a request to try.
         run_id: the run.
     """
     from pathlib import Path
 
+    from components.common.files import write_atomic
     from components.common.step.run_step import main_step, run_name
     from components.common.store import open_store
     from components.counter.dataset import DatasetManifest
+    from components.deploy.how_to_ask import how_to_ask as in_words
     from components.deploy.step import deploy as deploy_model
     from components.documents.evaluated import EvaluatedModel
     from components.settings.run import RunSettings
@@ -36,4 +40,5 @@ def deploy(
         lambda: deploy_model(open_store(), manifest, model, run_name(run_id), RunSettings.load(settings.path).serving)
     )
     outcome.write(Path(service.path))
+    write_atomic(Path(how_to_ask.path), in_words(outcome))
     service.metadata.update({"url": outcome.url, "model_name": outcome.model_name, "version": outcome.version})

@@ -6,6 +6,7 @@ from pathlib import Path
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Markdown, Metrics, Model
 
 from components.common.files import write_atomic
+from components.common.step.metrics import write_metrics
 from components.common.step.run_step import run_name
 from components.common.store import open_store
 from components.counter.dataset import DatasetManifest
@@ -46,3 +47,4 @@ def run(
         if curve:
             artifact.metadata["display_name"] = name
             artifact.log_roc_curve(curve.fpr, curve.tpr, curve.threshold)
+    write_metrics(metrics, confusion, *rocs)

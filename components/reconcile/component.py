@@ -50,6 +50,7 @@ def reconcile(
     """
     from pathlib import Path
 
+    from components.common.step.metrics import write_metrics
     from components.common.step.run_step import main_step, run_name
     from components.common.store import open_store
     from components.reconcile.run import Stock, check_secrets, find_endpoint, reconcile_run
@@ -74,3 +75,4 @@ def reconcile(
     for name in (*numbers, "worth_recounting"):
         summary.log_metric(name, getattr(found, name))
     summary.log_metric("retrain", int(found.retrain))
+    write_metrics(summary)

@@ -52,6 +52,8 @@ def test_the_artifacts_say_what_the_evaluation_found(artifacts) -> None:
     assert points[0]["recall"] == 0
     assert points[-1] == {"confidenceThreshold": pytest.approx(0, abs=0.5), "recall": 1, "falsePositiveRate": 1}
     assert "exact on 120 test bins" in Path(artifacts["summary"].path).read_text()
+    for name in ("metrics", "confusion"):
+        assert json.loads(Path(artifacts[name].path).read_text()) == artifacts[name].metadata, "a preview has a file"
     json.dumps([artifacts[name].metadata for name in ("metrics", "confusion")], allow_nan=False)
 
 

@@ -18,7 +18,8 @@ from components.common.store import Store
 from components.reconcile import run as runs
 from components.reconcile.settings import ReconcileSettings
 from pipelines.cli.main import main
-from pipelines.kubeflow.api import find_access, open_client, submit, upload
+from pipelines.kubeflow.api import find_access, open_client, read_package, submit, upload
+from pipelines.kubeflow.form import completed
 from tests.client.gateway import HOST, gateway
 from tests.pipelines.kubeflow.kfp_api import KfpApi, serving
 from tests.tiny_model import photo
@@ -81,7 +82,9 @@ def test_it_is_uploaded_and_started_every_night(package: Path, monkeypatch: pyte
         submit(client, access, package, arguments, cron="0 0 3 * * *")
         (recurring,) = api.recurring
         assert recurring["trigger"]["cron_schedule"]["cron"] == "0 0 3 * * *"
-        assert recurring["runtime_config"]["parameters"] == arguments
+        sent = recurring["runtime_config"]["parameters"]
+        assert sent == completed(read_package(package), arguments)
+        assert sent == {**sent, **arguments, "top": 100}, "defaults are sent too"
         assert recurring["display_name"].startswith("inventory-reconciliation ")
         submit(client, access, package, arguments)
         assert len(api.runs) == 1
