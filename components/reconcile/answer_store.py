@@ -31,7 +31,7 @@ WRONG = ":rate * if_wrong / (:rate * if_wrong + (1 - :rate) * (1 - doubt))"
 """P(record wrong | photo, record) by Bayes' rule; see ``components.counter.record_errors``.
 
 ``doubt``, ``if_wrong`` and ``probabilities`` are of photo and products together where the products are described;
-``mismatch`` and all others are of the photo alone."""
+``mismatch``, ``count``, ``label`` and ``confidence`` are of the photo alone."""
 UNUSABLE = "verdict = 'unusable photo'"
 ORDER = "ORDER BY if_wrong / max(1 - doubt, 1e-300) DESC, position"
 """The most doubtful record first, whatever the share of wrong ones."""
