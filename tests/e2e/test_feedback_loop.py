@@ -11,8 +11,8 @@ from PIL import Image
 from tests.e2e.conftest import Inventory
 from tests.tiny_model import serving
 
-OLD, NEW = 300, 520
-QUICK = ["--backbone", "resnet18", "--preset", "rendered", "--image-size", "32", "--batch-size", "32", "--epochs", "4"]
+OLD, NEW = 240, 400
+QUICK = ["--backbone", "resnet18", "--preset", "rendered", "--image-size", "16", "--batch-size", "32", "--epochs", "3"]
 
 
 def bins(folder: Path, number: int, *, new_camera: bool) -> list[tuple[str, int, str]]:
@@ -41,7 +41,7 @@ def test_recounts_of_photos_by_a_new_camera_become_a_model_that_is_promoted(inve
     here = inventory.folder
     old = bins(here / "old", OLD, new_camera=False)
     write(here / "old.csv", ["path", "count", "product"], [[f"old/{id_}.jpg", count, of] for id_, count, of in old])
-    status, said = inventory("run", "--run-id", "first", "--source", "old.csv", "--split", "60/10/30", *QUICK)
+    status, said = inventory("run", "--run-id", "first", "--source", "old.csv", "--split", "55/10/35", *QUICK)
     assert status == 0, said
 
     new = bins(here / "new", NEW, new_camera=True)
@@ -62,7 +62,7 @@ def test_recounts_of_photos_by_a_new_camera_become_a_model_that_is_promoted(inve
     assert f"{NEW} labels, 0 of them differ from the record" in said
 
     status, said = inventory(
-        *["run", "--run-id", "second", "--source", "labels/labels.csv", "--split", "60/10/30", *QUICK]
+        *["run", "--run-id", "second", "--source", "labels/labels.csv", "--split", "55/10/35", *QUICK]
     )
     assert status == 0, said
     decision = json.loads((here / "runs" / "second" / "result.json").read_text())["gate"]["decision"]

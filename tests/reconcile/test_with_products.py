@@ -61,7 +61,8 @@ def test_products_that_contradict_the_record_bring_its_bin_to_the_front(knowing:
     assert rows["many"]["note"] == rows["none"]["note"] == ""
     doubts = {id_: float(row["wrong_probability"]) for id_, row in rows.items() if row["rank"]}
     assert doubts["b"] > doubts["none"] == doubts["many"] > doubts["a"]
-    for column in ("mismatch_probability", "predicted_count", "verdict", "confidence"):
+    assert rows["b"]["verdict"] == "recount"  # it follows from the probability that the list is ordered by
+    for column in ("mismatch_probability", "predicted_count", "confidence"):
         assert len({row[column] for row in rows.values()}) == 1  # they are of the photo alone
     assert (summary.ranked, summary.with_products) == (6, 4)
     page = (bins / "out" / "recount.html").read_text()
