@@ -63,6 +63,7 @@ def test_products_that_contradict_the_record_bring_its_bin_to_the_front(knowing:
     assert doubts["b"] > doubts["none"] == doubts["many"] > doubts["a"]
     for column in ("mismatch_probability", "predicted_count", "confidence"):
         assert len({row[column] for row in rows.values()}) == 1  # they are of the photo alone
+    # The verdict follows from the probability that the list is ordered by.
     assert (rows["b"]["verdict"], rows["a"]["verdict"]) == ("recount", "agrees")
     assert (summary.ranked, summary.with_products) == (6, 4)
     page = (bins / "out" / "recount.html").read_text()
