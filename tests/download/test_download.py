@@ -141,6 +141,16 @@ def test_a_file_list_names_the_bins_and_what_contradicts_it_is_listed(store, tmp
     }
 
 
+def test_a_file_list_means_every_own_photo_of_a_name_and_the_other_count_is_listed(store, tmp_path):
+    photos = {name: photo(seed=seed) for seed, name in enumerate(["3/a.jpg", "5/a.jpg", "5/b.jpg"])}
+    source = write_folder(tmp_path / "bins", photos)
+    manifest = download_bins(store, str(source), file_list=file_list(tmp_path, _3=["a"], _5=["b"]))
+    assert {id_: row["expected_quantity"] for id_, row in rows(store, manifest).items()} == {"3/a.jpg": 3, "5/b.jpg": 5}
+    assert listed(store, manifest) == {
+        "5/a.jpg": ("other count than in the file list", "listed under 3, EXPECTED_QUANTITY is 5")
+    }
+
+
 def test_under_a_limit_a_file_list_spares_the_metadata_of_other_bins(store, tmp_path, monkeypatch):
     source = write_folder(tmp_path / "bins", good_bins(50))
     names = file_list(tmp_path, **{f"_{count}": [f"{i:05d}" for i in range(count - 1, 50, 5)] for count in range(1, 6)})
