@@ -41,7 +41,8 @@ run: setup
 
 test: setup
 	@mkdir -p build
-	$(BIN)/python -m slipcover --source components,pipelines --json --out build/coverage.json -m pytest -q -m "not slow"
+	$(BIN)/python -m slipcover --source components,pipelines --json --out build/coverage.json -m pytest -q -m "not slow" \
+	  --numprocesses auto --maxprocesses 4 --dist loadfile
 	@$(BIN)/python -m tests.coverage_table build/coverage.json
 
 test-full: setup

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-HELPERS = ("all", "common", "trainings", "serving_peer", "accuracy", "finished_run", "server")
+HELPERS = ("all", "common", "trainings", "serving_peer", "accuracy", "finished_run", "server", "record_lift")
 
 
 def main() -> int:

@@ -2,13 +2,16 @@
 
 On the test bins of a run, 5 % of the expected quantities are corrupted (uniformly over the other counts, or by one more
 or less), the bins are ranked as the recount list ranks them, and the first 10 % are recounted; over 200 seeds. The peer
-is recounting in a random order. Without ``--run`` a model is trained first: on the real sample beside the checkout
-(70/10/20), or with ``--quick`` shortly on rendered bins.
+is recounting in a random order. When the run's model has learnt what products tell, the order of photo and products
+together is measured beside that of the photo, with records that are wrong in one product's quantity. Without ``--run``
+a model is trained first: on the real sample beside the checkout (70/10/20), or with ``--quick`` shortly on rendered
+bins.
 """
 
 import json
 import sys
 import tempfile
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,13 @@ import numpy as np
 
 from benchmarks.common import options
 from benchmarks.finished_run import finished_run, given_or_trained
+from benchmarks.record_lift import lifts_by_order, print_lifts
 from components.counter.answers import answer
 from components.counter.bundle import Bundle
+from components.counter.record.model import of_bundle
 from components.counter.record_errors import Corruption
 from components.counter.scoring import score
+from components.counter.statistics.calibration import Calibration
 from components.counter.statistics.metrics import Floats, Integers
 from components.counter.statistics.wrong_records import wrong_records
 from components.evaluate.audit import SEEDS, SHOWN, TOP, WRONG_RECORDS, audit, corrupt, figures
@@ -35,11 +41,27 @@ CHECKED_SEEDS = 20
 TARGETS: dict[Corruption, float] = {"uniform": 3.3, "off_by_one": 1.7}
 
 
-def test_probabilities(place: str, scratch: Path) -> tuple[Floats, Integers, Bundle]:
-    """Calibrated probabilities [bins, counts] and true classes [bins] of a run's test bins, from the file it serves."""
+@dataclass(frozen=True)
+class Tested:
+    """A run's test bins with what its served file says of them."""
+
+    probabilities: Floats
+    """Calibrated, [bins, counts]."""
+    labels: Integers
+    """True classes, [bins]."""
+    bundle: Bundle
+    with_products: dict[str, dict[str, float]]
+    """Of ``lifts_by_order``; empty for a model that has not learnt what products tell."""
+
+
+def test_bins(place: str, scratch: Path) -> Tested:
+    """Asks the model that a run serves about its test bins."""
     with finished_run(place, scratch) as run:
         logits = score(run.folder / run.bundle.serve_file, run.bins, run.bundle.input, "test bins")
-        return np.array(run.bundle.probabilities(logits.tolist())), np.asarray(run.bins.labels), run.bundle
+        known = of_bundle(run.folder, run.bundle)
+        lifts = lifts_by_order(known, Calibration.of(run.bundle).apply(logits), run.bins) if known else {}
+        probabilities = np.array(run.bundle.probabilities(logits.tolist()))
+        return Tested(probabilities, np.asarray(run.bins.labels), run.bundle, lifts)
 
 
 def expectation(
@@ -76,7 +98,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         place = given_or_trained(chosen.run, chosen.quick)
-        probabilities, labels, bundle = test_probabilities(place, scratch)
+        tested = test_bins(place, scratch)
+        probabilities, labels, bundle = tested.probabilities, tested.labels, tested.bundle
         found, curves = audit(probabilities, labels)
         said = {how: expectation(probabilities, labels, bundle, how, scratch) for how in TARGETS}
     accuracy = float((probabilities.argmax(1) == labels).mean())
@@ -99,6 +122,8 @@ def main() -> int:
             f"{TOP:.0%}: {numbers['low']:.0f} to {numbers['high']:.0f} ({numbers['expected_known']:.1f} when the share "
             f"is known), true {numbers['true']:.1f}"
         )
+    if tested.with_products:
+        print_lifts(tested.with_products)
     if chosen.page:
         page = render_page(
             "benchmarks/audit_lift.html.j2", bins=len(labels), accuracy=accuracy, audited=figures(found, curves)
@@ -106,8 +131,11 @@ def main() -> int:
         Path(chosen.page).write_text(page)
     worst = min(rows, key=lambda row: row["lift"] / row["target"])
     met = all(row["ok"] for row in rows)
+    products = {"with_products": tested.with_products} if tested.with_products else {}
     result = {"name": "audit_lift", "ours": worst["lift"], "peer": 1.0, "unit": "times as many wrong records found"}
-    print(json.dumps({**result, "ratio": worst["lift"], "target": worst["target"], "ok": met, "rows": rows}))
+    print(
+        json.dumps({**result, "ratio": worst["lift"], "target": worst["target"], "ok": met, "rows": rows, **products})
+    )
     return int(not met)
 
 

@@ -22,7 +22,7 @@ from components.common.progress import track
 from components.common.store import open_store
 from components.counter.bundle import InputTransform
 from components.counter.dataset import Bins, cache_folder, fetch_shard
-from components.counter.products import products_of
+from components.counter.record.stored import products_of
 from components.counter.scoring import batches
 from components.counter.splits import SPLITS, Method
 from components.download.step import download_bins

@@ -119,11 +119,12 @@ def main() -> int:
     chosen = options(__doc__, run="folder of a finished run, or its id in the object store")
     seeds = QUICK_SEEDS if chosen.quick else SEEDS
     if chosen.run:
-        from benchmarks.audit_lift import test_probabilities
+        from benchmarks.audit_lift import test_bins
 
         with tempfile.TemporaryDirectory() as folder:
-            probabilities, labels, _ = test_probabilities(chosen.run, Path(folder))
-        draws = {f"{len(labels):,} test bins of {chosen.run}, {BINS} at a time": drawn_from(probabilities, labels)}
+            tested = test_bins(chosen.run, Path(folder))
+        title = f"{len(tested.labels):,} test bins of {chosen.run}, {BINS} at a time"
+        draws = {title: drawn_from(tested.probabilities, tested.labels)}
     else:
         draws = {title: simulated(*how) for title, how in SIMULATED.items()}
     print(f"{BINS} bins, {seeds} seeds; means over the seeds")

@@ -13,6 +13,8 @@ from components.common.errors import InventoryError
 from components.common.files import write_atomic
 
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+DICTIONARY = re.compile(r"^(#    \w+: dict) \[Default: {.*}\]$", re.MULTILINE)
+"""In the comment that begins the file; KFP writes a dictionary's keys there in another order each time."""
 TAG = re.compile(r"^[^@:]+:([A-Za-z0-9_][A-Za-z0-9._-]{0,127})$")
 
 
@@ -47,7 +49,7 @@ def compile_pipeline(path: Path, pipeline: Callable[..., Any] | str = "inventory
     with tempfile.TemporaryDirectory(prefix="compile-") as folder:
         file = Path(folder) / "pipeline.yaml"
         Compiler().compile(pipeline, str(file))
-        text = file.read_text()
+        text = DICTIONARY.sub(r"\1", file.read_text())
     for image in images(text):
         check_image(image)
     try:

@@ -4,7 +4,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from google.protobuf import json_format
 from kfp import dsl
+from kfp.dsl.graph_component import GraphComponent
 
 from components.check_settings.component import settings as settings_step
 from components.deploy.component import deploy as deploy_step
@@ -13,11 +15,11 @@ from components.download.component import fetch as fetch_step
 from components.evaluate.component import evaluate as evaluate_step
 from components.explore.component import explore as explore_step
 from components.gate.component import gate as gate_step
-from components.settings.parameters import PARAMETERS
+from components.settings.parameters import PARAMETERS, form_default
 from components.split.component import split as split_step
 from components.train.component import train as train_step
 from components.tune.component import tune as tune_step
-from pipelines.platform import FIRST_STEP, SHARES, Amounts, on_cluster, with_model_registry, with_permissions
+from pipelines.platform import FIRST_STEP, Amounts, on_cluster, with_model_registry, with_permissions
 
 NAME = "bin-inventory"
 FETCH_RETRIES = 2
@@ -31,7 +33,7 @@ def with_parameters(function: Callable[..., None]) -> Callable[..., None]:
             inspect.Parameter(
                 parameter.name,
                 inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=parameter.default,
+                default=form_default(parameter),
                 annotation=parameter.kind,
             )
             for parameter in PARAMETERS.values()
@@ -42,7 +44,7 @@ def with_parameters(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-@dsl.pipeline(name=SHARES)
+@dsl.pipeline(name="download-shares")
 def fetch_shares(
     settings: dsl.Input[dsl.Artifact],
     shares: list,
@@ -59,6 +61,20 @@ def fetch_shares(
     on_cluster(fetched, store_secret=store_secret, amounts=Amounts(cpu, cpu_limit, memory, memory_limit))
 
 
+def with_drop_downs(pipeline: GraphComponent) -> GraphComponent:
+    """Says which values a parameter takes where they can be listed: Kubeflow's form offers these and no others.
+
+    Kubeflow Pipelines knows ``literals`` from release 2.16: API server and driver check them, and the form shows them
+    as a drop-down. The SDK has no words for them.
+    """
+    known = pipeline.pipeline_spec.root.input_definitions.parameters
+    for parameter in PARAMETERS.values():
+        for value in (True, False) if parameter.kind is bool else parameter.choices:
+            json_format.ParseDict(value, known[parameter.name].literals.add())
+    return pipeline
+
+
+@with_drop_downs
 @dsl.pipeline(
     name=NAME,
     description="Learns to count the items in warehouse bins from labelled photos, and serves the counter.",

@@ -29,8 +29,6 @@ class Amounts(NamedTuple):
 FIRST_STEP = Amounts("250m", "1", "512Mi", "2Gi")
 """Of the step that checks what the others are to get."""
 
-SHARES = "download-shares"
-"""The part of a run in which several pods fetch bins together."""
 MODEL_REGISTRY_SECRET = "inventory-model-registry"  # noqa: S105 - a secret's name
 
 

@@ -61,12 +61,14 @@ def evaluation(accuracy: float = 0.6, **changes: Any) -> Evaluation:
             **{"ece_bins": 15, "ece_before": 0.1, "ece_after": 0.05, "ece_if_perfect": {"mean": 0.05, "high": 0.1}},
         },
         "verdict": {
-            "chosen": {
-                **{"threshold": 2.0, "reached": False, "wanted": 0.9, "precision": None, "coverage": 0.0},
-                "explanation": "No threshold is high enough.",
-            },
-            "test": [],
-            "interval": None,
+            "missed_cost": 20.0,
+            "rows": [
+                {
+                    **{"wrong_records": 0.05, "corruption": "off_by_one", "recount": 0.9, "unsure": 0.0, "found": 0.99},
+                    **{"agrees_right": None, "cost": 0.9, "interval": None, "cost_without_photos": 1.0},
+                }
+            ],
+            "explanation": "It has 90 % of the bins recounted.",
         },
         "auc": {"count <= 1": 0.7},
         "quality": [],

@@ -1,5 +1,6 @@
 """Asking a served model over HTTP; ``inventory query``, the deploy step and reconciliation use it."""
 
+import base64
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ from components.common.prefetch import prefetch
 from components.common.retry import back_off, retry
 from components.counter.answers import Answer
 from components.counter.bundle import Bundle
+from components.counter.record.model import RECORD_FILE, RecordModel
+from components.counter.record.record import Record
 
 BACK_OFF_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 10.0
@@ -43,7 +46,11 @@ class _AwayError(Exception):
 
 
 def query(
-    url: str, image: bytes, expected_quantity: int | None = None, headers: Mapping[str, str] | None = None
+    url: str,
+    image: bytes,
+    expected_quantity: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    record: Record | None = None,
 ) -> Answer:
     """Asks the only model at a URL for one photo.
 
@@ -52,6 +59,7 @@ def query(
         image: the bytes of a JPEG, PNG or WebP file.
         expected_quantity: what the stock record says, when known.
         headers: sent with the request.
+        record: which products the stock record names, when known; the answer then has ``with_record``.
 
     Raises:
         PhotoError: if the server refuses this photo (no image, too large).
@@ -59,7 +67,8 @@ def query(
     """
     unnamed = Endpoint(url, "", headers or {})
     with open_client(unnamed) as client:
-        return ask(client, replace(unnamed, model_name=served_model(client, unnamed)), image, expected_quantity)
+        named = replace(unnamed, model_name=served_model(client, unnamed))
+        return ask(client, named, image, expected_quantity, record=record)
 
 
 def served_model(client: httpx.Client, endpoint: Endpoint, attempts: int = ATTEMPTS) -> str:
@@ -90,12 +99,34 @@ def description(client: httpx.Client, endpoint: Endpoint) -> Bundle:
     return Bundle.of(_json(_send(client, endpoint, request, ATTEMPTS), endpoint), str(request.url))
 
 
+def record_model(client: httpx.Client, endpoint: Endpoint, model: Bundle) -> RecordModel | None:
+    """What the served model has learnt of stock records' products; None when it has not, or the server tells nobody.
+
+    Args:
+        client: from ``open_client``.
+        endpoint: where the model is served.
+        model: its ``description``.
+
+    Raises:
+        InventoryError: as ``query``.
+    """
+    if RECORD_FILE not in model.files:
+        return None
+    request = client.build_request("GET", f"/v1/models/{endpoint.model_name}/record")
+    try:
+        content = _json(_send(client, endpoint, request, ATTEMPTS), endpoint)
+    except NoModelError:
+        return None
+    return RecordModel.of(content, str(request.url))
+
+
 def ask(
     client: httpx.Client,
     endpoint: Endpoint,
     image: bytes,
     expected_quantity: int | None = None,
     attempts: int = ATTEMPTS,
+    record: Record | None = None,
 ) -> Answer:
     """Asks for one photo over an open client.
 
@@ -108,17 +139,19 @@ def ask(
         image: the bytes of a JPEG, PNG or WebP file.
         expected_quantity: what the stock record says, when known.
         attempts: tries in all.
+        record: which products the stock record names, when known.
 
     Raises:
         PhotoError, InventoryError: as ``query``.
     """
-    request = client.build_request(
-        "POST",
-        f"/v1/models/{endpoint.model_name}:predict",
-        content=image,
-        params=None if expected_quantity is None else {"expected_quantity": expected_quantity},
-        headers={"content-type": _content_type(image)},
-    )
+    quantity = {} if expected_quantity is None else {"expected_quantity": expected_quantity}
+    path = f"/v1/models/{endpoint.model_name}:predict"
+    if record is None:
+        headers = {"content-type": _content_type(image)}
+        request = client.build_request("POST", path, content=image, params=quantity or None, headers=headers)
+    else:
+        instance = {"b64": base64.b64encode(image).decode(), **quantity, "record": record.as_sent()}
+        request = client.build_request("POST", path, json={"instances": [instance]})
     response = _send(client, endpoint, request, attempts)
     if response.status_code == 500:
         raise PhotoError("the server failed on this photo (HTTP 500); its log says more")
@@ -144,6 +177,7 @@ def ask_many(
     photos: Iterable[tuple[Key, Callable[[], bytes], int | None]],
     concurrency: int,
     attempts: int = ATTEMPTS,
+    record_of: Callable[[Key], Record | None] = lambda _: None,
 ) -> Iterator[tuple[Key, Answer | PhotoError]]:
     """Asks for many photos, several at a time, holding only those in flight.
 
@@ -154,6 +188,8 @@ def ask_many(
             come. The function is called in a worker thread and may raise ``PhotoError``.
         concurrency: requests in flight.
         attempts: tries for each photo.
+        record_of: which products the stock record of a photo's bin names, by key; called in a worker thread, and may
+            raise ``PhotoError``.
 
     Yields:
         (key, answer) in the order of ``photos``; instead of an answer the error, for a photo that has none.
@@ -165,7 +201,7 @@ def ask_many(
     def one(photo: tuple[Key, Callable[[], bytes], int | None]) -> tuple[Key, Answer | PhotoError]:
         key, read, expected_quantity = photo
         try:
-            return key, ask(client, endpoint, read(), expected_quantity, attempts)
+            return key, ask(client, endpoint, read(), expected_quantity, attempts, record_of(key))
         except PhotoError as error:
             return key, error
 

@@ -6,8 +6,10 @@ from components.cluster import inference_service as services
 from components.cluster import kube
 from components.cluster.jobs.choose import choose, runs_on_cluster
 from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
+from components.cluster.jobs.queue import is_queued
 from components.cluster.jobs.trainjob import PATCHES, TRAINJOB, TrainJobLauncher, trainjob
 from components.cluster.kube import Object, Resource, UnknownFieldError, with_retries
+from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
 
@@ -41,13 +43,22 @@ def training_job(api: ApiClient, namespace: str, settings: ClusterSettings) -> O
     """The training's job in the shape that the cluster takes.
 
     Raises:
-        InventoryError: if there is no operator for it, or the cluster refuses it.
+        InventoryError: if there is no operator for it, the cluster refuses it, or it is to wait in a queue that nobody
+            keeps.
     """
     if choose(api, settings) is TrainJobLauncher:
         kind, shapes = TRAINJOB, [trainjob(NAME, namespace, NAME, [], settings, patch=patch) for patch in PATCHES]
     else:
         kind, shapes = PYTORCHJOB, [pytorchjob(NAME, namespace, NAME, [], settings)]
-    return Resource(api, kind.group, kind.version, kind.plural, namespace).first_accepted(shapes)
+    jobs = Resource(api, kind.group, kind.version, kind.plural, namespace)
+    body = jobs.first_accepted(shapes)
+    made = jobs.create(body, dry_run=True) if settings.queue else None
+    if made is not None and not is_queued(made):
+        raise InventoryError(
+            f"cluster.queue = {settings.queue!r}: nothing on this cluster holds a {kind.kind} back; install Kueue with "
+            f"the integration {kind.group}/{kind.kind.lower()}, or leave the queue out"
+        )
+    return body
 
 
 def new_model(api: ApiClient, namespace: str, settings: ServingSettings) -> str:

@@ -15,7 +15,7 @@ the model.
 
 from typing import Any
 
-from components.cluster.pods import WITHOUT_ISTIO
+from components.cluster.predictor import LABELS, changed, predictor, shown
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.settings.serving import ServingSettings
@@ -23,11 +23,8 @@ from components.settings.serving import ServingSettings
 Object = dict[str, Any]
 
 GROUP, VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
-MODEL_FORMAT = "inventory-bundle"
 CONTAINER = "kserve-container"
 """The name that KServe gives the predictor's container; the schema of a canary asks for it."""
-LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "serve"}
-"""On the service and its pods; the network policies in manifests/ select by them."""
 BEFORE_ANNOTATION = "bin-inventory/before"
 """Knative: the bundle that keeps the rest of the requests while a canary gets its share."""
 TAG_ROUTING = {"serving.kserve.io/enable-tag-routing": "true"}
@@ -43,35 +40,6 @@ STOP_ANNOTATION = "serving.kserve.io/stop"
 def revision_name(uri: str) -> str:
     """The name of the predictor that serves the bundle at ``uri``; the same bundle, the same name."""
     return f"m{sha256_bytes(uri.encode())[:8]}"
-
-
-def predictor(uri: str, settings: ServingSettings) -> Object:
-    """The predictor that serves a bundle.
-
-    The security context is that of the ServingRuntime's container, which KServe's own containers take over: Knative
-    refuses one of the pod unless ``kubernetes.podspec-securitycontext`` is on.
-    """
-    amounts = {"cpu": settings.cpu, "memory": settings.memory}
-    scaling: Object = {}
-    if settings.scale_metric != "default":
-        scaling["scaleMetric"] = settings.scale_metric
-    if settings.scale_target is not None:
-        scaling["scaleTarget"] = settings.scale_target
-    return {
-        # the steps that ask it are outside of the mesh too, and a side-car would refuse them
-        "labels": {**LABELS, **WITHOUT_ISTIO},
-        "annotations": dict(WITHOUT_ISTIO),
-        "serviceAccountName": settings.service_account,
-        "minReplicas": settings.min_replicas,
-        "maxReplicas": settings.max_replicas,
-        **scaling,
-        "model": {
-            "modelFormat": {"name": MODEL_FORMAT, "version": "1"},
-            "protocolVersion": "v1",
-            "storageUri": uri,
-            "resources": {"requests": dict(amounts), "limits": dict(amounts)},
-        },
-    }
 
 
 def inference_service(namespace: str, uri: str, settings: ServingSettings) -> Object:
@@ -102,19 +70,7 @@ def served_uri(service: Object) -> str:
 
 def settings_of(service: Object) -> ServingSettings:
     """The settings with which a service was made, as far as it shows them; the rest are defaults."""
-    part = service["spec"]["predictor"]
-    requests = part.get("model", {}).get("resources", {}).get("requests", {})
-    shown = {
-        "name": service["metadata"]["name"],
-        "min_replicas": part.get("minReplicas"),
-        "max_replicas": part.get("maxReplicas"),
-        "scale_metric": part.get("scaleMetric"),
-        "scale_target": part.get("scaleTarget"),
-        "cpu": requests.get("cpu"),
-        "memory": requests.get("memory"),
-        "service_account": part.get("serviceAccountName"),
-    }
-    return ServingSettings.read({name: value for name, value in shown.items() if value is not None})
+    return shown(service["spec"]["predictor"], service["metadata"]["name"])
 
 
 def stable_uri(service: Object) -> str:
@@ -135,7 +91,7 @@ def check_settings(service: Object, settings: ServingSettings) -> None:
     """Refuses to touch a service of somebody else, and what its mode would ignore without a word.
 
     Raises:
-        InventoryError: if somebody else made the service, or its mode knows no such metric.
+        InventoryError: if somebody else made the service, or its mode knows no such metric or option.
     """
     if LABELS.items() - (service["metadata"].get("labels") or {}).items():
         raise InventoryError(
@@ -147,11 +103,18 @@ def check_settings(service: Object, settings: ServingSettings) -> None:
             f"serving.scale_metric: KServe's {mode(service)} mode does not scale on {settings.scale_metric}; use "
             f"{' or '.join(known)}, or default"
         )
+    if mode(service) != "Standard" and settings.grpc:  # a new one has no mode yet, unless that is Standard
+        raise InventoryError("serving.grpc: a Knative service has one port, that of REST; leave it out")
+    if mode(service) == "Standard" and settings.container_concurrency is not None:
+        raise InventoryError(
+            "serving.container_concurrency: KServe's Standard mode ignores it; leave it out, or use max_photos, above "
+            "which a pod answers 429"
+        )
 
 
 def start_alone(service: Object, uri: str, settings: ServingSettings) -> Object:
     """The change that starts a model in a service that serves none."""
-    change: Object = {"spec": {"predictor": predictor(uri, settings)}}
+    change: Object = {"spec": {"predictor": changed(service["spec"]["predictor"], settings, uri)}}
     if stopped(service):
         change["metadata"] = {"annotations": {STOP_ANNOTATION: None}}
     return change
@@ -186,7 +149,12 @@ def start_canary(service: Object, uri: str, settings: ServingSettings) -> Object
         return {"spec": spec}
     return {
         "metadata": {"annotations": {**TAG_ROUTING, BEFORE_ANNOTATION: stable_uri(service)}},
-        "spec": {"predictor": {**predictor(uri, settings), "canaryTrafficPercent": settings.canary_percent}},
+        "spec": {
+            "predictor": {
+                **changed(service["spec"]["predictor"], settings, uri),
+                "canaryTrafficPercent": settings.canary_percent,
+            }
+        },
     }
 
 
@@ -198,7 +166,7 @@ def promote_canary(service: Object, uri: str, settings: ServingSettings) -> Obje
     """
     check_there(service, uri)
     if service["spec"].get("canary"):
-        return {"spec": {"canary": None, "predictor": predictor(uri, settings)}}
+        return {"spec": {"canary": None, "predictor": changed(service["spec"]["predictor"], settings, uri)}}
     if "canaryTrafficPercent" in service["spec"]["predictor"]:
         return {"spec": {"predictor": {"canaryTrafficPercent": None}}}
     return {}

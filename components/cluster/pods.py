@@ -73,13 +73,15 @@ def worker_template(spec: Object, settings: ClusterSettings) -> Object:
 
     Args:
         spec: of the pod, without what follows.
-        settings: on which nodes it may run, and with which secrets its image is pulled.
+        settings: on which nodes it may run, who schedules it, and with which secrets its image is pulled.
     """
     placed = dict(spec)
     if settings.node_selector:
         placed["nodeSelector"] = dict(settings.node_selector)
     if settings.tolerations:
         placed["tolerations"] = [toleration.model_dump(exclude_none=True) for toleration in settings.tolerations]
+    if settings.scheduler_name:
+        placed["schedulerName"] = settings.scheduler_name
     if settings.image_pull_secrets:
         placed["imagePullSecrets"] = [{"name": secret} for secret in settings.image_pull_secrets]
     metadata = {"labels": {**TRAIN_LABELS, **WITHOUT_ISTIO}, "annotations": dict(WITHOUT_ISTIO)}

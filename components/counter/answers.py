@@ -3,15 +3,37 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 from components.common.document import Part
 from components.counter.bundle import Bundle
 from components.counter.images.unusable import Unusable
-from components.counter.verdict import Verdict, verdict
+from components.counter.record_errors import mismatch_odds, wrong_probability
+from components.counter.verdict import MISSED_COST, WRONG_SHARE, Verdict, verdict
 
 Recorded = Verdict | Literal["not countable", "unusable photo"]
 """What is said about a record: ``not countable`` when the model has no class for its quantity, ``unusable photo`` when
 the photo shows nothing."""
 NO_COUNT, NO_LABEL = -1, "none"
+
+
+class WithRecord(Part):
+    """What a photo and the products that the stock record names say together; quantities are not looked at."""
+
+    count: int
+    """The likeliest number of items."""
+    label: str
+    """The count as text."""
+    probabilities: dict[str, float]
+    """The probability of every count, by label; those of the photo alone when the record is ignored."""
+    confidence: float
+    """The probability of the count."""
+    products: int
+    """Distinct products that the record names."""
+    mismatch_probability: float | None = None
+    """P(count != expected); of comparable records only."""
+    ignored: str | None = None
+    """Why the record tells nothing; only when it is so."""
 
 
 class Answer(Part):
@@ -34,21 +56,34 @@ class Answer(Part):
     expected_quantity: int | None = None
     """What the stock record says; only when it was asked about."""
     verdict: Recorded | None = None
-    """Whether the photo agrees with the record; "not countable" when the model has no class for its quantity."""
-    verdict_confidence: float | None = None
-    """How sure the verdict is when a record is as likely right as wrong, 0.5 to 1; of comparable records only."""
+    """Whether to recount the bin; "not countable" when the model has no class for the record's quantity."""
+    wrong_probability: float | None = None
+    """P(record wrong) after the photo, where 3 % of the records are wrong; of comparable records only."""
     mismatch_probability: float | None = None
-    """P(count != expected); of comparable records only."""
+    """P(count != expected), as the photo alone says; of comparable records only."""
+    with_record: WithRecord | None = None
+    """The same from the photo and the products of the stock record together; only when it was sent."""
 
 
-def class_of(bundle: Bundle, quantity: int) -> int | None:
+def class_of(labels: Sequence[str], quantity: int) -> int | None:
     """The class that stands for a quantity, or None when the model cannot express it.
 
-    With an open top every quantity from the last count upwards is the last class.
+    Args:
+        labels: of the model's counts, ascending; with an open top, "6+", that one stands for all larger quantities too.
+        quantity: what a record says.
     """
-    if bundle.open_top and quantity >= bundle.counts[-1]:
-        return len(bundle.counts) - 1
-    return bundle.counts.index(quantity) if quantity in bundle.counts else None
+    top = labels[-1]
+    if top.endswith("+") and quantity >= int(top[:-1]):
+        return len(labels) - 1
+    return labels.index(str(quantity)) if str(quantity) in labels else None
+
+
+def told_apart(labels: Sequence[str]) -> str:
+    """A model's counts for people: "1 to 5", "0 to 6+", or each where some are left out."""
+    counts = [int(label.removesuffix("+")) for label in labels]
+    if len(counts) > 2 and counts[-1] - counts[0] == len(counts) - 1:
+        return f"{labels[0]} to {labels[-1]}"
+    return ", ".join(labels)
 
 
 def answer(
@@ -81,29 +116,30 @@ def answer(
         nothing = dict.fromkeys(counted.probabilities, 1 / len(classes))
         said = {"count": NO_COUNT, "label": NO_LABEL, "probabilities": nothing, "confidence": 1 / len(classes)}
         counted = counted.model_copy(update={**said, "unusable": unusable})
-    return counted if expected_quantity is None else judged(bundle, counted, expected_quantity)
+    return counted if expected_quantity is None else judged(counted, expected_quantity)
 
 
-def judged(bundle: Bundle, counted: Answer, expected_quantity: int) -> Answer:
+def judged(counted: Answer, expected_quantity: int, missed_cost: float = MISSED_COST) -> Answer:
     """The answer for one photo, with what it says of a stock record; the photo need not be counted again for another.
 
     Args:
-        bundle: the description of the model that answered.
-        counted: its answer.
+        counted: the model's answer.
         expected_quantity: what the record says.
+        missed_cost: what an error that nobody finds costs, in recounts.
     """
     said = counted.model_copy(update={"expected_quantity": expected_quantity, "verdict": "not countable"})
     if counted.unusable:
         return said.model_copy(update={"verdict": "unusable photo"})
-    expected = class_of(bundle, expected_quantity)
+    expected = class_of(list(counted.probabilities), expected_quantity)
     if expected is None:
         return said
     probabilities = list(counted.probabilities.values())
-    which, sure = verdict(probabilities[expected], len(probabilities), bundle.recount_threshold)
+    odds = float(mismatch_odds(np.array([probabilities]), np.array([expected]))[0])
+    wrong = wrong_probability(odds, WRONG_SHARE)
     return said.model_copy(
         update={
-            "verdict": which,
-            "verdict_confidence": sure,
+            "verdict": verdict(wrong, probabilities[expected], len(probabilities), missed_cost),
+            "wrong_probability": wrong,
             "mismatch_probability": 1 - probabilities[expected],
         }
     )

@@ -157,7 +157,7 @@ class Bundle(Document):
     logit_shift: list[Finite] = []
     """Added to the logits, one for each count; empty adds nothing."""
     recount_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Smallest confidence of a verdict that needs no recount; None until evaluation chose it."""
+    """Of bundles whose verdicts did not follow a cost yet; looked at no more."""
     serve_file: FileName = ONNX_FILE
     drift_reference: ReferenceDistribution | None = None
     """The model's answers on its test bins; None until it was evaluated."""

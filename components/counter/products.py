@@ -1,4 +1,4 @@
-"""The products in a bin: the one reader of ``BIN_FCSKU_DATA``, and of what became of it in shards.
+"""The products in a bin: the one reader of ``BIN_FCSKU_DATA``; `record/stored.py` reads what became of it in shards.
 
 ``BIN_FCSKU_DATA`` maps a code to a product. In most of the Amazon Bin Image Dataset the code is the product's ASIN; it
 can also be a seller's code (FC SKU), and then the entry's ``asin`` tells what the product is. One ASIN can have several
@@ -7,18 +7,12 @@ either.
 """
 
 import json
-import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
-
-from components.counter.dataset import Bins
+from components.counter.record.measures import INCHES, POUNDS, measured
 
 TABLE = "BIN_FCSKU_DATA"
 MAX_QUANTITY = 2**31 - 1
@@ -82,8 +76,8 @@ def parse_products(metadata: str) -> list[Product]:
     Only ASINs and codes decide where a bin goes; what else is missing or odd becomes None.
 
     Args:
-        metadata: the bin's JSON. ``BIN_FCSKU_DATA`` maps a code to a product's ASIN, name, quantity, sizes in inches
-            and weight in pounds.
+        metadata: the bin's JSON. ``BIN_FCSKU_DATA`` maps a code to a product's ASIN, name, quantity, sizes
+            and weight, each with its unit.
 
     Returns:
         The products in the order of their ASINs.
@@ -105,10 +99,10 @@ def _product(code: str, entry: dict[str, Any]) -> Product:
         fcsku=fcsku,
         name=name if isinstance(name := entry.get("name"), str) else None,
         quantity=_quantity(entry.get("quantity")),
-        length_in=_measure(entry.get("length")),
-        width_in=_measure(entry.get("width")),
-        height_in=_measure(entry.get("height")),
-        weight_lb=_measure(entry.get("weight")),
+        length_in=_measure(entry.get("length"), INCHES),
+        width_in=_measure(entry.get("width"), INCHES),
+        height_in=_measure(entry.get("height"), INCHES),
+        weight_lb=_measure(entry.get("weight"), POUNDS),
     )
 
 
@@ -134,26 +128,9 @@ def is_placeholder(name: str) -> bool:
     return letters in PLACEHOLDERS or not letters.strip("0") or not letters.strip("x")
 
 
-def products_of(bins: Bins) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
-    """What the products of every bin are known by.
-
-    Returns:
-        ASINs and codes as text [P], and the row of the bin that holds each, int64 [P].
-    """
-    column = bins.table.column("products").combine_chunks()
-    products, rows = pc.list_flatten(column), pc.list_parent_indices(column)
-    # shards of earlier versions hold the code alone, under the name of the ASIN
-    fields = [name for name in ("asin", "fcsku") if products.type.get_field_index(name) >= 0]
-    names = pa.concat_arrays([pc.struct_field(products, name) for name in fields])
-    rows = pa.concat_arrays([rows] * len(fields))
-    known = pc.is_valid(names)
-    return names.filter(known).to_numpy(zero_copy_only=False), rows.filter(known).to_numpy().astype(np.int64)
-
-
 def _quantity(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_QUANTITY else None
 
 
-def _measure(measure: object) -> float | None:
-    value = measure.get("value") if isinstance(measure, dict) else None
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+def _measure(measure: object, units: Mapping[str, float]) -> float | None:
+    return measured(measure, units) if isinstance(measure, dict) else None

@@ -20,13 +20,15 @@ fewer to 1 % more were found, of those that were off by one, from 2 % fewer to 1
 probe, 33 %) pays with 13 % for 5 %. The share was chosen there, not on test bins.
 """
 
-from typing import Literal
+from functools import cache
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Corruption = Literal["uniform", "off_by_one"]
 Floats = NDArray[np.float64]
+Number = TypeVar("Number", float, Floats)
 
 OFF_BY_ONE = 0.75
 """The share of the wrong records that are taken to name a neighbouring count."""
@@ -62,10 +64,15 @@ def likelihood_if_wrong(probabilities: Floats, off_by_one: float = OFF_BY_ONE) -
     Returns:
         float64 [N, K]; a row sums to at most 1, the rest is records beyond the model's counts.
     """
-    classes = probabilities.shape[1]
+    return probabilities @ _named_if_wrong(probabilities.shape[1], off_by_one)
+
+
+@cache
+def _named_if_wrong(classes: int, off_by_one: float) -> Floats:
     index = np.arange(classes)
     beside = (np.abs(index[:, None] - index) == 1) / 2
-    return probabilities @ (off_by_one * beside + (1 - off_by_one) * wrong_record_table(classes, "uniform"))
+    named: Floats = off_by_one * beside + (1 - off_by_one) * wrong_record_table(classes, "uniform")
+    return named
 
 
 def mismatch_odds(probabilities: Floats, recorded: NDArray[np.int64]) -> Floats:
@@ -84,6 +91,16 @@ def mismatch_odds(probabilities: Floats, recorded: NDArray[np.int64]) -> Floats:
     return odds
 
 
+def wrong_probability(odds: Number, share: float) -> Number:
+    """P(count != record | photo, record).
+
+    Args:
+        odds: of ``mismatch_odds``.
+        share: e, the share of wrong records, 0 to 1.
+    """
+    return share * odds / (share * odds + 1 - share)
+
+
 def wrong_probabilities(odds: Floats, wrong: float) -> Floats:
     """P(count != record | photo, record) of each record, so that they sum to a number of wrong ones.
 
@@ -97,6 +114,6 @@ def wrong_probabilities(odds: Floats, wrong: float) -> Floats:
     low, high = 0.0, 1.0
     for _ in range(BISECTIONS):
         share = (low + high) / 2
-        found: Floats = share * odds / (share * odds + 1 - share)
+        found = wrong_probability(odds, share)
         low, high = (share, high) if found.sum() < wrong else (low, share)
     return found

@@ -1,51 +1,35 @@
-"""The verdict on a stock record: does the photo agree with the expected quantity?
+"""The verdict on a stock record: is it worth a recount, and if not, does the photo speak for it?
 
-One rule for whoever speaks it (the server, reconciliation) and whoever measures it (evaluation).
-
-The verdict says what the *photo* shows, so before looking at it the record is held as likely right as wrong, and a
-wrong record as equally likely to name any other count. With p = P(count = expected | photo) over K counts, Bayes' rule
-gives P(record right | photo) = p / (p + (1 - p) / (K - 1)): an expected count that the photo makes more likely than
-the average other count speaks for the record. Ranking by it is ranking by P(count != expected).
+One rule for whoever speaks it (the server, reconciliation, the page) and whoever measures it (evaluation). A recount
+costs 1 and finds the error, if there is one; an error that nobody finds costs ``missed_cost``. So a recount pays where
+P(record wrong | photo, record) x missed cost > 1; that probability is the one of ``components.counter.record_errors``.
 """
 
-from typing import Literal, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
 Verdict = Literal["agrees", "recount", "unsure"]
 MAX_QUANTITY = 1_000_000
 """The largest quantity that a record may name."""
-Number = TypeVar("Number", float, NDArray[np.float64])
+MOST_COST = 1_000_000
+MISSED_COST = 20.0
+"""What an error that nobody finds costs, in recounts, unless a person says otherwise."""
+WRONG_SHARE = 0.03
+"""The share of wrong records where nothing is known of it, as for a single photo; reconciliation estimates it."""
 
 
-def agreement(expected_probability: Number, classes: int) -> Number:
-    """P(record right | photo) for a record that was as likely right as wrong before the photo.
-
-    Args:
-        expected_probability: the calibrated probability of the expected quantity, 0 to 1; a number or an array.
-        classes: how many counts the model tells apart, at least 2.
-
-    Returns:
-        0 to 1; one half where the photo says nothing (probability 1/classes).
-    """
-    return expected_probability / (expected_probability + (1 - expected_probability) / (classes - 1))
-
-
-def verdict(expected_probability: float, classes: int, threshold: float | None) -> tuple[Verdict, float]:
-    """The verdict on one record, and how sure it is.
+def verdict(wrong: float, expected: float, classes: int, missed_cost: float = MISSED_COST) -> Verdict:
+    """The verdict on one record.
 
     Args:
-        expected_probability: the calibrated probability of the expected quantity, 0 to 1.
-        classes: how many counts the model tells apart, at least 2.
-        threshold: ``Bundle.recount_threshold``; None, as long as evaluation has not chosen one, is never unsure.
+        wrong: P(record wrong | photo, record).
+        expected: the calibrated probability of the expected quantity, 0 to 1.
+        classes: how many counts the model tells apart.
+        missed_cost: what an error that nobody finds costs, in recounts.
 
     Returns:
-        ``agrees`` or ``recount`` (the photo differs) when the confidence reaches the threshold, else ``unsure``; and
-        the confidence of the likelier of the two, from 0.5 to 1.
+        ``recount`` where a recount pays; else ``agrees``, or ``unsure`` where the photo cannot tell: it makes the
+        expected quantity no likelier than another one (a probability of at most 1/classes).
     """
-    right = agreement(expected_probability, classes)
-    confidence = max(right, 1 - right)
-    if threshold is not None and confidence < threshold:
-        return "unsure", confidence
-    return ("agrees" if right >= 0.5 else "recount"), confidence
+    if wrong * missed_cost > 1:
+        return "recount"
+    return "agrees" if expected * classes > 1 else "unsure"

@@ -41,54 +41,37 @@ class CalibrationGain(Part):
     ece_if_perfect: PerfectError
 
 
-class ChosenThreshold(Part):
-    """The confidence from which a verdict stands, chosen on validation bins."""
-
-    threshold: float
-    """More than 1 when no verdict shall stand."""
-    reached: bool
-    """Whether any threshold makes verdicts right often enough."""
-    wanted: float
-    """Fraction of the standing verdicts that shall be right."""
-    precision: float | None
-    """Fraction of the standing verdicts that were right; None when none stands."""
-    coverage: float
-    """Fraction of the verdicts that stand."""
-    explanation: str
-    """One line for people."""
-
-
-class VerdictScores(Part):
-    """How often verdicts stand at a threshold and are right; a precision is None when no verdict stands."""
-
-    coverage: float
-    """Fraction of the records with a verdict that stands."""
-    precision: float | None
-    """Fraction of these that are right."""
-    agrees_coverage: float
-    """The same of "agrees" alone."""
-    agrees_precision: float | None
-    recount_coverage: float
-    """The same of "recount" alone."""
-    recount_precision: float | None
-
-
-class VerdictRow(VerdictScores):
-    """What the verdict is worth when some of the records are wrong."""
+class VerdictRow(Part):
+    """What following the verdicts finds and costs when some of the records are wrong."""
 
     wrong_records: float
     """Fraction of the records that are wrong."""
     corruption: Corruption
     """Which other count a wrong record names."""
+    recount: float
+    """Fraction of the records with the verdict "recount"."""
+    unsure: float
+    """The same of "unsure"."""
+    found: float
+    """Fraction of the wrong records that are recounted."""
+    agrees_right: float | None
+    """Fraction of the verdicts "agrees" that are right; None when there is none."""
+    cost: float
+    """Of recounts and missed errors, in recounts for each record."""
+    interval: Interval | None
+    """Of the cost, 95 %."""
+    cost_without_photos: float
+    """Of recounting all bins or none, whichever is cheaper."""
 
 
 class VerdictTable(Part):
-    """What the verdict on a stock record is worth."""
+    """What the verdict on a stock record is worth, on test bins."""
 
-    chosen: ChosenThreshold
-    test: list[VerdictRow]
-    interval: Interval | None
-    """Of its precision at even odds, 95 %; None when no verdict stands."""
+    missed_cost: float
+    """What an error that nobody finds costs, in recounts."""
+    rows: list[VerdictRow]
+    explanation: str
+    """One line for people."""
 
 
 class AuditLift(Part):
@@ -192,6 +175,63 @@ class Int8Result(Part):
     """One line for people."""
 
 
+BY_PHOTO, BY_PRODUCTS, BY_BOTH = "photo alone", "products alone", "photo and products"
+
+
+class RecordRow(Part):
+    """How well one of photo, products and both counts."""
+
+    answer: str
+    """Which of them."""
+    accuracy: float
+    """Fraction counted exactly."""
+    within_one: float
+    """Fraction at most one item off."""
+    rmse: float
+    """Root of the mean squared error, items."""
+    expected_rmse: float
+    """The same of the expected number of items."""
+    loss: float
+    """Mean negative log-likelihood, nats."""
+    intervals: dict[str, Interval | None]
+    """By metric, 95 %, resampling groups of products."""
+
+
+class Contradiction(Part):
+    """The test bins for which the photo's likeliest count is another than the products'."""
+
+    bins: int
+    photo_right: int
+    products_right: int
+    both_right: int
+    """The two together name the true count."""
+    photo_followed: int
+    """The two together name what the photo says."""
+    products_followed: int
+    """And what the products say; at times it is a third count."""
+
+
+class RecordValue(Part):
+    """What it adds to know which products a bin's stock record names; quantities are never looked at."""
+
+    bins: int
+    """Test bins whose record names products; all numbers here are of them."""
+    training_bins: int
+    """From which it was learnt what products tell."""
+    validation_bins: int
+    """On which it was weighed against the photo."""
+    weight_of_photo: float
+    """Exponent of P(count | photo)."""
+    weight_of_products: float
+    """Exponent of P(count | products)."""
+    rows: list[RecordRow]
+    changes: dict[str, float]
+    """By metric: photo and products minus photo alone, mean over the bins."""
+    change_intervals: dict[str, Interval | None]
+    """By metric, 95 %."""
+    contradiction: Contradiction
+
+
 class Analysis(Scores):
     """What follows from the network's outputs alone."""
 
@@ -211,6 +251,8 @@ class Evaluation(Analysis):
     quality: list[QualityRow]
     leakage: Leakage
     int8: Int8Result
+    record: RecordValue | None = None
+    """None when the bins do not name their products, or it was evaluated before this was looked at."""
 
 
 class ReliabilityCurves(Part):
@@ -220,16 +262,6 @@ class ReliabilityCurves(Part):
     after: list[ConfidenceInterval]
 
 
-class PrecisionCurve(Part):
-    """Precision of the verdicts that stand against their share, as the threshold falls."""
-
-    threshold: list[float]
-    coverage: list[float]
-    """Fraction of the verdicts that stand."""
-    precision: list[float]
-    """Fraction of these that are right."""
-
-
 class Curves(Part):
     """Points for charts."""
 
@@ -237,14 +269,13 @@ class Curves(Part):
     roc: dict[str, RocCurve | None]
     """By question, "count <= k"."""
     reliability: ReliabilityCurves
-    verdict: dict[str, PrecisionCurve]
-    """By share of wrong records, in words."""
 
 
 class EvaluationFile(Document):
     """All numbers and curves of an evaluation."""
 
     KIND: ClassVar[str] = "evaluation"
+    VERSION: ClassVar[int] = 2
     evaluation: Evaluation
     curves: Curves
 
@@ -253,6 +284,7 @@ class EvaluatedModel(TrainedModel):
     """The trained model, evaluated."""
 
     KIND: ClassVar[str] = "evaluated-model"
+    VERSION: ClassVar[int] = 2
     evaluation: Evaluation
     report_key: str
     """Store key of the report, HTML."""

@@ -5,6 +5,7 @@ from typing import ClassVar
 from components.common.document import Document
 from components.counter.answers import Recorded
 from components.counter.statistics.drift import Drift
+from components.counter.verdict import MISSED_COST
 
 
 class Reconciliation(Document):
@@ -32,10 +33,14 @@ class Reconciliation(Document):
     """Bins on the recount list."""
     not_countable: int
     """Bins whose expected quantity the model has no class for."""
+    with_products: int = 0
+    """Bins whose products are described, so that photo and products together rank them."""
     model: str
     """Version that was asked."""
     counts: list[int]
     """That it tells apart."""
+    open_top: bool = False
+    """Whether the last of them means that many or more."""
     error_rate: float | None
     """Fraction of the ranked records that are wrong; None when no bin is countable."""
     error_rate_estimated: bool
@@ -52,16 +57,21 @@ class Reconciliation(Document):
     """Wrong records to expect among the first bins of the list."""
     wrong_interval_in_top: tuple[int, int] | None = None
     """The 95 % interval of these."""
-    missed_cost: float = 20.0
+    missed_cost: float = MISSED_COST
     """What an error that nobody finds costs, in recounts."""
     worth_recounting: int = 0
-    """How many of the first bins of the list are worth a recount then."""
+    """How many of the first bins of the list are worth a recount then: those with the verdict "recount"."""
     drift: list[Drift]
     """Empty when there is nothing to compare with."""
     retrain: bool
     """Whether the bins differ a lot from those the model was made with."""
     list_sha256: str = ""
     """Of ``recount.csv`` as it was written: one that is different holds what somebody wrote into it."""
+
+    @property
+    def labels(self) -> list[str]:
+        """The counts as text; "6+" for an open top."""
+        return [*map(str, self.counts[:-1]), f"{self.counts[-1]}{'+' if self.open_top else ''}"]
 
 
 class StoredReconciliation(Reconciliation):

@@ -1,16 +1,14 @@
 """Everything that follows from a model's outputs, for the report, the model card and the registry.
 
-Validation chooses (temperature, threshold of the verdict), test reports; no number below is chosen on test bins.
+Validation chooses the calibration, test reports; no number below is chosen on test bins.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.counter.record_errors import Corruption
 from components.counter.statistics.bootstrap import DRAWS, Interval, intervals, mean_of, ratio_of
 from components.counter.statistics.calibration import (
     ECE_BINS,
@@ -34,24 +32,9 @@ from components.documents.evaluated import (
     CalibrationGain,
     Curves,
     ReliabilityCurves,
-    VerdictRow,
-    VerdictTable,
 )
 from components.evaluate.audit import audit
-from components.evaluate.verdicts import (
-    WANTED_PRECISION,
-    WRONG_RECORDS,
-    Verdicts,
-    at_threshold,
-    choose_threshold,
-    precision_curve,
-    record_weights,
-    verdicts,
-)
-from components.pages.text import SPACE
-
-RECORD_ERROR_RATES = (0.5, 0.2, 0.05)
-"""Shares of wrong records for which the report states what the verdict is worth."""
+from components.evaluate.verdicts import verdict_table
 
 
 @dataclass(frozen=True)
@@ -71,7 +54,6 @@ def analyse(
     test: Outputs,
     counts: Sequence[int],
     names: Sequence[str],
-    wanted_precision: float = WANTED_PRECISION,
     draws: int = DRAWS,
 ) -> tuple[Analysis, Curves]:
     """Calibrates on validation and measures on test.
@@ -81,7 +63,6 @@ def analyse(
         test: outputs on bins that nothing was chosen on.
         counts: the K counts.
         names: the K counts as text.
-        wanted_precision: of the verdict.
         draws: bootstrap resamples.
 
     Returns:
@@ -95,19 +76,13 @@ def analyse(
     calibrated = calibration.apply(test.logits)
     scores = summarise(calibrated, test.labels, counts, names)
     before, after = softmax(test.logits), softmax(calibrated)
-    threshold = choose_threshold(softmax(calibration.apply(validation.logits)), validation.labels, wanted_precision)
-    found = verdicts(after, test.labels)
     lifts, audited = audit(after, test.labels)
     rocs = roc_curves(after, test.labels, names)
     analysis = Analysis(
         **dict(scores),
         intervals=_metric_intervals(calibrated, test, counts, names, draws),
         calibration=_calibration_gain(calibration, len(validation.labels), test, calibrated, draws),
-        verdict=VerdictTable(
-            chosen=threshold,
-            test=_verdict_table(found, test.labels, threshold.threshold),
-            interval=_verdict_interval(found, test, threshold.threshold, draws),
-        ),
+        verdict=verdict_table(after, test.labels, test.groups, draws),
         audit=lifts,
         auc={name: curve.auc if curve else None for name, curve in rocs.items()},
     )
@@ -115,12 +90,6 @@ def analyse(
         audit=audited,
         roc=rocs,
         reliability=ReliabilityCurves(before=reliability(before, test.labels), after=reliability(after, test.labels)),
-        verdict={
-            f"{100 * rate:.0f}{SPACE}% of records wrong": precision_curve(
-                found, record_weights(test.labels, len(counts), rate), points=120
-            )
-            for rate in RECORD_ERROR_RATES
-        },
     )
     return analysis, curves
 
@@ -170,23 +139,3 @@ def _calibration_gain(
         ece_after=calibration_error(probabilities, test.labels),
         ece_if_perfect=calibration_error_if_perfect(probabilities),
     )
-
-
-def _verdict_table(found: Verdicts, labels: Integers, threshold: float) -> list[VerdictRow]:
-    classes = found.confidence.shape[1]
-    return [
-        VerdictRow(
-            wrong_records=rate,
-            corruption=corruption,
-            **dict(at_threshold(found, record_weights(labels, classes, rate, corruption), threshold)),
-        )
-        for corruption in get_args(Corruption)
-        for rate in RECORD_ERROR_RATES
-    ]
-
-
-def _verdict_interval(found: Verdicts, test: Outputs, threshold: float, draws: int) -> Interval | None:
-    """The 95 % interval of the verdict's precision on test bins, at the odds for which the threshold was chosen."""
-    weights = record_weights(test.labels, found.confidence.shape[1], WRONG_RECORDS) * (found.confidence >= threshold)
-    columns = {"stands": weights.sum(axis=1), "right": (weights * found.correct).sum(axis=1)}
-    return intervals(columns, test.groups, {"precision": ratio_of("right", "stands")}, draws)["precision"]

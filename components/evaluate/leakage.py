@@ -16,7 +16,7 @@ from components.common.errors import InventoryError
 from components.common.progress import note
 from components.counter.assignment import assign, refuse_empty, units_of
 from components.counter.dataset import Bins
-from components.counter.products import products_of
+from components.counter.record.stored import products_of
 from components.counter.splits import SPLITS, Method
 from components.counter.statistics.bootstrap import DRAWS, intervals, mean_of
 from components.counter.statistics.metrics import Floats, Integers

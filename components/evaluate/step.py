@@ -21,7 +21,7 @@ from components.counter.statistics.calibration import Calibration
 from components.counter.statistics.metrics import bin_values, softmax
 from components.documents.evaluated import Curves, EvaluatedModel, Evaluation, EvaluationFile, Leakage
 from components.documents.trained import TrainedModel
-from components.evaluate import int8, leakage
+from components.evaluate import int8, leakage, record
 from components.evaluate.analysis import Outputs, analyse
 from components.evaluate.quality import by_quality, measure
 from components.evaluate.report.card import JSON_FILE, MARKDOWN_FILE, make_card, render_markdown
@@ -100,7 +100,7 @@ def _evaluate(store: Store, dataset: DatasetManifest, model: TrainedModel, run_i
 def evaluate_bundle(
     folder: Path, bundle: Bundle, splits: dict[str, Bins], dataset: DatasetManifest, model: TrainedModel
 ) -> tuple[Bundle, Evaluation, Curves, str]:
-    """Evaluates the bundle in a folder; writes ``model.int8.onnx`` beside ``model.onnx`` and nothing else.
+    """Evaluates the bundle in a folder; writes ``model.int8.onnx`` and ``record.json`` beside ``model.onnx``.
 
     Args:
         folder: holds the bundle's files.
@@ -136,6 +136,7 @@ def evaluate_bundle(
     found = analysis.calibration
     bundle = bundle.model_copy(update={"temperature": found.temperature, "logit_shift": found.logit_shift})
     calibrated = Calibration.of(bundle).apply(tested)
+    known = record.learn(folder, bundle, splits, Calibration.of(bundle).apply(validated))
     probabilities = softmax(calibrated)
     values = bin_values(calibrated, test.labels, bundle.counts)
     quality = measure(test, bundle.input)
@@ -150,6 +151,7 @@ def evaluate_bundle(
             methods=leakage.what_splits_would_leak([splits[name] for name in SPLITS], dataset.ratios, dataset.seed),
         ),
         int8=small,
+        record=record.value(known, test, calibrated) if known else None,
     )
     scores = ModelScores(**evaluation.model_dump(include=set(ModelScores.model_fields)))
     bundle = bundle.model_copy(
@@ -159,7 +161,6 @@ def evaluate_bundle(
                 probabilities.max(axis=1).tolist(),
                 quality.brightness.tolist(),
             ),
-            "recount_threshold": evaluation.verdict.chosen.threshold,
             "metrics": bundle.metrics.model_copy(update={"test": scores}),
         }
     )

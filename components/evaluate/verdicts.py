@@ -1,4 +1,4 @@
-"""How often the verdict on a stock record is right, and from which confidence on it may stand.
+"""What following the verdicts on stock records costs, and what it finds.
 
 The verdict itself is ``components.counter.verdict``. To measure it we need records, right and wrong ones, and bins come
 with right ones only. So every bin meets every quantity that its record could name, each with a weight: a right record
@@ -6,24 +6,27 @@ with ``1 - wrong``, a wrong one with ``wrong`` spread over the other counts (``u
 (``off_by_one``). All sums over these weights are exact; nothing is drawn at random.
 """
 
-from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.counter.record_errors import Corruption, wrong_record_table
+from components.counter.record_errors import (
+    Corruption,
+    likelihood_if_wrong,
+    wrong_probability,
+    wrong_record_table,
+)
+from components.counter.statistics.bootstrap import DRAWS, intervals, mean_of
 from components.counter.statistics.metrics import Floats, Integers
-from components.counter.verdict import agreement
-from components.documents.evaluated import ChosenThreshold, PrecisionCurve, VerdictScores
-from components.pages.text import percent
+from components.counter.verdict import MISSED_COST, verdict
+from components.documents.evaluated import VerdictRow, VerdictTable
+from components.pages.text import items, percent, whole_percent
 
-WRONG_RECORDS = 0.5
-"""The share of wrong records for which the threshold is chosen: even odds, what the verdict's confidence assumes."""
-WANTED_PRECISION = 0.9
-MIN_VERDICTS = 30
-"""A threshold must leave so many verdicts standing, or its precision is an accident."""
-NO_VERDICT = 1.0
-"""The threshold when none reaches the wanted precision: every verdict short of certainty is "unsure"."""
+RECORD_ERROR_RATES = (0.2, 0.05, 0.01)
+"""Shares of wrong records for which the report states what the verdict is worth."""
+EXPLAINED = 0.05
+"""The one that is said in a sentence."""
 
 
 def record_weights(labels: Integers, classes: int, wrong: float, corruption: Corruption = "uniform") -> Floats:
@@ -43,116 +46,78 @@ def record_weights(labels: Integers, classes: int, wrong: float, corruption: Cor
     return table[labels]
 
 
-@dataclass(frozen=True)
-class Verdicts:
-    """The verdict on every pair of a bin and a recorded quantity."""
-
-    confidence: Floats
-    """[N, K]; 0.5 to 1."""
-    agrees: np.ndarray
-    """bool [N, K]: the likelier verdict."""
-    correct: np.ndarray
-    """bool [N, K]: agrees with a right record, or differs from a wrong one."""
-
-
-def verdicts(probabilities: Floats, labels: Integers) -> Verdicts:
-    """Gives the verdict on every quantity that a record could name.
+def verdicts(probabilities: Floats, wrong: float, missed_cost: float = MISSED_COST) -> NDArray[np.str_]:
+    """The verdict on every quantity that a record could name.
 
     Args:
         probabilities: calibrated, float64 [N, K].
-        labels: int64 [N].
-    """
-    right = agreement(probabilities, probabilities.shape[1])
-    agrees = right >= 0.5
-    truth = np.eye(probabilities.shape[1], dtype=bool)[labels]
-    return Verdicts(np.maximum(right, 1 - right), agrees, agrees == truth)
-
-
-def precision_curve(found: Verdicts, weights: Floats, points: int = 200) -> PrecisionCurve:
-    """Precision of the standing verdicts against coverage, as the threshold falls from 1 to one half.
-
-    Args:
-        found: verdicts on N bins and K quantities.
-        weights: float64 [N, K], from ``record_weights``.
-        points: at most so many points are kept.
-    """
-    confidence, weight = found.confidence.ravel(), weights.ravel()
-    order = np.argsort(-confidence, kind="stable")
-    order = order[weight[order] > 0]
-    if len(order) == 0:
-        return PrecisionCurve(threshold=[], coverage=[], precision=[])
-    total = np.cumsum(weight[order])
-    hits = np.cumsum((weight * found.correct.ravel())[order])
-    last = np.append(np.flatnonzero(np.diff(confidence[order])), len(order) - 1)
-    keep = last if points == 0 else last[np.unique(np.linspace(0, len(last) - 1, min(points, len(last))).astype(int))]
-    return PrecisionCurve(
-        threshold=confidence[order][keep].tolist(),
-        coverage=(total[keep] / weight.sum()).tolist(),
-        precision=(hits[keep] / total[keep]).tolist(),
-    )
-
-
-def at_threshold(found: Verdicts, weights: Floats, threshold: float) -> VerdictScores:
-    """Coverage and precision of the verdicts that stand at a threshold, together and for each of the two."""
-    stands = found.confidence >= threshold
-
-    def of(which: NDArray[np.bool_]) -> tuple[float, float | None]:
-        covered = float((weights * which).sum())
-        right = float((weights * which * found.correct).sum())
-        return (covered / float(weights.sum()) if weights.size else 0.0), (right / covered if covered > 0 else None)
-
-    together, agrees, recount = of(stands), of(stands & found.agrees), of(stands & ~found.agrees)
-    return VerdictScores(
-        coverage=together[0],
-        precision=together[1],
-        agrees_coverage=agrees[0],
-        agrees_precision=agrees[1],
-        recount_coverage=recount[0],
-        recount_precision=recount[1],
-    )
-
-
-def choose_threshold(probabilities: Floats, labels: Integers, wanted: float = WANTED_PRECISION) -> ChosenThreshold:
-    """The lowest confidence from which verdicts are right often enough.
-
-    Chosen on bins that the network was not trained on, at even odds of right and wrong records: the lowest threshold
-    at which the precision of the standing verdicts reaches ``wanted`` while at least ``MIN_VERDICTS`` stand.
-
-    Args:
-        probabilities: calibrated, float64 [N, K].
-        labels: int64 [N].
-        wanted: precision from 0 to 1.
+        wrong: the share of wrong records, which reconciliation estimates.
+        missed_cost: what an error that nobody finds costs, in recounts.
 
     Returns:
-        The threshold, ``NO_VERDICT`` when none reaches it, with the precision and coverage seen.
+        [N, K].
     """
-    found = verdicts(probabilities, labels)
-    weights = record_weights(labels, probabilities.shape[1], WRONG_RECORDS)
-    curve = precision_curve(found, weights, points=0)
-    coverages, precisions = np.asarray(curve.coverage), np.asarray(curve.precision)
-    enough = coverages * len(labels) >= MIN_VERDICTS
-    good = np.flatnonzero(enough & (precisions >= wanted))
-    seen = f"on {len(labels):,} validation bins"
-    if len(good) == 0:
-        best = f"; the best is {percent(float(precisions[enough].max()))}" if enough.any() else ""
-        return ChosenThreshold(
-            threshold=NO_VERDICT,
-            reached=False,
-            wanted=wanted,
-            precision=None,
-            coverage=0.0,
-            explanation=f"No threshold leaves at least {MIN_VERDICTS} verdicts {seen} and {percent(wanted)} of them "
-            f"right{best}. So no verdict stands: every record is answered with “unsure”, and the recount list still "
-            "ranks them, since that needs no threshold.",
-        )
-    at = int(good[-1])
-    threshold, precision, coverage = curve.threshold[at], curve.precision[at], curve.coverage[at]
-    return ChosenThreshold(
-        threshold=threshold,
-        reached=True,
-        wanted=wanted,
-        precision=precision,
-        coverage=coverage,
-        explanation=f"Verdicts with a confidence of at least {threshold:.3f} were right in {percent(precision)} of "
-        f"the cases {seen}, and they are {percent(coverage)} of all verdicts; the others are “unsure”.",
+    odds = likelihood_if_wrong(probabilities) / np.maximum(probabilities, np.finfo(np.float64).tiny)
+    chances, classes = wrong_probability(odds, wrong), probabilities.shape[1]
+    said = [
+        [verdict(chance, expected, classes, missed_cost) for chance, expected in zip(*row, strict=True)]
+        for row in zip(chances.tolist(), probabilities.tolist(), strict=True)
+    ]
+    return np.array(said)
+
+
+def verdict_row(
+    probabilities: Floats,
+    labels: Integers,
+    groups: Integers,
+    wrong: float,
+    corruption: Corruption,
+    missed_cost: float = MISSED_COST,
+    draws: int = DRAWS,
+) -> VerdictRow:
+    """What the verdicts find and cost when a share of the records is wrong.
+
+    Args:
+        probabilities: calibrated, float64 [N, K].
+        labels: int64 [N].
+        groups: int64 [N], product groups.
+        wrong: the share of wrong records.
+        corruption: which other count a wrong record names.
+        missed_cost: what an error that nobody finds costs, in recounts.
+        draws: bootstrap resamples.
+    """
+    said = verdicts(probabilities, wrong, missed_cost)
+    weights = record_weights(labels, probabilities.shape[1], wrong, corruption)
+    recount, agrees = said == "recount", said == "agrees"
+    errors = np.arange(probabilities.shape[1]) != labels[:, None]
+    cost = (weights * np.where(recount, 1, missed_cost * errors)).sum(axis=1)
+    agreeing = float((weights * agrees).sum())
+    return VerdictRow(
+        wrong_records=wrong,
+        corruption=corruption,
+        recount=float((weights * recount).sum(axis=1).mean()),
+        unsure=float((weights * (said == "unsure")).sum(axis=1).mean()),
+        found=float((weights * recount * errors).sum() / (weights * errors).sum()),
+        agrees_right=float((weights * agrees * ~errors).sum()) / agreeing if agreeing else None,
+        cost=float(cost.mean()),
+        interval=intervals({"cost": cost}, groups, {"cost": mean_of("cost")}, draws)["cost"],
+        cost_without_photos=min(1.0, wrong * missed_cost),
+    )
+
+
+def verdict_table(probabilities: Floats, labels: Integers, groups: Integers, draws: int = DRAWS) -> VerdictTable:
+    """The rows for every share and kind of wrong records; see ``verdict_row``."""
+    rows = [
+        verdict_row(probabilities, labels, groups, wrong, corruption, draws=draws)
+        for corruption in get_args(Corruption)
+        for wrong in RECORD_ERROR_RATES
+    ]
+    told = next(row for row in rows if (row.corruption, row.wrong_records) == ("off_by_one", EXPLAINED))
+    return VerdictTable(
+        missed_cost=MISSED_COST,
+        rows=rows,
+        explanation=f"Where {whole_percent(EXPLAINED)} of the records are wrong, by one item, and an error that nobody "
+        f"finds costs as much as {MISSED_COST:g} recounts, the verdicts have {percent(told.recount)} of the bins "
+        f"recounted, find {percent(told.found)} of the errors and cost {items(told.cost)} recounts a record; without "
+        f"photos the best is {items(told.cost_without_photos)}.",
     )

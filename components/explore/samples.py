@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.counter.dataset import Bins
-from components.counter.products import products_of
+from components.counter.record.stored import products_of
 
 PER_COUNT = {"train": 4, "validation": 1, "test": 1}
 

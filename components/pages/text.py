@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from components.documents.evaluated import Evaluation
+from components.documents.evaluated import BY_BOTH, Evaluation, RecordValue
 
 NONE = "-"
 SPACE = "\N{NO-BREAK SPACE}"
@@ -112,7 +112,7 @@ def moment(seconds: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
 
 def summary_lines(evaluation: Evaluation) -> list[str]:
     """The evaluation in a few lines of Markdown."""
-    spread, verdict = evaluation.intervals, evaluation.verdict.chosen
+    spread = evaluation.intervals
     return [
         f"# {percent(evaluation.accuracy)} exact on {evaluation.n:,} test bins",
         "",
@@ -125,9 +125,25 @@ def summary_lines(evaluation: Evaluation) -> list[str]:
         f"| RMSE of the expected number, items | {items(evaluation.expected_rmse)} | "
         f"{interval(spread['expected_rmse'], items)} |",
         f"| loss, nats | {plain(evaluation.loss)} | {interval(spread['loss'], plain)} |",
+        *_with_record(evaluation.record),
         "",
-        verdict.explanation,
+        evaluation.verdict.explanation,
         "",
         evaluation.int8.explanation,
         *[f"\n**Mind:** {warning}" for warning in evaluation.warnings],
+    ]
+
+
+def _with_record(record: RecordValue | None) -> list[str]:
+    """Rows of the summary for photo and products together."""
+    return [
+        line
+        for row in (record.rows if record else [])
+        if row.answer == BY_BOTH
+        for line in (
+            f"| exact accuracy, photo and the record's products | {percent(row.accuracy)} | "
+            f"{interval(row.intervals['accuracy'], percent)} |",
+            f"| loss, photo and the record's products, nats | {plain(row.loss)} | "
+            f"{interval(row.intervals['loss'], plain)} |",
+        )
     ]

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.client.query import PhotoError
-from components.counter.answers import Answer, Recorded
+from components.counter.answers import Answer, Recorded, class_of
 from components.counter.record_errors import likelihood_if_wrong
 from components.counter.statistics.metrics import Integers
+from components.counter.verdict import verdict
 from components.reconcile.records import Record
 
 BISECTIONS = 30
@@ -24,12 +25,15 @@ SCHEMA = """
 CREATE TEMPORARY TABLE bins (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL, expected INTEGER, products TEXT NOT NULL, photo TEXT, problem TEXT,
     count INTEGER, label TEXT, confidence REAL, brightness REAL, verdict TEXT, mismatch REAL, classes INTEGER,
-    if_wrong REAL, model TEXT, place INTEGER, probabilities BLOB
+    if_wrong REAL, model TEXT, place INTEGER, probabilities BLOB, doubt REAL, with_products TEXT
 )"""
-WRONG = ":rate * if_wrong / (:rate * if_wrong + (1 - :rate) * (1 - mismatch))"
-"""P(record wrong | photo, record) by Bayes' rule; see ``components.counter.record_errors``."""
+WRONG = ":rate * if_wrong / (:rate * if_wrong + (1 - :rate) * (1 - doubt))"
+"""P(record wrong | photo, record) by Bayes' rule; see ``components.counter.record_errors``.
+
+``doubt``, ``if_wrong`` and ``probabilities`` are of photo and products together where the products are described;
+``mismatch`` and all others are of the photo alone."""
 UNUSABLE = "verdict = 'unusable photo'"
-ORDER = "ORDER BY if_wrong / max(1 - mismatch, 1e-300) DESC, position"
+ORDER = "ORDER BY if_wrong / max(1 - doubt, 1e-300) DESC, position"
 """The most doubtful record first, whatever the share of wrong ones."""
 
 
@@ -56,7 +60,7 @@ def add(database: sqlite3.Connection, bins: Sequence[Checked]) -> None:
     with database:  # commits, or rolls back
         database.execute("BEGIN")
         database.executemany(
-            "INSERT INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, bins)
+            "INSERT INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, bins)
         )
 
 
@@ -64,24 +68,26 @@ def _row(checked: Checked) -> tuple[Any, ...]:
     position, record, answer, photo = checked
     begin = (position, record.id, record.expected_quantity, record.products, photo or None)
     if isinstance(answer, PhotoError):
-        return (*begin, record.problem or str(answer), *[None] * 11)
+        return (*begin, record.problem or str(answer), *[None] * 13)
     if answer.unusable:
         problem = f"unusable photo ({answer.unusable}): photograph the bin again"
-        return (*begin, problem, *[None] * 4, answer.verdict, *[None] * 6)
+        return (*begin, problem, *[None] * 4, answer.verdict, *[None] * 8)
     counted = (answer.count, answer.label, answer.confidence, answer.brightness)
     judged = (answer.verdict, answer.mismatch_probability, len(answer.probabilities))
-    probabilities = np.array(list(answer.probabilities.values()), dtype=STORED)
+    both = answer.with_record if answer.with_record and not answer.with_record.ignored else None
+    weighed = both or answer
+    probabilities = np.array(list(weighed.probabilities.values()), dtype=STORED)
     place = _place(answer)
     if_wrong = None if place is None else float(likelihood_if_wrong(probabilities[None].astype(np.float64))[0, place])
-    return (*begin, None, *counted, *judged, if_wrong, answer.model, place, probabilities.tobytes())
+    ranking = (if_wrong, answer.model, place, probabilities.tobytes(), weighed.mismatch_probability)
+    return (*begin, None, *counted, *judged, *ranking, f"{both.label} ({both.confidence:.0%} sure)" if both else None)
 
 
 def _place(answer: Answer) -> int | None:
     """The class of the record; None for one that is not countable."""
-    if answer.mismatch_probability is None:
+    if answer.mismatch_probability is None or answer.expected_quantity is None:
         return None
-    labels, expected = list(answer.probabilities), str(answer.expected_quantity)
-    return labels.index(expected) if expected in labels else len(labels) - 1  # the open top
+    return class_of(list(answer.probabilities), answer.expected_quantity)
 
 
 def countable(database: sqlite3.Connection) -> tuple[NDArray[np.float32], Integers]:
@@ -126,20 +132,19 @@ def ranked(database: sqlite3.Connection, rate: float) -> Iterator[sqlite3.Row]:
     yield from database.execute(query, {"rate": rate})
 
 
-def worth_recounting(database: sqlite3.Connection, rate: float | None, missed_cost: float) -> int:
-    """How many of the first bins of the list are worth a recount.
-
-    A recount costs 1 and finds the error with P(wrong); without it the error costs ``missed_cost``. So it pays where
-    P(wrong) >= 1 / missed_cost, which holds for a beginning of the list.
+def judge(database: sqlite3.Connection, rate: float, missed_cost: float) -> None:
+    """Gives every countable bin its verdict, now that the share of wrong records is known.
 
     Args:
         database: the answers.
-        rate: see ``rate_with``; None when no bin is countable.
+        rate: see ``rate_with``.
         missed_cost: of an error that nobody finds, in recounts.
     """
-    query = f"SELECT count(*) FROM bins WHERE mismatch IS NOT NULL AND {WRONG} >= 1 / :cost"  # noqa: S608
-    values = {"rate": rate, "cost": missed_cost}
-    return 0 if rate is None else int(database.execute(query, values).fetchone()[0])
+    database.create_function(
+        "judged", 3, lambda wrong, expected, classes: verdict(wrong, expected, classes, missed_cost), deterministic=True
+    )
+    query = f"UPDATE bins SET verdict = judged({WRONG}, 1 - doubt, classes) WHERE mismatch IS NOT NULL"  # noqa: S608
+    database.execute(query, {"rate": rate})
 
 
 def not_countable(database: sqlite3.Connection) -> Iterator[sqlite3.Row]:
@@ -169,6 +174,8 @@ class Tallies(NamedTuple):
     """Answered ones, by verdict."""
     models: dict[str, int]
     """Answered ones, by model version."""
+    with_products: int
+    """Those that photo and products together speak of."""
 
     @property
     def answered(self) -> int:
@@ -188,6 +195,7 @@ def tallies(database: sqlite3.Connection) -> Tallies:
         models=dict(
             map(tuple, database.execute("SELECT model, count(*) FROM bins WHERE problem IS NULL GROUP BY model"))
         ),
+        with_products=database.execute("SELECT count(with_products) FROM bins").fetchone()[0],
     )
 
 

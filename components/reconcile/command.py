@@ -9,7 +9,7 @@ from components.pages.text import plural
 from components.reconcile.coverage import check_coverage
 from components.reconcile.feedback import labels_from_recounts
 from components.reconcile.records import fetch_records, open_photos, open_records
-from components.reconcile.results.page import how_far, how_many_wrong
+from components.reconcile.results.page import beyond, how_far, how_many_wrong
 from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import reconcile
 from components.tables.rows import summary_of
@@ -42,6 +42,8 @@ def run_reconcile(options: argparse.Namespace) -> int:
     if summary.ranked:
         print(how_many_wrong(summary))
         print(how_far(summary))
+    if summary.not_countable:
+        print(beyond(summary))
     if summary.retrain:
         print("today's bins differ a lot from those the model was made with: retrain it (see the page)")
     check_coverage(summary, photos, options.photos)

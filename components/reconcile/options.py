@@ -36,7 +36,7 @@ def add_reconcile_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=defaults.missed_cost,
         metavar="RECOUNTS",
-        help="what an error that nobody finds costs, in recounts; says how far to go down the list [%(default)s]",
+        help="what an error that nobody finds costs, in recounts; decides which bins to recount [%(default)s]",
     )
     add_endpoint_options(parser)
 

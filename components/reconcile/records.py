@@ -4,7 +4,7 @@ import json
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import is_address
 from components.counter.products import entries_of
+from components.counter.record import record as counter
 from components.counter.verdict import MAX_QUANTITY
 from components.reconcile.photos import Photos, open_photos, with_retries
 from components.sources.open import open_source
@@ -25,6 +26,14 @@ from components.tables.rows import LeftOut, summary_of
 from components.tables.stock import Record
 
 SHOWN_REMARKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedRecord(Record):
+    """A record whose products are described: a photo is then not all that is known."""
+
+    described: counter.Record = field(default_factory=counter.Record)
+    """Sizes and weights of the products."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +155,14 @@ class SourceRecords:
         quantity = content.get("EXPECTED_QUANTITY") if isinstance(content, dict) else None
         if isinstance(quantity, bool) or not isinstance(quantity, int) or not 0 <= quantity <= MAX_QUANTITY:
             return Record(entry.id, None, problem="the metadata holds no EXPECTED_QUANTITY")
-        return Record(entry.id, quantity, _names(content))
+        return DescribedRecord(entry.id, quantity, _names(content), described=_described(content))
+
+
+def _described(content: dict[str, Any]) -> counter.Record:
+    try:
+        return counter.read_record(content)
+    except InventoryError:
+        return counter.Record()
 
 
 def _names(content: dict[str, Any]) -> str:

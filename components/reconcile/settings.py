@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.common.errors import InventoryError
+from components.counter.verdict import MISSED_COST, MOST_COST
 
 if TYPE_CHECKING:  # numpy takes a while to import, which a command's help need not wait for
     from components.counter.statistics.wrong_records import Prior
 
 CONCURRENCY = 8
-MOST_COST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ReconcileSettings:
     """The share of records that are wrong, where it is known; None estimates it from the photos."""
     past_recounts: str = ""
     """``wrong/checked`` of recounts of bins taken at random; empty knows of none."""
-    missed_cost: float = 20.0
+    missed_cost: float = MISSED_COST
     """What an error that nobody finds costs, in recounts."""
 
     @property

@@ -17,6 +17,7 @@ from components.counter.statistics.drift import Drift, ObservedDistribution, dri
 from components.counter.statistics.wrong_records import WrongRecords, wrong_records
 from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store, coverage
+from components.reconcile.asking import kept
 from components.reconcile.asking.ask import ask_all
 from components.reconcile.asking.file import open_answers
 from components.reconcile.records import Photos, Record, Records
@@ -62,14 +63,17 @@ def reconcile(
         model = ask_all(endpoint, database, records, total, photos, settings.concurrency, keep)
         wrong = _wrong_records(database, settings)
         rate = answer_store.rate_with(database, wrong.all.mean) if wrong else None
+        if rate is not None:
+            answer_store.judge(database, rate, settings.missed_cost)
         drifts = _drift(database, model)
         _set_counts_aside(folder)
         with _whole(folder / CSV_FILE) as csv_file, _whole(folder / JSON_FILE) as json_file:
             curve = report.write_lists(database, rate, csv_file, json_file)
-        summary = report.summarise(database, model, wrong, rate, settings, curve, drifts)
+        summary = report.summarise(database, model, wrong, settings, curve, drifts)
         fields = {**coverage.of_rows(database, listed), "list_sha256": sha256_file(folder / CSV_FILE)}
         summary = summary.model_copy(update=fields)
         summary.write(folder / SUMMARY_FILE)
+        kept.keep_only_used(database, kept.identity(model))
         (folder / PAGE_FILE).write_text(render(database, summary, rate, curve, photos), encoding="utf-8")
     except sqlite3.Error as error:
         raise InventoryError(

@@ -23,7 +23,7 @@ from model_registry.types import ModelVersion
 from mr_openapi import ModelVersionState
 from mr_openapi.exceptions import OpenApiException
 
-from components.cluster.inference_service import MODEL_FORMAT
+from components.cluster.predictor import MODEL_FORMAT
 from components.common.errors import InventoryError, first_line
 from components.registry.entry import Event, ModelFacts, index
 

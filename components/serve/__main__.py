@@ -4,6 +4,7 @@ import argparse
 import ctypes
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from components.common.machine import usable_memory, usable_threads
 from components.common.store import is_address, open_address
 from components.counter import bundle as bundles
 from components.serve.limits import Limits
+from components.serve.monitoring.request_log import log_requests
 from components.serve.predictor import CountPredictor
 from components.serve.server import serve
 
@@ -33,17 +35,35 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--host", default="127.0.0.1", help="address to listen on, :: for all of IPv4 and IPv6 (default %(default)s)"
     )
-    made.add_argument("--port", type=_port, default=8080, help="port, 0 for any free one (default %(default)s)")
-    made.add_argument("--threads", type=int, default=0, help="default: one for each core that it may use")
     made.add_argument(
-        "--max-body-mib", type=int, default=limits.body_bytes // MEBIBYTE, help="larger requests get 413 (%(default)s)"
+        "--port",
+        type=_number(int, 0, 65535, "port"),
+        default=8080,
+        help="port, 0 for any free one (default %(default)s)",
     )
     made.add_argument(
-        "--max-photos", type=int, default=limits.photos, help="photos at work; more get 429 (%(default)s)"
+        "--grpc-port",
+        type=_number(int, 0, 65535, "port"),
+        help="also answer the V2 protocol over gRPC on this port, 0 for any free one (default: REST alone)",
+    )
+    made.add_argument(
+        "--threads", type=_number(int, 0, 256), default=0, help="default: one for each core that it may use"
+    )
+    made.add_argument(
+        "--max-body-mib",
+        type=_number(int, 1, 256),
+        default=limits.body_bytes // MEBIBYTE,
+        help="larger requests get 413 (%(default)s)",
+    )
+    made.add_argument(
+        "--max-photos",
+        type=_number(int, 1, 4096),
+        default=limits.photos,
+        help="photos at work; more get 429 (%(default)s)",
     )
     made.add_argument(
         "--drain-seconds",
-        type=float,
+        type=_number(float, 0, 600),
         default=0.0,
         help="how long to go on taking requests after SIGTERM, for a cluster's endpoints to follow (%(default)s)",
     )
@@ -54,13 +74,29 @@ def parser() -> argparse.ArgumentParser:
         metavar="ORIGIN",
         help="web pages of this origin may ask, such as https://stock.example; may be repeated (default: none)",
     )
+    made.add_argument(
+        "--drift-window",
+        type=_number(int, 0, 100_000),
+        default=1000,
+        help="photos that are compared with the bundle's drift reference at /metrics, 0 for none (%(default)s)",
+    )
+    made.add_argument(
+        "--log-requests", action="store_true", help="one line of JSON for each prediction request on standard output"
+    )
     return made
 
 
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is no port; give 0 to 65535")
-    return int(text)
+def _number(kind: type[int] | type[float], least: int, most: int, what: str = "number here") -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind(least - 1)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"'{text[:40]}' is no {what}; give {least} to {most}")
+        return value
+
+    return read
 
 
 def give_memory_back() -> None:
@@ -77,6 +113,8 @@ def main(arguments: list[str]) -> int:
     """Serves until SIGTERM; returns the exit code."""
     options = parser().parse_args(arguments)
     give_memory_back()
+    if options.log_requests:
+        log_requests()
     try:
         limits = Limits(
             body_bytes=options.max_body_mib * MEBIBYTE,
@@ -87,10 +125,19 @@ def main(arguments: list[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
             folder = _bundle_folder(options.bundle, Path(scratch))
             name = options.name or bundles.load(folder).name
-            model = CountPredictor(name, folder, options.threads or usable_threads(), limits.decode_bytes)
+            threads = options.threads or usable_threads()
+            model = CountPredictor(name, folder, threads, limits.decode_bytes, options.drift_window)
             model.load()
             with suppress(KeyboardInterrupt):
-                serve(model, options.host, options.port, limits, options.drain_seconds, options.allow_origin)
+                serve(
+                    model,
+                    options.host,
+                    options.port,
+                    limits,
+                    options.drain_seconds,
+                    options.allow_origin,
+                    options.grpc_port,
+                )
     except InventoryError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

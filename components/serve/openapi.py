@@ -9,6 +9,12 @@ from components.counter.answers import Answer
 
 _QUANTITY = {"type": "integer", "minimum": 0, "description": "what the stock record says"}
 _PHOTO = {"schema": {"type": "string", "format": "binary"}}
+_MEASURE = {"description": 'a number (inches, pounds), or {"value": number, "unit": text}'}
+_PRODUCT = {
+    "type": "object",
+    "properties": {"asin": {"type": "string"}, **dict.fromkeys(("length", "width", "height", "weight"), _MEASURE)},
+}
+_RECORD = {"type": "array", "items": _PRODUCT, "description": "the products that the stock record names"}
 _BASE64: dict[str, Any] = {
     "type": "object",
     "required": ["b64"],
@@ -16,7 +22,10 @@ _BASE64: dict[str, Any] = {
 }
 _INSTANCE = {
     "type": "object",
-    "properties": {**_BASE64["properties"], "image": _BASE64, "image_bytes": _BASE64, "expected_quantity": _QUANTITY},
+    "properties": {
+        **_BASE64["properties"],
+        **{"image": _BASE64, "image_bytes": _BASE64, "expected_quantity": _QUANTITY, "record": _RECORD},
+    },
 }
 
 
@@ -37,6 +46,8 @@ class _AsWritten(GenerateJsonSchema):
 
 
 _ANSWER = Answer.model_json_schema(schema_generator=_AsWritten)
+_ANSWER["properties"]["with_record"] |= _ANSWER.pop("$defs")["WithRecord"]
+_ANSWER["properties"]["with_record"].pop("$ref")
 _ERRORS = {
     str(status): {"description": text}
     for status, text in {

@@ -9,7 +9,9 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.routing import Route
 
+from components.counter.answers import told_apart
 from components.counter.bundle import Bundle
+from components.counter.verdict import MISSED_COST, MOST_COST
 from components.pages.page import policy_hash, render_page
 from components.pages.worklist.parts import script_with, style_with
 from components.tables.stock import LIST_COLUMNS
@@ -32,13 +34,14 @@ def add_page(app: FastAPI, name: str, bundle: Bundle) -> None:
     """
     style = BASE_STYLE.read_text() + style_with(FOLDER / "counter.css")
     script = script_with(*(FOLDER / name for name in SCRIPTS))
-    lowest, highest = bundle.label(0), bundle.label(len(bundle.counts) - 1)
     page = render_page(
         "components/serve/page/index.html.j2",
         name=name,
         version=bundle.version,
         columns=LIST_COLUMNS,
-        range=f"{lowest} to {highest} items",
+        counts=told_apart([bundle.label(place) for place in range(len(bundle.counts))]),
+        missed_cost=f"{MISSED_COST:g}",
+        most_cost=MOST_COST,
         style=style,
         script=script,
         icon=f"data:image/svg+xml;base64,{base64.b64encode((FOLDER / 'icon.svg').read_bytes()).decode()}",

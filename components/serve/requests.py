@@ -14,9 +14,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from components.common.errors import InventoryError
 from components.counter.bundle import InputTransform
 from components.counter.images.file import WANTED
 from components.counter.images.kinds import kind_of
+from components.counter.record.record import Record, read_record
 from components.counter.verdict import MAX_QUANTITY
 
 MAX_PHOTOS = 32
@@ -26,7 +28,7 @@ SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
 MOST_PARSED_BYTES = 96 * 2**20
 """Memory that one request's JSON may take as Python objects."""
 _TO_STANDARD = str.maketrans("-_", "+/", "\r\n\t ")
-IMAGE_INPUT, EXPECTED_INPUT = "images", "expected_quantity"
+IMAGE_INPUT, EXPECTED_INPUT, RECORD_INPUT = "images", "expected_quantity", "record"
 INTEGERS = {"INT8": "<i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "|u1", "UINT16": "<u2"} | {
     "UINT32": "<u4",
     "UINT64": "<u8",
@@ -48,6 +50,8 @@ class Photo:
     image: bytes | NDArray[np.uint8]
     """The file's bytes, or pixels [size, size, 3] that need no decoding."""
     expected_quantity: int | None = None
+    record: Record | None = None
+    """The products that the stock record names; None when it was not sent."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def parse_v1(body: bytes) -> list[Photo]:
     """Reads ``{"instances": [{"b64": …}, …]}``.
 
     An instance is ``{"b64": text}``, ``{"image": {"b64": text}}`` or ``{"image_bytes": {"b64": text}}``, each with an
-    optional ``expected_quantity``.
+    optional ``expected_quantity`` and ``record``, see ``read_record``.
 
     Raises:
         RequestError: if the body is anything else.
@@ -139,14 +143,23 @@ def _instance(item: Any, position: int) -> Photo:
             holder = item[name]
     if not isinstance(holder, dict) or "b64" not in holder:
         raise RequestError(f'{where} holds no photo; give {{"b64": "<base64>"}}')
-    return Photo(from_base64(holder["b64"], where), quantity(item.get(EXPECTED_INPUT)))
+    image, expected = from_base64(holder["b64"], where), quantity(item.get(EXPECTED_INPUT))
+    return Photo(image, expected, _record(item.get(RECORD_INPUT), f"{where}.{RECORD_INPUT}"))
+
+
+def _record(content: Any, where: str) -> Record | None:
+    try:
+        return None if content is None else read_record(content, where)
+    except InventoryError as error:
+        raise RequestError(str(error)) from error
 
 
 def parse_v2(body: bytes, header_length: str | None, transform: InputTransform) -> V2Request:
     """Reads a V2 inference request, as JSON or with the binary data extension.
 
     Inputs: one tensor of photos, BYTES [n] (image files; base64 text in JSON) or UINT8 [n, size, size, 3] (RGB pixels
-    as the bundle wants them), and optionally ``expected_quantity``, an integer tensor [n] where -1 means unknown.
+    as the bundle wants them), and optionally ``expected_quantity``, an integer tensor [n] where -1 means unknown, and
+    ``record``, BYTES [n], each a JSON text as ``read_record`` takes it, or empty.
     Protocol: KServe "Open Inference Protocol" V2 and its binary tensor data extension.
 
     Args:
@@ -160,15 +173,16 @@ def parse_v2(body: bytes, header_length: str | None, transform: InputTransform) 
     head, tail = _split(body, header_length)
     document = json_object(head)
     inputs = document.get("inputs")
-    if not isinstance(inputs, list) or not 1 <= len(inputs) <= 2:
-        raise RequestError(f'"inputs" must be a list: a tensor of photos, and optionally "{EXPECTED_INPUT}"')
+    if not isinstance(inputs, list) or not 1 <= len(inputs) <= 3:
+        optional = f'"{EXPECTED_INPUT}" and "{RECORD_INPUT}"'
+        raise RequestError(f'"inputs" must be a list: a tensor of photos, and optionally {optional}')
     tensors, used = {}, 0
     for position, tensor in enumerate(inputs):
         name, values, length = _tensor(tensor, position, tail, used, transform)
         tensors[name], used = values, used + length
     if used != len(tail):
         raise RequestError("the binary data is longer than the tensors' binary_data_size")
-    quantities = tensors.pop(EXPECTED_INPUT, None)
+    quantities, texts = tensors.pop(EXPECTED_INPUT, None), tensors.pop(RECORD_INPUT, None)
     if len(tensors) != 1:
         raise RequestError(f'"inputs" must hold exactly one tensor of photos, named e.g. "{IMAGE_INPUT}"')
     images = next(iter(tensors.values()))
@@ -178,11 +192,14 @@ def parse_v2(body: bytes, header_length: str | None, transform: InputTransform) 
         wanted = [None if value == -1 else quantity(value) for value in quantities.tolist()]
     else:
         wanted = [None] * len(images)
+    records = [None] * len(images) if texts is None else [_record(_json_text(text), RECORD_INPUT) for text in texts]
+    if len(records) != len(images):
+        raise RequestError(f"{RECORD_INPUT} must have one text for each photo, shape [{len(images)}]")
     request_id = document.get("id")
     if request_id is not None and not isinstance(request_id, str):
         raise RequestError('"id" must be text')
     parameters = _parameters(document, "the request")
-    photos = [Photo(image, expected) for image, expected in zip(images, wanted, strict=True)]
+    photos = [Photo(*each) for each in zip(images, wanted, records, strict=True)]
     return V2Request(photos, request_id, _outputs(document), parameters.get("binary_data_output") is True)
 
 
@@ -225,7 +242,7 @@ def _tensor(
     if datatype == "BYTES":
         if shape[1:] not in ([], [1]):
             raise RequestError(f"{where} must have the shape [number of photos]")
-        return name, _files(tensor, raw, shape[0], where), length
+        return name, (_texts if name == RECORD_INPUT else _files)(tensor, raw, shape[0], where), length
     if datatype == "UINT8":
         sides = [transform.size, transform.size, 3]
         if shape[1:] != sides:
@@ -287,6 +304,25 @@ def _files(tensor: dict[str, Any], raw: bytes | None, count: int, where: str) ->
     if len(files) != count:
         raise RequestError(f"{where}: the shape says {count} photos, {len(files)} were sent")
     return files
+
+
+def _texts(tensor: dict[str, Any], raw: bytes | None, count: int, where: str) -> list[bytes]:
+    """Texts as they are, where ``_files`` takes base64."""
+    if raw is not None:
+        return _files(tensor, raw, count, where)
+    if len(tensor["data"]) != count or not all(isinstance(text, str) for text in tensor["data"]):
+        raise RequestError(f"{where}: data must be {count} texts")
+    return [text.encode(errors="replace") for text in tensor["data"]]
+
+
+def _json_text(text: bytes) -> Any:
+    """What a record's text holds; None for an empty one."""
+    if _parsed_bytes(text) > MOST_PARSED_BYTES:
+        raise RequestError(f"a {RECORD_INPUT} holds too many values", status=413)
+    try:
+        return orjson.loads(text) if text else None
+    except orjson.JSONDecodeError as error:
+        raise RequestError(f"a {RECORD_INPUT} is no JSON: {error}") from error
 
 
 def _outputs(document: dict[str, Any]) -> list[tuple[str, bool]]:

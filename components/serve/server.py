@@ -19,7 +19,6 @@ from types import FrameType
 from typing import Any, Literal
 
 import kserve
-import numpy as np
 import orjson
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -35,10 +34,13 @@ from starlette.middleware.cors import CORSMiddleware
 from components.common.errors import InventoryError
 from components.counter.answers import Answer
 from components.counter.photo import BadImageError
-from components.serve import metrics
 from components.serve.connections import Connection, raise_file_limit
+from components.serve.grpc.service import Lifespan, Shared, beside
 from components.serve.limits import RETRY_AFTER_SECONDS, Budget, Limits, read_body, unless_gone
+from components.serve.monitoring import metrics, request_log
+from components.serve.monitoring.request_log import REQUEST_ID, Asked
 from components.serve.openapi import V1_PREDICT, V2_INFER
+from components.serve.outputs import check_outputs, columns
 from components.serve.pages import add_page
 from components.serve.predictor import CountPredictor
 from components.serve.requests import Photo, RequestError, V2Request, decoded, is_photo, parse_v1, parse_v2, quantity
@@ -61,13 +63,16 @@ REFUSED_TYPES = {
 log = logging.getLogger("inventory.serve")
 
 
-def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = ()) -> FastAPI:
+def create_app(
+    model: CountPredictor, limits: Limits, origins: Sequence[str] = (), lifespan: Lifespan | None = None
+) -> FastAPI:
     """Makes the application that answers for one loaded model.
 
     Args:
         model: loaded.
         limits: what to refuse.
         origins: web pages of these origins may ask, such as ``https://stock.example``; ``*`` for all.
+        lifespan: what runs beside it, and finds the limits that it shares in ``app.state.shared``.
     """
     repository = kserve.ModelRepository()
     repository.update(model)
@@ -78,14 +83,21 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
     at_work = Budget(limits.photos, "photos")
     metrics.PHOTOS_AT_WORK.set_function(lambda: at_work.taken)
 
-    app = FastAPI(title="Bin counter", version=model.bundle.version, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Bin counter", version=model.bundle.version, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.shared = Shared(buffered, at_work)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ModelNotFound, lambda _, error: _error(404, str(error)))
     app.add_exception_handler(ModelNotReady, lambda _, error: _error(503, str(error)))
     app.add_exception_handler(Exception, lambda *_: _error(500, "internal error; the server's log says more"))
 
     if origins:
-        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"])
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=[REQUEST_ID],
+        )
 
     async def parsed(body: bytes, parse: Callable[[bytes], Any]) -> Any:
         """Large JSON is parsed in a thread, which holds up nobody, and one at a time, since it takes memory."""
@@ -102,15 +114,18 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
         encoding = request.headers.get("content-encoding", "")
         async with read_body(request, limits, buffered) as body:
             if not encoding:
+                request.state.asked.size = len(body)
                 yield body
                 return
             content = await asyncio.to_thread(decoded, body, encoding, limits.body_bytes)
+            request.state.asked.size = len(content)
             with buffered.taking(len(content)):
                 yield content
 
     async def answers_for(request: Request, photos: list[Photo]) -> list[Answer]:
         with at_work.taking(len(photos)):
             answers, _ = await unless_gone(request, model(photos))
+        request.state.asked.answers = answers
         return answers
 
     async def predict_v1(model_name: str, request: Request) -> Response:
@@ -123,7 +138,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
                     photos = await parsed(body, parse_v1)
                 return _json({"predictions": [answer.model_dump() for answer in await answers_for(request, photos)]})
 
-        return await _respond("v1", model_name, repository, work)
+        return await _respond("v1", model_name, repository, request, work)
 
     async def infer_v2(model_name: str, request: Request, model_version: str | None = None) -> Response:
         async def work() -> Response:
@@ -131,13 +146,10 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
             async with body_of(request) as body:
                 header = request.headers.get(BINARY_HEADER)
                 asked = await parsed(body, lambda body: parse_v2(body, header, model.bundle.input))
-                known = {output["name"] for output in model.get_output_types()}
-                for name, _ in asked.outputs:
-                    if name not in known:
-                        raise RequestError(f"there is no output '{name}'; there are {', '.join(sorted(known))}")
+                check_outputs(asked, [output["name"] for output in model.get_output_types()])
                 return _v2_response(model, asked, await answers_for(request, asked.photos))
 
-        return await _respond("v2", model_name, repository, work)
+        return await _respond("v2", model_name, repository, request, work)
 
     def takes_list(path: str, work: Callable[[bytes], Any]) -> None:
         """Adds a path that works on a stock list: in a thread, which holds up no photo, and one at a time."""
@@ -147,7 +159,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
                 async with body_of(request) as body, with_lists:
                     return _json(await asyncio.to_thread(work, body))
 
-            return await _respond("stock", model.name, repository, answered)
+            return await _respond("stock", model.name, repository, request, answered)
 
         app.add_api_route(path, endpoint, methods=["POST"], include_in_schema=False)
 
@@ -179,6 +191,12 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
         _check_name(model, model_name)
         return _json(model.bundle.model_dump())
 
+    async def record_model(model_name: str) -> Response:
+        _check_name(model, model_name)
+        if model.record_model is None:
+            raise RequestError(f"{model_name} has not learnt what a stock record's products tell", status=404)
+        return _json(model.record_model.model_dump())
+
     def read(path: str, endpoint: Callable[..., Any]) -> None:
         app.add_api_route(path, endpoint, methods=["GET"])
         app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
@@ -186,6 +204,7 @@ def create_app(model: CountPredictor, limits: Limits, origins: Sequence[str] = (
     read("/v1/models", v1.models)
     read("/v1/models/{model_name}", v1.model_ready)
     read("/v1/models/{model_name}/bundle", description)
+    read("/v1/models/{model_name}/record", record_model)
     app.add_api_route("/v1/models/{model_name}:predict", predict_v1, methods=["POST"], openapi_extra=V1_PREDICT)
     read("/v2", v2.metadata)
     read("/v2/health/live", v2.live)
@@ -216,10 +235,12 @@ async def _respond(
     protocol: Literal["v1", "v2", "stock"],
     name: str,
     repository: kserve.ModelRepository,
+    request: Request,
     work: Callable[[], Awaitable[Response]],
 ) -> Response:
-    """Runs one prediction request: what the client got wrong becomes a 4xx, and every request is counted."""
+    """Runs one prediction request: what the client got wrong becomes a 4xx, and every request is counted and logged."""
     started = time.perf_counter()
+    asked = request.state.asked = Asked.of(request.headers)
     response = _error(500, "internal error; the server's log says more")
     model = repository.get_model(name)
     try:
@@ -227,33 +248,32 @@ async def _respond(
             raise RequestError(str(ModelNotFound(name)), status=404)
         response = await work()
     except RequestError as error:
-        response = _error(error.status, str(error))
+        response = _refusal(asked, error.status, str(error))
     except BadImageError as error:
-        response = _error(400, str(error))
+        response = _refusal(asked, 400, str(error))
     except HTTPException as error:
-        response = _error(error.status_code, error.detail)
+        response = _refusal(asked, error.status_code, error.detail)
     except MemoryError:
-        response = _error(503, "there is no memory left for this request; send fewer or smaller photos")
+        text = "there is no memory left for this request; send fewer or smaller photos"
+        response = _refusal(asked, 503, text)
     finally:
+        seconds = time.perf_counter() - started
+        response.headers[REQUEST_ID] = asked.request_id
         if model is not None and not model.ready:  # draining: whoever keeps a connection open goes elsewhere in time
             response.headers["connection"] = "close"
         metrics.REQUESTS.labels(protocol, response.status_code).inc()
-        metrics.LATENCY.labels(protocol).observe(time.perf_counter() - started)
+        metrics.LATENCY.labels(protocol).observe(seconds)
+        version = model.bundle.version if isinstance(model, CountPredictor) else ""
+        request_log.write(asked, protocol, name, version, response.status_code, seconds)
     return response
 
 
 def _v2_response(model: CountPredictor, asked: V2Request, answers: list[Answer]) -> Response:
-    columns = {
-        "count": np.array([item.count for item in answers], np.int64),
-        "label": np.array([item.label.encode() for item in answers], np.object_),
-        "confidence": np.array([item.confidence for item in answers], np.float32),
-        "probabilities": np.array([list(item.probabilities.values()) for item in answers], np.float32),
-        "verdict": np.array([(item.verdict or "").encode() for item in answers], np.object_),
-        "unusable": np.array([(item.unusable or "").encode() for item in answers], np.object_),
-    }
+    values = columns(asked, answers)
     outputs = [
-        InferOutput(output["name"], list(columns[output["name"]].shape), output["datatype"], columns[output["name"]])
+        InferOutput(output["name"], list(values[output["name"]].shape), output["datatype"], values[output["name"]])
         for output in model.get_output_types()
+        if output["name"] in values
     ]
     response = InferResponse(
         asked.request_id,
@@ -284,6 +304,11 @@ def _error(status: int, message: str) -> Response:
     return response
 
 
+def _refusal(asked: Asked, status: int, message: str) -> Response:
+    asked.error = message
+    return _error(status, message)
+
+
 async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
@@ -312,7 +337,13 @@ class _Server(uvicorn.Server):
 
 
 def serve(
-    model: CountPredictor, host: str, port: int, limits: Limits, drain_seconds: float, origins: Sequence[str] = ()
+    model: CountPredictor,
+    host: str,
+    port: int,
+    limits: Limits,
+    drain_seconds: float,
+    origins: Sequence[str] = (),
+    grpc_port: int | None = None,
 ) -> None:
     """Serves a loaded model until SIGTERM or Ctrl-C, then answers what is in flight and returns.
 
@@ -323,19 +354,21 @@ def serve(
         limits: what to refuse.
         drain_seconds: how long to go on taking requests after SIGTERM.
         origins: see ``create_app``.
+        grpc_port: also answers gRPC there, 0 for any free one; None for REST alone.
 
     Raises:
         InventoryError: if the address cannot be listened on.
     """
     raise_file_limit()
-    try:
-        listener = _listener(host, port)
-    except OSError as error:
-        raise InventoryError(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another --port or --host"
-        ) from error
+    listener = _listening(host, port, "--port")
+    lifespan = None
+    if grpc_port is not None:
+        with _listening(host, grpc_port, "--grpc-port") as free:  # gRPC takes no socket, and says less when it cannot
+            grpc_port = free.getsockname()[1]
+            at = free.getsockname()[0]
+        lifespan = beside(model, limits, f"[{at}]:{grpc_port}" if ":" in at else f"{at}:{grpc_port}")
     config = uvicorn.Config(
-        create_app(model, limits, origins),
+        create_app(model, limits, origins, lifespan),
         http=Connection,
         ws="none",
         log_level="warning",
@@ -349,6 +382,15 @@ def serve(
     print(f"serving {model.name} (model {model.bundle.version}) at {address}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has drained
     _Server(config, model, drain_seconds).run(sockets=[listener])
+
+
+def _listening(host: str, port: int, option: str) -> socket.socket:
+    try:
+        return _listener(host, port)
+    except OSError as error:
+        raise InventoryError(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another {option} or --host"
+        ) from error
 
 
 def _listener(host: str, port: int) -> socket.socket:

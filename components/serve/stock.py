@@ -14,7 +14,7 @@ from components.counter.answers import class_of
 from components.counter.bundle import Bundle
 from components.counter.record_errors import mismatch_odds, wrong_probabilities
 from components.counter.statistics.wrong_records import WrongRecords, wrong_records
-from components.counter.verdict import MAX_QUANTITY
+from components.counter.verdict import MAX_QUANTITY, MISSED_COST, MOST_COST, verdict
 from components.pages.text import SPACE, plural
 from components.serve.requests import RequestError, from_base64, json_object
 from components.tables.names import Names, stem
@@ -52,6 +52,8 @@ class _Judged(BaseModel):
 
 class _Judgements(BaseModel):
     bins: Annotated[list[_Judged], Field(min_length=1, max_length=MOST_PHOTOS)]
+    missed_cost: Annotated[float, Field(ge=1, le=MOST_COST)] = MISSED_COST
+    """What an error that nobody finds costs, in recounts."""
 
 
 def read_stock(body: bytes) -> dict[str, Any]:
@@ -113,16 +115,17 @@ def rank_records(body: bytes, bundle: Bundle) -> dict[str, Any]:
         bundle: of the model that answered.
 
     Returns:
-        ``bins``: ``rank`` from 1 and ``wrong_probability`` of each, in the order in which they were sent; ``summary``:
-        how many records are wrong, in one sentence.
+        ``bins``: ``rank`` from 1, ``wrong_probability`` and ``verdict`` of each, in the order in which they were sent;
+        ``summary``: how many records are wrong, in one sentence.
 
     Raises:
         RequestError: if the answers are not those of this model, or a record is beyond its counts.
     """
-    bins = _checked(_Judgements, body).bins
+    asked = _checked(_Judgements, body)
+    bins = asked.bins
     labels = [bundle.label(place) for place in range(len(bundle.counts))]
     probabilities = np.array([_shares(bin_.probabilities, labels) for bin_ in bins])
-    classes = [class_of(bundle, bin_.expected_quantity) for bin_ in bins]
+    classes = [class_of(labels, bin_.expected_quantity) for bin_ in bins]
     if None in classes:
         raise RequestError("a record is beyond what this model counts")
     recorded = np.array(classes, np.int64)
@@ -132,10 +135,15 @@ def rank_records(body: bytes, bundle: Bundle) -> dict[str, Any]:
     chances = wrong_probabilities(odds, wrong.all.mean)
     ranks = np.empty(len(bins), np.int64)
     ranks[order] = np.arange(1, len(bins) + 1)
+    expected = probabilities[np.arange(len(bins)), recorded]
     return {
         "bins": [
-            {"rank": rank, "wrong_probability": chance}
-            for rank, chance in zip(ranks.tolist(), chances.tolist(), strict=True)
+            {
+                "rank": rank,
+                "wrong_probability": chance,
+                "verdict": verdict(chance, share, len(labels), asked.missed_cost),
+            }
+            for rank, chance, share in zip(ranks.tolist(), chances.tolist(), expected.tolist(), strict=True)
         ],
         "summary": how_many_wrong(wrong, len(bins)),
     }

@@ -53,13 +53,23 @@ def amount(quantity: str) -> Decimal:
 
 
 class Toleration(Section):
-    """A taint that the workers' pods put up with, as in a pod's ``spec.tolerations``."""
+    """A taint that pods put up with, as in a pod's ``spec.tolerations``; checked as Kubernetes does (validation.go)."""
 
     key: str | None = None
     operator: Literal["Exists", "Equal"] | None = None
     value: str | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     tolerationSeconds: int | None = None  # noqa: N815 - Kubernetes' own name
+
+    @model_validator(mode="after")
+    def _as_kubernetes_takes_it(self) -> "Toleration":
+        if not self.key and self.operator != "Exists":
+            raise ValueError("a toleration without a key, of every taint, has the operator Exists")
+        if self.operator == "Exists" and self.value:
+            raise ValueError("a toleration with the operator Exists has no value")
+        if self.tolerationSeconds is not None and self.effect != "NoExecute":
+            raise ValueError("tolerationSeconds belong to the effect NoExecute")
+        return self
 
 
 class ClusterSettings(Section):
@@ -109,8 +119,17 @@ class ClusterSettings(Section):
     )
     runtime: Name = Field("torch-distributed", description="TrainJob: the ClusterTrainingRuntime")
 
+    queue: Name | None = Field(
+        None, description="Kueue: the LocalQueue that training and trials wait in, for as long as it takes"
+    )
+    scheduler_name: Name | None = Field(
+        None, description="PyTorchJob: who schedules the workers, such as a gang scheduler"
+    )
     pending_seconds: int = Field(
-        1800, ge=1, le=MOST_SECONDS, description="give up when pods cannot start for this long"
+        1800,
+        ge=1,
+        le=MOST_SECONDS,
+        description="give up when pods cannot start for this long; time in a queue does not count",
     )
     deadline_seconds: int = Field(86_400, ge=1, le=MOST_SECONDS, description="the cluster ends the job after this long")
     ttl_seconds: int = Field(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from components.common.checked import allowed, checked, without_none
 from components.common.errors import InventoryError
@@ -45,16 +46,22 @@ RESULTS = ("format", "explicit", "trained")
 """What nobody asks for: the checks or the search put it there."""
 
 
+def _fields(model: type[Section]) -> Iterator[tuple[str, FieldInfo]]:
+    """A section's fields by the names that users know."""
+    for name, field in model.model_fields.items():
+        yield field.alias or name, field
+
+
 def describe(model: type[Section], group: str = "") -> Iterator[Parameter]:
     """A section's options, by the names that users know."""
-    for name, field in model.model_fields.items():
+    for name, field in _fields(model):
         kind = without_none(field.annotation)
         text = str(field.description)
         section = kind if isinstance(kind, type) and issubclass(kind, Section) else None
         choices = tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
         plain = kind if kind in (str, int, float, bool) else str if choices else dict
         default = {} if section else field.default
-        yield Parameter(field.alias or name, plain, default, text, allowed(field), group, choices, section)
+        yield Parameter(name, plain, default, text, allowed(field), group, choices, section)
 
 
 def _parameters() -> Iterator[Parameter]:
@@ -74,7 +81,7 @@ def _parameters() -> Iterator[Parameter]:
 
 
 PARAMETERS: dict[str, Parameter] = {parameter.name: parameter for parameter in _parameters()}
-"""Every parameter of the pipeline, in the order in which the Kubeflow UI shows them."""
+"""Every parameter of the pipeline, in the order in which a person reads them; Kubeflow's form sorts them by name."""
 
 TRAINING_OPTIONS: dict[str, Parameter] = {
     option.name: option for group in GROUPS for option in describe(group, (group.__doc__ or "").rstrip("."))
@@ -88,6 +95,23 @@ SECTION_OPTIONS: dict[str, Parameter] = {
     for option in describe(parameter.section, parameter.name)
 }
 """Every option of every section that is one dictionary, such as ``gate.minimum_effect``."""
+
+
+def form_default(parameter: Parameter) -> Any:
+    """A parameter's default as Kubeflow's form shows it: a section with every option, so that nobody has to look it up.
+
+    What has no value of its own is empty text, which ``read_parameters`` takes for not given, since KFP refuses null in
+    a default: so is every option of ``training``, whose value comes from the preset, and which the search leaves alone
+    once it is given. ``cluster`` lacks the secret, which is a parameter of its own, and the workers' image, of which an
+    empty name is one that the pipeline was not compiled for.
+    """
+    if parameter.section is None:
+        return parameter.default
+    hidden = {*PARAMETERS, "image"}
+    options = {name: field.default for name, field in _fields(parameter.section) if name not in hidden}
+    if parameter.section is TrainingSettings:
+        return dict.fromkeys(options, "")
+    return {name: "" if value is None else value for name, value in options.items()}
 
 
 def parameter_from_text(name: str, text: str) -> Any:
@@ -121,6 +145,11 @@ def read_parameters(given: Mapping[str, Any]) -> RunSettings:
             raise InventoryError(
                 f'{name} = {values[name]!r} is refused; allowed: a JSON object such as {{"option": 1}}'
             )
+        if parameter.section:
+            empty = {option for option, default in form_default(parameter).items() if default == ""}
+            values[name] = {
+                option: value for option, value in values[name].items() if value != "" or option not in empty
+            }
     data = DataSettings.read({name: values[name] for name in DataSettings.model_fields})
     split = SplitSettings.read({name: values[name] for name in ("split", "split_method", "split_seed")})
     rest = {name: values[name] for name in ("preset", "tune", "store_secret")}

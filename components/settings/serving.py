@@ -1,8 +1,11 @@
 """The deploy step's ``serving`` parameter: what the service asks of a Kubernetes cluster, typed, with defaults."""
 
-from typing import ClassVar, Literal
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from components.settings.cluster import (
     MOST_CPUS,
@@ -11,9 +14,94 @@ from components.settings.cluster import (
     MOST_SECONDS,
     Name,
     Quantity,
+    SecretName,
+    Toleration,
     amount,
 )
 from components.settings.section import Section
+
+RESERVED = (
+    "app.kubernetes.io/*",
+    "bin-inventory/*",
+    "sidecar.istio.io/inject",
+    "serving.kserve.io/[!e]*",  # but for enable-metric-aggregation and the like
+    "serving.kserve.io/enable-tag-routing",
+)
+"""Labels and annotations that this workflow or KServe's controller sets itself."""
+MOST_ENTRIES = 64
+MOST_CHARACTERS = 4096
+KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,252}")
+SECRET_KEY = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[-._a-zA-Z0-9]{1,253}")
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,260}")
+LIKE_A_SECRET = re.compile(r"SECRET|TOKEN|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|HEADERS", re.IGNORECASE)
+
+
+def is_reserved(key: str) -> bool:
+    """Whether a label or annotation is one that nobody sets for a service but this workflow and KServe."""
+    return any(fnmatchcase(key, pattern) for pattern in RESERVED)
+
+
+def like_a_secret(name: str, value: str) -> bool:
+    """Whether an environment variable looks as if it held a secret, by its name or by a password in an address."""
+    return bool(LIKE_A_SECRET.search(name) or re.search(r"://[^/@\s]*:[^/@\s]*@", value))
+
+
+def _entries(given: Mapping[str, str], keys: re.Pattern[str], what: str, values: re.Pattern[str] | None) -> None:
+    if len(given) > MOST_ENTRIES:
+        raise ValueError(f"{len(given):,} entries are more than {MOST_ENTRIES}")
+    for key, value in given.items():
+        if not keys.fullmatch(key):
+            raise ValueError(f"'{key[:80]}' is no {what}")
+        if values and not values.fullmatch(value):
+            raise ValueError(f"{key} = '{value[:80]}' is no value of a {what}")
+        if len(value) > MOST_CHARACTERS or "\0" in value:
+            raise ValueError(f"the value of {key} is longer than {MOST_CHARACTERS:,} characters, or no text")
+
+
+def _node_labels(given: dict[str, str]) -> dict[str, str]:
+    _entries(given, KEY, "label", LABEL_VALUE)
+    return given
+
+
+def _labels(given: dict[str, str]) -> dict[str, str]:
+    _entries(given, KEY, "label", LABEL_VALUE)
+    return _not_reserved(given)
+
+
+def _annotations(given: dict[str, str]) -> dict[str, str]:
+    _entries(given, KEY, "annotation", None)
+    return _not_reserved(given)
+
+
+def _not_reserved(given: dict[str, str]) -> dict[str, str]:
+    for key in filter(is_reserved, given):
+        raise ValueError(f"{key} is set by this workflow or by KServe; leave it out")
+    return given
+
+
+def _variables(given: dict[str, str]) -> dict[str, str]:
+    _entries(given, VARIABLE, "environment variable", None)
+    for name, value in given.items():
+        if like_a_secret(name, value):
+            raise ValueError(f'{name} looks like a secret; name one instead: secret_env={{"{name}": "SECRET/KEY"}}')
+    return given
+
+
+def _secret_variables(given: dict[str, str]) -> dict[str, str]:
+    for name, value in given.items():
+        if not SECRET_KEY.fullmatch(value):  # it may be the secret itself: never shown
+            raise ValueError(f"{name[:80]} must be SECRET/KEY, the name of a secret and of a key in it")
+    _entries(given, VARIABLE, "environment variable", None)
+    return given
+
+
+def _origins(given: list[str]) -> list[str]:
+    for origin in given:
+        if origin != "*" and not ORIGIN.fullmatch(origin):
+            raise ValueError(f"'{origin[:80]}' is no origin such as https://stock.example")
+    return given
 
 
 class ServingSettings(Section):
@@ -43,6 +131,53 @@ class ServingSettings(Section):
     service_account: Name = Field("inventory-serve", description="ServiceAccount with the store's secret")
     ready_seconds: int = Field(
         900, ge=1, le=MOST_SECONDS, description="give up when the new model is not ready after this long"
+    )
+
+    threads: int = Field(0, ge=0, le=256, description="threads of the network, and of decoding; 0: one for each CPU")
+    max_body_mib: int = Field(20, ge=1, le=256, description="largest request in MiB; larger ones get 413")
+    max_photos: int = Field(128, ge=1, le=4096, description="photos at work in one pod; more get 429")
+    allow_origins: Annotated[list[str], AfterValidator(_origins)] = Field(
+        [], max_length=MOST_ENTRIES, description="web pages of these origins may ask, such as https://stock.example"
+    )
+    drift_window: int = Field(
+        1000, ge=0, le=100_000, description="last photos that are compared with the bundle's drift reference; 0: none"
+    )
+    log_requests: bool = Field(False, description="a line of JSON in the pod's log for each prediction request")
+    grpc: bool = Field(False, description="also the V2 protocol over gRPC, on port 8081 (Standard mode only)")
+    timeout_seconds: int | None = Field(
+        None,
+        ge=1,
+        le=3600,
+        description="longest request: of the revision (Knative), of the Gateway API's route (Standard)",
+    )
+    container_concurrency: int | None = Field(
+        None, ge=0, le=1000, description="requests in one pod at once, 0 for any number (Knative mode only)"
+    )
+
+    env: Annotated[dict[str, str], AfterValidator(_variables)] = Field(
+        {}, description="environment variables of the server; INVENTORY_SERVING_ENV says which"
+    )
+    secret_env: Annotated[dict[str, str], AfterValidator(_secret_variables)] = Field(
+        {},
+        description='the same out of secrets, such as {"NAME": "SECRET/KEY"}; INVENTORY_SERVING_SECRETS says which',
+    )
+    labels: Annotated[dict[str, str], AfterValidator(_labels)] = Field(
+        {}, description="labels of the pods; INVENTORY_SERVING_LABELS says which"
+    )
+    annotations: Annotated[dict[str, str], AfterValidator(_annotations)] = Field(
+        {},
+        description="annotations of the pods, such as prometheus.io/scrape; INVENTORY_SERVING_ANNOTATIONS says which",
+    )
+    node_selector: Annotated[dict[str, str], AfterValidator(_node_labels)] = Field(
+        {}, description="labels that a node must have (Knative: needs its feature kubernetes.podspec-nodeselector)"
+    )
+    tolerations: list[Toleration] = Field(
+        [],
+        max_length=MOST_ENTRIES,
+        description="taints to put up with (Knative: needs its feature kubernetes.podspec-tolerations)",
+    )
+    image_pull_secrets: list[SecretName] = Field(
+        [], max_length=MOST_ENTRIES, description="names of secrets for the registry"
     )
 
     @model_validator(mode="after")

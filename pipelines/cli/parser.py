@@ -6,6 +6,7 @@ from itertools import takewhile
 from typing import Any, NoReturn
 
 from components.common.suggest import did_you_mean
+from components.counter.verdict import MOST_COST
 
 
 class Parser(argparse.ArgumentParser):
@@ -79,6 +80,17 @@ def whole(least: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def missed_cost(text: str) -> float:
+    """What an error that nobody finds costs, in recounts."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= MOST_COST:
+        raise argparse.ArgumentTypeError(f"'{text}' is refused; allowed: 1 <= number <= {MOST_COST:,}")
+    return number
 
 
 def days(text: str) -> float:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from rich.table import Table
 from components.client.endpoint import Endpoint, open_client
 from components.client.query import PhotoError, ask_many
 from components.common.errors import InventoryError
-from components.counter.answers import Answer
+from components.counter.answers import Answer, WithRecord, judged, told_apart
+from components.counter.record.record import Record, read_record
+from components.counter.verdict import MISSED_COST
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MAX_PHOTO_BYTES = 20_000_000
@@ -31,9 +33,11 @@ def print_answers(
     endpoint: Endpoint,
     expected_quantity: int | None = None,
     *,
+    missed_cost: float = MISSED_COST,
     concurrency: int,
     attempts: int,
     as_json: bool,
+    record: str | None = None,
 ) -> int:
     """Asks the model about every photo and prints the answers in the order of the photos.
 
@@ -41,9 +45,11 @@ def print_answers(
         photos: files, folders (every photo in them, by name) or ``http(s)://`` addresses.
         endpoint: where the model is served.
         expected_quantity: the count that the stock system says, for a verdict; None asks only for the count.
+        missed_cost: what an error that nobody finds costs, in recounts.
         concurrency: photos in flight.
         attempts: tries for each photo while the server is busy or away.
         as_json: one JSON object a line, as the answers come, instead of a table at the end.
+        record: a JSON file with the products that the stock record names, or a folder with one for each photo.
 
     Returns:
         0 when every photo was answered, 1 when one could not be read or was refused (its line says why).
@@ -51,12 +57,15 @@ def print_answers(
     Raises:
         InventoryError: if a folder holds no photo, or for what concerns the server and not one photo.
     """
-    answers = _answers(photos, endpoint, expected_quantity, concurrency, attempts)
+    answers = (
+        (name, reply if isinstance(reply, PhotoError) else _for_cost(reply, missed_cost))
+        for name, reply in _answers(photos, endpoint, expected_quantity, concurrency, attempts, _records_in(record))
+    )
     if as_json:
         refused = [_print_json(name, answer) for name, answer in answers]
     else:
-        table = _table(with_verdict=expected_quantity is not None)
-        refused = [_add_row(table, name, answer) for name, answer in answers]
+        table = _table(with_verdict=expected_quantity is not None, with_record=record is not None)
+        refused = [_add_row(table, name, answer, with_record=record is not None) for name, answer in answers]
         Console().print(table)
     return int(any(refused))
 
@@ -73,11 +82,57 @@ def refuse_missing(photos: list[str]) -> None:
 
 
 def _answers(
-    photos: list[str], endpoint: Endpoint, expected_quantity: int | None, concurrency: int, attempts: int
+    photos: list[str],
+    endpoint: Endpoint,
+    expected_quantity: int | None,
+    concurrency: int,
+    attempts: int,
+    record_of: Callable[[str], Record | None],
 ) -> Iterator[tuple[str, Reply]]:
     questions = ((name, partial(_read, name), expected_quantity) for name in _expand(photos))
     with open_client(endpoint, concurrency) as client:
-        yield from ask_many(client, endpoint, questions, concurrency, attempts)
+        yield from ask_many(client, endpoint, questions, concurrency, attempts, record_of)
+
+
+def _records_in(place: str | None) -> Callable[[str], Record | None]:
+    """What tells the record of a photo by the photo's name.
+
+    Raises:
+        InventoryError: if the place is neither a folder nor a file with a record.
+    """
+    if place is None:
+        return lambda _: None
+    folder = Path(place)
+    if not folder.is_dir():
+        record = _record(folder)
+        return lambda _: record
+
+    def of_photo(name: str) -> Record | None:
+        file = folder / f"{Path(name.partition('?')[0]).stem}.json"
+        try:
+            return _record(file) if file.is_file() else None
+        except InventoryError as error:
+            raise PhotoError(str(error)) from error
+
+    return of_photo
+
+
+def _record(file: Path) -> Record:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InventoryError(f"cannot read the record {file}: {error.strerror}") from error
+    try:
+        return read_record(json.loads(content), str(file))
+    except (ValueError, RecursionError) as error:
+        raise InventoryError(f"{file} is no JSON; give a list of products, or a bin's metadata") from error
+
+
+def _for_cost(answer: Answer, missed_cost: float) -> Answer:
+    """The answer with the verdict for another cost than the server's."""
+    if answer.expected_quantity is None or missed_cost == MISSED_COST:
+        return answer
+    return judged(answer, answer.expected_quantity, missed_cost)
 
 
 def _expand(photos: list[str]) -> Iterator[str]:
@@ -133,24 +188,27 @@ def _print_json(name: str, answer: Reply) -> bool:
     return False
 
 
-def _table(*, with_verdict: bool) -> Table:
+def _table(*, with_verdict: bool, with_record: bool) -> Table:
     table = Table()
     table.add_column("photo", overflow="fold")
     table.add_column("count", justify="right")
     table.add_column("sure", justify="right")
     if with_verdict:
         table.add_column("verdict")
+    if with_record:
+        table.add_column("with the record")
     table.add_column("probabilities")
     return table
 
 
-def _add_row(table: Table, name: str, answer: Reply) -> bool:
+def _add_row(table: Table, name: str, answer: Reply, *, with_record: bool) -> bool:
     """Adds one row; returns whether the photo was refused."""
     if isinstance(answer, PhotoError):
         table.add_row(name, *["-"] * (len(table.columns) - 2), f"error: {answer}")
         return True
     chances = "  ".join(f"{label}: {chance:.0%}" for label, chance in answer.probabilities.items())
     verdict = [_in_words(answer)] if answer.verdict else []
+    verdict += [_beside_record(answer.with_record)] if with_record else []
     if answer.unusable:
         table.add_row(name, "-", "-", *verdict, f"unusable photo ({answer.unusable}): take it again")
     else:
@@ -158,8 +216,17 @@ def _add_row(table: Table, name: str, answer: Reply) -> bool:
     return False
 
 
+def _beside_record(both: WithRecord | None) -> str:
+    """What photo and record say together, or why that is nothing else."""
+    if both is None:
+        return "-"
+    return both.ignored or f"{both.label} ({both.confidence:.0%} sure)"
+
+
 def _in_words(answer: Answer) -> str:
     """The verdict, with how probable the expected quantity is where the photo does not most likely show it."""
+    if answer.verdict == "not countable":
+        return f"not countable: the model tells {told_apart(list(answer.probabilities))} apart"
     if answer.mismatch_probability is None:
         return str(answer.verdict)
     chance = 1 - answer.mismatch_probability

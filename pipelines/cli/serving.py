@@ -6,8 +6,9 @@ import sys
 from typing import Any, NoReturn
 
 from components.client.options import ATTEMPTS, add_endpoint_options
+from components.counter.verdict import MISSED_COST
 from components.reconcile.options import add_feedback_arguments, add_reconcile_arguments
-from pipelines.cli.parser import port, whole
+from pipelines.cli.parser import missed_cost, port, whole
 
 CONCURRENCY = 8
 
@@ -41,6 +42,19 @@ def _add_query(commands: Any) -> None:
     )
     parser.add_argument("photos", nargs="+", help="photo files, folders of photos, or URLs of photos")
     parser.add_argument("--expected", type=whole(0), metavar="N", help="the count that the stock system says")
+    parser.add_argument(
+        "--missed-cost",
+        type=missed_cost,
+        default=MISSED_COST,
+        metavar="RECOUNTS",
+        help=f"what an error that nobody finds costs, in recounts; decides the verdict [{MISSED_COST:g}]",
+    )
+    parser.add_argument(
+        "--record",
+        metavar="PATH",
+        help="the products that the stock record names: a JSON file (a list of products, or a bin's metadata) for "
+        "every photo, or a folder with one for each, named like the photo",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
     parser.add_argument(
         "--concurrency", type=whole(1), default=CONCURRENCY, metavar="N", help=f"at a time [{CONCURRENCY}]"
@@ -61,9 +75,11 @@ def _query(options: argparse.Namespace) -> int:
         options.photos,
         chosen_endpoint(options),
         options.expected,
+        missed_cost=options.missed_cost,
         concurrency=options.concurrency,
         attempts=options.attempts,
         as_json=options.json,
+        record=options.record,
     )
 
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +24,7 @@ from components.common.files import sha256_bytes
 from components.common.progress import note
 from pipelines.compiler import images
 from pipelines.kubeflow.arguments import check_parameters
-from pipelines.platform import SHARES
+from pipelines.kubeflow.form import completed, description, knows_drop_downs, without_drop_downs
 
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
 TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105 - a variable's name
@@ -33,8 +34,8 @@ TOKEN_FILE = Path("/var/run/secrets/kubeflow/pipelines/token")
 IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 EXPERIMENT = "bin-inventory"
 FINAL = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
-GROUPS = ("condition-", "for-loop-", "iteration-")
-"""How the names of what Kubeflow makes of a condition or a loop begin."""
+GROUPS = ("condition-", "download-shares", "for-loop-", "iteration-")
+"""How the names of what holds steps begin: conditions, loops, and the part of the pipeline with the loop."""
 POLL_SECONDS = 5.0
 
 
@@ -227,8 +228,9 @@ def upload(client: Client, access: Access, package: Path, version: str | None = 
         "list the pipelines",
     )
     if pipeline is None:
-        with plain_errors(f"create the pipeline {name}"):
-            pipeline = client.upload_pipeline(str(package), name, namespace=access.namespace)
+        with plain_errors(f"create the pipeline {name}"), _fit_for(access, package) as file:
+            about = ir["pipelineInfo"].get("description")
+            pipeline = client.upload_pipeline(str(file), name, about, namespace=access.namespace)
     key = pipeline.pipeline_id
     found = _find(
         lambda token: client.list_pipeline_versions(key, page_token=token, page_size=100),
@@ -238,10 +240,22 @@ def upload(client: Client, access: Access, package: Path, version: str | None = 
     )
     created = found is None
     if found is None:
-        with plain_errors(f"add version {version} to the pipeline {name}"):
-            found = client.upload_pipeline_version(str(package), version, pipeline_id=key)
+        with plain_errors(f"add version {version} to the pipeline {name}"), _fit_for(access, package) as file:
+            found = client.upload_pipeline_version(str(file), version, pipeline_id=key, description=description(ir))
     link = f"{access.host}/#/pipelines/details/{key}/version/{found.pipeline_version_id}"
     return Uploaded(name, version, key, found.pipeline_version_id, link, created)
+
+
+@contextlib.contextmanager
+def _fit_for(access: Access, package: Path) -> Iterator[Path]:
+    """The package as this Kubeflow Pipelines takes it: without drop-downs where it does not know them."""
+    if knows_drop_downs(api_version(access)):
+        yield package
+        return
+    with tempfile.TemporaryDirectory(prefix="upload-") as folder:
+        file = Path(folder) / package.name
+        file.write_text(without_drop_downs(package.read_text()))
+        yield file
 
 
 def _find(ask: Callable[[str], Any], field: str, wanted: Callable[[Any], bool], doing: str) -> Any:
@@ -298,7 +312,7 @@ def submit(
         client: of ``open_client``.
         access: what the client was opened with.
         package: the YAML that ``inventory compile`` wrote.
-        arguments: the pipeline's parameters; those not given keep their defaults.
+        arguments: the pipeline's parameters; those not given are sent with their defaults.
         name: of the run; default the pipeline's and the time.
         experiment: groups runs; made when missing.
         service_account: that the steps run as; default Kubeflow's.
@@ -310,7 +324,9 @@ def submit(
     Raises:
         InventoryError: for an unknown parameter, and whatever the API refuses.
     """
-    check_parameters(read_package(package), arguments)
+    ir = read_package(package)
+    check_parameters(ir, arguments)
+    parameters = completed(ir, arguments)
     version = upload(client, access, package)
     with plain_errors(f"open the experiment {experiment}"):
         group = client.create_experiment(experiment, namespace=access.namespace).experiment_id
@@ -320,7 +336,7 @@ def submit(
             run = client.run_pipeline(
                 group,
                 name,
-                params=dict(arguments),
+                params=parameters,
                 pipeline_id=version.pipeline_id,
                 version_id=version.version_id,
                 service_account=service_account,
@@ -332,7 +348,7 @@ def submit(
             cron_expression=cron,
             max_concurrency=1,
             no_catchup=True,
-            params=dict(arguments),
+            params=parameters,
             pipeline_id=version.pipeline_id,
             version_id=version.version_id,
             service_account=service_account,
@@ -391,7 +407,7 @@ def _is_kubeflows_own(task: Any) -> bool:
     Seen with Kubeflow Pipelines 2.17; the Workflow has its name from the pipeline, and pods have theirs from it.
     """
     name = str(task.display_name)
-    if name in ("root", "executor", SHARES) or name.startswith(GROUPS) or name.endswith(("-driver", ")")):
+    if name in ("root", "executor") or name.startswith(GROUPS) or name.endswith(("-driver", ")")):
         return True
     return any(str(child.pod_name).startswith(f"{name}-") for child in task.child_tasks or [])
 

@@ -25,4 +25,7 @@ class Installation(Section):
     no_secrets: bool = Field(False, description="standalone: keep the keys that are there")
     storage_class: Name | None = Field(None, description="standalone: of the store's volume [the cluster's default]")
     service_account: Name | None = Field(None, description="that steps run as [the overlay's]")
+    monitoring: bool = Field(
+        False, description="also what Prometheus' operator and Grafana need to watch the service, with alerts"
+    )
     egress_policies: bool = Field(False, description="also let our pods reach nothing but what they need")

@@ -37,6 +37,8 @@ def render(what: Installation) -> list[Object]:
     objects = _build(MANIFESTS / "overlays" / what.overlay)
     if what.egress_policies:
         objects += _build(MANIFESTS / "egress")
+    if what.monitoring:
+        objects += _build(MANIFESTS / "monitoring")
     if what.storage_class and not volumes(objects):
         raise InventoryError(f"--storage-class: the overlay {what.overlay} brings no volume")
     for item in objects:

@@ -12,6 +12,7 @@ from components.cluster.jobs.katib import EXPERIMENTS, GROUP, VERSION
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
 from components.cluster.jobs.trainjob import TRAINJOB
 from components.cluster.kube import Resource
+from components.cluster.predictor import MODEL_FORMAT
 from components.common.errors import InventoryError
 from components.documents.search_plan import make_search_plan
 from components.settings.training import TrainingSettings
@@ -99,10 +100,10 @@ def _refused(what: str, error: InventoryError) -> Check:
 
 def _runtime(api: ApiClient, question: Question) -> Check:
     """Looks for the ServingRuntime that serves our bundles, and for its image: that of the pipeline's own release."""
-    what = f"serving runtime {services.MODEL_FORMAT}"
+    what = f"serving runtime {MODEL_FORMAT}"
     runtimes = Resource(api, services.GROUP, "v1alpha1", "servingruntimes", question.namespace)
     try:
-        found = runtimes.get(services.MODEL_FORMAT)
+        found = runtimes.get(MODEL_FORMAT)
     except InventoryError as error:
         return Check(what, "unknown", str(error))
     if found is None:

@@ -13,6 +13,7 @@ from components.cluster import kube
 from components.cluster.jobs.pytorchjob import pytorchjob, resources
 from components.cluster.kube import Object
 from components.cluster.pods import STEP_LABELS, container_security, pod_security
+from components.cluster.predictor import predictor
 from components.common.errors import InventoryError
 from components.common.step.container_images import image
 from components.settings.cluster import ClusterSettings, amount
@@ -24,6 +25,8 @@ MORE = (
     "change it, or what is asked for: cluster.cpu and memory, step_cpu, step_memory and limits, serving.cpu and memory"
 )
 LESS = "wait, have it raised, or ask for less (cluster.cpu, memory, workers, step_cpu, step_memory …)"
+OF_A_POD = ("serviceAccountName", "nodeSelector", "tolerations", "imagePullSecrets")
+"""What a predictor and its pod have in common."""
 REFUSED = (
     # what the API server says, what is wrong, what to do
     (r"exceeded quota: (?P<what>[^,]+)", "quota {what}", LESS),
@@ -98,14 +101,14 @@ def _step(question: Question) -> Object:
 
 
 def _predictor(question: Question) -> Object:
-    """As the shipped ServingRuntime has it, with the service's own amounts."""
-    serving = question.serving
+    """As the shipped ServingRuntime has it, with what the service asks for."""
+    asked = predictor("", question.serving)
     runtime: Object = yaml.safe_load((MANIFESTS / "base" / "serving-runtime.yaml").read_text())
     (container,) = runtime["spec"]["containers"]
-    amounts = {"cpu": serving.cpu, "memory": serving.memory}
-    container["resources"] = {"requests": amounts, "limits": amounts}
-    spec = {"serviceAccountName": serving.service_account, "containers": [container]}
-    return _pod("predictor", {}, {**spec, "volumes": runtime["spec"]["volumes"]})
+    container["args"] += asked["model"].get("args", [])
+    container |= {key: asked["model"][key] for key in ("resources", "env", "ports") if key in asked["model"]}
+    spec = {key: asked[key] for key in OF_A_POD if key in asked}
+    return _pod("predictor", {}, {**spec, "containers": [container], "volumes": runtime["spec"]["volumes"]})
 
 
 def step_amounts(settings: ClusterSettings) -> Object:

@@ -54,7 +54,8 @@ def secrets_and_store(api: ApiClient, question: Question) -> list[Check]:
             checks.append(predictor_store.with_keys(api, namespace, what, values, annotations))
         else:
             checks.append(predictor_store.with_role(values["S3_ENDPOINT_URL"]))
-    for secret_name in question.settings.image_pull_secrets:
+    pulled = [*question.settings.image_pull_secrets, *question.serving.image_pull_secrets]
+    for secret_name in dict.fromkeys(pulled):
         checks.append(_pull_secret(api, namespace, secret_name))
     return checks
 

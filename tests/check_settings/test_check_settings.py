@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 from kfp.dsl import Artifact
 from kubernetes.utils.quantity import parse_quantity
 
@@ -112,6 +113,40 @@ def test_the_pipeline_has_every_parameter_with_its_default_and_description_and_h
         assert handed.component_input_parameter == name
     assert parameters["split"].default_value.string_value == "90/5/5"
     assert parameters["epochs"].default_value.number_value == 0
+
+
+def test_the_form_shows_every_option_of_a_dictionary_and_asks_for_nothing_by_that() -> None:
+    compiled = inventory.pipeline_spec.root.input_definitions.parameters
+    form = {name: json_format.MessageToDict(each.default_value) for name, each in compiled.items()}
+    sections = {name: parameter.section for name, parameter in PARAMETERS.items() if parameter.section}
+    for name, section in sections.items():
+        others = set(form[name]) ^ {field.alias or each for each, field in section.model_fields.items()}
+        assert others <= {*PARAMETERS, "image"}, f"{name} shows all of its options but those with a field of their own"
+    assert check(form) == check({})
+    assert check({**form, "store_secret": "mine"}).cluster.store_secret == "mine"
+    form["training"]["dropout"] = 0.1
+    form["cluster"]["workers"] = 3.0
+    asked = check({**form, "tune": True})
+    assert asked == check({"training": {"dropout": 0.1}, "cluster": {"workers": 3}, "tune": True})
+    assert asked.explicit == ("dropout",), "the search leaves alone only what somebody has typed"
+    with pytest.raises(InventoryError, match=r"^gate\.metric = '' is refused"):
+        check({"gate": {**form["gate"], "metric": ""}})  # empty means "not given" only where the form shows it so
+
+
+def test_the_form_offers_the_values_of_a_parameter_that_takes_no_others() -> None:
+    compiled = inventory.pipeline_spec.root.input_definitions.parameters
+    offered = {
+        name: [json_format.MessageToDict(literal) for literal in each.literals]
+        for name, each in compiled.items()
+        if each.literals
+    }
+    assert set(offered) == {"preset", "split_method", "open_top", "tune"}
+    for name, values in offered.items():
+        assert json_format.MessageToDict(compiled[name].default_value) in values
+        for value in values:
+            assert check({name: value})
+        with pytest.raises(InventoryError, match=f"^{name} = 'none of them' is refused"):
+            check({name: "none of them"})
 
 
 EPOCHS = {"epochs": {"min": 5, "max": 20}}

@@ -12,7 +12,9 @@ from components.common.store import Store
 from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
 from tests.cluster.stand_ins.api import Cluster, Refused
+from tests.cluster.stand_ins.kueue import Kueue
 from tests.cluster.stand_ins.schemas import CRDS
+from tests.cluster.stand_ins.training_operator import make_pods
 
 KINDS = [
     ("pytorchjobs", "kubeflow.org"),
@@ -49,6 +51,18 @@ def test_a_refusal_is_told_in_the_clusters_words(
     cluster.admit.append(review)
     with pytest.raises(InventoryError, match=words):
         dry_run(api, "team", ClusterSettings(), ServingSettings.read(serving))
+
+
+@pytest.mark.parametrize("launcher", ["pytorchjob", "trainjob"])
+def test_a_queue_that_nobody_keeps_is_refused_before_a_job_runs_past_it(
+    cluster: Cluster, api: ApiClient, launcher: str
+) -> None:
+    settings = ClusterSettings.read({"launcher": launcher, "queue": "gpus"})
+    with pytest.raises(InventoryError, match=rf"^cluster.queue = 'gpus': nothing .* the integration .*/{launcher}, or"):
+        training_job(api, "team", settings)
+    Kueue(cluster, make_pods)
+    assert training_job(api, "team", settings)["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
+    assert not any(cluster.items(*kind) for kind in KINDS)
 
 
 def test_the_first_step_of_a_run_asks_the_cluster(

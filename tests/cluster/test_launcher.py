@@ -23,6 +23,7 @@ from components.common import lease
 from components.common.errors import InventoryError
 from components.common.store import Store
 from tests.cluster.stand_ins.api import Cluster
+from tests.cluster.stand_ins.kueue import NO_ROOM, Kueue
 from tests.cluster.stand_ins.step import QUICK, ClusterSettings
 from tests.cluster.stand_ins.trainer import Trainer
 from tests.cluster.stand_ins.training_operator import Operator, container
@@ -48,6 +49,7 @@ class Scene:
     folder: Path
     pending_seconds: float = 15.0
     deadline_seconds: float = 600.0
+    queue: str | None = None
     attempts: list["Attempt"] = field(default_factory=list)
 
     def step(self) -> "Attempt":
@@ -90,7 +92,8 @@ class Attempt:
     def __init__(self, scene: Scene) -> None:
         self.error: str | None = None
         owners = kube.with_retries(lambda: kube.owner_references(scene.api, "team", STEP_POD), pause_seconds=0.2)
-        body = DESCRIBED[scene.kind.kind](JOB, "team", RUN, ["--job", "x"], ClusterSettings(workers=2), owners)
+        settings = ClusterSettings(workers=2, queue=scene.queue)
+        body = DESCRIBED[scene.kind.kind](JOB, "team", RUN, ["--job", "x"], settings, owners)
         outcome = f"runs/{RUN}/train/outcome.json"
         seconds = scene.pending_seconds, scene.deadline_seconds
         self.job = KubeJob(scene.api, scene.kind, body, 2, *seconds, lambda: scene.store.exists(outcome), QUICK)
@@ -225,34 +228,66 @@ def one_worker_never_starts(scene: Scene) -> str:
 
 
 def queued_for_longer_than_pods_may_wait(scene: Scene) -> str:
-    scene.pending_seconds = 1.0
-
-    def suspend(_: Any, job: dict[str, Any]) -> None:
-        spec = job["spec"]["runPolicy"] if "runPolicy" in job["spec"] else job["spec"]
-        spec["suspend"] = True
-
-    def release(job: dict[str, Any]) -> None:
-        for spec in (job["spec"], job["spec"].get("runPolicy", {})):
-            spec.pop("suspend", None)
-
-    scene.cluster.admit.append(suspend)
+    scene.pending_seconds, scene.queue = 1.0, "gpus"
+    kueue = Kueue(scene.cluster, scene.operator.make_pods)
     step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    wait_until(lambda: scene.operator.job, "there is a job")
     time.sleep(2)
+    assert not scene.operator.pods
+    kueue.admit(scene.kind.plural, JOB)
     scene.operator.start()
-    scene.cluster.update(scene.kind.plural, JOB, release, scene.kind.group)
     scene.operator.succeed()
     return step.verdict()
 
 
+def another_takes_the_place_of_a_running_job(scene: Scene) -> str:
+    scene.pending_seconds, scene.queue = 1.0, "gpus"
+    kueue = Kueue(scene.cluster, scene.operator.make_pods)
+    step = scene.step()
+    wait_until(lambda: scene.operator.job, "there is a job")
+    kueue.admit(scene.kind.plural, JOB)
+    scene.operator.start()
+    wait_until(lambda: step.sees(scene.leader) == "Running", "the step has seen the worker")
+    kueue.hold(scene.kind.plural, JOB)
+    time.sleep(2)
+    kueue.admit(scene.kind.plural, JOB)
+    scene.operator.start()
+    scene.operator.succeed()
+    return step.verdict()
+
+
+def admitted_and_still_without_a_node(scene: Scene) -> str:
+    scene.pending_seconds, scene.queue = 1.0, "gpus"
+    kueue = Kueue(scene.cluster, scene.operator.make_pods)
+    step = scene.step()
+    wait_until(lambda: scene.operator.job, "there is a job")
+    time.sleep(2)
+    kueue.admit(scene.kind.plural, JOB)
+    return step.verdict()
+
+
+def a_queue_slower_than_the_deadline(scene: Scene) -> str:
+    scene.deadline_seconds = 2.0
+    scene.cluster.admit.append(without_deadline)
+    scene.queue = "gpus"
+    kueue = Kueue(scene.cluster, scene.operator.make_pods)
+    step = scene.step()
+    wait_until(lambda: scene.operator.job, "there is a job")
+    time.sleep(4)
+    kueue.admit(scene.kind.plural, JOB)
+    scene.operator.start()
+    scene.operator.succeed()
+    return step.verdict()
+
+
+def without_deadline(_: Any, job: dict[str, Any]) -> None:
+    for spec in (job["spec"], job["spec"].get("runPolicy", {})):
+        spec.pop("activeDeadlineSeconds", None)
+
+
 def an_operator_without_deadlines(scene: Scene) -> str:
     scene.deadline_seconds = 1.0
-
-    def forget(_: Any, job: dict[str, Any]) -> None:
-        for spec in (job["spec"], job["spec"].get("runPolicy", {})):
-            spec.pop("activeDeadlineSeconds", None)
-
-    scene.cluster.admit.append(forget)
+    scene.cluster.admit.append(without_deadline)
     step = scene.step()
     wait_until(scene.exists, "there is a job")
     scene.operator.start()
@@ -488,6 +523,9 @@ SCENARIOS: list[tuple[Callable[[Scene], str], str, int, int]] = [
     (quota_that_allows_no_pod, "FailedCreatePod: exceeded quota: gpus", 1, 0),
     (one_worker_never_starts, "training did not start within 1 s", 1, 0),
     (queued_for_longer_than_pods_may_wait, "trained", 1, 1),
+    (another_takes_the_place_of_a_running_job, "trained", 1, 1),
+    (admitted_and_still_without_a_node, "training did not start within 1 s (cluster.pending_seconds)", 1, 0),
+    (a_queue_slower_than_the_deadline, "trained", 1, 1),
     (an_operator_without_deadlines, "did not end within 1 s (cluster.deadline_seconds); the job was removed", 1, 0),
     (failed_worker, "training failed: {leader}: exit code 1 (Error)", 1, 1),
     (out_of_memory, "exit code 137 (OOMKilled); raise cluster.memory", 1, 1),
@@ -552,6 +590,22 @@ def test_the_leading_workers_log_is_the_steps_log_and_no_line_comes_twice(
 def test_the_log_is_the_workers_whatever_stands_beside_it(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     assert a_side_car_beside_the_worker(scene) == "trained"
     assert "epoch 0" in capsys.readouterr().out.splitlines()
+
+
+def test_a_job_in_a_queue_is_told_with_its_reason_once(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    assert another_takes_the_place_of_a_running_job(scene) == "trained"
+    told = [line for line in capsys.readouterr().out.splitlines() if " queue" in line]
+    waits = f"training: PyTorchJob {JOB} waits in the queue gpus: {NO_ROOM}"
+    both = [waits, f"training: PyTorchJob {JOB} left its queue"]
+    assert told in (both, both * 2)  # the first time it may be let go before the step looks
+
+
+def test_a_reason_that_may_not_be_read_holds_nobody_up(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.cluster.forbidden.add(("list", "kueue.x-k8s.io", "workloads"))
+    assert queued_for_longer_than_pods_may_wait(scene) == "trained"
+    printed = capsys.readouterr().out
+    assert "waits in the queue gpus: the reason cannot be read (" in printed
+    assert "the service account may not do this (403:" in printed
 
 
 def test_events_of_waiting_pods_and_restarts_are_told(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:

@@ -144,7 +144,8 @@ def test_the_command_makes_what_kustomize_makes(overlays: dict[str, list[dict[st
 def test_everything_that_the_command_makes_is_valid_and_in_one_namespace(overlay: str) -> None:
     names = {"S3_ENDPOINT_URL": "https://minio:9000", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     given = {"store_from_environment": True} if overlay == "kubeflow" else {"storage_class": "fast"}
-    for item in made(overlay, names, egress_policies=True, service_account="runner", store_secret="mine", **given):
+    given |= {"egress_policies": True, "monitoring": True, "service_account": "runner", "store_secret": "mine"}
+    for item in made(overlay, names, **given):
         check(item)
         assert item["metadata"]["namespace"] == "team"
         match item["kind"]:

@@ -22,6 +22,7 @@ from components.settings.training import TrainingSettings
 from components.settings.tuning import TuningSettings
 from tests.cluster.stand_ins.api import Cluster
 from tests.cluster.stand_ins.schemas import CRDS, problems
+from tests.cluster.test_predictor import EVERYTHING as SERVING_EVERYTHING
 from tests.cluster.test_specs import ELASTIC, EVERYTHING, OWNER
 
 Object = dict[str, Any]
@@ -40,7 +41,7 @@ TUNING: dict[str, dict[str, Any]] = {
     "hyperband": {"algorithm": "hyperband", "parallel_trials": 9, "max_trials": 10},
     "bayesian": {"algorithm": "bayesianoptimization", "early_stopping": "none", "resume_policy": "FromVolume"},
 }
-SERVING = [{}, {"min_replicas": 0}, {"scale_target": 70, "min_replicas": 2, "cpu": "500m"}]
+SERVING = [{}, {"min_replicas": 0}, {"scale_target": 70, "min_replicas": 2, "cpu": "500m"}, SERVING_EVERYTHING]
 
 pytestmark = pytest.mark.skipif(not CRDS.exists(), reason="the operators' schemas do not lie beside this checkout")
 EACH = pytest.mark.parametrize("release", RELEASES.values(), ids=RELEASES)

@@ -6,6 +6,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from components.cluster.jobs.experiment import experiment
 from components.cluster.jobs.job import job_name
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.trainjob import trainjob
@@ -15,6 +16,7 @@ from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
 from tests.cluster.stand_ins.pod_security import violations
 from tests.cluster.stand_ins.schemas import problems
+from tests.tune.katib.step import plan
 
 OWNER = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "inventory-x", "uid": "1-2"}
 EVERYTHING: dict[str, Any] = {
@@ -27,6 +29,7 @@ EVERYTHING: dict[str, Any] = {
     "ephemeral_storage": "50Gi",
     "shared_memory": "4Gi",
     "node_selector": {"pool": "gpu"},
+    "queue": "gpus",
     "tolerations": [{"key": "amd.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
     "image": "registry.example/train@sha256:" + "1" * 64,
     "image_pull_policy": "Always",
@@ -68,6 +71,27 @@ def test_a_trainjob_is_right_by_its_schema(values: dict[str, Any]) -> None:
 def test_a_trainjob_cannot_be_elastic() -> None:
     with pytest.raises(InventoryError, match="use launcher pytorchjob"):
         trainjob("a", "b", "c", [], ClusterSettings.read(ELASTIC))
+
+
+def test_a_job_and_a_trial_carry_the_name_of_their_queue_and_nothing_without_one() -> None:
+    label = "kueue.x-k8s.io/queue-name"
+    for describe in (pytorchjob, trainjob):
+        queued, free = (
+            describe("train-x", "team", "x", [], ClusterSettings(queue=queue))["metadata"]["labels"]
+            for queue in ("team-gpus", None)
+        )
+        assert queued == {**free, label: "team-gpus"}
+    searched = experiment(plan("x"), ClusterSettings(queue="team-gpus"), "team", "s3://b/k")
+    assert label not in searched["metadata"].get("labels", {}), "Katib would hand it on to its algorithm's pods"
+    assert searched["spec"]["trialTemplate"]["trialSpec"]["metadata"]["labels"][label] == "team-gpus"
+
+
+def test_a_gang_scheduler_gets_every_worker_of_a_pytorchjob_and_is_a_trainjobs_runtimes_matter() -> None:
+    settings = ClusterSettings(workers=2, scheduler_name="volcano")
+    replicas = pytorchjob("train-x", "team", "x", [], settings)["spec"]["pytorchReplicaSpecs"]
+    assert {each["template"]["spec"]["schedulerName"] for each in replicas.values()} == {"volcano"}
+    with pytest.raises(InventoryError, match=r"^cluster\.scheduler_name: .* or use launcher pytorchjob$"):
+        trainjob("train-x", "team", "x", [], settings)
 
 
 def test_every_setting_reaches_the_pytorchjob() -> None:

@@ -1,10 +1,11 @@
 import pytest
 
-from components.counter.answers import answer, class_of
+from components.counter.answers import answer, class_of, judged, told_apart
 from components.counter.bundle import Bundle, InputTransform
 from tests.tiny_model import COUNTS
 
 SURE = [0.01, 0.02, 0.9, 0.05, 0.02]
+LEVEL = [0.2, 0.2, 0.2, 0.2, 0.2]
 TORN = [0.05, 0.1, 0.35, 0.4, 0.1]
 
 
@@ -20,23 +21,31 @@ def test_an_answer_names_the_most_probable_count_and_how_sure_it_is():
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "expected", "threshold", "verdict"),
+    ("probabilities", "expected", "verdict"),
     [
-        (SURE, 3, None, "agrees"),
-        (SURE, 3, 0.95, "agrees"),
-        (SURE, 5, None, "recount"),
-        (SURE, 5, 0.9, "recount"),
-        (TORN, 4, None, "agrees"),
-        (TORN, 4, 0.95, "unsure"),
-        (TORN, 2, 0.95, "unsure"),
-        (SURE, 0, None, "not countable"),
-        (SURE, 6, 0.9, "not countable"),
+        (SURE, 3, "agrees"),
+        (SURE, 4, "recount"),
+        (SURE, 5, "recount"),
+        (TORN, 4, "agrees"),
+        (TORN, 3, "agrees"),
+        (TORN, 2, "recount"),
+        (LEVEL, 3, "unsure"),
+        (SURE, 0, "not countable"),
+        (SURE, 6, "not countable"),
     ],
 )
-def test_the_verdict_compares_the_photo_with_the_stock_record(probabilities, expected, threshold, verdict):
-    got = answer(bundle(recount_threshold=threshold), probabilities, 0.5, expected)
+def test_the_verdict_compares_the_photo_with_the_stock_record(probabilities, expected, verdict):
+    got = answer(bundle(), probabilities, 0.5, expected)
     assert got.verdict == verdict
     assert got.expected_quantity == expected
+
+
+@pytest.mark.parametrize(("cost", "verdict"), [(1, "unsure"), (10, "unsure"), (20, "recount"), (1_000, "recount")])
+def test_the_verdict_follows_from_what_a_missed_error_costs(cost, verdict):
+    counted = answer(bundle(), TORN, 0.5)
+    got = judged(counted, 2, cost)
+    assert got.verdict == verdict
+    assert (got.wrong_probability > 1 / cost) == (verdict == "recount")
 
 
 def test_the_mismatch_probability_ranks_bins_and_is_absent_when_not_countable():
@@ -50,15 +59,24 @@ def test_an_unusable_photo_says_nothing_of_any_record(expected):
     got = answer(bundle(), SURE, 0.0, expected, "black")
     assert (got.count, got.label, got.unusable, got.verdict) == (-1, "none", "black", "unusable photo")
     assert set(got.probabilities.values()) == {0.2}
-    assert (got.verdict_confidence, got.mismatch_probability) == (None, None)
+    assert (got.wrong_probability, got.mismatch_probability) == (None, None)
 
 
 @pytest.mark.parametrize(
-    ("open_top", "quantity", "index"),
-    [(False, 1, 0), (False, 5, 4), (False, 6, None), (False, 0, None), (True, 5, 4), (True, 60, 4), (True, 0, None)],
+    ("labels", "quantity", "index"),
+    [("12345", 1, 0), ("12345", 5, 4), ("12345", 6, None), ("12345", 0, None)]
+    + [(["1", "2", "5+"], quantity, index) for quantity, index in ((5, 2), (60, 2), (0, None), (4, None))],
 )
-def test_an_open_top_stands_for_every_larger_quantity(open_top, quantity, index):
-    assert class_of(bundle(open_top=open_top), quantity) == index
+def test_an_open_top_stands_for_every_larger_quantity(labels, quantity, index):
+    assert class_of(list(labels), quantity) == index
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [(["1", "2", "3"], "1 to 3"), (["0", "1", "2+"], "0 to 2+"), (["1", "3", "4"], "1, 3, 4"), (["1", "2+"], "1, 2+")],
+)
+def test_what_a_model_tells_apart_in_words(labels, said):
+    assert told_apart(labels) == said
 
 
 def test_the_label_of_an_open_top_says_so():

@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 from components.counter.dataset import Bins, write_shard
-from components.counter.products import TABLE, Product, identifier, is_placeholder, parse_products, products_of
+from components.counter.products import TABLE, Product, identifier, is_placeholder, parse_products
+from components.counter.record.stored import products_of
 from tests.packed_bins import RawBin
 
 FULL = {

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
-from components.counter.record_errors import OFF_BY_ONE, likelihood_if_wrong, mismatch_odds, wrong_record_table
-from components.counter.verdict import agreement
+from components.counter.record_errors import (
+    OFF_BY_ONE,
+    likelihood_if_wrong,
+    mismatch_odds,
+    wrong_probabilities,
+    wrong_probability,
+    wrong_record_table,
+)
 
 SHARP = np.array([[0.02, 0.08, 0.8, 0.08, 0.02]])
 
@@ -18,10 +24,14 @@ def test_a_wrong_record_is_one_of_the_other_counts_or_beyond_them():
     assert likelihood_if_wrong(edge).sum() == pytest.approx(1 - OFF_BY_ONE / 2)
 
 
-def test_without_neighbours_it_is_the_rule_of_the_verdict():
-    """At even odds, P(record wrong) = q / (q + p) is 1 - ``agreement``."""
-    likelihood = likelihood_if_wrong(SHARP, off_by_one=0)
-    assert likelihood / (likelihood + SHARP) == pytest.approx(1 - agreement(SHARP, 5))
+def test_without_neighbours_a_wrong_record_names_any_other_count_alike():
+    assert likelihood_if_wrong(SHARP, off_by_one=0) == pytest.approx((1 - SHARP) / 4)
+
+
+def test_a_record_is_wrong_as_probably_as_bayes_rule_says_and_in_all_as_often_as_asked():
+    assert wrong_probability(1.0, 0.05) == pytest.approx(0.05)
+    assert wrong_probability(19.0, 0.05) == pytest.approx(0.5)
+    assert wrong_probabilities(np.array([0.1, 1, 30]), 1.2).sum() == pytest.approx(1.2)
 
 
 def test_of_two_records_that_are_as_unlikely_the_one_beside_the_photos_count_is_more_doubtful():

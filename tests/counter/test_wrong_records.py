@@ -31,6 +31,16 @@ def test_the_interval_holds_the_true_number_whatever_the_model() -> None:
         assert min(row["covered"] for row in measure(simulated(*how), seeds=100)) >= 0.9
 
 
+@pytest.mark.parametrize(("bins", "least"), [(1, 0.2), (3, 0.2), (12, 0.08)])
+def test_a_photo_that_speaks_against_its_record_is_not_explained_away_in_a_short_list(bins: int, least: float) -> None:
+    shown, recorded = np.arange(bins) % 5, np.arange(bins) % 5
+    shown[0] = 2
+    probabilities = np.full((bins, 5), 0.025) + 0.875 * np.eye(5)[shown]
+    found = wrong_records(probabilities, recorded, first=1)
+    assert found.all.mean > least
+    assert found.all.interval[1] >= 1
+
+
 def test_photos_that_say_nothing_name_no_number_and_bound_it_at_most() -> None:
     counts = np.repeat(np.arange(5), [10, 20, 30, 20, 20])
     found = wrong_records(np.full((100, 5), 0.2), counts, first=10)

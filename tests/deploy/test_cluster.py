@@ -303,6 +303,38 @@ def test_a_metric_that_the_mode_does_not_know_is_refused_before_anything_is_made
     assert controller.service["spec"] == before
 
 
+@pytest.mark.parametrize(
+    ("mode", "settings", "words"),
+    [
+        (
+            "Standard",
+            ServingSettings(container_concurrency=4),
+            "container_concurrency: KServe's Standard mode ignores it",
+        ),
+        ("Knative", ServingSettings(grpc=True), r"serving\.grpc: a Knative service has one port"),
+    ],
+)
+def test_an_option_that_the_mode_does_not_know_is_refused_before_anything_is_made(
+    control, deploy, mode, settings, words
+):
+    controller = control(mode)
+    with pytest.raises(InventoryError, match=words):
+        deploy("1", settings)
+    assert controller.service is None
+
+
+@MODES
+def test_options_go_into_service_with_the_next_model_and_out_with_the_one_after(control, deploy, mode):
+    controller = control(mode)
+    wanted = SETTINGS.model_copy(update={"threads": 2, "labels": {"team": "north"}, "timeout_seconds": 30})
+    deploy("1")
+    deploy("2", wanted)
+    assert services.settings_of(controller.service) == wanted.model_copy(update={"ready_seconds": 900})
+    deploy("1")
+    assert services.settings_of(controller.service) == ServingSettings()
+    assert "timeout" not in controller.service["spec"]["predictor"]
+
+
 def service(mode: str, **changes: object) -> dict:
     body = services.inference_service("team", uri("1"), SETTINGS)
     if mode == "Standard":

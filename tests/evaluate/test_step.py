@@ -39,7 +39,10 @@ def test_a_model_is_scored_calibrated_and_reported(make: Make, tmp_path) -> None
 
     bundle = bundles.fetch(made.store, model.bundle_key, tmp_path / "fetched")
     assert bundle.temperature == pytest.approx(found.calibration.temperature)
-    assert bundle.recount_threshold == found.verdict.chosen.threshold
+    assert (
+        f"{100 * found.verdict.rows[0].recount:.1f}\N{NO-BREAK SPACE}%"
+        in made.store.get_bytes(outcome.report_key).decode()
+    )
     assert bundle.metrics.test.accuracy == found.accuracy
     assert "model.int8.onnx" in bundle.files
     page = made.store.get_bytes(outcome.report_key).decode()

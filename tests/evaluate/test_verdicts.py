@@ -1,46 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from components.counter.statistics.metrics import softmax
-from components.counter.verdict import agreement, verdict
-from components.evaluate.verdicts import (
-    MIN_VERDICTS,
-    NO_VERDICT,
-    at_threshold,
-    choose_threshold,
-    precision_curve,
-    record_weights,
-    verdicts,
-)
-
-
-@pytest.mark.parametrize(
-    ("probability", "classes", "threshold", "expected"),
-    [
-        (0.9, 5, 0.9, ("agrees", 36 / 37)),
-        (0.5, 5, 0.8, ("agrees", 0.8)),
-        (0.5, 5, 0.81, ("unsure", 0.8)),
-        (0.2, 5, None, ("agrees", 0.5)),
-        (0.02, 5, 0.9, ("recount", 1 - 0.02 / (0.02 + 0.98 / 4))),
-        (0.0, 5, 0.9, ("recount", 1.0)),
-        (1.0, 2, 1.0, ("agrees", 1.0)),
-    ],
-)
-def test_verdicts_by_hand(
-    probability: float, classes: int, threshold: float | None, expected: tuple[str, float]
-) -> None:
-    words, confidence = verdict(probability, classes, threshold)
-    assert words == expected[0]
-    assert confidence == pytest.approx(expected[1])
-
-
-@given(st.floats(0, 1), st.floats(0, 1), st.integers(2, 12))
-def test_ranking_by_the_verdict_is_ranking_by_probability(one: float, other: float, classes: int) -> None:
-    if one < other:
-        assert agreement(one, classes) <= agreement(other, classes)
-    assert 0 <= agreement(one, classes) <= 1
+from components.evaluate.audit import corrupt
+from components.evaluate.verdicts import EXPLAINED, record_weights, verdict_row, verdict_table, verdicts
 
 
 @pytest.mark.parametrize(
@@ -60,70 +23,36 @@ def calibrated(n: int, scale: float, seed: int = 0) -> tuple[np.ndarray, np.ndar
     return probabilities, (probabilities.cumsum(axis=1) > rng.random((n, 1))).argmax(axis=1)
 
 
-def test_at_even_odds_a_verdict_is_right_as_often_as_it_says() -> None:
-    probabilities, labels = calibrated(30_000, 2)
-    found = verdicts(probabilities, labels)
-    weights = record_weights(labels, 5, 0.5)
-    for low in (0.5, 0.7, 0.9):
-        chosen = (found.confidence >= low) & (found.confidence < low + 0.1)
-        said = (weights * found.confidence)[chosen].sum() / weights[chosen].sum()
-        right = (weights * found.correct)[chosen].sum() / weights[chosen].sum()
-        assert right == pytest.approx(said, abs=0.02)
+def test_drawing_records_finds_and_costs_what_the_weights_say() -> None:
+    probabilities, labels = calibrated(10_000, 2)
+    found = verdict_row(probabilities, labels, np.arange(10_000), 0.1, "uniform", 20, draws=20)
+    records, wrong = corrupt(labels, 5, "uniform", seed=1, share=0.1)
+    said = verdicts(probabilities, 0.1, 20)[np.arange(10_000), records]
+    recount = said == "recount"
+    assert recount.mean() == pytest.approx(found.recount, abs=0.01)
+    assert (said == "unsure").mean() == pytest.approx(found.unsure, abs=0.01)
+    assert recount[wrong].mean() == pytest.approx(found.found, abs=0.02)
+    assert (~wrong)[said == "agrees"].mean() == pytest.approx(found.agrees_right, abs=0.01)
+    assert np.where(recount, 1, 20 * wrong).mean() == pytest.approx(found.cost, abs=0.03)
 
 
-def test_drawing_records_gives_the_same_precision_as_the_weights() -> None:
-    probabilities, labels = calibrated(20_000, 2)
-    found, rng = verdicts(probabilities, labels), np.random.default_rng(1)
-    records = np.where(rng.random(len(labels)) < 0.3, (labels + rng.integers(1, 5, len(labels))) % 5, labels)
-    answers = [verdict(float(row[record]), 5, 0.8)[0] for row, record in zip(probabilities, records, strict=True)]
-    stands = np.array([answer != "unsure" for answer in answers])
-    right = np.array([(answer == "agrees") == (r == t) for answer, r, t in zip(answers, records, labels, strict=True)])
-    expected = at_threshold(found, record_weights(labels, 5, 0.3), 0.8)
-    assert stands.mean() == pytest.approx(expected.coverage, abs=0.01)
-    assert right[stands].mean() == pytest.approx(expected.precision, abs=0.01)
+@pytest.mark.parametrize("cost", [2, 20, 200])
+@pytest.mark.parametrize("wrong", [0.01, 0.05, 0.2])
+def test_following_the_verdicts_of_a_calibrated_model_costs_no_more_than_looking_at_no_photo(wrong, cost) -> None:
+    found = verdict_row(*calibrated(4_000, 2), np.arange(4_000), wrong, "uniform", cost, draws=20)
+    assert found.cost_without_photos == pytest.approx(min(1, wrong * cost))
+    assert found.cost < found.cost_without_photos + 0.02
 
 
-def test_the_threshold_keeps_its_promise_on_other_bins() -> None:
-    chosen = choose_threshold(*calibrated(5_000, 2, seed=0), wanted=0.9)
-    assert chosen.reached
-    assert chosen.precision >= 0.9
-    probabilities, labels = calibrated(5_000, 2, seed=1)
-    seen = at_threshold(verdicts(probabilities, labels), record_weights(labels, 5, 0.5), chosen.threshold)
-    assert seen.precision == pytest.approx(0.9, abs=0.02)
-    assert seen.coverage == pytest.approx(chosen.coverage, abs=0.03)
+@pytest.mark.parametrize(("cost", "said"), [(20, {"unsure"}), (50, {"recount", "unsure"})])
+def test_photos_that_say_nothing_confirm_no_record(cost, said) -> None:
+    assert set(verdicts(np.full((3, 5), 0.2), 0.03, cost).ravel()) == said
 
 
-def test_a_lower_wish_lets_more_verdicts_stand() -> None:
-    data = calibrated(3_000, 2)
-    strict, easy = choose_threshold(*data, wanted=0.95), choose_threshold(*data, wanted=0.8)
-    assert easy.threshold < strict.threshold
-    assert easy.coverage > strict.coverage
-
-
-@pytest.mark.parametrize(
-    ("probabilities", "labels", "best"),
-    [
-        (np.full((500, 5), 0.2), np.arange(500) % 5, "the best is 50.0\N{NO-BREAK SPACE}%"),
-        (np.tile([0.96, 0.01, 0.01, 0.01, 0.01], (MIN_VERDICTS // 2, 1)), np.zeros(MIN_VERDICTS // 2, int), ""),
-        (np.zeros((0, 5)), np.zeros(0, int), ""),
-    ],
-    ids=["a model that knows nothing", "too few bins", "no bin"],
-)
-def test_when_no_threshold_reaches_the_wish_no_verdict_stands(
-    probabilities: np.ndarray, labels: np.ndarray, best: str
-) -> None:
-    chosen = choose_threshold(probabilities, labels)
-    assert not chosen.reached
-    assert chosen.threshold == NO_VERDICT
-    assert best in chosen.explanation
-    assert "every record is answered with “unsure”" in chosen.explanation
-    assert verdict(0.96, 5, chosen.threshold)[0] == "unsure"
-
-
-def test_the_curve_ends_with_every_verdict_standing() -> None:
-    probabilities, labels = calibrated(500, 2)
-    curve = precision_curve(verdicts(probabilities, labels), record_weights(labels, 5, 0.5))
-    assert curve.coverage[-1] == pytest.approx(1)
-    assert curve.threshold == sorted(curve.threshold, reverse=True)
-    assert curve.coverage == sorted(curve.coverage)
-    assert curve.precision[0] > curve.precision[-1]
+def test_the_table_says_one_of_its_rows_in_a_sentence() -> None:
+    table = verdict_table(*calibrated(500, 2), np.arange(500), draws=20)
+    row = next(row for row in table.rows if (row.corruption, row.wrong_records) == ("off_by_one", EXPLAINED))
+    assert (
+        f"{100 * row.found:.1f}\N{NO-BREAK SPACE}% of the errors and cost {row.cost:.2f} recounts" in table.explanation
+    )
+    assert len(table.rows) == 6

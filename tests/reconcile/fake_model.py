@@ -17,9 +17,9 @@ SURE = 0.9
 NAME = "bin-counter"
 
 
-def bundle(version: str = "model-1", threshold: float = 0.6) -> Bundle:
+def bundle(version: str = "model-1", temperature: float = 1.0) -> Bundle:
     """A model of five counts."""
-    said = {"version": version, "backbone": "fake", "counts": [1, 2, 3, 4, 5], "recount_threshold": threshold}
+    said = {"version": version, "backbone": "fake", "counts": [1, 2, 3, 4, 5], "temperature": temperature}
     return Bundle.model_validate({**said, "input": InputTransform(size=8)})
 
 
@@ -46,8 +46,9 @@ class FakeModel:
         self.on_question(len(self.asked))
         if self.failing.get(photo):
             return self.failing[photo].pop(0), {"error": "it failed"}
-        shares = [(1 - SURE) / 4] * 5
-        shares[int(photo.split()[0]) - 1] = SURE
+        sure = SURE / self.served.temperature
+        shares = [(1 - sure) / 4] * 5
+        shares[int(photo.split()[0]) - 1] = sure
         return 200, {"predictions": [answer(self.served, shares, 0.5).model_dump()]}
 
     def times(self) -> Counter[str]:

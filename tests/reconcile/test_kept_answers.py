@@ -1,6 +1,7 @@
 """What a second reconciliation into one folder asks again, and what becomes of a folder that it cannot go on with."""
 
 import argparse
+import contextlib
 import csv
 import itertools
 import sqlite3
@@ -83,7 +84,7 @@ CHANGES: dict[str, tuple[Callable[[Warehouse, FakeModel], object], list[str], di
     "a record beyond the model": (
         lambda here, _: here.records.__setitem__(1, Record("b", 40)),
         [],
-        {"b": "not countable"},
+        {"b": "not countable: of the counts that the model knows it looks like 2 (90% sure)"},
     ),
     "another order": (lambda here, _: here.records.reverse(), [], {}),
     "a bin more, before the others": (
@@ -98,9 +99,9 @@ CHANGES: dict[str, tuple[Callable[[Warehouse, FakeModel], object], list[str], di
     ),
     "another model": (lambda _, model: setattr(model, "served", bundle("model-2")), sorted(FIRST.values()), {}),
     "another model of that version": (
-        lambda _, model: setattr(model, "served", bundle(threshold=0.999)),
+        lambda _, model: setattr(model, "served", bundle(temperature=0.95)),
         sorted(FIRST.values()),
-        {"a": "1 unsure", "b": "2 unsure", "c": "3 unsure"},
+        {},
     ),
 }
 
@@ -157,6 +158,25 @@ def test_a_photo_that_appeared_is_asked_about(warehouse, model):
     assert list(model.times()) == ["2 items"]
 
 
+def kept_answers(out: Path) -> int:
+    with contextlib.closing(open_answers(out / "answers.sqlite")) as database:
+        return database.execute("SELECT count(*) FROM answers").fetchone()[0]
+
+
+def test_a_folder_that_is_used_every_day_does_not_grow(warehouse, model):
+    sizes = []
+    for day in range(4):
+        for count, id_ in enumerate(FIRST, 1):
+            warehouse.put(id_, f"{count} items, day {day}")
+        warehouse.reconcile(model)
+        sizes.append((kept_answers(warehouse.out), (warehouse.out / "answers.sqlite").stat().st_size))
+    assert [answers for answers, _ in sizes] == [3] * 4
+    assert sizes[3][1] == sizes[1][1]
+    model.served = bundle("model-2")
+    warehouse.reconcile(model)
+    assert kept_answers(warehouse.out) == 3
+
+
 def test_what_was_answered_before_the_server_went_is_not_asked_again(warehouse, model):
     model.failing["3 items"] = [503] * 6
     with pytest.raises(InventoryError, match="did not answer in 6 tries"):
@@ -178,9 +198,10 @@ def test_a_model_that_comes_into_service_meanwhile_answers_for_all(warehouse, mo
 
 def test_another_model_of_one_version_is_not_mixed_in_either(warehouse, model, monkeypatch, capsys):
     monkeypatch.setattr(ask, "WRITE_SECONDS", 0.0)
-    model.on_question = lambda number: number == 3 and setattr(model, "served", bundle(threshold=0.999))
-    summary = warehouse.reconcile(model)
-    assert summary.verdicts == {"unsure": 3}
+    model.on_question = lambda number: number == 3 and setattr(model, "served", bundle(temperature=0.95))
+    warehouse.reconcile(model)
+    with (warehouse.out / "recount.csv").open(newline="") as file:
+        assert [row["confidence"] for row in csv.DictReader(file)] == ["0.9474"] * 3
     assert "another model of version model-1 came into service" in capsys.readouterr().out
     model.served = bundle()
     model.times()

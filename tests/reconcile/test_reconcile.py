@@ -22,7 +22,7 @@ from components.reconcile.asking.file import open_answers
 from components.reconcile.feedback import labels_from_recounts
 from components.reconcile.photos import FolderPhotos, open_photos
 from components.reconcile.records import Record, open_records, records_from_table
-from components.reconcile.results.page import how_far, how_many_wrong
+from components.reconcile.results.page import beyond, how_far, how_many_wrong
 from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import reconcile
 from components.sources.own_photos import open_table
@@ -83,6 +83,11 @@ def test_wrong_records_come_first_and_the_others_stand_apart(warehouse, server):
         "00032": "not checked",
         "00033": "not checked",
     }
+    assert rows[36]["note"].startswith("not countable: of the counts that the model knows it looks like 1 (")
+    assert beyond(summary) == (
+        "1 record names a count that this model does not know (it tells 1 to 5 apart); one trained with --counts 0-6 "
+        '--open-top yes answers all of them, the largest as "6 or more"'
+    )
     assert (summary.bins, summary.ranked, summary.not_countable, summary.not_checked) == (40, 36, 1, 3)
     assert summary.error_rate == pytest.approx(3 / 36, abs=0.02)
     assert summary.expected_wrong == pytest.approx(3, abs=0.6)
@@ -113,7 +118,8 @@ def test_the_list_is_the_same_as_json_and_no_cell_is_a_formula(warehouse, server
 def test_the_page_shows_the_first_bins_and_needs_nothing_from_outside(warehouse, server):
     run(warehouse, server, top=5)
     page = (warehouse / "out" / "recount.html").read_text()
-    assert page.count('class="picture"') == 5
+    assert page.count("record wrong: ") == 5
+    assert page.count('class="picture"') == 9  # and those that are not ranked
     assert "record 1, photo 3" in page
     assert "product 7" in page
     assert "Not countable" in page
@@ -167,7 +173,8 @@ def test_how_far_to_go_down_the_list_follows_from_what_an_error_costs(warehouse,
     summary = run(warehouse, server, missed_cost=cost)
     rows = json.loads((warehouse / "out" / "recount.json").read_text())[:36]
     assert summary.worth_recounting == worth
-    assert [row["wrong_probability"] >= 1 / cost for row in rows] == [True] * worth + [False] * (36 - worth)
+    assert [row["wrong_probability"] > 1 / cost for row in rows] == [True] * worth + [False] * (36 - worth)
+    assert [row["verdict"] == "recount" for row in rows] == [True] * worth + [False] * (36 - worth)
     assert how_far(summary) == said
 
 

@@ -92,6 +92,36 @@ def test_the_list_is_filtered_ordered_and_seen_in_full(warehouse):
         assert seen.complaints == []
 
 
+def test_bins_that_are_not_ranked_have_a_box_for_what_was_counted_too(tmp_path, server):
+    (tmp_path / "photos").mkdir()
+    for id_ in ("a", "b", "c"):
+        (tmp_path / "photos" / f"{id_}.jpg").write_bytes(photo(2))
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no photo")
+    (tmp_path / "stock.csv").write_text("id,expected\na,2\nb,40\nc,2\nbroken,3\ngone,1\n")
+    total, records = open_records(tmp_path / "stock.csv", str(tmp_path / "photos"))
+    photos, endpoint = open_photos(str(tmp_path / "photos")), Endpoint(server.url, server.name)
+    reconcile(records, total, photos, endpoint, tmp_path, ReconcileSettings())
+    with open_in_browser(tmp_path / "recount.html") as (page, seen):
+        names = page.locator(".picture .title .name").all_text_contents()
+        assert [name.partition(". ")[2] or name for name in names[2:]] == ["b", "broken", "gone"]
+        page.get_by_label("Counted b", exact=True).fill("41")
+        page.get_by_label("Counted gone").fill("0")
+        page.reload()
+        assert page.locator("#progress").text_content() == "2 of 5 counted"
+        page.get_by_label("Show").select_option("not checked")
+        assert page.locator(".picture:visible").count() == 2
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Save counts (CSV)").click()
+        path = tmp_path / "counts.csv"
+        path.write_bytes(download.value.path().read_bytes())
+        assert seen.complaints == []
+    rows = {row["id"]: (row["counted"], row["note"][:13]) for row in csv.DictReader(path.open(encoding="utf-8-sig"))}
+    assert rows["b"] == ("41", "not countable")
+    assert rows["gone"] == ("0", "not checked: ")
+    labels = labels_from_recounts(path, photos, tmp_path / "labels")
+    assert (labels.labels, labels.wrong) == (1, 1)
+
+
 def test_on_paper_there_is_room_to_write(warehouse):
     with open_in_browser(warehouse / "recount.html") as (page, _):
         page.emulate_media(media="print")

@@ -153,6 +153,7 @@ def test_v2_metadata_describes_the_tensors(server, http):
         {"name": "images", "datatype": "BYTES", "shape": [-1]},
         {"name": "pixels", "datatype": "UINT8", "shape": [-1, SIZE, SIZE, 3]},
         {"name": "expected_quantity", "datatype": "INT64", "shape": [-1]},
+        {"name": "record", "datatype": "BYTES", "shape": [-1]},
     ]
     assert {output["name"] for output in described["outputs"]} >= {"count", "probabilities", "verdict"}
 
@@ -393,7 +394,8 @@ def test_openapi_describes_photos_and_answers(server, http):
     answer = predict["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["predictions"]["items"]
     got = prediction(http.post(server.predict, content=photo(4), params={"expected_quantity": 4}))
     unusable = prediction(http.post(server.predict, content=black()))
-    assert set(got) | set(unusable) == set(answer["properties"])
+    recorded = prediction(http.post(server.predict, json={"instances": [{"b64": b64(photo(4)), "record": [{}]}]}))
+    assert set(got) | set(unusable) | set(recorded) == set(answer["properties"])
     assert "/v2/models/{model_name}/infer" in described["paths"]
 
 

@@ -102,20 +102,21 @@ def bundle(tmp_path_factory) -> Bundle:
     return write_bundle(tmp_path_factory.mktemp("bundle"))
 
 
-def judged(*bins: tuple[int, list[float]]) -> bytes:
+def judged(*bins: tuple[int, list[float]], **cost: float) -> bytes:
     labels = ["1", "2", "3", "4", "5"]
     listed = [
         {"expected_quantity": quantity, "probabilities": dict(zip(labels, shares, strict=True))}
         for quantity, shares in bins
     ]
-    return json.dumps({"bins": listed}).encode()
+    return json.dumps({"bins": listed, **cost}).encode()
 
 
-def test_the_page_ranks_as_reconcile_does(bundle):
+@pytest.mark.parametrize("cost", [1, 3, 20])
+def test_the_page_ranks_and_judges_as_reconcile_does(bundle, cost):
     random = np.random.default_rng(3)
     shares = random.dirichlet(np.full(5, 0.3), 60)
     bins = [(int(random.integers(1, 6)), row.tolist()) for row in shares]
-    ranked = rank_records(judged(*bins), bundle)
+    ranked = rank_records(judged(*bins, missed_cost=cost), bundle)
 
     database = sqlite3.connect(":memory:", isolation_level=None)
     database.row_factory = sqlite3.Row
@@ -123,13 +124,15 @@ def test_the_page_ranks_as_reconcile_does(bundle):
     answers = [answer(bundle, row, 0.5, quantity) for quantity, row in bins]
     records = [Record(str(place), quantity) for place, (quantity, _) in enumerate(bins)]
     answer_store.add(database, [Checked(place, *pair) for place, pair in enumerate(zip(records, answers, strict=True))])
-    total = sum(row["wrong_probability"] for row in ranked["bins"])
-    rows = list(answer_store.ranked(database, answer_store.rate_with(database, total)))
+    rate = answer_store.rate_with(database, sum(row["wrong_probability"] for row in ranked["bins"]))
+    answer_store.judge(database, rate, cost)
+    rows = list(answer_store.ranked(database, rate))
     by_rank = sorted(range(60), key=lambda place: ranked["bins"][place]["rank"])
     assert [int(row["id"]) for row in rows] == by_rank
     assert [row["wrong"] for row in rows] == pytest.approx(
         [ranked["bins"][place]["wrong_probability"] for place in by_rank], abs=1e-3
     )
+    assert [row["verdict"] for row in rows] == [ranked["bins"][place]["verdict"] for place in by_rank]
     database.close()
 
 
@@ -151,6 +154,7 @@ def test_the_summary_names_a_number_where_the_photos_tell_one(bundle):
         (json.dumps({"bins": [{"expected_quantity": 1, "probabilities": {"1": 1}}]}).encode(), "not the answers", 409),
         (b'{"bins": [{"expected_quantity": 1, "probabilities": {"1": 7}}]}', "less than or equal to 1", 400),
         (b'{"bins": []}', "at least 1 item", 400),
+        (judged((3, [0.2] * 5), missed_cost=0.5), "missed_cost: .* greater than or equal to 1", 400),
     ],
 )
 def test_what_cannot_be_ranked_is_one_clear_line(bundle, body, message, status):

@@ -14,6 +14,7 @@ from kubernetes.client import ApiClient
 
 from components.cluster.jobs.logs import log_shown
 from components.cluster.jobs.pods import Pods
+from components.cluster.jobs.queue import QUEUE_LABEL, admitted_at, is_queued, queued_in_words
 from components.cluster.kube import Object, Resource, dns_name
 from components.cluster.owned_object import RUN_ANNOTATION, OwnedObject, Timeouts, condition_message, has_condition
 from components.cluster.pods import TRAIN_LABELS
@@ -73,6 +74,8 @@ class KubeJob:
         self.owned = OwnedObject(jobs, self.body, "training", self.timeouts)
         self.name = self.owned.name
         self.pods = self._new_pods()
+        self._waits: str | None = None
+        """Why the job waits in a queue, as it was told last."""
 
     def _new_pods(self) -> Pods:
         return Pods(self.api, self.owned.namespace, self.name, self.kind.pods.format(name=self.name))
@@ -119,11 +122,13 @@ class KubeJob:
                 return self._wait_for_outcome()
             if has_condition(job, "Failed"):
                 return f"training failed: {self.pods.why_failed() or condition_message(job, 'Failed')}"
-            if not _ends_by_itself(job) and _age_seconds(job) > self.deadline_seconds:
+            queued = is_queued(job)
+            if not (queued or _ends_by_itself(job)) and _seconds_since(admitted_at(job)) > self.deadline_seconds:
                 self.owned.delete(job)
                 seconds = f"{self.deadline_seconds:.0f} s (cluster.deadline_seconds)"
                 return f"training did not end within {seconds}; the job was removed"
-            if _is_queued(job) or sum(pod.started for pod in pods) >= self.needed:
+            self._tell_queue(job if queued else None)
+            if queued or sum(pod.started for pod in pods) >= self.needed:
                 waiting_since = time.monotonic()
             else:
                 self.owned.with_retries(self.pods.show_events)
@@ -136,6 +141,13 @@ class KubeJob:
                     )
             self.owned.wait(job)
 
+    def _tell_queue(self, job: Object | None) -> None:
+        """Says why the job waits in a queue whenever that changes, and that it may run; None when it may."""
+        waits = None if job is None else self.owned.with_retries(lambda: queued_in_words(self.api, job))
+        if waits != self._waits:
+            note(f"training: {waits or f'{self.kind.kind} {self.name} left its queue'}")
+        self._waits = waits
+
     def _wait_for_outcome(self) -> str | None:
         if wait_for(self.done, self.timeouts.outcome, min(1.0, self.timeouts.poll)):
             return None
@@ -145,28 +157,22 @@ class KubeJob:
         )
 
 
-def _is_queued(job: Object) -> bool:
-    """Whether a queue such as Kueue holds the job back until it is its turn, which is no failure to start."""
-    spec = job["spec"]
-    return bool(spec.get("suspend") or spec.get("runPolicy", {}).get("suspend"))
-
-
 def _ends_by_itself(job: Object) -> bool:
     """Whether the operator knows the job's deadline."""
     return "activeDeadlineSeconds" in {**job["spec"], **job["spec"].get("runPolicy", {})}
 
 
-def _age_seconds(job: Object) -> float:
-    """Seconds since the job was created, by the cluster's clock and this one."""
-    return time.time() - datetime.fromisoformat(job["metadata"]["creationTimestamp"]).timestamp()
+def _seconds_since(stamp: str) -> float:
+    """By the cluster's clock and this one."""
+    return time.time() - datetime.fromisoformat(stamp).timestamp()
 
 
-def job_metadata(name: str, namespace: str, run_id: str, owners: Sequence[Object]) -> Object:
-    """Metadata of a training's job: whose it is, and for which run."""
+def job_metadata(name: str, namespace: str, run_id: str, queue: str | None, owners: Sequence[Object]) -> Object:
+    """Metadata of a training's job: whose it is, for which run, and in which queue it waits."""
     metadata: Object = {
         "name": name,
         "namespace": namespace,
-        "labels": dict(TRAIN_LABELS),
+        "labels": {**TRAIN_LABELS, **({QUEUE_LABEL: queue} if queue else {})},
         "annotations": {RUN_ANNOTATION: run_id},
     }
     if owners:

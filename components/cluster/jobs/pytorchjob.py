@@ -146,7 +146,7 @@ def pytorchjob(
             "rdzvBackend": "c10d",
             "rdzvId": name,
         }
-    metadata = job_metadata(name, namespace, run_id, owners)
+    metadata = job_metadata(name, namespace, run_id, settings.queue, owners)
     return {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "metadata": metadata, "spec": spec}
 
 

@@ -72,8 +72,13 @@ def trainjob(
         The object to create.
 
     Raises:
-        InventoryError: for an elastic job, which this API version cannot express.
+        InventoryError: for an elastic job or a scheduler, which this API version cannot express.
     """
+    if settings.scheduler_name:
+        raise InventoryError(
+            "cluster.scheduler_name: the scheduler of a TrainJob's pods is that of its runtime (podGroupPolicy); name "
+            "such a runtime in cluster.runtime instead, or use launcher pytorchjob"
+        )
     if settings.elastic:
         raise InventoryError("cluster.min_workers: a TrainJob has a fixed number of workers; use launcher pytorchjob")
     volumes, mounts = worker_volumes(settings.store_secret, settings.shared_memory, settings.ephemeral_storage)
@@ -92,7 +97,7 @@ def trainjob(
     return {
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
-        "metadata": job_metadata(name, namespace, run_id, owners),
+        "metadata": job_metadata(name, namespace, run_id, settings.queue, owners),
         "spec": {
             "runtimeRef": {"name": settings.runtime},
             **shape,

@@ -2,8 +2,9 @@
 
 The thresholds were chosen on 8,896 real bin photos (at 224 and at 96 pixels) so that none of them is called unusable,
 and lie far from the most extreme of them: the darkest has a highlight of 66, the flattest spans 42 levels, the most
-restless keeps 26 % of its variance in patches of the picture, and the widest one-coloured band is 4 % of a side.
-Planted dark frames, grey frames, white noise and photos cut by 15 % to 90 % are found at both sizes.
+restless keeps 26 % of its variance in patches of the picture, and the widest band of one colour, whichever it is, is
+3 % of a side. Planted dark frames, frames of one colour, white noise and photos cut by 15 % to 90 % are found at both
+sizes.
 """
 
 from typing import Literal
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 Unusable = Literal["black", "one colour", "noise", "torn"]
 """Why a photo is unusable; a torn one lacks a part."""
 GREEN = 1
-"""The channel that is looked at: it has most of the light, and the least noise of a camera."""
+"""The channel that is looked at first: it has most of the light, and the least noise of a camera. Where it shows
+nothing the others may, as under a red lamp."""
 SHADOW, HIGHLIGHT = 0.005, 0.995
 """Shares of the pixels that are darker than a photo's shadow and its highlight."""
 BLACK = 24
@@ -27,8 +29,8 @@ LEAST_STRUCTURE = 0.15
 """Share of the variance that the patches' means explain; white noise has 0.5 % to 2 %."""
 BAND, BAND_SPAN = 0.08, 4
 """Share of a side, and how many levels its pixels may differ by, for a band at an edge that holds no picture."""
-FILLS = ((128, 128, 128), (0, 0, 0), (0, 135, 0))
-"""What decoders and cameras leave where data is missing: grey, black, and the green of a YUV frame of zeros."""
+FILLS = ((128, 128, 128), (0, 0, 0), (255, 255, 255), (0, 135, 0))
+"""What decoders and cameras leave where data is missing: grey, black, white, and the green of a YUV frame of zeros."""
 FILL_TOLERANCE = 10
 
 
@@ -38,13 +40,17 @@ def why_unusable(pixels: NDArray[np.uint8]) -> Unusable | None:
     Args:
         pixels: the network's input, uint8 [size, size, 3], RGB.
     """
-    green = pixels[:, :, GREEN]
-    shadow, highlight = _levels(green)
-    if highlight < BLACK:
-        return "black"
-    if highlight - shadow < LEAST_SPAN:
-        return "one colour"
-    if _structure(green) < LEAST_STRUCTURE:
+    channel = pixels[:, :, GREEN]
+    shadow, highlight = _levels(channel)
+    if highlight - shadow < LEAST_SPAN:  # hardly ever
+        levels = [_levels(pixels[:, :, each]) for each in range(3)]
+        if max(high for _, high in levels) < BLACK:
+            return "black"
+        spans = [high - low for low, high in levels]
+        if max(spans) < LEAST_SPAN:
+            return "one colour"
+        channel = pixels[:, :, int(np.argmax(spans))]
+    if _structure(channel) < LEAST_STRUCTURE:
         return "noise"
     return "torn" if _is_torn(pixels) else None
 

@@ -11,7 +11,8 @@ three is taken on a grid, and the number of wrong records is drawn from it.
   records look wrong that are not, and a sharper one hides errors of one item.
 - A warehouse fills its bins in its own way: the logits are shifted so that the photos show each count as often as the
   records name it (after Saerens, Latinne, Decaestecker, "Adjusting the outputs of a classifier to new a priori
-  probabilities", 2002). Else a photo that says little would make a record wrong that names a rare count.
+  probabilities", 2002), the less so the fewer they are: of a few bins the photos would be bent to fit any record.
+  Without it a photo that says little would make a record wrong that names a rare count.
 - Only countable records are looked at. A wrong one that is one more than the largest count, or one less than the
   smallest, is not, so the probability above is divided by that of being countable.
 - The likelihood is raised to n0 / (n0 + n), so that many bins do not make a model look better than it is (Miller,
@@ -36,6 +37,8 @@ BATCH = 1000
 """Bins at a time."""
 MATCHES = 10
 """Times that the shares of the counts are fitted."""
+OWN_WAY = 30
+"""So many bins say as much of how a warehouse fills its bins as the photos themselves."""
 ROUNDS = 3
 """The grid is laid again, finer, around what the last one found."""
 RATES = (0.001, 0.6)
@@ -166,13 +169,17 @@ class _Seen:
 
     def _shift(self, sharpness: float) -> Floats:
         """Added to the logits, float64 [K], so that the photos show each count as often as the records name it."""
-        classes = self.probabilities.shape[1]
-        named = np.bincount(self.recorded, minlength=classes) + 1
-        shift = np.zeros(classes)
+        classes, bins = self.probabilities.shape[1], len(self.recorded)
+        named, shift = np.bincount(self.recorded, minlength=classes), np.zeros(classes)
+        weight = bins / (bins + OWN_WAY)
+        wanted = weight * named + (1 - weight) * self._shown(sharpness, shift)
         for _ in range(MATCHES):
-            shown = sum(self._shares(rows, sharpness, shift).sum(axis=0) for rows in self._batches())
-            shift = shift + np.log(named / (shown + 1))
+            shift = shift + np.log((wanted + 1) / (self._shown(sharpness, shift) + 1))
         return shift
+
+    def _shown(self, sharpness: float, shift: Floats) -> Floats:
+        """How often the photos show each count, float64 [K]."""
+        return np.sum([self._shares(rows, sharpness, shift).sum(axis=0) for rows in self._batches()], axis=0)
 
     def _shares(self, rows: slice, sharpness: float, shift: Floats) -> Floats:
         return softmax(np.log(np.maximum(self.probabilities[rows], TINY)) / np.exp(sharpness) + shift)

@@ -76,9 +76,10 @@ def make_card(
             name: {"value": getattr(evaluation, name), "interval": evaluation.intervals[name]}
             for name in ("accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss")
         },
+        "record": evaluation.record.model_dump() if evaluation.record else None,
         "per_count": {name: row.model_dump() for name, row in evaluation.per_count.items()},
         "calibration": evaluation.calibration.model_dump(mode="json"),
-        "verdict": evaluation.verdict.chosen.model_dump(),
+        "verdict": evaluation.verdict.model_dump(),
         "limits": _limits(evaluation),
         "settings": settings.model_dump(mode="json"),
         "provenance": bundle.provenance.model_dump(),
@@ -146,6 +147,7 @@ def render_markdown(card: dict[str, Any]) -> str:
         f"{percent(calibration['ece_after'])} (a perfectly calibrated model would show "
         f"{percent(calibration['ece_if_perfect']['mean'])} on so many bins). {card['verdict']['explanation']}",
         "",
+        *_with_record(card["record"]),
         "## Data",
         f"- source: {data['source']}",
         f"- licence: {data['licence']}",
@@ -166,6 +168,15 @@ def render_markdown(card: dict[str, Any]) -> str:
         f"Reproduce the numbers: `{card['reproduce']}`",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _with_record(record: dict[str, Any] | None) -> list[str]:
+    if record is None:
+        return []
+    rows = [f"| {row['answer']} | {percent(row['accuracy'])} | {plain(row['loss'])} |" for row in record["rows"]]
+    of_bins = f"{record['bins']:,} test bins whose stock record names products"
+    head = [f"With the products that the record names ({of_bins}; never their quantities):", ""]
+    return [*head, "| answer | exact accuracy | loss, nats |", "|---|---|---|", *rows, ""]
 
 
 def _numbers(values: dict[str, int]) -> str:

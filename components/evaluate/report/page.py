@@ -7,7 +7,7 @@ from components.counter.bundle import Bundle
 from components.counter.dataset import DatasetManifest
 from components.counter.splits import SPLITS
 from components.counter.training_log import EpochRecord
-from components.documents.evaluated import Curves, Evaluation, PrecisionCurve, ReliabilityCurves
+from components.documents.evaluated import Curves, Evaluation, ReliabilityCurves
 from components.documents.trained import TrainedModel
 from components.evaluate import audit
 from components.evaluate.report.published import SOURCES, published_beside
@@ -18,8 +18,6 @@ from components.settings.training import GROUPS, TrainingSettings
 Rows = list[tuple[str, Any]]
 Lines = dict[str, list[tuple[float, float]]]
 
-SHOWN_COVERAGE = 0.02
-"""Precision over a smaller share of the records is noise."""
 SHOWN_PRODUCTS = 2
 SHOWN_BINS = 10
 """The accuracy of fewer bins is noise."""
@@ -58,7 +56,6 @@ def render(
         published=published_beside(dataset.source),
         sources=SOURCES,
         reliability=reliability_lines(curves.reliability),
-        verdicts=verdict_lines(curves.verdict),
         roc={name: list(zip(curve.fpr, curve.tpr, strict=True)) for name, curve in curves.roc.items() if curve},
         audited=audit.figures(evaluation.audit, curves.audit),
         learning=learning_lines(model.history),
@@ -92,14 +89,6 @@ def reliability_lines(reliability: ReliabilityCurves) -> Lines:
         for when, rows in (("before", reliability.before), ("after", reliability.after))
     }
     return {**lines, "perfectly calibrated": [(0.0, 0.0), (1.0, 1.0)]}
-
-
-def verdict_lines(curves: dict[str, PrecisionCurve]) -> Lines:
-    """Precision of the verdicts by their coverage, for each share of wrong records."""
-    return {
-        name: [point for point in zip(curve.coverage, curve.precision, strict=True) if point[0] >= SHOWN_COVERAGE]
-        for name, curve in curves.items()
-    }
 
 
 def learning_lines(history: Sequence[EpochRecord]) -> dict[str, Lines]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import httpx
 
 from components.client.endpoint import Endpoint, open_client
-from components.client.query import PhotoError, ask, description
+from components.client.query import PhotoError, ask, description, record_model
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.common.prefetch import prefetch
@@ -17,11 +17,13 @@ from components.common.progress import Counter, note
 from components.common.retry import retry
 from components.counter.answers import Answer, judged
 from components.counter.bundle import Bundle
+from components.counter.record.answer import answered_with
+from components.counter.record.model import RecordModel
 from components.reconcile import answer_store
 from components.reconcile.answer_store import Checked
 from components.reconcile.asking import kept
 from components.reconcile.photos import Photos
-from components.reconcile.records import Record
+from components.reconcile.records import DescribedRecord, Record
 
 WRITE_SECONDS = 1.0
 NEW_MODEL_PAUSES = (0.0, 10.0, 60.0)
@@ -101,7 +103,7 @@ def _ask_one_model(
     keep: Callable[[sqlite3.Connection], None],
 ) -> Bundle:
     model = description(client, endpoint)
-    name = kept.identity(model)
+    name, known = kept.identity(model), record_model(client, endpoint, model)
     answer_store.begin(database)
     counter, before = Counter("bins", total), 0
     for batch in _batches(_answers(client, endpoint, database, name, records, photos, concurrency), counter):
@@ -112,7 +114,7 @@ def _ask_one_model(
             if answer.model != model.version:
                 raise ModelChangedError(f"the served model changed from {model.version} to {answer.model}")
         kept.add(database, name, new)
-        answer_store.add(database, [_checked(model, asked) for asked in batch])
+        answer_store.add(database, [_checked(model, known, asked) for asked in batch])
         keep(database)
         before += sum(not asked.is_new for asked in batch)
         now = description(client, endpoint)
@@ -189,9 +191,11 @@ def _batches(asked: Iterable[_Asked], counter: Counter) -> Iterator[list[_Asked]
     yield batch
 
 
-def _checked(model: Bundle, asked: _Asked) -> Checked:
-    """The bin's row: what the photo says of its record."""
+def _checked(model: Bundle, known: RecordModel | None, asked: _Asked) -> Checked:
+    """The bin's row: what the photo says of its record, and together with the products, where they are described."""
     found, answer, _ = asked
     if isinstance(answer, Answer) and found.record.expected_quantity is not None:
-        answer = judged(model, answer, found.record.expected_quantity)
+        answer = judged(answer, found.record.expected_quantity)
+        if known and isinstance(found.record, DescribedRecord):
+            answer = answered_with(model, known, answer, found.record.described)
     return Checked(found.position, found.record, answer, found.sha256)

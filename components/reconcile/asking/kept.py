@@ -38,6 +38,18 @@ def add(database: sqlite3.Connection, model: str, answers: Iterable[tuple[str, A
         database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
 
 
+def keep_only_used(database: sqlite3.Connection, model: str) -> None:
+    """Drops what the list of bins did not need, so that a folder that is used every day does not grow for ever.
+
+    Args:
+        database: from ``open_answers``, with the table of bins.
+        model: the one that answered for all.
+    """
+    needed = "SELECT photo FROM temp.bins WHERE photo IS NOT NULL"
+    query = f"DELETE FROM answers WHERE model <> ? OR photo NOT IN ({needed})"  # noqa: S608
+    database.execute(query, (model,))
+
+
 def forget(database: sqlite3.Connection, model: str) -> None:
     """Drops a model's answers."""
     database.execute("DELETE FROM answers WHERE model = ?", (model,))

@@ -2,14 +2,15 @@
 
 import json
 import sqlite3
-import textwrap
+from collections.abc import Iterator
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from components.client.query import PhotoError
 from components.common.files import sha256_bytes
+from components.counter.answers import told_apart
 from components.counter.photo import BadImageError
 from components.documents.reconciled import Reconciliation
 from components.pages.page import THUMBNAIL_SIDE, render_page, thumbnail
@@ -17,14 +18,14 @@ from components.pages.text import SPACE, plural
 from components.pages.worklist.parts import script_with, style_with
 from components.reconcile import answer_store
 from components.reconcile.records import Photos
-from components.reconcile.results.report import Curve, expected_wrong_in, list_row
+from components.reconcile.results.report import NOT_CHECKED, Curve, expected_wrong_in, list_row, why_apart
 from components.tables.stock import LIST_COLUMNS
 
 SCRIPT = Path(__file__).with_name("recount.js")
 FULL_SIDE, MOST_FULL = 640, 200
 """Pixels of a photo that opens in full, and how many of them at most make a page that is still light to open."""
 SHOWN_APART = 20
-PRODUCTS_WIDTH = 120
+"""Of the bins that are not ranked, and of the rows that are no record."""
 MANY = 0.4
 """When more than this fraction of the records looks wrong, it is rather the model."""
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
@@ -44,32 +45,27 @@ def render(
         curve: how many wrong records to expect among the first bins.
         photos: of the bins.
     """
-    ranked = islice(answer_store.ranked(database, rate), summary.top) if rate is not None else []
     side = FULL_SIDE if summary.top <= MOST_FULL else THUMBNAIL_SIDE
-    first = [
-        {**row, "row": _list_row(row, rank), "picture": _picture(photos, row["id"], row["photo"], side)}
-        for rank, row in enumerate(ranked, 1)
+    bins = [
+        {**row, "row": listed, "picture": _picture(photos, row["id"], row["photo"], side)}
+        for row, listed in _listed(database, rate, summary.top)
     ]
-    rows = [bin_["row"] for bin_ in first]
+    rows = [bin_["row"] for bin_ in bins]
     return render_page(
         "components/reconcile/results/recount.html.j2",
         style=style_with(),
-        script=script_with(SCRIPT) if first else "",
+        script=script_with(SCRIPT) if bins else "",
         columns=LIST_COLUMNS,
         key=sha256(json.dumps([summary.model, rows]).encode()).hexdigest()[:16],
         summary=summary,
         how_many_wrong=how_many_wrong(summary),
         how_far=how_far(summary),
+        beyond=beyond(summary),
         many_look_wrong=summary.error_rate_estimated and (summary.error_rate or 0) > MANY,
-        first=first,
+        bins=bins,
+        first=sum(row["rank"] is not None for row in rows),
         found=[(bins, 100 * wrong / curve[-1][1]) for bins, wrong in curve] if summary.ranked else [],
         worth=worth(summary.ranked, curve),
-        not_countable=[
-            {**row, "problem": textwrap.shorten(row["products"], PRODUCTS_WIDTH, placeholder=" …")}
-            for row in islice(answer_store.not_countable(database), SHOWN_APART)
-        ],
-        unusable=list(islice(answer_store.unusable(database), SHOWN_APART)),
-        not_checked=list(islice(answer_store.not_checked(database), SHOWN_APART)),
         shown_apart=SHOWN_APART,
     )
 
@@ -100,6 +96,18 @@ def how_far(summary: Reconciliation) -> str:
     return f"{plural(summary.worth_recounting, 'bin is', 'bins are')} worth a recount while {why}"
 
 
+def beyond(summary: Reconciliation) -> str:
+    """One line on the records that the model has no count for, and what to do about them; empty when there are none."""
+    if not summary.not_countable:
+        return ""
+    most = summary.counts[-1] + (not summary.open_top)
+    return (
+        f"{plural(summary.not_countable, 'record names', 'records name')} a count that this model does not know (it "
+        f"tells {told_apart(summary.labels)} apart); one trained with --counts 0-{most} --open-top yes answers all of "
+        f'them, the largest as "{most} or more"'
+    )
+
+
 def worth(ranked: int, curve: Curve) -> list[dict[str, float]]:
     """The fraction of the wrong records that is ``found`` in a ``share`` of the list, ``times`` that of any order."""
     in_all = curve[-1][1]
@@ -112,13 +120,26 @@ def worth(ranked: int, curve: Curve) -> list[dict[str, float]]:
     ]
 
 
-def _list_row(row: sqlite3.Row, rank: int) -> dict[str, Any]:
-    """The row of the recount list, as the page's script takes it."""
-    return {**list_row(row, rank, row["wrong"], ""), "position": rank}
+def _listed(database: sqlite3.Connection, rate: float | None, top: int) -> Iterator[tuple[sqlite3.Row, dict[str, Any]]]:
+    """The bins that the page shows, each with its row of the recount list, as the page's script takes it.
+
+    These are the first of the ranking, and the first of each kind that is not ranked.
+    """
+    kinds = (answer_store.not_countable, answer_store.unusable, answer_store.not_checked)
+    apart = chain.from_iterable(islice(kind(database), SHOWN_APART) for kind in kinds)
+    ranked = islice(answer_store.ranked(database, rate), top) if rate is not None else iter(())
+    rows = chain(
+        ((row, list_row(row, rank, row["wrong"], "")) for rank, row in enumerate(ranked, 1)),
+        ((row, list_row(row, None, None, why_apart(row))) for row in apart),
+    )
+    for position, (row, listed) in enumerate(rows, 1):
+        yield row, {**listed, "verdict": listed["verdict"] or NOT_CHECKED, "position": position}
 
 
-def _picture(photos: Photos, id_: str, counted: str, side: int) -> str:
+def _picture(photos: Photos, id_: str, counted: str | None, side: int) -> str:
     """The photo that was counted, whose sha256 is ``counted``; nothing when it is gone by now, or another."""
+    if counted is None:
+        return NO_PICTURE
     try:
         photo = photos.read(id_)
         return thumbnail(photo, side) if sha256_bytes(photo) == counted else NO_PICTURE

@@ -1,4 +1,4 @@
-// Keeps the counts that are entered on this page in the browser, by rank; every list has a key of its own.
+// Keeps the counts that are entered on this page in the browser, by place on the page; every list has a key of its own.
 
 const key = `counts ${one("#list").dataset.key}`;
 let counts = {};
@@ -12,10 +12,10 @@ function inBrowser(work) {
 }
 
 inBrowser(() => { counts = JSON.parse(localStorage.getItem(key) ?? "{}"); });
-for (const card of cards()) setCount(card, counts[rowOf(card).rank] ?? "");
+for (const card of cards()) setCount(card, counts[rowOf(card).position] ?? "");
 startWorklist({
   onCount(card) {
-    counts[rowOf(card).rank] = boxOf(card).value;
+    counts[rowOf(card).position] = boxOf(card).value;
     inBrowser(() => localStorage.setItem(key, JSON.stringify(counts)));
   },
   onAnew() {

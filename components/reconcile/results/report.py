@@ -18,6 +18,7 @@ from components.reconcile.settings import ReconcileSettings
 from components.tables.stock import LIST_COLUMNS
 
 CURVE_POINTS = 40
+NOT_CHECKED = "not checked"
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a text that begins so for a formula."""
 
@@ -58,10 +59,18 @@ def _rows(database: sqlite3.Connection, rate: float | None) -> Iterator[dict[str
     if rate is not None:
         for rank, row in enumerate(answer_store.ranked(database, rate), 1):
             yield list_row(row, rank, row["wrong"], "")
-    for row in answer_store.not_countable(database):
-        yield list_row(row, None, None, "not countable")
-    for row in chain(answer_store.unusable(database), answer_store.not_checked(database)):
-        yield list_row(row, None, None, f"not checked: {row['problem']}")
+    for row in chain(
+        answer_store.not_countable(database), answer_store.unusable(database), answer_store.not_checked(database)
+    ):
+        yield list_row(row, None, None, why_apart(row))
+
+
+def why_apart(row: sqlite3.Row) -> str:
+    """Why a bin is not ranked; where the model has no count for the record, what the photo looks like to it."""
+    if row["problem"]:
+        return f"{NOT_CHECKED}: {row['problem']}"
+    seen = f"{row['label']} ({row['confidence']:.0%} sure)"
+    return f"not countable: of the counts that the model knows it looks like {seen}"
 
 
 def list_row(row: sqlite3.Row, rank: int | None, wrong: float | None, remark: str) -> dict[str, Any]:
@@ -73,6 +82,7 @@ def list_row(row: sqlite3.Row, rank: int | None, wrong: float | None, remark: st
         wrong: P(count != expected | photo, record), of a ranked one.
         remark: why it is not ranked.
     """
+    both = f"photo and products together: {row['with_products']}" if row["with_products"] else ""
     return {
         "rank": rank,
         "id": row["id"],
@@ -84,7 +94,7 @@ def list_row(row: sqlite3.Row, rank: int | None, wrong: float | None, remark: st
         "confidence": row["confidence"],
         "photo_sha256": row["photo"],
         "products": row["products"],
-        "note": remark,
+        "note": remark or both,
         "counted": None,  # for the person who counts
     }
 
@@ -108,12 +118,11 @@ def summarise(
     database: sqlite3.Connection,
     model: Bundle,
     wrong: WrongRecords | None,
-    rate: float | None,
     settings: ReconcileSettings,
     curve: Curve,
     drifts: list[Drift],
 ) -> Reconciliation:
-    """The numbers of a reconciliation; ``wrong`` and ``rate`` are None when no bin is countable."""
+    """The numbers of a reconciliation; ``wrong`` is None when no bin is countable."""
     counted = answer_store.tallies(database)
     apart = counted.verdicts.pop("not countable", 0)
     ranked = counted.answered - apart
@@ -123,10 +132,12 @@ def summarise(
         unusable_photos=counted.unusable,
         verdicts=counted.verdicts,
         models=counted.models,
+        with_products=counted.with_products,
         ranked=ranked,
         not_countable=apart,
         model=model.version,
         counts=model.counts,
+        open_top=model.open_top,
         error_rate=wrong.all.mean / ranked if wrong and settings.error_rate is None else settings.error_rate,
         error_rate_estimated=settings.error_rate is None,
         expected_wrong=curve[-1][1],
@@ -136,7 +147,7 @@ def summarise(
         expected_wrong_in_top=expected_wrong_in(curve, settings.top),
         wrong_interval_in_top=wrong.first.interval if wrong else None,
         missed_cost=settings.missed_cost,
-        worth_recounting=answer_store.worth_recounting(database, rate, settings.missed_cost),
+        worth_recounting=counted.verdicts.get("recount", 0),
         drift=drifts,
         retrain=any(item.state == "retrain" for item in drifts),
     )

@@ -9,7 +9,8 @@ const VERDICTS = {
     : `The expected ${answer.expected_quantity} is possible (${chance}).`],
   "recount": (answer, chance) => ["Recount", `The expected ${answer.expected_quantity} is unlikely (${chance}).`],
   "unsure": (answer, chance) => ["Unsure", `The expected ${answer.expected_quantity} is possible (${chance}). Have a look yourself.`],
-  "not countable": (answer) => ["Not countable", `This model cannot tell ${answer.expected_quantity} items.`],
+  "not countable": (answer) => ["Not countable", `This model tells ${document.body.dataset.counts} apart, so it cannot check a record of `
+    + `${answer.expected_quantity}; the photo looks most like ${answer.label}.`],
 };
 
 function percent(share) {
@@ -53,6 +54,10 @@ function showAnswer(card, answer) {
   one(".meter", card).setAttribute("aria-valuenow", Math.round(100 * answer.confidence));
   one(".meter span", card).style.width = `${100 * answer.confidence}%`;
   one("tbody", card).replaceChildren(...Object.entries(answer.probabilities).map(([label, share]) => shareRow(label, share, answer)));
+  showVerdict(card, answer);
+}
+
+function showVerdict(card, answer) {
   const verdict = one(".verdict", card);
   verdict.hidden = !answer.verdict;
   if (answer.verdict) {

@@ -105,6 +105,7 @@ function startAnew() {
   }
   bins.clear();
   [stock, read] = [null, null];
+  one("#cost").value = one("#cost").defaultValue;
   forgetAll();
   tell("");
   showStock();
@@ -214,14 +215,20 @@ async function rank() {
   const ranked = stock ? [...bins].filter(([, { record, answer }]) => record && (answer?.mismatch_probability ?? null) !== null) : [];
   let said = { bins: [], summary: "" };
   try {
-    if (ranked.length) said = await rankRecords(ranked.map(([, { answer }]) => answer));
+    const cost = one("#cost");
+    if (ranked.length) said = await rankRecords(ranked.map(([, { answer }]) => answer), Number(cost.validity.valid ? cost.value : cost.defaultValue));
   } catch (error) {
     said.summary = error.message;
   }
   if (now !== ranking || atWork || waiting.length) return; // things have changed meanwhile
   one("#wrong").textContent = said.summary;
   one("#wrong").hidden = !said.summary;
-  said.bins.forEach(({ rank, wrong_probability }, place) => describe(ranked[place][0], rank, wrong_probability));
+  said.bins.forEach(({ rank, wrong_probability, verdict }, place) => {
+    const [card, bin] = ranked[place];
+    bin.answer = { ...bin.answer, verdict };
+    showVerdict(card, bin.answer);
+    describe(card, rank, wrong_probability);
+  });
   summarise();
   arrange();
 }
@@ -235,7 +242,7 @@ function withoutPhoto() {
 function showStock() {
   document.body.classList.toggle("listed", stock !== null);
   one("#stock-name").textContent = stock ? stock.name : "CSV or XLSX with the columns id and expected";
-  one("#apart").hidden = !stock;
+  one("#apart").hidden = one("#missed").hidden = !stock;
   one("#expect").hidden = stock !== null;
   const unmatched = [...bins.values()].filter(({ record }) => !record).map(({ file }) => file.name);
   const rows = withoutPhoto().map(({ id, expected_quantity, note }) => `${id}${expected_quantity === null ? ` (${note})` : `, expected ${expected_quantity}`}`);
@@ -278,6 +285,7 @@ async function restore() {
     if (kind === "photo") addCard({ key, file, ...states.get(key) });
   }
   summarise();
+  one("#cost").value = kept.find(([[kind]]) => kind === "cost")?.[1] ?? one("#cost").defaultValue;
   const list = kept.find(([[kind]]) => kind === "stock")?.[1];
   if (!list || !(await takeStock(list))) [...bins.keys()].forEach(settle);
   rank();
@@ -287,6 +295,7 @@ startWorklist({ onCount: keepState, onAnew: startAnew, further: withoutPhoto });
 for (const input of [one("#photos"), one("#stock")]) {
   input.addEventListener("change", () => { bring(input.files); input.value = ""; });
 }
+one("#cost").addEventListener("change", () => { keep(["cost"], one("#cost").value); rank(); });
 one("#ask").addEventListener("submit", (event) => event.preventDefault());
 for (const name of ["dragenter", "dragover"]) {
   document.addEventListener(name, (event) => { event.preventDefault(); document.body.classList.add("dropping"); });

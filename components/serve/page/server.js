@@ -20,10 +20,10 @@ async function readStock(file, photos) {
   return post("stock/read", JSON.stringify({ name: file.name.slice(0, 200), table: await base64(file), photos }));
 }
 
-// The rank of each of these answers, and how many records are wrong.
-async function rankRecords(answers) {
+// The rank of each of these answers, its verdict for what a missed error costs, and how many records are wrong.
+async function rankRecords(answers, missedCost) {
   const bins = answers.map(({ expected_quantity, probabilities }) => ({ expected_quantity, probabilities }));
-  return post("stock/rank", JSON.stringify({ bins }));
+  return post("stock/rank", JSON.stringify({ bins, missed_cost: missedCost }));
 }
 
 async function post(path, body, type = "application/json") {

@@ -82,7 +82,7 @@ class Attempt:
                 self.ended_badly = not {end_of(trial) for trial in self._trials} & {"Succeeded", "EarlyStopped"}
                 return self._without_outcome(found)
             active = self._active()
-            if pods.some_trial_runs(active):
+            if pods.some_trial_runs(active) or pods.all_queued(active):
                 waiting_since = time.monotonic()
             elif time.monotonic() - waiting_since > self.cluster.pending_seconds:
                 reason = self._suggestion_failure() or pods.why_pending(active)

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from kubernetes.client import ApiClient
 
 from components.cluster.jobs.katib import EXPERIMENT_LABEL
 from components.cluster.jobs.pods import Pods
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
+from components.cluster.jobs.queue import is_queued, queued_in_words
+from components.cluster.kube import Resource
 from components.cluster.owned_object import OwnedObject
+from components.common.progress import note
 
 NO_TRIAL = "Katib has started no trial; is its controller running?"
 MOST_TRIALS = 3
@@ -29,6 +33,8 @@ class TrialPods:
     experiment: OwnedObject
     needed: int
     _of: dict[str, Pods] = field(default_factory=dict)
+    _waits: dict[str, str] = field(default_factory=dict)
+    """Why trials wait in a queue, as it was told last."""
 
     def some_trial_runs(self, active: Sequence[str]) -> bool:
         """Whether all pods of one of these trials have started; reports the events of those that wait.
@@ -44,6 +50,20 @@ class TrialPods:
             else:
                 self.experiment.with_retries(pods.show_events)
         return running
+
+    def all_queued(self, active: Sequence[str]) -> bool:
+        """Whether a queue holds back each of these trials, of which there is one; says so when that changes."""
+        jobs = Resource(self.api, PYTORCHJOB.group, PYTORCHJOB.version, PYTORCHJOB.plural, self.experiment.namespace)
+        waits = {}
+        for name in active:
+            job = self.experiment.with_retries(partial(jobs.get, name))
+            if job is not None and is_queued(job):
+                waits[name] = self.experiment.with_retries(partial(queued_in_words, self.api, job))
+        for name, words in waits.items():
+            if self._waits.get(name) != words:
+                note(f"tuning: {words}")
+        self._waits = waits
+        return bool(active) and len(waits) == len(active)
 
     def why_pending(self, active: Sequence[str]) -> str:
         """Why none of these trials runs; without any, why Katib makes none."""

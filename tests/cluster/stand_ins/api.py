@@ -59,6 +59,7 @@ CUSTOM_KINDS = {
     ("serving.kserve.io", "v1alpha1", "servingruntimes"): "ServingRuntime",
     ("serving.kserve.io", "v1alpha1", "clusterstoragecontainers"): "ClusterStorageContainer",
     ("argoproj.io", "v1alpha1", "workflows"): "Workflow",
+    ("kueue.x-k8s.io", "v1beta1", "workloads"): "Workload",
 }
 CLUSTER_SCOPED = (
     "namespaces",

@@ -145,6 +145,8 @@ def inference_service_refused(service: Object, before: Object | None = None) -> 
         return "the 'name' field is not allowed in standard predictor"
     if problem := _replicas_refused(predictor):
         return problem
+    if predictor.get("containerConcurrency", 0) < 0:
+        return "Parallelism cannot be less than 0"
     standard = (metadata.get("annotations") or {}).get(MODE_ANNOTATION) == "Standard"
     metric = predictor.get("scaleMetric", "concurrency")
     # in Standard mode nothing is checked unless an annotation names the autoscaler's class
@@ -242,7 +244,7 @@ def trainjob_refused(job: Object, _: Object | None = None) -> str | None:
     for patch in spec.get("runtimePatches", []):
         if not re.fullmatch(r"[a-z0-9.-]+/[A-Za-z0-9/._-]+", patch["manager"]):
             return f'spec.runtimePatches.manager: Invalid value: "{patch["manager"]}": must be a domain-prefixed path'
-        for replicated in patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]:
+        for replicated in patch["trainingRuntimeSpec"]["template"]["spec"].get("replicatedJobs", []):
             pod = replicated["template"]["spec"]["template"]["spec"]
             if problem := _patch_refused("spec.runtimePatches", [replicated["name"]], pod):
                 return problem

@@ -32,7 +32,8 @@ class Operator:
         if key[1] != self.kind.plural:
             return
         self.created += 1
-        self.make_pods(self.cluster, job)
+        if not job["spec"].get("runPolicy", job["spec"]).get("suspend"):
+            self.make_pods(self.cluster, job)
 
     def make_pods(self, cluster: Cluster, job: Object) -> None:
         """Makes the pods of a job, which wait to be started."""

@@ -43,6 +43,21 @@ def frame(level: int, grain: float) -> Callable[[int], Pixels]:
     return lambda size: np.random.default_rng(2).normal(level, grain, (size, size, 3)).clip(0, 255).astype(np.uint8)
 
 
+def coloured(colour: tuple[int, int, int], grain: float = 0) -> Callable[[int], Pixels]:
+    """A frame of one colour, with the grain of a sensor in the channels that have light."""
+
+    def made(size: int) -> Pixels:
+        noise = np.random.default_rng(3).normal(0, grain, (size, size, 3))
+        return (np.array(colour) + noise * (np.array(colour) > 0)).clip(0, 255).astype(np.uint8)
+
+    return made
+
+
+def lit(lamp: tuple[int, int, int], made: Callable[[int], Pixels]) -> Callable[[int], Pixels]:
+    """A picture under a lamp that lacks some colours."""
+    return lambda size: made(size) * np.array(lamp, np.uint8)
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     ("made", "why"),
@@ -52,12 +67,20 @@ def frame(level: int, grain: float) -> Callable[[int], Pixels]:
         (frame(128, 0), "one colour"),
         (frame(128, 2), "one colour"),
         (frame(255, 0), "one colour"),
+        (coloured((200, 0, 0)), "one colour"),
+        (coloured((0, 0, 250), grain=2), "one colour"),
+        (coloured((250, 240, 0)), "one colour"),
+        (coloured((12, 4, 16), grain=2), "black"),
+        (coloured((120, 0, 0), grain=40), "noise"),
         (noise, "noise"),
         (frame(120, 40), "noise"),
         (cut((128, 128, 128), 0.15), "torn"),
         (cut((128, 128, 128), 0.5), "torn"),
         (cut((0, 0, 0), 0.5, turns=2), "torn"),
         (cut((0, 135, 0), 0.8, turns=1), "torn"),
+        (cut((255, 255, 255), 0.15), "torn"),
+        (cut((255, 255, 255), 0.6, turns=3), "torn"),
+        (lit((1, 0, 0), cut((0, 0, 0), 0.5)), "torn"),
     ],
 )
 def test_a_photo_that_shows_nothing_is_named(size: int, made: Callable[[int], Pixels], why: Unusable) -> None:
@@ -69,6 +92,12 @@ def test_a_photo_that_shows_nothing_is_named(size: int, made: Callable[[int], Pi
 @pytest.mark.parametrize("seed", range(5))
 def test_a_dark_or_bright_picture_is_usable(size: int, light: float, seed: int) -> None:
     assert why_unusable(boxes(size, light, seed)) is None
+
+
+@pytest.mark.parametrize("lamp", [(1, 0, 0), (0, 0, 1), (1, 0, 1), (1, 1, 0)])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_picture_under_a_coloured_lamp_is_usable(size: int, lamp: tuple[int, int, int]) -> None:
+    assert why_unusable(lit(lamp, boxes)(size)) is None
 
 
 def test_a_picture_in_a_frame_is_usable() -> None:

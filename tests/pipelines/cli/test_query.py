@@ -176,9 +176,9 @@ def test_one_photo_that_cannot_be_read_does_not_stop_the_others(server, photos, 
         (2, 2, "agrees"),
         (2.4, 2, "agrees"),
         (2.4, 3, "agrees: 3 is possible (30%)"),
-        (2.3, 3, "unsure: 3 is possible (16%)"),
+        (2.3, 3, "recount: 3 is unlikely (16%)"),
         (2, 3, "recount: 3 is unlikely (2%)"),
-        (2, 9, "not countable"),
+        (2, 9, "not countable: the model tells 1 to 5 apart"),
     ],
 )
 def test_the_table_says_how_probable_the_record_is_when_the_photo_looks_like_another(
@@ -190,6 +190,24 @@ def test_the_table_says_how_probable_the_record_is_when_the_photo_looks_like_ano
     assert main(["query", "a.jpg", "--expected", str(expected), "--url", server.url]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if "a.jpg" in line)
     assert [cell.strip() for cell in row.split("│")][4] == said
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"), [("1", "unsure: 3 is possible (16%)"), ("20", "recount: 3 is unlikely (16%)")]
+)
+def test_the_verdict_follows_from_what_a_missed_error_costs(server, tmp_path, capsys, monkeypatch, cost, said):
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "a.jpg").write_bytes(photo(2.3))
+    asked = ["query", str(tmp_path / "a.jpg"), "--expected", "3", "--url", server.url]
+    assert main([*asked, "--missed-cost", cost]) == 0
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cost", ["0.5", "nan", "many", "inf"])
+def test_a_cost_that_cannot_be_is_refused_on_one_line(capsys, cost):
+    with pytest.raises(SystemExit):
+        main(["query", "a.jpg", "--missed-cost", cost])
+    assert f"'{cost}' is refused; allowed: 1 <= number <= 1,000,000" in capsys.readouterr().err
 
 
 def test_the_table_says_which_photo_is_to_be_taken_again(server, tmp_path, capsys, monkeypatch):

@@ -25,6 +25,7 @@ class KfpApi:
         self.failures = 0
         self.pipelines: list[dict[str, Any]] = []
         self.versions: list[dict[str, Any]] = []
+        self.packages: list[str] = []
         self.experiments: list[dict[str, Any]] = []
         self.runs: list[dict[str, Any]] = []
         self.recurring: list[dict[str, Any]] = []
@@ -48,11 +49,14 @@ class KfpApi:
                 }
             case "POST", ["pipelines", "upload"]:
                 made = {"pipeline_id": str(uuid.uuid4()), "display_name": query["name"], "created_at": CREATED}
+                made["description"] = query.get("description", "")
                 self.pipelines.append(made | ({"namespace": query["namespace"]} if "namespace" in query else {}))
-                self._version(made["pipeline_id"], query["name"], body)
+                if (answer := self._version(made["pipeline_id"], query, body))[0] != 200:
+                    self.pipelines.pop()
+                    return answer
                 return 200, made
             case "POST", ["pipelines", "upload_version"]:
-                return 200, self._version(query["pipelineid"], query["name"], body)
+                return self._version(query["pipelineid"], query, body)
             case "GET", ["pipelines", key, "versions"]:
                 return 200, {"pipeline_versions": [item for item in self.versions if item["pipeline_id"] == key]}
             case "GET", ["experiments"]:
@@ -85,11 +89,15 @@ class KfpApi:
                 return 200, made
         return 404, {"message": f"{method} {path} is unknown"}
 
-    def _version(self, pipeline_id: str, name: str, body: bytes) -> dict[str, Any]:
-        made = {"pipeline_id": pipeline_id, "pipeline_version_id": str(uuid.uuid4()), "display_name": name}
-        self.versions.append(made)
+    def _version(self, pipeline_id: str, query: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
         assert b"pipelineInfo" in body, "the package travels in the request"
-        return made
+        # protojson.Unmarshal without DiscardUnknown, backend/src/apiserver/template/v2_template.go of 2.15.0
+        if b"literals:" in body and not self.tag_name.startswith(("2.16", "2.17")):
+            return 400, {"message": 'invalid v2 pipeline spec: proto: (line 1:1): unknown field "literals"'}
+        made = {"pipeline_id": pipeline_id, "pipeline_version_id": str(uuid.uuid4()), "display_name": query["name"]}
+        self.versions.append({**made, "description": query.get("description", "")})
+        self.packages.append(body.decode())
+        return 200, made
 
 
 @contextmanager

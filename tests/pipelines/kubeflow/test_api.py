@@ -7,7 +7,7 @@ from components.common.errors import InventoryError
 from pipelines.compiler import compile_pipeline
 from pipelines.kubeflow.api import Access, check_access, find_access, follow, open_client, runs, submit, upload
 from tests.pipelines.kubeflow.kfp_api import KfpApi, serving
-from tests.pipelines.test_compiler import small_pipeline
+from tests.pipelines.test_compiler import GOLDEN, small_pipeline
 
 
 @pytest.fixture
@@ -43,6 +43,19 @@ def test_the_first_upload_makes_the_pipeline_and_the_next_adds_a_version_only_wh
     assert again.version_id == first.version_id
 
 
+@pytest.mark.parametrize(("release", "drop_downs"), [("2.17.0", True), ("2.15.0", False), ("", False)])
+def test_a_release_that_knows_no_drop_downs_gets_the_pipeline_without(
+    api: KfpApi, release: str, drop_downs: bool
+) -> None:
+    api.tag_name = release
+    where = access(api)
+    uploaded = upload(open_client(where), where, GOLDEN["inventory"])
+    assert uploaded.created
+    assert [("literals:" in package) for package in api.packages] == [drop_downs, drop_downs]
+    assert api.pipelines[0]["description"].startswith("Learns to count the items")
+    assert "|**source**" in api.versions[-1]["description"]
+
+
 def test_a_run_carries_version_arguments_and_service_account(api: KfpApi, package: Path) -> None:
     api.multi_user = True
     where = access(api, namespace="team")
@@ -51,7 +64,7 @@ def test_a_run_carries_version_arguments_and_service_account(api: KfpApi, packag
     (run,) = api.runs
     assert run["run_id"] == run_id
     assert link == f"{api.url}/#/runs/details/{run_id}"
-    assert run["runtime_config"]["parameters"] == {"name": "we"}
+    assert run["runtime_config"]["parameters"] == {"name": "we", "store_secret": "inventory-store"}
     assert run["service_account"] == "default-editor"
     assert run["pipeline_version_reference"]["pipeline_version_id"] == api.versions[-1]["pipeline_version_id"]
     assert api.experiments[0]["namespace"] == "team"

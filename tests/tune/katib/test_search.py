@@ -25,7 +25,8 @@ from components.settings.cluster import ClusterSettings
 from components.settings.training import TrainingSettings
 from components.tune.katib.search import KatibSearch
 from tests.cluster.stand_ins.api import Cluster, Refused, running
-from tests.cluster.stand_ins.training_operator import GROUP, JOBS
+from tests.cluster.stand_ins.kueue import Kueue
+from tests.cluster.stand_ins.training_operator import GROUP, JOBS, make_pods
 from tests.tune.katib.controller import Katib, add_condition, ended
 from tests.tune.katib.step import QUICK, plan, verdict
 from tests.waiting import wait_until, wait_until_renewed
@@ -262,6 +263,19 @@ def trials_that_never_start(scene: Scene) -> str:
     return step.verdict()
 
 
+def trials_in_a_queue(scene: Scene) -> str:
+    kueue = Kueue(scene.cluster, make_pods)
+    step = scene.searching(cluster={"pending_seconds": 2})
+    waiting = scene.katib.active
+    for trial in waiting:
+        kueue.hold(JOBS, trial)
+    time.sleep(3.5)
+    for trial in waiting:
+        kueue.admit(JOBS, trial)
+    scene.finish(0.5, 0.6, 0.3)
+    return step.verdict()
+
+
 def one_worker_of_two_never_starts(scene: Scene) -> str:
     step = scene.searching(cluster={"pending_seconds": 1, "workers": 2})
     for trial in scene.katib.active:
@@ -485,6 +499,7 @@ SCENARIOS: list[tuple[Callable[[Scene], str], str, int, int]] = [
     (no_pytorchjobs, "the cluster knows no pytorchjobs.kubeflow.org (v1), which trials of a search are", 0, 0),
     (trainjobs_wanted, "cluster.launcher: trials of a search are PyTorchJobs, no TrainJobs", 0, 0),
     (trials_that_never_start, "FailedScheduling: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu", 1, 0),
+    (trials_in_a_queue, FOUND, 1, 1),
     (one_worker_of_two_never_starts, "no trial started within 1 s (cluster.pending_seconds): tune-", 1, 0),
     (room_for_one_trial_only, FOUND, 1, 1),
     (algorithm_never_starts, 'ImagePullBackOff: Back-off pulling image "suggestion-hyperopt"', 1, 0),

@@ -22,6 +22,9 @@ CONFIDENCE = Histogram("bin_counter_confidence", "Calibrated confidence of the a
 BRIGHTNESS = Histogram("bin_counter_brightness", "Mean brightness of the photos, 0 to 1", buckets=TENTHS)
 UNUSABLE = Counter("bin_counter_unusable_photos", "Photos on which nothing can be counted, by reason", ["reason"])
 VERDICTS = Counter("bin_counter_verdicts", "Photos sent with an expected quantity, by verdict", ["verdict"])
+DRIFT_PSI = Gauge("bin_counter_drift_psi", "Population stability index of the last photos, by measure", ["measure"])
+DRIFT_STATE = Gauge("bin_counter_drift_state", "0 stable, 1 changed, 2 retrain, by measure", ["measure"])
+DRIFT_PHOTOS = Gauge("bin_counter_drift_photos", "Photos in the window that is compared with the bundle's reference")
 MODEL = Gauge("bin_counter_model_info", "The model in service", ["name", "version", "backbone"])
 
 

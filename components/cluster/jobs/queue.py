@@ -1,0 +1,56 @@
+"""Kueue's queues: the label that puts a job into one, and why a job still waits there.
+
+Kueue's webhook suspends a job that carries the label; its controller lifts that once there is quota, and suspends the
+job again, whose pods go, when another preempts it. What is said of Kueue here was read in its sources
+(pkg/controller/jobs/kubeflow, pkg/controller/jobs/trainjob, pkg/controller/jobframework).
+"""
+
+from kubernetes.client import ApiClient
+
+from components.cluster import kube
+from components.cluster.kube import Object, Resource
+from components.cluster.owned_object import condition_message
+from components.common.errors import InventoryError
+
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+JOB_LABEL = "kueue.x-k8s.io/job-uid"
+"""On the Workload that Kueue makes of a job; its value is the job's uid."""
+GROUP, WORKLOADS = "kueue.x-k8s.io", "workloads"
+VERSIONS = ("v1beta2", "v1beta1")
+"""The newest first."""
+NO_REASON = "Kueue gives no reason"
+
+
+def is_queued(job: Object) -> bool:
+    """Whether a queue holds the job back until it is its turn, which is no failure to start."""
+    spec = job["spec"]
+    return bool(spec.get("suspend") or spec.get("runPolicy", {}).get("suspend"))
+
+
+def queued_in_words(api: ApiClient, job: Object) -> str:
+    """In which queue a job waits, and why, as far as Kueue says it and this account may read it."""
+    metadata = job["metadata"]
+    queue = (metadata.get("labels") or {}).get(QUEUE_LABEL)
+    where = f"in the queue {queue}" if queue else "suspended"
+    return f"{job['kind']} {metadata['name']} waits {where}: {_why(api, metadata['namespace'], metadata['uid'])}"
+
+
+def _why(api: ApiClient, namespace: str, uid: str) -> str:
+    try:
+        version = next((each for each in VERSIONS if kube.serves(api, GROUP, each, WORKLOADS)), None)
+        if version is None:
+            return NO_REASON
+        found = Resource(api, GROUP, version, WORKLOADS, namespace).select(f"{JOB_LABEL}={uid}")
+    except InventoryError as error:
+        return f"the reason cannot be read ({error})"
+    return condition_message(found[0], "QuotaReserved") if found else NO_REASON
+
+
+def admitted_at(job: Object) -> str:
+    """Since when a job may run, as a time stamp: since a queue let it go, or else since it was created.
+
+    A TrainJob has the condition ``Suspended``, which is false once it is resumed.
+    """
+    conditions = job.get("status", {}).get("conditions") or []
+    resumed = [each for each in conditions if each["type"] == "Suspended" and each["status"] == "False"]
+    return str(resumed[0]["lastTransitionTime"] if resumed else job["metadata"]["creationTimestamp"])

@@ -1,0 +1,124 @@
+"""What a stock record says of a bin besides quantities: which products lie there, their sizes and weights.
+
+Quantities are what is in doubt, so that the types here have no place for them: nothing that is learnt from a record or
+answered with one can see a quantity or their sum.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.common.document import MOST_NAME, Part
+from components.common.errors import InventoryError
+from components.counter.products import TABLE, identifier, is_placeholder
+from components.counter.record.measures import INCHES, POUNDS, measured
+
+Floats = NDArray[np.float64]
+
+MEASURES = ("length_in", "width_in", "height_in", "weight_lb")
+MOST_PRODUCTS = 200
+"""In one bin; the fullest of the public dataset list some dozens."""
+
+
+class Product(Part):
+    """One product; what is not known of it is None."""
+
+    asin: str | None = None
+    length_in: float | None = None
+    width_in: float | None = None
+    height_in: float | None = None
+    weight_lb: float | None = None
+
+
+class Record(Part):
+    """The distinct products that a stock record names for one bin."""
+
+    products: tuple[Product, ...] = ()
+
+    def as_sent(self) -> list[dict[str, Any]]:
+        """The record as ``read_record`` reads it."""
+        return [
+            {name.removesuffix("_in").removesuffix("_lb"): value for name, value in product if value is not None}
+            for product in self.products
+        ]
+
+
+def read_record(content: Any, where: str = "the record") -> Record:
+    """Reads what somebody sent as a record.
+
+    Args:
+        content: a list of products, ``{"products": list}``, or a bin's metadata with ``BIN_FCSKU_DATA``. A product is
+            an ASIN, or an object with any of ``asin``, ``length``, ``width``, ``height`` and ``weight``; a measure is a
+            number (inches, pounds) or ``{"value": number, "unit": text}``. What else an object holds, such as a
+            quantity, is not looked at; a measure that is odd is taken as missing.
+        where: names it in errors.
+
+    Returns:
+        The products, each once; none for None.
+
+    Raises:
+        InventoryError: if it lists no products at all, or too many.
+    """
+    if isinstance(content, dict):
+        content = content.get("products", content.get(TABLE, content))
+    if isinstance(content, dict):
+        content = [{"asin": code, **entry} if isinstance(entry, dict) else entry for code, entry in content.items()]
+    if not isinstance(content, list | tuple | None):
+        raise InventoryError(f'{where} is no list of products; send [{{"asin": …, "length": …, "weight": …}}, …]')
+    products = [_product(entry, number, where) for number, entry in enumerate(content or [], start=1)]
+    named = {product.asin or number: product for number, product in reversed(list(enumerate(products)))}
+    if len(named) > MOST_PRODUCTS:
+        raise InventoryError(f"{where} names {len(named)} products; one bin holds at most {MOST_PRODUCTS}")
+    return Record(products=tuple(reversed(named.values())))
+
+
+def _product(entry: Any, number: int, where: str) -> Product:
+    if isinstance(entry, str):
+        entry = {"asin": entry}
+    if not isinstance(entry, dict):
+        shown = repr(entry)[:MOST_NAME]
+        raise InventoryError(f"{where} names as product {number} {shown}, which is neither an ASIN nor an object")
+    name = identifier(entry.get("asin"))
+    return Product(
+        asin=None if name is None or is_placeholder(name) else name,
+        length_in=measured(entry.get("length"), INCHES),
+        width_in=measured(entry.get("width"), INCHES),
+        height_in=measured(entry.get("height"), INCHES),
+        weight_lb=measured(entry.get("weight"), POUNDS),
+    )
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The distinct products of many bins, as columns."""
+
+    bins: int
+    rows: NDArray[np.int64]
+    """Which bin holds each product, int64 [P], ascending."""
+    measures: Floats
+    """``MEASURES`` of each product, float64 [P, 4]; not a number where nothing is known."""
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Self:
+        """The products of some records, one for each bin."""
+        products = [(row, product) for row, record in enumerate(records) for product in record.products]
+        measures = [[getattr(product, name) for name in MEASURES] for _, product in products]
+        rows = np.array([row for row, _ in products], dtype=np.int64)
+        return cls(len(records), rows, np.array(measures, dtype=np.float64).reshape(-1, len(MEASURES)))
+
+    def take(self, chosen: NDArray[np.int64]) -> Self:
+        """The products of some of the bins, which are then numbered in that order."""
+        starts = np.searchsorted(self.rows, np.arange(self.bins + 1))
+        places = [np.arange(starts[row], starts[row + 1]) for row in chosen]
+        rows = np.repeat(np.arange(len(chosen)), [len(part) for part in places])
+        kept = np.fromiter(itertools.chain.from_iterable(places), np.int64)
+        return type(self)(len(chosen), rows.astype(np.int64), self.measures[kept])
+
+    @property
+    def products(self) -> NDArray[np.int64]:
+        """How many distinct products each bin holds, int64 [bins]."""
+        return np.bincount(self.rows, minlength=self.bins)

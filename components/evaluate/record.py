@@ -1,0 +1,123 @@
+"""What the products of a stock record add to the photo; the photo's own answer does not change by it.
+
+Learnt on training bins, weighed on validation bins, told on test bins.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from components.common.progress import note
+from components.counter.bundle import Bundle
+from components.counter.dataset import Bins
+from components.counter.record.model import RECORD_FILE, RecordModel
+from components.counter.record.record import Floats
+from components.counter.record.stored import listed_in
+from components.counter.statistics.bootstrap import DRAWS, intervals, mean_of
+from components.counter.statistics.metrics import Integers, bin_values, summarise
+from components.documents.evaluated import BY_BOTH, BY_PHOTO, BY_PRODUCTS, Contradiction, RecordRow, RecordValue
+
+CHANGES = ("accuracy", "expected_squared_error", "loss")
+
+
+def learn(folder: Path, bundle: Bundle, splits: Mapping[str, Bins], validated: Floats) -> RecordModel | None:
+    """Fits the record model and writes it beside the network, as ``record.json``.
+
+    Args:
+        folder: holds the bundle's files.
+        bundle: its description.
+        splits: the opened splits; the training and validation bins are read.
+        validated: the photos' calibrated logits of the validation bins, [N, K].
+
+    Returns:
+        None, and no file, when too few training bins name products.
+    """
+    # torch takes seconds to import, and whoever evaluates again from the store needs none
+    from components.counter.record.fit import fit
+
+    training, validation = splits["train"], splits["validation"]
+    model = fit(
+        bundle.counts,
+        bundle.open_top,
+        listed_in(training),
+        training.labels,
+        listed_in(validation),
+        validation.labels,
+        validated,
+    )
+    if model is None:
+        (folder / RECORD_FILE).unlink(missing_ok=True)
+        note("the bins name too few products to learn what a stock record tells of a count; photos alone will count")
+        return None
+    model.write(folder / RECORD_FILE)
+    return model
+
+
+def value(model: RecordModel, test: Bins, tested: Floats, draws: int = DRAWS) -> RecordValue | None:
+    """How well photo, products, and both count the test bins whose record tells something.
+
+    Args:
+        model: what ``learn`` learnt.
+        test: the opened test split.
+        tested: its photos' calibrated logits, [N, K].
+        draws: bootstrap resamples.
+
+    Returns:
+        None when no test bin names products.
+    """
+    listed = listed_in(test)
+    told = np.flatnonzero(model.speaks(listed))
+    if len(told) == 0:
+        return None
+    listed, photo, labels, groups = listed.take(told), tested[told], test.labels[told], test.groups[told]
+    said = {
+        BY_PHOTO: photo,
+        BY_PRODUCTS: model.log_probabilities(listed),
+        BY_BOTH: model.with_record(photo, listed),
+    }
+    values = {name: bin_values(logits, labels, model.counts) for name, logits in said.items()}
+    changes = {name: values[BY_BOTH][name] - values[BY_PHOTO][name] for name in CHANGES}
+    return RecordValue(
+        bins=len(told),
+        training_bins=model.training_bins,
+        validation_bins=model.validation_bins,
+        weight_of_photo=model.combination.photo,
+        weight_of_products=model.combination.products,
+        rows=[_row(name, logits, labels, groups, model.counts, draws) for name, logits in said.items()],
+        changes={name: float(change.mean()) for name, change in changes.items()},
+        change_intervals=intervals(changes, groups, {name: mean_of(name) for name in CHANGES}, draws),
+        contradiction=_contradiction(said, labels),
+    )
+
+
+def _row(name: str, logits: Floats, labels: Integers, groups: Integers, counts: list[int], draws: int) -> RecordRow:
+    scores = summarise(logits, labels, counts, [str(count) for count in counts])
+    columns = bin_values(logits, labels, counts)
+    statistics = {
+        "accuracy": mean_of("accuracy"),
+        "expected_rmse": lambda sums: np.sqrt(sums["expected_squared_error"] / sums["n"]),
+        "loss": mean_of("loss"),
+    }
+    return RecordRow(
+        answer=name,
+        accuracy=scores.accuracy,
+        within_one=scores.within_one,
+        rmse=scores.rmse,
+        expected_rmse=scores.expected_rmse,
+        loss=scores.loss,
+        intervals=intervals(columns, groups, statistics, draws),
+    )
+
+
+def _contradiction(said: Mapping[str, Floats], labels: Integers) -> Contradiction:
+    photo, products, both = (said[name].argmax(axis=1) for name in (BY_PHOTO, BY_PRODUCTS, BY_BOTH))
+    differ = photo != products
+    return Contradiction(
+        bins=int(differ.sum()),
+        photo_right=int((photo == labels)[differ].sum()),
+        products_right=int((products == labels)[differ].sum()),
+        both_right=int((both == labels)[differ].sum()),
+        photo_followed=int((both == photo)[differ].sum()),
+        products_followed=int((both == products)[differ].sum()),
+    )

@@ -1,0 +1,84 @@
+"""Plays Kueue: its webhook suspends jobs with a queue's name, its controller lets them go and takes their place away.
+
+Follows its sources of 2026-08: pkg/controller/jobs/kubeflow/kubeflowjob/kubeflowjob_controller.go,
+pkg/controller/jobs/trainjob/trainjob_webhook.go and trainjob_controller.go, pkg/controller/jobframework/validation.go
+and reconciler.go, and pkg/scheduler/scheduler.go for the condition of a Workload that waits.
+"""
+
+import re
+from collections.abc import Callable
+
+from tests.cluster.stand_ins.api import Cluster, Key, Object, Refused, now
+
+QUEUE = "kueue.x-k8s.io/queue-name"
+GROUP, WORKLOADS = "kueue.x-k8s.io", "workloads"
+NO_ROOM = (
+    "couldn't assign flavors to pod set master: insufficient unused quota for nvidia.com/gpu in flavor a100, "
+    "2 more needed"
+)
+TRAINER = "trainer.kubeflow.org"
+JOBS = {"pytorchjobs": "kubeflow.org", "trainjobs": TRAINER}
+
+
+class Kueue:
+    """Holds back every job that names a queue, until a test admits it."""
+
+    def __init__(self, cluster: Cluster, make_pods: Callable[[Cluster, Object], None]) -> None:
+        self.cluster, self.make_pods = cluster, make_pods
+        cluster.admit.append(self._webhook)
+        cluster.on_create.append(self._created)
+
+    def _webhook(self, key: Key, job: Object) -> None:
+        queue = (job["metadata"].get("labels") or {}).get(QUEUE)
+        if key[1] not in JOBS or queue is None or self.cluster.get(key[1], key[3], key[0]):
+            return
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", queue):  # validation.IsDNS1123Subdomain
+            raise Refused(403, "Forbidden", f'metadata.labels[{QUEUE}]: Invalid value: "{queue}"')
+        _spec(job)["suspend"] = True
+        if key[0] == TRAINER:
+            patch = {"manager": "kueue.x-k8s.io/manager", "trainingRuntimeSpec": {"template": {"spec": {}}}}
+            job["spec"].setdefault("runtimePatches", []).append(patch)
+
+    def _created(self, key: Key, job: Object) -> None:
+        if key[1] in JOBS and _spec(job).get("suspend"):
+            self._workload(job)
+
+    def _workload(self, job: Object) -> None:
+        labels = {"kueue.x-k8s.io/job-uid": job["metadata"]["uid"]}
+        waits = {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": NO_ROOM}
+        metadata = {"name": f"job-{job['metadata']['name']}", "labels": labels}
+        body = {"apiVersion": f"{GROUP}/v1beta1", "kind": "Workload", "metadata": metadata}
+        self.cluster.add({**body, "status": {"conditions": [waits]}}, WORKLOADS, GROUP)
+
+    def admit(self, plural: str, name: str) -> None:
+        """There is quota: the job goes on."""
+        job = self._suspend(plural, name, False)
+        self.cluster.remove(WORKLOADS, f"job-{name}", GROUP)
+        self.make_pods(self.cluster, job)
+
+    def hold(self, plural: str, name: str) -> None:
+        """Another job takes the place of this one: the operator removes the pods of a job that is suspended."""
+        found = self.cluster.get(plural, name, JOBS[plural])
+        assert found
+        self._workload(found)
+        job = self._suspend(plural, name, True)
+        for pod in self.cluster.items("pods"):
+            if any(owner["uid"] == job["metadata"]["uid"] for owner in pod["metadata"].get("ownerReferences", [])):
+                self.cluster.remove("pods", pod["metadata"]["name"])
+
+    def _suspend(self, plural: str, name: str, suspend: bool) -> Object:
+        def change(job: Object) -> None:
+            _spec(job)["suspend"] = suspend
+            others = [each for each in job.get("status", {}).get("conditions", []) if each["type"] != "Suspended"]
+            condition = {"type": "Suspended", "status": str(suspend), "reason": "Suspended" if suspend else "Resumed"}
+            job["status"] = {"conditions": [*others, {**condition, "lastTransitionTime": now(), "message": ""}]}
+
+        self.cluster.update(plural, name, change, JOBS[plural])
+        job = self.cluster.get(plural, name, JOBS[plural])
+        assert job
+        return job
+
+
+def _spec(job: Object) -> Object:
+    policy: Object = job["spec"].get("runPolicy", job["spec"])
+    return policy

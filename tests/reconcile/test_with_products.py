@@ -1,0 +1,85 @@
+"""Bins whose metadata describe the products are ranked by photo and products together."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.client.endpoint import Endpoint
+from components.documents.reconciled import Reconciliation
+from components.reconcile.photos import open_photos
+from components.reconcile.records import open_records
+from components.reconcile.settings import ReconcileSettings
+from components.reconcile.step import reconcile
+from tests.record_model import write_with_record
+from tests.tiny_model import Served, photo, serving
+
+PRODUCTS = {"a": 2, "b": 3, "c": 2, "d": 3, "many": 7, "none": 0}
+"""How many products each bin holds; every photo shows two or three items, alike, and every record says two."""
+
+
+@pytest.fixture(scope="module")
+def knowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("knowing") / "model"
+    write_with_record(folder)
+    with serving(folder) as served:
+        yield served
+
+
+@pytest.fixture
+def bins(tmp_path: Path) -> Path:
+    for id_, number in PRODUCTS.items():
+        table = {f"P{place}": {"name": "Socks", "quantity": place, "weight": "?"} for place in range(number)}
+        content = {"EXPECTED_QUANTITY": 2, "BIN_FCSKU_DATA": table}
+        for name, data in (
+            (f"bin-images/{id_}.jpg", photo(2.5)),
+            (f"metadata/{id_}.json", json.dumps(content).encode()),
+        ):
+            path = tmp_path / "bins" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    return tmp_path
+
+
+def reconciled(folder: Path, server: Served) -> tuple[Reconciliation, dict[str, dict[str, Any]]]:
+    place = str(folder / "bins")
+    total, records = open_records(None, place)
+    endpoint = Endpoint(server.url, server.name)
+    summary = reconcile(records, total, open_photos(place), endpoint, folder / "out", ReconcileSettings())
+    with (folder / "out" / "recount.csv").open(newline="") as file:
+        return summary, {row["id"]: row for row in csv.DictReader(file)}
+
+
+def test_products_that_contradict_the_record_bring_its_bin_to_the_front(knowing: Served, bins: Path) -> None:
+    summary, rows = reconciled(bins, knowing)
+    assert list(rows)[:2] == ["b", "d"]
+    assert rows["b"]["note"].startswith("photo and products together: 3 (9")
+    assert rows["a"]["note"].startswith("photo and products together: 2 (9")
+    assert rows["many"]["note"] == rows["none"]["note"] == ""
+    doubts = {id_: float(row["wrong_probability"]) for id_, row in rows.items() if row["rank"]}
+    assert doubts["b"] > doubts["none"] == doubts["many"] > doubts["a"]
+    for column in ("mismatch_probability", "predicted_count", "verdict", "confidence"):
+        assert len({row[column] for row in rows.values()}) == 1  # they are of the photo alone
+    assert (summary.ranked, summary.with_products) == (6, 4)
+    page = (bins / "out" / "recount.html").read_text()
+    assert "with its products: 3 (9" in page
+
+
+def test_a_model_that_knows_nothing_of_products_ranks_by_photos_alone(server: Served, bins: Path) -> None:
+    summary, rows = reconciled(bins, server)
+    assert summary.with_products == 0
+    assert {row["note"] for row in rows.values() if row["rank"]} == {""}
+    assert "with its products" not in (bins / "out" / "recount.html").read_text()
+
+
+def test_what_was_answered_before_is_ranked_with_products_too(knowing: Served, bins: Path) -> None:
+    _, first = reconciled(bins, knowing)
+    (bins / "bins" / "metadata" / "a.json").write_text(
+        json.dumps({"EXPECTED_QUANTITY": 2, "BIN_FCSKU_DATA": {name: {} for name in "xyz"}})
+    )
+    _, second = reconciled(bins, knowing)
+    assert list(second)[:3] == ["a", "b", "d"]
+    assert first["c"]["note"] == second["c"]["note"]
