@@ -11,6 +11,7 @@ from kfp.dsl.graph_component import GraphComponent
 from components.check_settings.component import settings as settings_step
 from components.deploy.component import deploy as deploy_step
 from components.download.component import download as download_step
+from components.download.component import fetch as fetch_step
 from components.evaluate.component import evaluate as evaluate_step
 from components.explore.component import explore as explore_step
 from components.gate.component import gate as gate_step
@@ -21,6 +22,8 @@ from components.tune.component import tune as tune_step
 from pipelines.platform import FIRST_STEP, Amounts, on_cluster, with_model_registry, with_permissions
 
 NAME = "bin-inventory"
+FETCH_RETRIES = 2
+"""A pod that fetches its share goes on where the one before it stood."""
 
 
 def with_parameters(function: Callable[..., None]) -> Callable[..., None]:
@@ -39,6 +42,23 @@ def with_parameters(function: Callable[..., None]) -> Callable[..., None]:
     texts = "".join(f"    {parameter.name}: {parameter.description}\n" for parameter in PARAMETERS.values())
     function.__doc__ = f"{function.__doc__}\n\nArgs:\n{texts}"
     return function
+
+
+@dsl.pipeline(name="download-shares")
+def fetch_shares(
+    settings: dsl.Input[dsl.Artifact],
+    shares: list,
+    store_secret: str,
+    cpu: str,
+    cpu_limit: str,
+    memory: str,
+    memory_limit: str,
+) -> None:
+    """A pod for each share of the bins; a pipeline of its own, since a task can wait for one, but not for a loop."""
+    with dsl.ParallelFor(shares) as share:
+        fetched = fetch_step(settings=settings, share=share)
+    fetched.set_retry(FETCH_RETRIES, backoff_duration="30s", backoff_factor=2)
+    on_cluster(fetched, store_secret=store_secret, amounts=Amounts(cpu, cpu_limit, memory, memory_limit))
 
 
 def with_drop_downs(pipeline: GraphComponent) -> GraphComponent:
@@ -61,12 +81,19 @@ def with_drop_downs(pipeline: GraphComponent) -> GraphComponent:
 )
 @with_parameters
 def inventory(*channels: Any) -> None:
-    """Settings, download, split, explore, tune, train, evaluate, gate, deploy."""
+    """Settings, download (by several pods, if asked), split, explore, tune, train, evaluate, gate, deploy."""
     parameters = dict(zip(PARAMETERS, channels, strict=True))
     run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     settled = settings_step(**parameters)
     settings = settled.outputs["settings"]
-    downloaded = download_step(settings=settings)
+    amounts = Amounts(**{name: settled.outputs[f"step_{name}"] for name in Amounts._fields})
+    fetched = fetch_shares(
+        settings=settings,
+        shares=settled.outputs["download_shares"],
+        store_secret=parameters["store_secret"],
+        **amounts._asdict(),
+    ).set_caching_options(False)
+    downloaded = download_step(settings=settings).after(fetched)
     bins = downloaded.outputs["bins"]
     parted = split_step(bins=bins, settings=settings)
     dataset = parted.outputs["dataset"]
@@ -79,7 +106,6 @@ def inventory(*channels: Any) -> None:
     with dsl.If(gated.outputs["Output"] == "yes"):
         deployed = deploy_step(dataset=dataset, evaluated=counter, settings=settings, run_id=run_id)
     steps = (downloaded, parted, explored, tuned, trained, evaluated, gated, deployed)
-    amounts = Amounts(**{name: settled.outputs[f"step_{name}"] for name in Amounts._fields})
     on_cluster(settled, store_secret=parameters["store_secret"], amounts=FIRST_STEP)
     on_cluster(*steps, store_secret=parameters["store_secret"], amounts=amounts)
     with_permissions(settled)

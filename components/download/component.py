@@ -1,4 +1,4 @@
-"""KFP interface of the download step."""
+"""KFP interfaces of the download step, and of the pods that fetch for it."""
 
 from kfp import dsl
 
@@ -20,3 +20,20 @@ def download(settings: dsl.Input[dsl.Artifact], bins: dsl.Output[dsl.Dataset]) -
 
     manifest = main_step(lambda: download_to(bins.path, open_store(), RunSettings.load(settings.path).data))
     bins.metadata["selected"] = manifest.selected
+
+
+@control_component
+def fetch(settings: dsl.Input[dsl.Artifact], share: str) -> None:
+    """Fetches one share of the bins into the object store, where the step download finds it.
+
+    Args:
+        settings: what the settings step completed; its section `data` is read.
+        share: such as `3/8`, the third of eight.
+    """
+    from components.common.step.run_step import main_step
+    from components.common.store import open_store
+    from components.download.share import Share
+    from components.download.step import fetch_share
+    from components.settings.run import RunSettings
+
+    main_step(lambda: fetch_share(open_store(), RunSettings.load(settings.path).data, Share.read(share)))

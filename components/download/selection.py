@@ -129,9 +129,16 @@ def _of_table(data: bytes, where: str) -> dict[str, int]:
 
 
 def by_entry(listed: dict[str, int], entries: Iterable[Entry]) -> dict[str, int]:
-    """The counts of a list for the ids of a source: a photo ``train/3/00300.jpg`` of one's own is the bin 00300."""
-    own = {PurePosixPath(entry.id).stem: entry.id for entry in entries if is_photo(entry.id)}
-    return {own.get(id_, id_): count for id_, count in listed.items()}
+    """The counts of a list for the ids of a source: a photo ``train/3/00300.jpg`` of one's own is the bin 00300.
+
+    A list's id stands for every photo of that name: of ``3/1.jpg`` and ``5/1.jpg`` the one with another count than the
+    list's is then left out as such, and said.
+    """
+    own: dict[str, list[str]] = {}
+    for entry in entries:
+        if is_photo(entry.id):
+            own.setdefault(PurePosixPath(entry.id).stem, []).append(entry.id)
+    return {name: count for id_, count in listed.items() for name in own.get(id_, [id_])}
 
 
 def as_text(name: str) -> str:

@@ -1,37 +1,23 @@
 """Download: bins from a source, checked and packed into blocks in the store."""
 
-import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from components.common import progress
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes, write_atomic
-from components.common.prefetch import prefetch
 from components.common.step.run_step import document_step
 from components.common.store import Store, is_address
 from components.documents.downloaded import BinsManifest, BlockInfo
-from components.download.checks import BadBinError, read_metadata
-from components.download.fetch import Packed, Skip, Wanted, fetch_block, fetch_metadata, groups_at_once, is_passing
-from components.download.fetch_processes import Fetcher, open_fetcher
-from components.download.group_cache import FORMAT, CachedGroup, find, group_key, keep
-from components.download.selection import (
-    Selection,
-    as_text,
-    by_entry,
-    groups,
-    in_order,
-    parse_file_list,
-    preselect,
-)
+from components.download.fetch import is_passing
+from components.download.group_cache import FORMAT, find
+from components.download.groups import Download
+from components.download.selection import Selection, by_entry, parse_file_list
+from components.download.share import Share
 from components.settings.data import DataSettings
 from components.sources.folder import read_file
 from components.sources.open import open_source
@@ -39,11 +25,6 @@ from components.sources.s3.find import read_object
 from components.sources.source import Entry, Source, TransientError, UnreadableError
 
 MAX_FILE_LIST_BYTES = 100_000_000
-METADATA_GROUP = (512, 1536, 64_000_000_000)
-"""Least and most bins of a group of metadata, about 1,000; the photos do not count."""
-BLOCK_GROUP = (256, 512, 64_000_000)
-"""Least and most bins of a block, and bytes of its photos: what one fetcher holds in memory."""
-DOUBTFUL = "doubtful"
 
 
 def download_bins(
@@ -65,35 +46,14 @@ def download_bins(
     Raises:
         InventoryError: if the source or the store cannot be used, or no bin is selected.
     """
-    selection = Selection(data.answered, data.open_top, data.limit_per_count, *data.trained_only)
-    list_bytes = _read_file_list(data.file_list, data.source_endpoint, environment) if data.file_list else b""
-    listed = parse_file_list(list_bytes, data.file_list) if data.file_list else None
-    bins = open_source(data.source, data.source_endpoint, environment, listed or ())
-    entries = bins.entries(listed)
-    if listed is not None:
-        listed = by_entry(listed, entries)
-    progress.note(f"download: {len(entries):,} bins in {bins.uri}")
-    inputs = {
-        "format": FORMAT,
-        "source": bins.uri,
-        "listing": _fingerprint(entries),
-        "counts": selection.counts,
-        "open_top": data.open_top,
-        "limit_per_count": data.limit_per_count,
-        "extra": [selection.extra, selection.extra_top],
-        "file_list": sha256_bytes(list_bytes),
-    }
-    if bins.left_out or bins.notes:
-        inputs["beside"] = [list(bins.left_out), list(bins.notes)]
-
+    asked = _look(data, environment)
+    inputs = asked.inputs
     is_new = False
 
     def work() -> BinsManifest:
         nonlocal is_new
         is_new = True
-        fresh = replace(selection, taken=Counter())
-        download = _Download(store, bins, fresh, listed, f"downloads/skipped/{content_hash(inputs)}.jsonl")
-        return download.run(entries)
+        return asked.download(store).run(asked.entries, f"downloads/skipped/{content_hash(inputs)}.jsonl")
 
     outcome = document_step(store, "download", inputs, BinsManifest, work)
     if not all(_is_intact(store, block) for block in outcome.blocks) or not _has_skipped(store, outcome):
@@ -103,6 +63,31 @@ def download_bins(
         progress.note("download: asking again for the bins that the source did not deliver before")
         outcome = document_step(store, "download", inputs, BinsManifest, work, always=True)
     return outcome
+
+
+def fetch_share(store: Store, data: DataSettings, share: Share, environment: Mapping[str, str] = os.environ) -> int:
+    """Fetches one share of the selected bins into the store, where ``download_bins`` finds it.
+
+    What is there is not fetched again, so that a share that was cut off goes on where it stood. Nothing else is left:
+    which bins cannot be used, ``download_bins`` says of them all.
+
+    Args:
+        store: receives ``downloads/``.
+        data: which bins of which source, not limited to so many of each count, unless a list names them.
+        share: of the listing's groups.
+        environment: as for ``download_bins``.
+
+    Returns:
+        Usable bins of the share.
+
+    Raises:
+        InventoryError: if the source or the store cannot be used.
+    """
+    asked = _look(data, environment)
+    blocks = asked.download(store).fetch(asked.entries, share)
+    rows = sum(block.rows for block in blocks)
+    progress.note(f"fetch: share {share} is in the store, {rows:,} bins in {len(blocks):,} blocks")
+    return rows
 
 
 def download_to(path: str, store: Store, data: DataSettings) -> BinsManifest:
@@ -119,6 +104,51 @@ def download_to(path: str, store: Store, data: DataSettings) -> BinsManifest:
             f"cannot write the manifest {path}: {error.strerror}; make room or choose another disk"
         ) from error
     return manifest
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be downloaded, as the source lists it now."""
+
+    data: DataSettings
+    source: Source
+    entries: list[Entry]
+    listed: dict[str, int] | None
+    list_sha256: str
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Everything that decides the outcome."""
+        extra, extra_top = self.data.trained_only
+        inputs = {
+            "format": FORMAT,
+            "source": self.source.uri,
+            "listing": _fingerprint(self.entries),
+            "counts": self.data.answered,
+            "open_top": self.data.open_top,
+            "limit_per_count": self.data.limit_per_count,
+            "extra": [extra, extra_top],
+            "file_list": self.list_sha256,
+        }
+        if self.source.left_out or self.source.notes:
+            inputs["beside"] = [list(self.source.left_out), list(self.source.notes)]
+        return inputs
+
+    def download(self, store: Store) -> Download:
+        """A pass that has not begun."""
+        data = self.data
+        selection = Selection(data.answered, data.open_top, data.limit_per_count, *data.trained_only)
+        return Download(store, self.source, selection, self.listed)
+
+
+def _look(data: DataSettings, environment: Mapping[str, str]) -> _Asked:
+    """Opens and lists the source."""
+    list_bytes = _read_file_list(data.file_list, data.source_endpoint, environment) if data.file_list else b""
+    listed = parse_file_list(list_bytes, data.file_list) if data.file_list else None
+    source = open_source(data.source, data.source_endpoint, environment, listed or ())
+    entries = source.entries(listed)
+    progress.note(f"download: {len(entries):,} bins in {source.uri}")
+    return _Asked(data, source, entries, listed and by_entry(listed, entries), sha256_bytes(list_bytes))
 
 
 def _is_intact(store: Store, block: BlockInfo) -> bool:
@@ -146,170 +176,3 @@ def _fingerprint(entries: Iterable[Entry]) -> str:
     for entry in entries:
         digest.update(f"{entry.id}\n{entry.version}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
-
-
-@dataclass
-class _Download:
-    """One pass over a listing: metadata, selection, photos; a stream, so that memory holds a few groups."""
-
-    store: Store
-    source: Source
-    selection: Selection
-    listed: dict[str, int] | None
-    skipped_key: str
-    skips: list[Skip] = field(default_factory=list)
-    doubts: list[Skip] = field(default_factory=list)
-
-    def run(self, entries: list[Entry]) -> BinsManifest:
-        """Fetches what is selected and describes it."""
-        self.skips += [Skip(as_text(id_), reason, as_text(detail)) for id_, reason, detail in self.source.left_out]
-        if self.listed is not None:
-            entries = self._of_the_list(entries, self.listed)
-        entries = [entry for entry in entries if self._is_text(entry.id)]
-        self.count = progress.Counter("bins", len(entries))
-        at_once = groups_at_once()
-        with open_fetcher(self.source, len(entries)) as fetcher, ThreadPoolExecutor(at_once) as pool:
-            chunks = prefetch(
-                lambda group: pool.submit(self._metadata, fetcher, [entry for entry, _ in group]),
-                groups(((entry, None) for entry in in_order(entries)), *METADATA_GROUP),
-                ahead=at_once - 1,
-            )
-            cached = []
-            for block, left_out in prefetch(
-                lambda group: pool.submit(self._block, fetcher, group),
-                groups(self._selected(chunks), *BLOCK_GROUP),
-                ahead=2 * at_once - 1,
-            ):
-                cached.append(block)
-                self.skips += left_out
-                self.count(block.rows + len(left_out))
-            chunks.close()
-        if self.count.at < self.count.total:  # a limit ended the pass early
-            self.count(self.count.total - self.count.at)
-        return self._manifest([block for block in cached if block.rows])
-
-    def _is_text(self, id_: str) -> bool:
-        """Skips a bin whose file name is not UTF-8: no block, page or report could hold its id."""
-        written = as_text(id_)
-        if written != id_:
-            self.skips.append(Skip(written, "name is not UTF-8", "rename its photo and its metadata"))
-        return written == id_
-
-    def _of_the_list(self, entries: list[Entry], listed: dict[str, int]) -> list[Entry]:
-        """The entries that the list names and the selection can want; a listed bin that is not there is skipped."""
-        there = {entry.id: entry for entry in entries if entry.id in listed}
-        for id_ in listed.keys() - there.keys():
-            if self.selection.count_of(listed[id_]) is not None:
-                self.skips.append(Skip(id_, "metadata missing", "the file list names it, the source lacks it"))
-        chosen = preselect({id_: listed[id_] for id_ in there}, self.selection)
-        return [there[id_] for id_ in chosen]
-
-    def _metadata(self, fetcher: Fetcher, entries: list[Entry]) -> list[tuple[Entry, dict[str, Any]]]:
-        """The metadata of a group of bins, from the store when it is there."""
-        key = group_key("metadata", self.source.uri, entries)
-        cached = find(self.store, key)
-        data = self.store.get_bytes(key) if cached else b""
-        missing: list[Skip] = []
-        if cached is None or sha256_bytes(data) != cached.sha256:
-            packed = fetcher(fetch_metadata, [entry.id for entry in entries])
-            self._keep("metadata", entries, packed)
-            data, missing = packed.arrow, packed.missing
-        rows = pa.ipc.open_file(pa.BufferReader(data)).read_all().to_pylist() + [asdict(skip) for skip in missing]
-        row_of = {row["id"]: row for row in rows}
-        return [(entry, row_of[entry.id]) for entry in entries]
-
-    def _keep(self, kind: str, entries: list[Entry], packed: Packed) -> CachedGroup:
-        """Keeps a group under the name of what was delivered: a later run asks again for what was not."""
-        missing = {skip.id for skip in packed.missing}
-        delivered = [entry for entry in entries if entry.id not in missing]
-        return keep(self.store, group_key(kind, self.source.uri, delivered), packed)
-
-    def _selected(self, chunks: Iterator[list[tuple[Entry, dict[str, Any]]]]) -> Iterator[tuple[Entry, Wanted]]:
-        for chunk in chunks:
-            left_out = 0
-            for entry, row in chunk:
-                wanted = self._decide(entry, row)
-                if wanted:
-                    yield entry, wanted
-                else:
-                    left_out += 1
-            self.count(left_out)
-            if self.selection.is_full:
-                return
-
-    def _decide(self, entry: Entry, row: dict[str, Any]) -> Wanted | None:
-        try:
-            if row["reason"]:
-                raise BadBinError(row["reason"], row["detail"])
-            facts = read_metadata(row["metadata"])
-            count = self.selection.count_of(facts.quantity)
-            if self.listed is not None and self.listed[entry.id] != facts.quantity:
-                listed = self.listed[entry.id]
-                detail = f"listed under {listed}, EXPECTED_QUANTITY is {facts.quantity}"
-                raise BadBinError("other count than in the file list", detail)
-            if count is None:
-                raise BadBinError(f"count outside {self.selection.range}", f"EXPECTED_QUANTITY is {facts.quantity}")
-        except BadBinError as error:
-            self.skips.append(Skip(entry.id, error.reason, error.detail))
-            return None
-        if not self.selection.take(count):
-            return None
-        if facts.warning:
-            self.doubts.append(Skip(entry.id, DOUBTFUL, f"kept, but {facts.warning}"))
-        return Wanted(entry.id, facts.quantity, facts.text, facts.split)
-
-    def _block(self, fetcher: Fetcher, group: list[tuple[Entry, Wanted]]) -> tuple[CachedGroup, list[Skip]]:
-        """Keeps the photos of a group of bins, unless they are kept already; returns which bins are not in it, too."""
-        entries = [entry for entry, _ in group]
-        key = group_key("blocks", self.source.uri, entries)
-        cached = find(self.store, key)
-        missing: list[Skip] = []
-        if cached is None:
-            packed = fetcher(fetch_block, [wanted for _, wanted in group])
-            cached, missing = self._keep("blocks", entries, packed), packed.missing
-        return cached, [Skip(*skip) for skip in cached.skips] + missing
-
-    def _manifest(self, blocks: list[CachedGroup]) -> BinsManifest:
-        skipped = dict(sorted(Counter(skip.reason for skip in self.skips).items()))
-        if not blocks:
-            reasons = "; ".join(f"{reason}: {number:,}" for reason, number in skipped.items())
-            raise InventoryError(
-                f"no bin with {self.selection.range} items was selected from {self.source.uri} "
-                f"({reasons or 'it lists none'}); choose other counts or another source"
-            )
-        bad = {skip.id for skip in self.skips}
-        doubts = [doubt for doubt in self.doubts if doubt.id not in bad]
-        lines = sorted(self.skips + doubts, key=lambda skip: (skip.id, skip.reason))
-        self.store.put_bytes(self.skipped_key, "".join(json.dumps(asdict(line)) + "\n" for line in lines).encode())
-        per_count: Counter[int] = Counter()
-        for block in blocks:
-            for quantity, number in block.per_quantity.items():
-                per_count[self.selection.count_of(int(quantity)) or 0] += number
-        return BinsManifest(
-            source=self.source.uri,
-            counts=self.selection.counts,
-            open_top=self.selection.open_top,
-            selected=sum(block.rows for block in blocks),
-            per_count={str(count): per_count[count] for count in (*self.selection.counts, *self.selection.extra)},
-            extra_counts=self.selection.extra,
-            extra_open_top=self.selection.extra_top,
-            blocks=[
-                BlockInfo(key=block.key, sha256=block.sha256, bytes=block.bytes, rows=block.rows) for block in blocks
-            ],
-            skipped=skipped,
-            skipped_key=self.skipped_key,
-            notes=self._notes(skipped, len(doubts)),
-        )
-
-    def _notes(self, skipped: dict[str, int], doubtful: int) -> list[str]:
-        notes = [as_text(line) for line in self.source.notes]
-        notes += [f"{number:,} bins left out: {reason}" for reason, number in skipped.items()]
-        if doubtful:
-            notes.append(f"{doubtful:,} bins kept although their items do not sum to EXPECTED_QUANTITY (doubtful)")
-        if self.selection.limit_per_count:
-            notes.append(
-                f"at most {self.selection.limit_per_count:,} bins of each count, first in the order of sha256(id)"
-            )
-        for line in notes:
-            progress.note(f"download: {line}")
-        return notes

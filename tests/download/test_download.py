@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 import pytest
 
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.documents.downloaded import BLOCK_SCHEMA, BinsManifest
-from components.download import fetch, fetch_processes, step
+from components.download import fetch, fetch_processes, groups
 from components.download.checks import NO_PHOTO
-from components.download.step import download_to
+from components.download.share import Share
+from components.download.step import download_to, fetch_share
 from components.sources.layout import LayoutSource
 from components.sources.open import open_source
 from components.sources.source import NoAccessError, TransientError, UnreadableError
@@ -139,6 +141,16 @@ def test_a_file_list_names_the_bins_and_what_contradicts_it_is_listed(store, tmp
     }
 
 
+def test_a_file_list_means_every_own_photo_of_a_name_and_the_other_count_is_listed(store, tmp_path):
+    photos = {name: photo(seed=seed) for seed, name in enumerate(["3/a.jpg", "5/a.jpg", "5/b.jpg"])}
+    source = write_folder(tmp_path / "bins", photos)
+    manifest = download_bins(store, str(source), file_list=file_list(tmp_path, _3=["a"], _5=["b"]))
+    assert {id_: row["expected_quantity"] for id_, row in rows(store, manifest).items()} == {"3/a.jpg": 3, "5/b.jpg": 5}
+    assert listed(store, manifest) == {
+        "5/a.jpg": ("other count than in the file list", "listed under 3, EXPECTED_QUANTITY is 5")
+    }
+
+
 def test_under_a_limit_a_file_list_spares_the_metadata_of_other_bins(store, tmp_path, monkeypatch):
     source = write_folder(tmp_path / "bins", good_bins(50))
     names = file_list(tmp_path, **{f"_{count}": [f"{i:05d}" for i in range(count - 1, 50, 5)] for count in range(1, 6)})
@@ -155,7 +167,7 @@ def count_reads(monkeypatch) -> list[str]:
 
 
 def test_a_second_run_fetches_nothing_and_another_selection_only_what_is_new(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(step, "BLOCK_GROUP", (10, 20, 10**9))
+    monkeypatch.setattr(groups, "BLOCK_GROUP", (10, 20, 10**9))
     source = str(write_folder(tmp_path, good_bins(100)))
     first = download_bins(store, source)
     asked = count_reads(monkeypatch)
@@ -356,10 +368,10 @@ def test_an_error_of_a_lane_reaches_the_step(monkeypatch):
 KILLED = """
 import sys
 from components.common.store import open_store
-from components.download import fetch_processes, step
+from components.download import fetch_processes, groups, step
 from components.settings.data import DataSettings
 if __name__ == "__main__":
-    step.BLOCK_GROUP = (10, 20, 10**9)
+    groups.BLOCK_GROUP = (10, 20, 10**9)
     fetch_processes.FEWEST_BINS_FOR_PROCESSES = int(sys.argv[1])
     print(step.download_bins(open_store(), DataSettings.read({"source": "rendered:300"})).selected)
 """
@@ -377,13 +389,82 @@ def test_a_run_killed_in_the_middle_goes_on_at_the_missing_blocks(fewest, store,
     psutil.wait_procs(children, timeout=10)
     assert not any(child.is_running() for child in children), "a fetcher outlived its step"
 
-    monkeypatch.setattr(step, "BLOCK_GROUP", (10, 20, 10**9))
+    monkeypatch.setattr(groups, "BLOCK_GROUP", (10, 20, 10**9))
     asked = count_reads(monkeypatch)
     blocks = finished_blocks(store)
     manifest = download_bins(store, "rendered:300", "1-5")
     kept = sum(block.rows for block in manifest.blocks if block.key in blocks)
     assert 0 < kept < manifest.selected
     assert len(asked) == manifest.selected - kept  # photos only: the metadata had been kept
+
+
+SHARED = """
+import os, sys
+from components.common.store import open_store
+from components.download import fetch, groups, step
+from components.download.share import Share
+from components.settings.data import DataSettings
+if __name__ == "__main__":
+    groups.METADATA_GROUP, groups.BLOCK_GROUP = (20, 40, 10**9), (10, 20, 10**9)
+    read, log = fetch.read_with_retries, os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def logged(get, id_, kind):
+        os.write(log, f"{kind} {id_}\\n".encode())
+        return read(get, id_, kind)
+
+    fetch.read_with_retries = logged
+    step.fetch_share(open_store(), DataSettings.read({"source": "rendered:400"}), Share.read(sys.argv[1]))
+"""
+
+
+def test_shares_that_several_pods_fetch_are_one_download_even_if_one_of_them_is_killed(
+    store, other_store, store_environment, monkeypatch, tmp_path
+):
+    """Three processes stand for the pods: they have nothing but the store in common."""
+    monkeypatch.setattr(groups, "METADATA_GROUP", (20, 40, 10**9))
+    monkeypatch.setattr(groups, "BLOCK_GROUP", (10, 20, 10**9))
+    environment = os.environ | store_environment | {"INVENTORY_BUCKET": store.bucket}
+
+    def pod(share: str, log: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", SHARED, share, str(tmp_path / log)], env=environment)
+
+    def fetched(*logs: str) -> list[str]:
+        return [line for log in logs for line in (tmp_path / log).read_text().splitlines()]
+
+    killed = pod("2/3", "killed")
+    wait_until(lambda: len(finished_blocks(store)) >= 2, "two blocks are stored", 60)
+    killed.kill()
+    assert killed.wait(10) == -signal.SIGKILL
+    kept = {f"image {id_}" for block in finished_blocks(store) for id_ in ids_of(store, block)}
+    assert 0 < len(kept) < len(fetched("killed"))
+    pods = [pod("1/3", "1"), pod("2/3", "again"), pod("3/3", "3")]
+    assert [each.wait(120) for each in pods] == [0, 0, 0]
+
+    assert not kept & set(fetched("again")), "what a pod had stored is not fetched again"
+    every = fetched("1", "again", "3")
+    assert len(every) == len(set(every)), "no bin is in two shares"
+    asked = count_reads(monkeypatch)
+    manifest = download_bins(store, "rendered:400")
+    assert asked == [], "the step finds all of it"
+    assert manifest == download_bins(other_store, "rendered:400"), "as one pod would have left it"
+    photos = {line for line in [*every, *kept] if line.startswith("image")}
+    assert len(photos) == manifest.selected
+
+
+def ids_of(store, block: str) -> list[str]:
+    return pa.ipc.open_file(store.get_bytes(block)).read_all().column("id").to_pylist()
+
+
+@pytest.mark.parametrize("text", ["", "0/2", "3/2", "1", "1/2/3", "-1/2", "1/99999"])
+def test_what_is_no_share_is_one_line(text):
+    with pytest.raises(InventoryError, match="is no share of a download"):
+        Share.read(text)
+
+
+def test_a_share_leaves_no_manifest_and_nothing_of_the_others(store):
+    assert fetch_share(store, data("rendered:40"), Share.read("2/2")) == 0
+    assert list(store.list("")) == []
+    assert fetch_share(store, data("rendered:40"), Share.read("1/2")) == download_bins(store, "rendered:40").selected
 
 
 def finished_blocks(store) -> set[str]:

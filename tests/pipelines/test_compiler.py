@@ -81,7 +81,7 @@ def test_the_pods_of_steps_ask_for_what_the_cluster_parameter_says() -> None:
     spec = json_format.MessageToDict(inventory.pipeline_spec)
     executors = {name: each["container"]["resources"] for name, each in spec["deploymentSpec"]["executors"].items()}
     assert executors.pop("exec-settings")["resourceCpuRequest"] == FIRST_STEP.cpu
-    assert len(executors) == 8
+    assert len(executors) == 9
     fields = {
         f"{kind}{side}": f"step_{kind}{'_limit' * (side == 'Limit')}" for kind in ("cpu", "memory") for side in SIDES
     }
@@ -99,6 +99,29 @@ def test_the_pods_of_steps_ask_for_what_the_cluster_parameter_says() -> None:
                 assert source == {"componentInputParameter": channel}
                 source = spec["root"]["dag"]["tasks"][condition.removeprefix("comp-")]["inputs"]["parameters"][channel]
             assert source == {"taskOutputParameter": {"producerTask": "settings", "outputParameterKey": option}}
+    sub = spec["root"]["dag"]["tasks"]["download-shares"]["inputs"]["parameters"]
+    for field, option in fields.items():
+        name = option.removeprefix("step_")
+        key = f"resource{field[0].upper()}{field[1:]}"
+        assert executors["exec-fetch"][key] == f"{{{{$.inputs.parameters['pipelinechannel--{name}']}}}}"
+        assert sub[name] == {"taskOutputParameter": {"producerTask": "settings", "outputParameterKey": option}}
+
+
+def test_pods_that_share_a_download_are_as_many_as_the_settings_say_and_the_download_waits_for_them() -> None:
+    from pipelines.inventory import inventory
+
+    spec = json_format.MessageToDict(inventory.pipeline_spec)
+    tasks = spec["root"]["dag"]["tasks"]
+    shares = {"taskOutputParameter": {"producerTask": "settings", "outputParameterKey": "download_shares"}}
+    assert tasks["download-shares"]["inputs"]["parameters"]["shares"] == shares
+    assert "download-shares" in tasks["download"]["dependentTasks"]
+    (loop,) = spec["components"]["comp-download-shares"]["dag"]["tasks"].values()
+    items = loop["parameterIterator"]["items"]["inputParameter"]
+    assert loop["inputs"]["parameters"][items] == {"componentInputParameter": "shares"}
+    fetch = spec["components"][loop["componentRef"]["name"]]["dag"]["tasks"]["fetch"]
+    item = loop["parameterIterator"]["itemInput"]
+    assert fetch["inputs"]["parameters"]["share"] == {"componentInputParameter": item}
+    assert fetch["retryPolicy"]["maxRetryCount"] == 2
 
 
 @pytest.mark.parametrize("name", sorted(PIPELINES))
