@@ -10,11 +10,13 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from components.counter.bundle import InputTransform
 from components.counter.images.file import PhotoFile
+from components.counter.images.unusable import Unusable, why_unusable
 from components.counter.network import Pixels
-from components.counter.photo import decode_bytes, preprocess, read_file
+from components.counter.photo import brightness, decode_bytes, preprocess, read_file
 from components.serve.limits import Budget
 from components.serve.requests import RequestError
 
@@ -28,6 +30,16 @@ NICENESS = 10
 LIGHT_SHARE = 5
 """All threads for small photos together have this part of the memory: a fifth."""
 MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A photo as the network wants it, and what is seen of it without the network."""
+
+    pixels: Pixels
+    """[size, size, 3]."""
+    brightness: float
+    unusable: Unusable | None
 
 
 class Decoders:
@@ -45,29 +57,36 @@ class Decoders:
         self._waiting = Budget(MOST_HEAVY, "large photos")
         self._most_light, self._most_heavy = memory // LIGHT_SHARE // threads, memory - memory // LIGHT_SHARE
 
-    async def decode(self, data: bytes, transform: InputTransform) -> Pixels:
-        """Decodes one photo.
+    async def decode(self, image: bytes | Pixels, transform: InputTransform) -> Decoded:
+        """Decodes one photo and looks at it.
 
         Args:
-            data: the file's bytes.
+            image: the file's bytes, or pixels that need no decoding.
             transform: the bundle's.
-
-        Returns:
-            uint8 [size, size, 3].
 
         Raises:
             BadImageError: if it is no readable photo.
             RequestError: 413 if it takes more memory than there is, 429 if too many large ones are waiting.
         """
-        photo = read_file(data) if len(data) < READ_IN_THREAD_BYTES else await asyncio.to_thread(read_file, data)
+        loop = asyncio.get_running_loop()
+        if not isinstance(image, bytes):
+            return await loop.run_in_executor(self._light, _look, image)
+        photo = read_file(image) if len(image) < READ_IN_THREAD_BYTES else await asyncio.to_thread(read_file, image)
         needed = decode_bytes(photo, transform.size)
         if needed > self._most_heavy:
             raise RequestError(_too_large(photo, needed, self._most_heavy), status=413)
-        loop = asyncio.get_running_loop()
         if needed <= self._most_light and photo.pixels * photo.scans <= LIGHT_WORK:
-            return await loop.run_in_executor(self._light, preprocess, photo, transform)
+            return await loop.run_in_executor(self._light, _decode, photo, transform)
         with self._waiting.taking(1):
-            return await loop.run_in_executor(self._heavy, preprocess, photo, transform)
+            return await loop.run_in_executor(self._heavy, _decode, photo, transform)
+
+
+def _decode(photo: PhotoFile, transform: InputTransform) -> Decoded:
+    return _look(preprocess(photo, transform))
+
+
+def _look(pixels: Pixels) -> Decoded:
+    return Decoded(pixels, brightness(pixels), why_unusable(pixels))
 
 
 def _yield_to_others() -> None:

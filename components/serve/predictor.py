@@ -1,7 +1,6 @@
 """The predictor: a ``kserve.Model`` that runs the bundle's ONNX file with ONNX Runtime."""
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +9,17 @@ import kserve
 from components.counter import bundle as bundles
 from components.counter.answers import Answer, answer
 from components.counter.bundle import Bundle
-from components.counter.images.unusable import Unusable, why_unusable
-from components.counter.network import Pixels, open_served, run
-from components.counter.photo import brightness
+from components.counter.network import open_served, run
 from components.counter.record.answer import answered_with
 from components.counter.record.model import RecordModel, of_bundle
-from components.counter.record.record import Record
 from components.serve.batching import MicroBatcher
-from components.serve.decoding import Decoders
+from components.serve.decoding import Decoded, Decoders
 from components.serve.monitoring import metrics
 from components.serve.monitoring.live_drift import LiveDrift
 from components.serve.requests import EXPECTED_INPUT, IMAGE_INPUT, RECORD_INPUT, Photo
 
 MAX_BATCH = 8
 """More images in one run gain nothing on a CPU and make the others wait."""
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A photo as the network wants it."""
-
-    pixels: Pixels
-    """[size, size, 3]."""
-    brightness: float
-    unusable: Unusable | None
-    expected_quantity: int | None
-    record: Record | None
 
 
 class CountPredictor(kserve.Model):
@@ -76,41 +60,40 @@ class CountPredictor(kserve.Model):
         self.ready = True
         return True
 
-    async def preprocess(self, photos: list[Photo], headers: dict[str, str] | None = None) -> list[Decoded]:
+    async def preprocess(
+        self, photos: list[Photo], headers: dict[str, str] | None = None
+    ) -> list[tuple[Photo, Decoded]]:
         """Decodes photos in worker threads.
 
         Raises:
             BadImageError, RequestError: as ``Decoders.decode``, for the first of them that is refused.
         """
-        decoding = [asyncio.ensure_future(self._decode(photo)) for photo in photos]
+        decoding = [asyncio.ensure_future(self._decoders.decode(photo.image, self.bundle.input)) for photo in photos]
         try:
-            return await asyncio.gather(*decoding)
+            return list(zip(photos, await asyncio.gather(*decoding), strict=True))
         finally:  # the others are not needed when one is refused
             for task in decoding:
                 task.cancel()
 
-    async def _decode(self, photo: Photo) -> Decoded:
-        pixels = (
-            await self._decoders.decode(photo.image, self.bundle.input)
-            if isinstance(photo.image, bytes)
-            else photo.image
-        )
-        return Decoded(pixels, brightness(pixels), why_unusable(pixels), photo.expected_quantity, photo.record)
-
-    async def predict(self, decoded: list[Decoded], headers: dict[str, str] | None = None) -> list[Answer]:
+    async def predict(self, photos: list[tuple[Photo, Decoded]], headers: dict[str, str] | None = None) -> list[Answer]:
         """Counts decoded photos; returns their answers in order."""
-        logits = await asyncio.gather(*(self._batcher.submit(photo.pixels) for photo in decoded))
-        rows = self.bundle.probabilities([row.tolist() for row in logits])
+        rows = await asyncio.gather(*(self._probabilities(decoded) for _, decoded in photos))
         answers = [
-            answer(self.bundle, row, photo.brightness, photo.expected_quantity, photo.unusable)
-            for photo, row in zip(decoded, rows, strict=True)
+            answer(self.bundle, row, decoded.brightness, photo.expected_quantity, decoded.unusable)
+            for (photo, decoded), row in zip(photos, rows, strict=True)
         ]
         metrics.record_answers(answers)
         self._drift.add(answers)
         return [
             counted if photo.record is None else answered_with(self.bundle, self.record_model, counted, photo.record)
-            for photo, counted in zip(decoded, answers, strict=True)
+            for (photo, _), counted in zip(photos, answers, strict=True)
         ]
+
+    async def _probabilities(self, decoded: Decoded) -> list[float]:
+        if decoded.unusable:  # the network would see something in it
+            return [1 / len(self.bundle.counts)] * len(self.bundle.counts)
+        logits = await self._batcher.submit(decoded.pixels)
+        return self.bundle.probabilities([logits.tolist()])[0]
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """The V2 metadata of the inputs: photos as files or as pixels, and what the stock records say."""

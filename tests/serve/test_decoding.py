@@ -48,7 +48,7 @@ def test_small_photos_are_decoded_while_large_ones_are_at_work_and_a_cancelled_o
         first, second, third = (asyncio.create_task(decoders.decode(large(), TRANSFORM)) for _ in range(3))
         await asyncio.to_thread(wait_until, lambda: gate.begun == 1, "the first large photo is at work")
         for _ in range(5):
-            assert (await asyncio.wait_for(decoders.decode(photo(2), TRANSFORM), 10)).shape == (32, 32, 3)
+            assert (await asyncio.wait_for(decoders.decode(photo(2), TRANSFORM), 10)).pixels.shape == (32, 32, 3)
         second.cancel()
         gate.open.set()
         await asyncio.gather(first, third)

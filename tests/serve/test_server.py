@@ -45,6 +45,12 @@ def black() -> bytes:
     return buffer.getvalue()
 
 
+def photos_counted(http: httpx.Client, server: Served) -> float:
+    """How many photos the network has run on."""
+    text = http.get(server.url + "/metrics").text
+    return float(text.split("\nbin_counter_batch_size_sum ")[1].split()[0])
+
+
 def unusable_seen(http: httpx.Client, server: Served) -> float:
     """How many black photos the server has counted; other tests send some too."""
     name = 'bin_counter_unusable_photos_total{reason="black"} '
@@ -96,7 +102,7 @@ def test_a_photo_of_one_pixel_is_answered_and_shows_nothing(server, http):
 
 
 def test_a_photo_that_shows_nothing_is_not_counted_and_confirms_no_record(server, http):
-    before = unusable_seen(http, server)
+    before, counted_before = unusable_seen(http, server), photos_counted(http, server)
     instances = [{"b64": b64(black()), "expected_quantity": 1}, {"b64": b64(black())}, {"b64": b64(photo(1))}]
     with_record, without, usable = http.post(server.predict, json={"instances": instances}).json()["predictions"]
     assert (with_record["verdict"], with_record["unusable"], with_record["count"]) == ("unusable photo", "black", -1)
@@ -107,6 +113,7 @@ def test_a_photo_that_shows_nothing_is_not_counted_and_confirms_no_record(server
     outputs = v2_outputs(http.post(server.infer, json={"inputs": [files]}))
     assert (outputs["count"], outputs["unusable"], outputs["verdict"]) == ([-1, 4], ["black", ""], ["", ""])
     assert unusable_seen(http, server) == before + 3
+    assert photos_counted(http, server) == counted_before + 2, "the network runs for usable photos alone"
 
 
 def v2_outputs(response: httpx.Response) -> dict:

@@ -40,7 +40,7 @@ def why_unusable(pixels: NDArray[np.uint8]) -> Unusable | None:
     Args:
         pixels: the network's input, uint8 [size, size, 3], RGB.
     """
-    channel = pixels[:, :, GREEN]
+    channel = np.ascontiguousarray(pixels[:, :, GREEN])
     shadow, highlight = _levels(channel)
     if highlight - shadow < LEAST_SPAN:  # hardly ever
         levels = [_levels(pixels[:, :, each]) for each in range(3)]
@@ -67,8 +67,10 @@ def _structure(channel: NDArray[np.uint8]) -> float:
     patches = max(1, min(PATCHES, size // PATCH_PIXELS))
     side = size // patches
     whole = channel[: side * patches, : side * patches].astype(np.float32)
-    means = whole.reshape(patches, side, patches, side).mean(axis=(1, 3))
-    return float(means.var() / max(whole.var(), np.finfo(np.float32).tiny))
+    whole -= whole.mean()
+    rows = whole.reshape(patches, side, -1).sum(axis=1)  # whole rows first, which is many times quicker than patches
+    means = rows.reshape(patches, patches, side).sum(axis=2) / side**2
+    return float(means.var() / max(np.vdot(whole, whole) / whole.size, np.finfo(np.float32).tiny))
 
 
 def _is_torn(pixels: NDArray[np.uint8]) -> bool:
