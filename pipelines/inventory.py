@@ -1,6 +1,7 @@
 """The workflow as one pipeline object: what a laptop executes is what a cluster gets as IR YAML."""
 
 import inspect
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
 
 from components.check_settings.component import settings as settings_step
+from components.common.errors import InventoryError
 from components.deploy.component import deploy as deploy_step
 from components.download.component import download as download_step
 from components.download.component import fetch as fetch_step
@@ -24,6 +26,20 @@ from pipelines.platform import FIRST_STEP, Amounts, on_cluster, with_model_regis
 NAME = "bin-inventory"
 FETCH_RETRIES = 2
 """A pod that fetches its share goes on where the one before it stood."""
+DOWNLOAD_PODS_VARIABLE, MOST_DOWNLOAD_PODS = "INVENTORY_DOWNLOAD_PODS", 32
+"""With 64 requests each: what a bucket answers at a time before it asks to slow down."""
+
+
+def download_pods() -> int:
+    """How many pods fetch bins together, 1 to 32: fixed when the pipeline is compiled, so that its graph stays flat.
+
+    Raises:
+        InventoryError: if the environment's ``INVENTORY_DOWNLOAD_PODS`` is no such number.
+    """
+    given = os.environ.get(DOWNLOAD_PODS_VARIABLE, "1")
+    if given not in map(str, range(1, MOST_DOWNLOAD_PODS + 1)):
+        raise InventoryError(f"{DOWNLOAD_PODS_VARIABLE} is {given!r}; give a number from 1 to {MOST_DOWNLOAD_PODS}")
+    return int(given)
 
 
 def with_parameters(function: Callable[..., None]) -> Callable[..., None]:
@@ -42,23 +58,6 @@ def with_parameters(function: Callable[..., None]) -> Callable[..., None]:
     texts = "".join(f"    {parameter.name}: {parameter.description}\n" for parameter in PARAMETERS.values())
     function.__doc__ = f"{function.__doc__}\n\nArgs:\n{texts}"
     return function
-
-
-@dsl.pipeline(name="download-shares")
-def fetch_shares(
-    settings: dsl.Input[dsl.Artifact],
-    shares: list,
-    store_secret: str,
-    cpu: str,
-    cpu_limit: str,
-    memory: str,
-    memory_limit: str,
-) -> None:
-    """A pod for each share of the bins; a pipeline of its own, since a task can wait for one, but not for a loop."""
-    with dsl.ParallelFor(shares) as share:
-        fetched = fetch_step(settings=settings, share=share)
-    fetched.set_retry(FETCH_RETRIES, backoff_duration="30s", backoff_factor=2)
-    on_cluster(fetched, store_secret=store_secret, amounts=Amounts(cpu, cpu_limit, memory, memory_limit))
 
 
 def with_drop_downs(pipeline: GraphComponent) -> GraphComponent:
@@ -87,13 +86,10 @@ def inventory(*channels: Any) -> None:
     settled = settings_step(**parameters)
     settings = settled.outputs["settings"]
     amounts = Amounts(**{name: settled.outputs[f"step_{name}"] for name in Amounts._fields})
-    fetched = fetch_shares(
-        settings=settings,
-        shares=settled.outputs["download_shares"],
-        store_secret=parameters["store_secret"],
-        **amounts._asdict(),
-    ).set_caching_options(False)
-    downloaded = download_step(settings=settings).after(fetched)
+    pods = download_pods()
+    shares = [f"{number}/{pods}" for number in range(1, pods + 1)] if pods > 1 else []
+    fetched = [fetch_step(settings=settings, share=share).set_retry(FETCH_RETRIES, "30s", 2) for share in shares]
+    downloaded = download_step(settings=settings).after(*fetched)
     bins = downloaded.outputs["bins"]
     parted = split_step(bins=bins, settings=settings)
     dataset = parted.outputs["dataset"]
@@ -105,7 +101,7 @@ def inventory(*channels: Any) -> None:
     gated = gate_step(dataset=dataset, evaluated=counter, settings=settings, run_id=run_id)
     with dsl.If(gated.outputs["Output"] == "yes"):
         deployed = deploy_step(dataset=dataset, evaluated=counter, settings=settings, run_id=run_id)
-    steps = (downloaded, parted, explored, tuned, trained, evaluated, gated, deployed)
+    steps = (*fetched, downloaded, parted, explored, tuned, trained, evaluated, gated, deployed)
     on_cluster(settled, store_secret=parameters["store_secret"], amounts=FIRST_STEP)
     on_cluster(*steps, store_secret=parameters["store_secret"], amounts=amounts)
     with_permissions(settled)

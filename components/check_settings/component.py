@@ -32,20 +32,12 @@ def settings(
     serving: dict,
     store_secret: str,
 ) -> NamedTuple(  # type: ignore[valid-type]  # the form that KFP reads
-    "Amounts",
-    [
-        ("step_cpu", str),
-        ("step_cpu_limit", str),
-        ("step_memory", str),
-        ("step_memory_limit", str),
-        ("download_shares", list),
-    ],
+    "Amounts", [("step_cpu", str), ("step_cpu_limit", str), ("step_memory", str), ("step_memory_limit", str)]
 ):
     """Checks every parameter of the run before anything else happens, and completes them into one JSON file.
 
     What the pods of the steps after it ask for, options of ``cluster``, are outputs of their own: Kubeflow Pipelines
-    takes a pod's amounts from a task's output, and not from a key of a dictionary. So are the shares of the pods that
-    fetch bins together.
+    takes a pod's amounts from a task's output, and not from a key of a dictionary.
 
     KFP ships this function's source, so that it has to name the parameters; a test holds them equal to
     ``components.settings.parameters.PARAMETERS``, where their defaults and descriptions are.
@@ -54,13 +46,13 @@ def settings(
 
     from pathlib import Path
 
-    from components.check_settings.step import download_shares, resolve_settings
+    from components.check_settings.step import resolve_settings
     from components.common.files import write_json
     from components.common.step.run_step import main_step
     from components.common.store import open_store
-    from components.settings.run import RunSettings
 
     resolved = main_step(lambda: resolve_settings(open_store(), parameters))
     write_json(Path(settings.path), resolved)
-    amounts = ("step_cpu", "step_cpu_limit", "step_memory", "step_memory_limit")
-    return (*(resolved["cluster"][name] for name in amounts), download_shares(RunSettings.model_validate(resolved)))
+    return tuple(
+        resolved["cluster"][name] for name in ("step_cpu", "step_cpu_limit", "step_memory", "step_memory_limit")
+    )

@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from components.common.progress import note
 from components.common.step.run_step import run_step
 from components.common.store import Store
 from components.documents.search_plan import make_search_plan
@@ -30,22 +29,6 @@ def resolve_settings(store: Store, parameters: Mapping[str, Any]) -> dict[str, A
         check_permitted(run)
         dry_run_here(run.cluster, run.serving)
     return resolved
-
-
-def download_shares(run: RunSettings) -> list[str]:
-    """The shares of the pods that fetch bins before the step download: ``1/8`` to ``8/8``.
-
-    Returns:
-        Nothing where that step fetches alone: with one pod, on one machine, and when so many of each count are to be
-        chosen, which has to be done in one order, unless a list names them.
-    """
-    pods = run.cluster.download_pods
-    if pods == 1 or "KUBERNETES_SERVICE_HOST" not in os.environ:
-        return []
-    if run.data.limit_per_count and not run.data.file_list:
-        note("download_pods: with a limit_per_count and no file_list, the step download chooses and fetches alone")
-        return []
-    return [f"{number}/{pods}" for number in range(1, pods + 1)]
 
 
 def check(parameters: Mapping[str, Any], on_cluster: bool | None = None) -> RunSettings:

@@ -69,11 +69,12 @@ def fetch_share(store: Store, data: DataSettings, share: Share, environment: Map
     """Fetches one share of the selected bins into the store, where ``download_bins`` finds it.
 
     What is there is not fetched again, so that a share that was cut off goes on where it stood. Nothing else is left:
-    which bins cannot be used, ``download_bins`` says of them all.
+    which bins cannot be used, ``download_bins`` says of them all. With so many bins of each count and no list of them
+    nothing is fetched: they are chosen in one order.
 
     Args:
         store: receives ``downloads/``.
-        data: which bins of which source, not limited to so many of each count, unless a list names them.
+        data: which bins of which source.
         share: of the listing's groups.
         environment: as for ``download_bins``.
 
@@ -83,6 +84,9 @@ def fetch_share(store: Store, data: DataSettings, share: Share, environment: Map
     Raises:
         InventoryError: if the source or the store cannot be used.
     """
+    if data.limit_per_count and not data.file_list:
+        progress.note("fetch: with a limit_per_count and no file_list, the step download chooses and fetches alone")
+        return 0
     asked = _look(data, environment)
     blocks = asked.download(store).fetch(asked.entries, share)
     rows = sum(block.rows for block in blocks)

@@ -34,8 +34,6 @@ UNITS = {"m": Decimal("0.001"), "": Decimal(1)}
 UNITS |= {unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", 1)}
 UNITS |= {f"{unit.upper()}i": Decimal(1024) ** power for power, unit in enumerate("kMGTPE", 1)}
 MOST_PODS = 1000
-MOST_DOWNLOAD_PODS = 32
-"""With 64 requests each: what a bucket answers at a time before it asks to slow down."""
 MOST_GPUS = 256
 """Of all pods of a run at once; so are the next two."""
 MOST_CPUS = 8192
@@ -106,9 +104,6 @@ class ClusterSettings(Section):
     step_cpu_limit: Quantity = Field("4", description="CPUs that it may use")
     step_memory: Quantity = Field("1Gi", description="memory that each step's own pod asks for")
     step_memory_limit: Quantity = Field("8Gi", description="memory that it may use")
-    download_pods: int = Field(
-        1, ge=1, le=MOST_DOWNLOAD_PODS, description="such pods that fetch bins together before the step download"
-    )
 
     image: str | None = Field(None, description="the workers' image; default the train image of this pipeline")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field("IfNotPresent", description="pull policy")

@@ -42,11 +42,19 @@ def _add_compile(commands: Any) -> None:
     )
     parser.add_argument("--pipeline", choices=PIPELINES, default="inventory", help="which one [inventory]")
     parser.add_argument("--output", type=Path, metavar="FILE", help="[inventory.yaml, or reconciliation.yaml]")
+    parser.add_argument(
+        "--download-pods",
+        type=int,
+        metavar="N",
+        help="pods that fetch the bins of a large source together before the step download, at most 32 [1]",
+    )
     _add_images(parser)
     parser.set_defaults(command=_compile)
 
 
 def _compile(options: argparse.Namespace) -> None:
+    if options.download_pods is not None:
+        os.environ["INVENTORY_DOWNLOAD_PODS"] = str(options.download_pods)
     _use_images(options)
     from pipelines.compiler import compile_pipeline
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,6 @@ TOKEN_FILE = Path("/var/run/secrets/kubeflow/pipelines/token")
 IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 EXPERIMENT = "bin-inventory"
 FINAL = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
-GROUPS = ("condition-", "download-shares", "for-loop-", "iteration-")
-"""How the names of what holds steps begin: conditions, loops, and the part of the pipeline with the loop."""
 POLL_SECONDS = 5.0
 
 
@@ -377,10 +375,13 @@ def follow(client: Client, run_id: str, poll_seconds: float = POLL_SECONDS, away
     while True:
         run = kube.with_retries(look, away_seconds, poll_seconds)
         details = run.run_details.task_details if run.run_details else None
-        for step, state in _states(details or []).items():
-            if states.get(step) != state:
-                note(f"{step}: {state.lower()}")
-            states[step] = state
+        for task in details or []:
+            step = str(task.display_name)
+            if task.state is None or _is_kubeflows_own(task):
+                continue
+            if states.get(step) != str(task.state):
+                note(f"{step}: {str(task.state).lower()}")
+            states[step] = str(task.state)
         if run.state in FINAL:
             break
         time.sleep(poll_seconds)
@@ -391,23 +392,13 @@ def follow(client: Client, run_id: str, poll_seconds: float = POLL_SECONDS, away
         raise InventoryError(f"the run {run_id} {str(run.state).lower()}{where}{reason}")
 
 
-def _states(tasks: Iterable[Any]) -> dict[str, str]:
-    """The state of each step; of one that runs in several pods the first that has not succeeded."""
-    states: dict[str, str] = {}
-    for task in tasks:
-        step = str(task.display_name)
-        if task.state is not None and not _is_kubeflows_own(task) and states.get(step, "SUCCEEDED") == "SUCCEEDED":
-            states[step] = str(task.state)
-    return states
-
-
 def _is_kubeflows_own(task: Any) -> bool:
-    """Whether a task means nothing to a user: drivers, conditions, loops, attempts (``train(0)``), the Workflow.
+    """Whether a task means nothing to a user: drivers, executors, conditions, attempts (``train(0)``), the Workflow.
 
     Seen with Kubeflow Pipelines 2.17; the Workflow has its name from the pipeline, and pods have theirs from it.
     """
     name = str(task.display_name)
-    if name in ("root", "executor") or name.startswith(GROUPS) or name.endswith(("-driver", ")")):
+    if name in ("root", "executor") or name.startswith("condition-") or name.endswith(("-driver", ")")):
         return True
     return any(str(child.pod_name).startswith(f"{name}-") for child in task.child_tasks or [])
 

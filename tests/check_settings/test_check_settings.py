@@ -8,7 +8,7 @@ from kfp.dsl import Artifact
 from kubernetes.utils.quantity import parse_quantity
 
 from components.check_settings.component import settings as settings_component
-from components.check_settings.step import check, download_shares
+from components.check_settings.step import check
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.settings.cluster import amount
@@ -68,31 +68,11 @@ def test_the_step_hands_on_what_the_pods_after_it_ask_for(
     artifact = Artifact(name="settings", uri=str(tmp_path / "settings.json"))
     cluster = {"step_cpu": "2", "step_memory": "3G"}
     amounts = settings_component.python_func(artifact, **{**DEFAULTS, "cluster": cluster})
-    assert amounts == ("2", "4", "3G", "8Gi", [])
+    assert amounts == ("2", "4", "3G", "8Gi")
     declared = settings_component.component_spec.outputs
     assert [name for name in declared if name != "settings"] == [
-        "step_cpu", "step_cpu_limit", "step_memory", "step_memory_limit", "download_shares"
+        "step_cpu", "step_cpu_limit", "step_memory", "step_memory_limit"
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("parameters", "in_pod", "shares"),
-    [
-        ({}, True, []),
-        ({"cluster": {"download_pods": 3}}, True, ["1/3", "2/3", "3/3"]),
-        ({"cluster": {"download_pods": 3}}, False, []),
-        ({"cluster": {"download_pods": 3}, "limit_per_count": 9}, True, []),
-        ({"cluster": {"download_pods": 2}, "limit_per_count": 9, "file_list": "s3://a/b.json"}, True, ["1/2", "2/2"]),
-    ],
-    ids=["one pod", "three", "on one machine", "a limit", "a limit and a list"],
-)
-def test_pods_share_a_download_where_there_are_several_and_the_order_does_not_matter(
-    parameters: dict[str, Any], in_pod: bool, shares: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    if in_pod:
-        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    assert download_shares(check({"source": "s3://a", **parameters}, on_cluster=False)) == shares
 
 
 @pytest.mark.parametrize(

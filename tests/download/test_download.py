@@ -461,6 +461,13 @@ def test_what_is_no_share_is_one_line(text):
         Share.read(text)
 
 
+def test_a_share_of_so_many_of_each_count_is_left_to_the_step_unless_a_list_names_them(store, capsys):
+    limited = data("rendered:40").model_copy(update={"limit_per_count": 3})
+    assert fetch_share(store, limited, Share.read("1/2")) == 0
+    assert "chooses and fetches alone" in capsys.readouterr().out
+    assert list(store.list("")) == []
+
+
 def test_a_share_leaves_no_manifest_and_nothing_of_the_others(store):
     assert fetch_share(store, data("rendered:40"), Share.read("2/2")) == 0
     assert list(store.list("")) == []

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import subprocess
@@ -81,7 +82,7 @@ def test_the_pods_of_steps_ask_for_what_the_cluster_parameter_says() -> None:
     spec = json_format.MessageToDict(inventory.pipeline_spec)
     executors = {name: each["container"]["resources"] for name, each in spec["deploymentSpec"]["executors"].items()}
     assert executors.pop("exec-settings")["resourceCpuRequest"] == FIRST_STEP.cpu
-    assert len(executors) == 9
+    assert len(executors) == 8
     fields = {
         f"{kind}{side}": f"step_{kind}{'_limit' * (side == 'Limit')}" for kind in ("cpu", "memory") for side in SIDES
     }
@@ -99,29 +100,43 @@ def test_the_pods_of_steps_ask_for_what_the_cluster_parameter_says() -> None:
                 assert source == {"componentInputParameter": channel}
                 source = spec["root"]["dag"]["tasks"][condition.removeprefix("comp-")]["inputs"]["parameters"][channel]
             assert source == {"taskOutputParameter": {"producerTask": "settings", "outputParameterKey": option}}
-    sub = spec["root"]["dag"]["tasks"]["download-shares"]["inputs"]["parameters"]
-    for field, option in fields.items():
-        name = option.removeprefix("step_")
-        key = f"resource{field[0].upper()}{field[1:]}"
-        assert executors["exec-fetch"][key] == f"{{{{$.inputs.parameters['pipelinechannel--{name}']}}}}"
-        assert sub[name] == {"taskOutputParameter": {"producerTask": "settings", "outputParameterKey": option}}
 
 
-def test_pods_that_share_a_download_are_as_many_as_the_settings_say_and_the_download_waits_for_them() -> None:
+SHARED = """
+from google.protobuf import json_format
+from pipelines.inventory import inventory
+print(json_format.MessageToJson(inventory.pipeline_spec))
+"""
+
+
+def compiled_for(pods: str) -> subprocess.CompletedProcess[str]:
+    """The pipeline, in a process of its own: the import fixes how many pods fetch."""
+    environment = {**os.environ, "INVENTORY_DOWNLOAD_PODS": pods}
+    return subprocess.run(
+        [sys.executable, "-c", SHARED], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_pods_that_share_a_download_are_tasks_of_their_own_and_the_download_waits_for_all() -> None:
+    spec = json.loads(compiled_for("3").stdout)
+    tasks = spec["root"]["dag"]["tasks"]
+    fetching = {name: task for name, task in tasks.items() if name.startswith("fetch")}
+    shares = [task["inputs"]["parameters"]["share"]["runtimeValue"]["constant"] for task in fetching.values()]
+    assert sorted(shares) == ["1/3", "2/3", "3/3"]
+    assert {task["retryPolicy"]["maxRetryCount"] for task in fetching.values()} == {2}
+    assert set(fetching) < set(tasks["download"]["dependentTasks"])
+
+
+def test_one_pod_fetches_unless_the_compiled_pipeline_says_more() -> None:
     from pipelines.inventory import inventory
 
     spec = json_format.MessageToDict(inventory.pipeline_spec)
-    tasks = spec["root"]["dag"]["tasks"]
-    shares = {"taskOutputParameter": {"producerTask": "settings", "outputParameterKey": "download_shares"}}
-    assert tasks["download-shares"]["inputs"]["parameters"]["shares"] == shares
-    assert "download-shares" in tasks["download"]["dependentTasks"]
-    (loop,) = spec["components"]["comp-download-shares"]["dag"]["tasks"].values()
-    items = loop["parameterIterator"]["items"]["inputParameter"]
-    assert loop["inputs"]["parameters"][items] == {"componentInputParameter": "shares"}
-    fetch = spec["components"][loop["componentRef"]["name"]]["dag"]["tasks"]["fetch"]
-    item = loop["parameterIterator"]["itemInput"]
-    assert fetch["inputs"]["parameters"]["share"] == {"componentInputParameter": item}
-    assert fetch["retryPolicy"]["maxRetryCount"] == 2
+    assert not [name for name in spec["root"]["dag"]["tasks"] if name.startswith("fetch")]
+
+
+@pytest.mark.parametrize("pods", ["0", "33", "-1", "many", "2.5", ""])
+def test_another_number_of_pods_is_refused(pods: str) -> None:
+    assert "give a number from 1 to 32" in compiled_for(pods).stderr
 
 
 @pytest.mark.parametrize("name", sorted(PIPELINES))

@@ -29,7 +29,7 @@ class KfpApi:
         self.experiments: list[dict[str, Any]] = []
         self.runs: list[dict[str, Any]] = []
         self.recurring: list[dict[str, Any]] = []
-        self.states: list[tuple[str, dict[str, str] | list[tuple[str, str]]]] = []  # what a run says, look by look
+        self.states: list[tuple[str, dict[str, str]]] = []  # what a run says, one look after the other
         self.url = ""
 
     def handle(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
@@ -79,7 +79,7 @@ class KfpApi:
                 state, tasks = self.states.pop(0) if len(self.states) > 1 else self.states[0]
                 details = [
                     {"display_name": name, "state": value, "child_tasks": [{"pod_name": "bin-inventory-x1-7"}]}
-                    for name, value in (tasks.items() if isinstance(tasks, dict) else tasks)
+                    for name, value in tasks.items()
                 ]
                 run.update(state=state, run_details={"task_details": details})
                 return 200, run

@@ -90,11 +90,6 @@ KUBEFLOWS_OWN = {
     "download-driver": "SUCCEEDED",
     "download-driver(0)": "SUCCEEDED",
     "condition-1": "RUNNING",
-    "download-shares": "RUNNING",
-    "for-loop-1": "RUNNING",
-    "iteration-driver": "SUCCEEDED",
-    "iteration-iterations": "RUNNING",
-    "iteration-item": "RUNNING",
     "executor": "RUNNING",
     "executor(0)": "RUNNING",
 }
@@ -116,22 +111,6 @@ def test_following_tells_each_change_once_and_survives_an_upgrade_of_the_api(
     follow(client, run_id, poll_seconds=0.01)
     told = capsys.readouterr().out.splitlines()
     assert [line for line in told if "again" not in line] == ["download: running", "download: succeeded"]
-
-
-def test_a_step_in_several_pods_runs_until_the_last_of_them_has_ended(
-    api: KfpApi, package: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    where = access(api)
-    client = open_client(where)
-    run_id, _ = submit(client, where, package, {})
-    api.states = [
-        ("RUNNING", [("fetch", "RUNNING"), ("fetch", "RUNNING")]),
-        ("RUNNING", [("fetch", "SUCCEEDED"), ("fetch", "RUNNING")]),
-        ("RUNNING", [("fetch", "RUNNING"), ("fetch", "SUCCEEDED")]),
-        ("SUCCEEDED", [("fetch", "SUCCEEDED"), ("fetch", "SUCCEEDED")]),
-    ]
-    follow(client, run_id, poll_seconds=0.01)
-    assert capsys.readouterr().out.splitlines() == ["fetch: running", "fetch: succeeded"]
 
 
 def test_a_failed_run_names_the_step(api: KfpApi, package: Path) -> None:
