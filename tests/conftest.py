@@ -11,6 +11,7 @@ from components.common.local_store.server import local_store
 from components.common.store import Store, open_store
 from components.counter.dataset import DatasetManifest
 from tests.drawn_bins import make_dataset
+from tests.record_model import write_with_record
 from tests.tiny_model import Served, serving, write_bundle
 
 # Before torch is imported: threads that compute on networks as small as these mostly wait for each other.
@@ -70,6 +71,15 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(bundle_folder: Path) -> Iterator[Served]:
     """A real server of that bundle, for tests that leave it as it is."""
     with serving(bundle_folder) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def knowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The same of a bundle that also knows what a stock record's products tell."""
+    folder = tmp_path_factory.mktemp("knowing") / "model"
+    write_with_record(folder)
+    with serving(folder) as served:
         yield served
 
 

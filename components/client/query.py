@@ -19,7 +19,7 @@ from components.common.retry import back_off, retry
 from components.counter.answers import Answer
 from components.counter.bundle import Bundle
 from components.counter.record.model import RECORD_FILE, RecordModel
-from components.counter.record.record import Record
+from components.counter.record.record import NamedProducts
 
 BACK_OFF_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 10.0
@@ -50,7 +50,7 @@ def query(
     image: bytes,
     expected_quantity: int | None = None,
     headers: Mapping[str, str] | None = None,
-    record: Record | None = None,
+    record: NamedProducts | None = None,
 ) -> Answer:
     """Asks the only model at a URL for one photo.
 
@@ -126,7 +126,7 @@ def ask(
     image: bytes,
     expected_quantity: int | None = None,
     attempts: int = ATTEMPTS,
-    record: Record | None = None,
+    record: NamedProducts | None = None,
 ) -> Answer:
     """Asks for one photo over an open client.
 
@@ -177,7 +177,7 @@ def ask_many(
     photos: Iterable[tuple[Key, Callable[[], bytes], int | None]],
     concurrency: int,
     attempts: int = ATTEMPTS,
-    record_of: Callable[[Key], Record | None] = lambda _: None,
+    record_of: Callable[[Key], NamedProducts | None] = lambda _: None,
 ) -> Iterator[tuple[Key, Answer | PhotoError]]:
     """Asks for many photos, several at a time, holding only those in flight.
 

@@ -84,16 +84,23 @@ def value(model: RecordModel, test: Bins, tested: Floats, draws: int = DRAWS) ->
         validation_bins=model.validation_bins,
         weight_of_photo=model.combination.photo,
         weight_of_products=model.combination.products,
-        rows=[_row(name, logits, labels, groups, model.counts, draws) for name, logits in said.items()],
+        rows=[_row(name, logits, values[name], labels, groups, model.counts, draws) for name, logits in said.items()],
         changes={name: float(change.mean()) for name, change in changes.items()},
         change_intervals=intervals(changes, groups, {name: mean_of(name) for name in CHANGES}, draws),
         contradiction=_contradiction(said, labels),
     )
 
 
-def _row(name: str, logits: Floats, labels: Integers, groups: Integers, counts: list[int], draws: int) -> RecordRow:
+def _row(
+    name: str,
+    logits: Floats,
+    values: Mapping[str, Floats],
+    labels: Integers,
+    groups: Integers,
+    counts: list[int],
+    draws: int,
+) -> RecordRow:
     scores = summarise(logits, labels, counts, [str(count) for count in counts])
-    columns = bin_values(logits, labels, counts)
     statistics = {
         "accuracy": mean_of("accuracy"),
         "expected_rmse": lambda sums: np.sqrt(sums["expected_squared_error"] / sums["n"]),
@@ -106,7 +113,7 @@ def _row(name: str, logits: Floats, labels: Integers, groups: Integers, counts: 
         rmse=scores.rmse,
         expected_rmse=scores.expected_rmse,
         loss=scores.loss,
-        intervals=intervals(columns, groups, statistics, draws),
+        intervals=intervals(values, groups, statistics, draws),
     )
 
 

@@ -14,7 +14,7 @@ from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import is_address
 from components.counter.products import entries_of
-from components.counter.record import record as counter
+from components.counter.record.record import NamedProducts, read_record
 from components.counter.verdict import MAX_QUANTITY
 from components.reconcile.photos import Photos, open_photos, with_retries
 from components.sources.open import open_source
@@ -32,7 +32,7 @@ SHOWN_REMARKS = 3
 class DescribedRecord(Record):
     """A record whose products are described: a photo is then not all that is known."""
 
-    described: counter.Record = field(default_factory=counter.Record)
+    described: NamedProducts = field(default_factory=NamedProducts)
     """Sizes and weights of the products."""
 
 
@@ -158,11 +158,11 @@ class SourceRecords:
         return DescribedRecord(entry.id, quantity, _names(content), described=_described(content))
 
 
-def _described(content: dict[str, Any]) -> counter.Record:
+def _described(content: dict[str, Any]) -> NamedProducts:
     try:
-        return counter.read_record(content)
+        return read_record(content)
     except InventoryError:
-        return counter.Record()
+        return NamedProducts()
 
 
 def _names(content: dict[str, Any]) -> str:

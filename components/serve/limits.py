@@ -15,6 +15,9 @@ from starlette.requests import ClientDisconnect, Request
 from components.serve.requests import RequestError
 
 RETRY_AFTER_SECONDS = 1
+PARSE_IN_THREAD_BYTES = 256 * 1024
+"""Requests above this are parsed beside the event loop."""
+NO_MEMORY = "there is no memory left for this request; send fewer or smaller photos"
 CLIENT_GONE = 499
 """The status under which a request is counted that nobody waits for any more, as nginx does."""
 

@@ -18,7 +18,7 @@ from components.common.errors import InventoryError
 from components.counter.bundle import InputTransform
 from components.counter.images.file import WANTED
 from components.counter.images.kinds import kind_of
-from components.counter.record.record import Record, read_record
+from components.counter.record.record import NamedProducts, read_record
 from components.counter.verdict import MAX_QUANTITY
 
 MAX_PHOTOS = 32
@@ -50,7 +50,7 @@ class Photo:
     image: bytes | NDArray[np.uint8]
     """The file's bytes, or pixels [size, size, 3] that need no decoding."""
     expected_quantity: int | None = None
-    record: Record | None = None
+    record: NamedProducts | None = None
     """The products that the stock record names; None when it was not sent."""
 
 
@@ -147,7 +147,7 @@ def _instance(item: Any, position: int) -> Photo:
     return Photo(image, expected, _record(item.get(RECORD_INPUT), f"{where}.{RECORD_INPUT}"))
 
 
-def _record(content: Any, where: str) -> Record | None:
+def _record(content: Any, where: str) -> NamedProducts | None:
     try:
         return None if content is None else read_record(content, where)
     except InventoryError as error:

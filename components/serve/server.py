@@ -36,7 +36,15 @@ from components.counter.answers import Answer
 from components.counter.photo import BadImageError
 from components.serve.connections import Connection, raise_file_limit
 from components.serve.grpc.service import Lifespan, Shared, beside
-from components.serve.limits import RETRY_AFTER_SECONDS, Budget, Limits, read_body, unless_gone
+from components.serve.limits import (
+    NO_MEMORY,
+    PARSE_IN_THREAD_BYTES,
+    RETRY_AFTER_SECONDS,
+    Budget,
+    Limits,
+    read_body,
+    unless_gone,
+)
 from components.serve.monitoring import metrics, request_log
 from components.serve.monitoring.request_log import REQUEST_ID, Asked
 from components.serve.openapi import V1_PREDICT, V2_INFER
@@ -50,7 +58,6 @@ GRACE_SECONDS = 20
 """Time for answers in flight after SIGTERM."""
 KEEP_ALIVE_SECONDS = 65
 """Longer than the idle time-out of Istio's and Knative's proxies, so that they close first."""
-PARSE_IN_THREAD_BYTES = 256 * 1024
 EXPECTED_HEADER = "x-expected-quantity"
 BINARY_HEADER = "inference-header-content-length"
 REFUSED_TYPES = {
@@ -254,8 +261,7 @@ async def _respond(
     except HTTPException as error:
         response = _refusal(asked, error.status_code, error.detail)
     except MemoryError:
-        text = "there is no memory left for this request; send fewer or smaller photos"
-        response = _refusal(asked, 503, text)
+        response = _refusal(asked, 503, NO_MEMORY)
     finally:
         seconds = time.perf_counter() - started
         response.headers[REQUEST_ID] = asked.request_id

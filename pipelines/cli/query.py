@@ -14,7 +14,7 @@ from components.client.endpoint import Endpoint, open_client
 from components.client.query import PhotoError, ask_many
 from components.common.errors import InventoryError
 from components.counter.answers import Answer, WithRecord, judged, told_apart
-from components.counter.record.record import Record, read_record
+from components.counter.record.record import NamedProducts, read_record
 from components.counter.verdict import MISSED_COST
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -87,14 +87,14 @@ def _answers(
     expected_quantity: int | None,
     concurrency: int,
     attempts: int,
-    record_of: Callable[[str], Record | None],
+    record_of: Callable[[str], NamedProducts | None],
 ) -> Iterator[tuple[str, Reply]]:
     questions = ((name, partial(_read, name), expected_quantity) for name in _expand(photos))
     with open_client(endpoint, concurrency) as client:
         yield from ask_many(client, endpoint, questions, concurrency, attempts, record_of)
 
 
-def _records_in(place: str | None) -> Callable[[str], Record | None]:
+def _records_in(place: str | None) -> Callable[[str], NamedProducts | None]:
     """What tells the record of a photo by the photo's name.
 
     Raises:
@@ -107,7 +107,7 @@ def _records_in(place: str | None) -> Callable[[str], Record | None]:
         record = _record(folder)
         return lambda _: record
 
-    def of_photo(name: str) -> Record | None:
+    def of_photo(name: str) -> NamedProducts | None:
         file = folder / f"{Path(name.partition('?')[0]).stem}.json"
         try:
             return _record(file) if file.is_file() else None
@@ -117,7 +117,7 @@ def _records_in(place: str | None) -> Callable[[str], Record | None]:
     return of_photo
 
 
-def _record(file: Path) -> Record:
+def _record(file: Path) -> NamedProducts:
     try:
         content = file.read_bytes()
     except OSError as error:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,10 @@ from components.reconcile.photos import open_photos
 from components.reconcile.records import open_records
 from components.reconcile.settings import ReconcileSettings
 from components.reconcile.step import reconcile
-from tests.record_model import write_with_record
-from tests.tiny_model import Served, photo, serving
+from tests.tiny_model import Served, photo
 
 PRODUCTS = {"a": 2, "b": 3, "c": 2, "d": 3, "many": 7, "none": 0}
 """How many products each bin holds; every photo shows two or three items, alike, and every record says two."""
-
-
-@pytest.fixture(scope="module")
-def knowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("knowing") / "model"
-    write_with_record(folder)
-    with serving(folder) as served:
-        yield served
 
 
 @pytest.fixture

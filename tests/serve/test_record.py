@@ -3,7 +3,6 @@
 import base64
 import json
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,14 @@ import pytest
 
 from components.client.query import query
 from components.counter.record.answer import NO_PRODUCT, TOO_MANY, UNKNOWN_TO_MODEL
-from components.counter.record.record import Record, read_record
+from components.counter.record.record import NamedProducts, read_record
 from pipelines.cli.main import main
-from tests.record_model import SURE, write_with_record
-from tests.tiny_model import Served, photo, serving
+from tests.record_model import SURE
+from tests.tiny_model import Served, photo
 
 PHOTO = base64.b64encode(photo(2.5)).decode()
 """Two or three items are equally likely."""
 TWO = [{"asin": "B000000001", "length": 3, "weight": {"value": 300, "unit": "g"}}, {"asin": "B000000002"}]
-
-
-@pytest.fixture(scope="module")
-def knowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("knowing") / "model"
-    write_with_record(folder)
-    with serving(folder) as served:
-        yield served
 
 
 def asked(http: httpx.Client, server: Served, **instance: Any) -> dict[str, Any]:
@@ -153,7 +144,7 @@ def test_the_client_sends_a_record_in_its_own_units(knowing: Served) -> None:
     answer = query(knowing.url, photo(2.5), expected_quantity=3, record=read_record([*TWO, {}]))
     assert answer.with_record is not None
     assert (answer.with_record.count, answer.expected_quantity) == (3, 3)
-    assert query(knowing.url, photo(2.5), record=Record()).with_record is not None
+    assert query(knowing.url, photo(2.5), record=NamedProducts()).with_record is not None
     assert query(knowing.url, photo(2.5)).with_record is None
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from components.counter.answers import Answer, WithRecord, class_of
 from components.counter.bundle import Bundle
 from components.counter.record.model import RecordModel
-from components.counter.record.record import Listed, Record
+from components.counter.record.record import Listed, NamedProducts
 from components.counter.statistics.metrics import softmax
 
 UNKNOWN_TO_MODEL = "this model has not learnt what products tell; evaluate a training on bins that name them"
@@ -13,7 +13,7 @@ NO_PRODUCT = "the record names no product"
 TOO_MANY = "the record names more products than this model can count items"
 
 
-def answered_with(bundle: Bundle, model: RecordModel | None, counted: Answer, record: Record) -> Answer:
+def answered_with(bundle: Bundle, model: RecordModel | None, counted: Answer, record: NamedProducts) -> Answer:
     """Adds what photo and record say together.
 
     Args:

@@ -9,6 +9,8 @@ and neither is perfectly calibrated, so that the exponents and the last factor a
 log P = a log P(count | photo) + b log P(count | products) + c[count], normalised.
 """
 
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -37,6 +39,12 @@ class Layer(Part):
 
     weight: Annotated[list[Vector], Field(min_length=1, max_length=1000)]
     bias: Vector
+
+    @cached_property
+    def apply(self) -> Callable[[Floats], Floats]:
+        """The layer as a function; its arrays are made once, since a server is asked about one record after another."""
+        weight, bias = np.array(self.weight), np.array(self.bias)
+        return lambda values: values @ weight + bias
 
 
 class Combination(Part):
@@ -125,7 +133,7 @@ def _run(network: list[Layer], values: Floats) -> Floats:
     for number, layer in enumerate(network):
         if number:
             values = values / (1 + np.exp(-values))  # SiLU; only the last layer's answer is taken as it is
-        values = values @ np.array(layer.weight) + np.array(layer.bias)
+        values = layer.apply(values)
     return values
 
 

@@ -24,7 +24,7 @@ MOST_PRODUCTS = 200
 """In one bin; the fullest of the public dataset list some dozens."""
 
 
-class Product(Part):
+class NamedProduct(Part):
     """One product; what is not known of it is None."""
 
     asin: str | None = None
@@ -34,10 +34,10 @@ class Product(Part):
     weight_lb: float | None = None
 
 
-class Record(Part):
+class NamedProducts(Part):
     """The distinct products that a stock record names for one bin."""
 
-    products: tuple[Product, ...] = ()
+    products: tuple[NamedProduct, ...] = ()
 
     def as_sent(self) -> list[dict[str, Any]]:
         """The record as ``read_record`` reads it."""
@@ -47,7 +47,7 @@ class Record(Part):
         ]
 
 
-def read_record(content: Any, where: str = "the record") -> Record:
+def read_record(content: Any, where: str = "the record") -> NamedProducts:
     """Reads what somebody sent as a record.
 
     Args:
@@ -73,17 +73,17 @@ def read_record(content: Any, where: str = "the record") -> Record:
     named = {product.asin or number: product for number, product in reversed(list(enumerate(products)))}
     if len(named) > MOST_PRODUCTS:
         raise InventoryError(f"{where} names {len(named)} products; one bin holds at most {MOST_PRODUCTS}")
-    return Record(products=tuple(reversed(named.values())))
+    return NamedProducts(products=tuple(reversed(named.values())))
 
 
-def _product(entry: Any, number: int, where: str) -> Product:
+def _product(entry: Any, number: int, where: str) -> NamedProduct:
     if isinstance(entry, str):
         entry = {"asin": entry}
     if not isinstance(entry, dict):
         shown = repr(entry)[:MOST_NAME]
         raise InventoryError(f"{where} names as product {number} {shown}, which is neither an ASIN nor an object")
     name = identifier(entry.get("asin"))
-    return Product(
+    return NamedProduct(
         asin=None if name is None or is_placeholder(name) else name,
         length_in=measured(entry.get("length"), INCHES),
         width_in=measured(entry.get("width"), INCHES),
@@ -103,7 +103,7 @@ class Listed:
     """``MEASURES`` of each product, float64 [P, 4]; not a number where nothing is known."""
 
     @classmethod
-    def of(cls, records: Sequence[Record]) -> Self:
+    def of(cls, records: Sequence[NamedProducts]) -> Self:
         """The products of some records, one for each bin."""
         products = [(row, product) for row, record in enumerate(records) for product in record.products]
         measures = [[getattr(product, name) for name in MEASURES] for _, product in products]

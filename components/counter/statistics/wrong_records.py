@@ -170,10 +170,11 @@ class _Seen:
     def _shift(self, sharpness: float) -> Floats:
         """Added to the logits, float64 [K], so that the photos show each count as often as the records name it."""
         classes, bins = self.probabilities.shape[1], len(self.recorded)
-        named, shift = np.bincount(self.recorded, minlength=classes), np.zeros(classes)
+        named, shown = np.bincount(self.recorded, minlength=classes), self._shown(sharpness, np.zeros(classes))
         weight = bins / (bins + OWN_WAY)
-        wanted = weight * named + (1 - weight) * self._shown(sharpness, shift)
-        for _ in range(MATCHES):
+        wanted = weight * named + (1 - weight) * shown
+        shift: Floats = np.log((wanted + 1) / (shown + 1))
+        for _ in range(MATCHES - 1):
             shift = shift + np.log((wanted + 1) / (self._shown(sharpness, shift) + 1))
         return shift
 

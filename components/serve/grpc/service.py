@@ -20,7 +20,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
 from components.counter.photo import BadImageError
 from components.serve.connections import HEAD_BYTES
 from components.serve.grpc import messages as ours
-from components.serve.limits import CLIENT_GONE, Budget, Limits
+from components.serve.limits import CLIENT_GONE, NO_MEMORY, PARSE_IN_THREAD_BYTES, Budget, Limits
 from components.serve.monitoring import metrics, request_log
 from components.serve.monitoring.request_log import REQUEST_ID, Asked
 from components.serve.outputs import check_outputs
@@ -45,10 +45,8 @@ CODES = {
     503: grpc.StatusCode.UNAVAILABLE,
 }
 """HTTP statuses of our refusals as gRPC's codes; what is told to come again has one that clients try again."""
-PARSE_IN_THREAD_BYTES = 256 * 1024
 MOST_ERROR = 1000
 """Characters of a refusal: they travel as metadata."""
-NO_MEMORY = "there is no memory left for this request; send fewer or smaller photos"
 
 log = logging.getLogger("inventory.serve")
 

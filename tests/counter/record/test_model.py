@@ -12,7 +12,7 @@ from components.counter import bundle as bundles
 from components.counter.record.features import features
 from components.counter.record.fit import FEWEST_BINS, fit, fit_combination
 from components.counter.record.model import RECORD_FILE, RecordModel, of_bundle
-from components.counter.record.record import Listed, Record, read_record
+from components.counter.record.record import Listed, NamedProducts, read_record
 from components.counter.statistics.metrics import log_softmax, softmax
 from tests.tiny_model import write_bundle
 
@@ -71,9 +71,11 @@ def test_photo_and_products_together_are_better_than_either(model: RecordModel) 
     assert both < loss(model.log_probabilities(listed), labels) - 0.1
 
 
-@pytest.mark.parametrize("record", [Record(), read_record([{}] * 6)], ids=["no product", "more than it can count"])
+@pytest.mark.parametrize(
+    "record", [NamedProducts(), read_record([{}] * 6)], ids=["no product", "more than it can count"]
+)
 def test_a_record_that_tells_nothing_leaves_the_photo_as_it_was_to_the_last_bit(
-    model: RecordModel, record: Record
+    model: RecordModel, record: NamedProducts
 ) -> None:
     photo = unsure_photo(np.array([0, 3]), 6)
     both = model.with_record(photo, Listed.of([record, read_record([{"weight": 1}])]))

@@ -8,11 +8,11 @@ import pytest
 from components.common.errors import InventoryError
 from components.counter.dataset import Bins, write_shard
 from components.counter.products import parse_products
-from components.counter.record.record import MOST_PRODUCTS, Listed, Product, Record, read_record
+from components.counter.record.record import MOST_PRODUCTS, Listed, NamedProduct, NamedProducts, read_record
 from components.counter.record.stored import listed_in
 
 LISTED = {"asin": "B000000001", "length": 10, "width": 5.0, "height": 2, "weight": 0.5}
-PRODUCT = Product(asin="B000000001", length_in=10, width_in=5, height_in=2, weight_lb=0.5)
+PRODUCT = NamedProduct(asin="B000000001", length_in=10, width_in=5, height_in=2, weight_lb=0.5)
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,12 @@ PRODUCT = Product(asin="B000000001", length_in=10, width_in=5, height_in=2, weig
     ],
 )
 def test_a_record_comes_as_a_list_or_as_metadata_and_names_each_product_once(content: Any) -> None:
-    assert read_record(content) == Record(products=(PRODUCT,))
+    assert read_record(content) == NamedProducts(products=(PRODUCT,))
 
 
 @pytest.mark.parametrize("content", [None, [], {"products": []}, {"products": None}, {"BIN_FCSKU_DATA": {}}])
 def test_a_record_may_name_no_product(content: Any) -> None:
-    assert read_record(content) == Record()
+    assert read_record(content) == NamedProducts()
 
 
 def test_products_without_a_name_are_each_their_own_and_keep_their_order() -> None:
@@ -126,14 +126,17 @@ def test_stored_products_are_those_of_the_record_whatever_their_quantities(tmp_p
         [],
         [{"asin": None, "quantity": 1, "weight_lb": -3.0}, {"asin": None, "quantity": 1}],
     )
-    stored, read = listed_in(bins), Listed.of([Record(products=(PRODUCT,)), Record(), read_record([{}, {}])])
+    stored, read = (
+        listed_in(bins),
+        Listed.of([NamedProducts(products=(PRODUCT,)), NamedProducts(), read_record([{}, {}])]),
+    )
     assert stored.products.tolist() == [1, 0, 2]
     np.testing.assert_array_equal(stored.rows, read.rows)
     np.testing.assert_array_equal(stored.measures, read.measures)
 
 
 def test_some_bins_are_taken_in_the_order_asked_for() -> None:
-    listed = Listed.of([read_record([{"weight": 1}, {"weight": 2}]), Record(), read_record([{"weight": 3}])])
+    listed = Listed.of([read_record([{"weight": 1}, {"weight": 2}]), NamedProducts(), read_record([{"weight": 3}])])
     taken = listed.take(np.array([2, 1, 0, 2]))
     assert taken.products.tolist() == [1, 0, 2, 1]
     assert taken.measures[:, 3].tolist() == [3, 1, 2, 3]
