@@ -18,7 +18,6 @@ JOB_LABEL = "kueue.x-k8s.io/job-uid"
 GROUP, WORKLOADS = "kueue.x-k8s.io", "workloads"
 VERSIONS = ("v1beta2", "v1beta1")
 """The newest first."""
-NO_REASON = "Kueue gives no reason"
 
 
 def is_queued(job: Object) -> bool:
@@ -28,22 +27,24 @@ def is_queued(job: Object) -> bool:
 
 
 def queued_in_words(api: ApiClient, job: Object) -> str:
-    """In which queue a job waits, and why, as far as Kueue says it and this account may read it."""
+    """In which queue a job waits, and why, as far as Kueue says it yet and this account may read it."""
     metadata = job["metadata"]
     queue = (metadata.get("labels") or {}).get(QUEUE_LABEL)
     where = f"in the queue {queue}" if queue else "suspended"
-    return f"{job['kind']} {metadata['name']} waits {where}: {_why(api, metadata['namespace'], metadata['uid'])}"
+    why = _why(api, metadata["namespace"], metadata["uid"])
+    return f"{job['kind']} {metadata['name']} waits {where}" + (f": {why}" if why else "")
 
 
-def _why(api: ApiClient, namespace: str, uid: str) -> str:
+def _why(api: ApiClient, namespace: str, uid: str) -> str | None:
+    """None while Kueue has no Workload of the job: it makes one after the job, and removes it with it."""
     try:
         version = next((each for each in VERSIONS if kube.serves(api, GROUP, each, WORKLOADS)), None)
         if version is None:
-            return NO_REASON
+            return None
         found = Resource(api, GROUP, version, WORKLOADS, namespace).select(f"{JOB_LABEL}={uid}")
     except InventoryError as error:
         return f"the reason cannot be read ({error})"
-    return condition_message(found[0], "QuotaReserved") if found else NO_REASON
+    return condition_message(found[0], "QuotaReserved") if found else None
 
 
 def admitted_at(job: Object) -> str:
