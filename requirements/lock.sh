@@ -11,6 +11,7 @@ lock() {
 }
 
 lock all.in --output-file all.txt
+lock clients.in --output-file clients.txt
 for image in control train serve; do
   lock --constraints all.txt "$image.in" --output-file "$image.txt"
 done
