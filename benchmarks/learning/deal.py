@@ -58,7 +58,7 @@ def deal(store: Store, dataset: DatasetManifest, of: Sequence[str], shares: Sequ
         seed: of the deal.
     """
     splits = [dataset.split(name) for name in of]
-    inputs = {"bins": content_of(splits), "extra": content_of([dataset.extra] if dataset.extra else [])}
+    inputs: dict[str, Any] = {"bins": content_of(splits), "extra": content_of([dataset.extra] if dataset.extra else [])}
     inputs |= {"shares": list(shares), "seed": seed}
     prefix = f"datasets/dealt-{content_hash(inputs)[:16]}"
 
