@@ -14,6 +14,10 @@ lock all.in --output-file all.txt
 for name in control train serve control-cli client; do
   lock --constraints all.txt "$name.in" --output-file "$name.txt"
 done
+for tools in docs supply; do
+  uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+    "tools/$tools.in" --output-file "tools/$tools.txt"
+done
 # Control and train run compiled components; kfp's own dependencies would bring its API client and a second set of pins.
 for image in control train; do
   grep '^kfp==' all.txt >> "$image.txt"

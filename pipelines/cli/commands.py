@@ -31,6 +31,8 @@ on a cluster:
   inventory compile                          the pipeline as YAML
   inventory preflight --namespace NAME       what it lacks, and how to mend it
   inventory submit epochs=10                 upload it, start a run and follow it
+in a shell:
+  source <(inventory completion bash)        complete commands, options and values; also zsh and fish
 exit codes:
   0  done
   1  a value was refused or something failed; one line on standard error says what, and what is allowed
@@ -45,6 +47,7 @@ COMMANDS = {
     **dict.fromkeys(("serve", "query", "reconcile", "feedback"), "serving"),
     **dict.fromkeys(("models", "promote", "rollback", "prune", "reproduce"), "models"),
     **dict.fromkeys(("preflight", "upload", "submit", "runs"), "cluster"),
+    "completion": "completion",
 }
 """Every command and the module of this folder that has its options: only the one that is asked for is imported."""
 

@@ -13,7 +13,7 @@ EXTRAS = {
     **dict.fromkeys(("compile", "manifests", "preflight", "upload", "submit", "runs"), CONTROL),
     **dict.fromkeys(("models", "promote", "rollback", "prune", "reproduce"), CONTROL),
 }
-"""The extra of every command."""
+"""The extra of every command that wants one."""
 SIGNS = {"client": ("httpx", "numpy"), "control": ("kfp", "kubernetes"), "train": ("torch",), "serve": ("kserve",)}
 """Packages that tell whether an extra is installed."""
 KATIB = "kubeflow"
@@ -26,8 +26,8 @@ def check_installed(command: str) -> None:
     Raises:
         InventoryError: naming what to install.
     """
-    extra = EXTRAS[command]
-    missing = [name for part in extra.split(",") for name in SIGNS[part] if find_spec(name) is None]
+    parts = EXTRAS[command].split(",") if command in EXTRAS else []
+    missing = [name for part in parts for name in SIGNS[part] if find_spec(name) is None]
     if missing:
         raise not_installed(command, missing)
     if command == "preflight" and find_spec(KATIB) is None:

@@ -93,10 +93,25 @@ def test_a_typo_gets_the_right_suggestion(typed: str, meant: str, capsys: pytest
     assert f"did you mean {meant}?" in refused(typed.split(), capsys)
 
 
-def test_the_beginning_of_an_option_is_enough_and_what_follows_two_dashes_is_no_option(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("run --training.los corn", "--training.loss"),
+        ("run --back resnet18", "--backbone"),
+        ("run --tu", "--tune"),
+        ("run --gate.min 1", "--gate.minimum_effect"),
+        ("query --expect 3 a.jpg", "--expected"),
+        ("reconcile --rec x", "--records"),
+        ("prune --dry", "--dry-run"),
+    ],
+)
+def test_the_beginning_of_an_option_is_refused_with_the_whole_one(
+    typed: str, meant: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "there is no nosuch.jpg" in refused(["query", "--expect", "3", "nosuch.jpg"], capsys)
+    assert f"did you mean {meant}?" in refused(typed.split(), capsys)
+
+
+def test_what_follows_two_dashes_is_no_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no --nosuch" in refused(["query", "--", "--nosuch"], capsys)
 
 
