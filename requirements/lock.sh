@@ -14,6 +14,8 @@ lock all.in --output-file all.txt
 for image in control train serve; do
   lock --constraints all.txt "$image.in" --output-file "$image.txt"
 done
+# Triton is a gigabyte that torch.compile alone loads, which needs a C++ compiler too: an image has neither.
+sed -i '/^triton==/d' train.txt
 # Control and train run compiled components; kfp's own dependencies would bring its API client and a second set of pins.
 for image in control train; do
   grep '^kfp==' all.txt >> "$image.txt"
