@@ -10,7 +10,7 @@ from components.cluster.kube import owner_references, with_retries
 from components.cluster.pods import (
     container_security,
     pod_security,
-    store_environment,
+    worker_environment,
     worker_template,
     worker_volumes,
 )
@@ -78,7 +78,7 @@ def _pod_template(settings: ClusterSettings, arguments: Sequence[str]) -> Object
         "image": settings.image or image("train"),
         "imagePullPolicy": settings.image_pull_policy,
         "command": worker_command(settings, arguments),
-        "env": store_environment(settings.store_secret),
+        "env": worker_environment(settings.store_secret),
         "ports": [{"name": "pytorchjob-port", "containerPort": PORT}],
         "resources": resources(settings),
         "securityContext": container_security(),

@@ -16,7 +16,7 @@ from components.cluster.kube import Resource, owner_references, with_retries
 from components.cluster.pods import (
     container_security,
     pod_security,
-    store_environment,
+    worker_environment,
     worker_template,
     worker_volumes,
 )
@@ -106,7 +106,7 @@ def trainjob(
             "trainer": {
                 "image": settings.image or image("train"),
                 "command": worker_command(settings, arguments),
-                "env": store_environment(settings.store_secret),
+                "env": worker_environment(settings.store_secret),
                 "numNodes": settings.workers,
                 "numProcPerNode": settings.processes_per_worker,
                 "resourcesPerNode": resources(settings),
