@@ -8,7 +8,7 @@ import pytest
 
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
-from components.settings.run import RunSettings
+from components.settings.run import RunSettings, Trained
 from components.settings.training import TrainingSettings
 from components.train.component import train
 
@@ -35,7 +35,7 @@ def test_hyperparameters_are_searched_where_the_run_asks_for_it_and_only_there(
     def search(_: Store, dataset: DatasetManifest, given: RunSettings, run_id: str) -> dict[str, Any]:
         searched.append((dataset.dataset_id, given, run_id))
         training = given.training.model_copy(update=CHOSEN)
-        best = given.model_copy(update={"training": training, "trained": {"outcome_key": "runs/r1/tune/1"}})
+        best = given.model_copy(update={"training": training, "trained": Trained(outcome_key="runs/r1/tune/1")})
         return {"settings": best.model_dump(mode="json"), "report_key": "runs/r1/tune/report.html"}
 
     monkeypatch.setattr("components.tune.step.tune", search)
