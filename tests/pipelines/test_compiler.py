@@ -9,6 +9,8 @@ import pytest
 import yaml
 from google.protobuf import json_format
 from kfp import dsl
+from kfp.local.io import IOStore
+from kfp.local.orchestrator.enhanced_dag_orchestrator import ConditionEvaluator
 
 from components.cluster.pods import STORE_FOLDER
 from components.common.errors import InventoryError
@@ -124,6 +126,16 @@ def test_deploy_alone_waits_for_the_gates_answer_and_reads_it_where_kubeflows_dr
     assert "gate" in tasks["deploy"]["dependentTasks"]
     # what comes after a step that is skipped never runs
     assert not [name for name, task in tasks.items() if "deploy" in task.get("dependentTasks", [])]
+
+
+@pytest.mark.parametrize(("answer", "deploys"), [("yes", True), ("no", False)])
+def test_one_machine_takes_the_gates_answer_as_a_cluster_does(answer: str, deploys: bool) -> None:
+    from pipelines.inventory import inventory
+
+    condition = inventory.pipeline_spec.root.dag.tasks["deploy"].trigger_policy.condition
+    outputs = IOStore()
+    outputs.put_task_output("gate", "Output", answer)
+    assert ConditionEvaluator.evaluate_condition(condition, outputs) is deploys
 
 
 SHARED = """
