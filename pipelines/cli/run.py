@@ -73,6 +73,9 @@ def _add_options(parser: argparse.ArgumentParser, full: bool = False) -> None:
         metavar="yes|no",
         help="serve the model until Ctrl-C at the end [no]",
     )
+    said = parser.add_mutually_exclusive_group()
+    said.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
+    said.add_argument("--json", action="store_true", help="print result.json at the end; progress on standard error")
     add_run_options(parser, full)
 
 
@@ -81,5 +84,8 @@ def _run(options: argparse.Namespace) -> None:
 
     from pipelines.local.run import run
 
-    console = Console(file=sys.stdout)  # this stream, whatever the steps' output is redirected to
-    run(pipeline_arguments(options), options.run_id, options.runs, console, options.keep_serving)
+    # this stream, whatever the steps' output is redirected to
+    console = Console(file=sys.stderr if options.json else sys.stdout, quiet=options.quiet)
+    folder = run(pipeline_arguments(options), options.run_id, options.runs, console, options.keep_serving)
+    if options.json:
+        print((folder / "result.json").read_text(), end="")
