@@ -18,6 +18,8 @@ for tools in docs supply; do
   uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
     "tools/$tools.in" --output-file "tools/$tools.txt"
 done
+# Triton is a gigabyte that torch.compile alone loads, which needs a C++ compiler too: an image has neither.
+sed -i '/^triton==/d' train.txt
 # Control and train run compiled components; kfp's own dependencies would bring its API client and a second set of pins.
 for image in control train; do
   grep '^kfp==' all.txt >> "$image.txt"

@@ -1,12 +1,8 @@
 """What the download step hands on: a small manifest, and blocks of bins in the object store."""
 
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar
 
 from components.common.document import Document, Part
-
-GivenSplit = Literal["train", "validation", "test"]
-"""The split that whoever made the data has put a bin into."""
-GIVEN_SPLITS: tuple[str, ...] = get_args(GivenSplit)
 
 
 class BlockInfo(Part):

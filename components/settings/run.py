@@ -35,7 +35,7 @@ class RunSettings(Section):
     data: DataSettings = Field(default_factory=DataSettings, description="the bins")
     split: SplitSettings = Field(default_factory=SplitSettings, description="the split")
     preset: Preset = Field(
-        "auto", description="Training recipe: auto, default, rendered, published or published-tuned."
+        "auto", description="Training recipe: auto, default, accurate, rendered, published or published-tuned."
     )
     tune: bool = Field(False, description="Search better hyperparameters before the training.")
     training: TrainingSettings = Field(
