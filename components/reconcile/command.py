@@ -1,10 +1,13 @@
 """What ``inventory reconcile`` and ``inventory feedback`` do."""
 
 import argparse
+import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from components.client.chosen import chosen_endpoint
+from components.documents.reconciled import Reconciliation
 from components.pages.text import plural
 from components.reconcile.coverage import check_coverage
 from components.reconcile.feedback import labels_from_recounts
@@ -29,10 +32,21 @@ def run_reconcile(options: argparse.Namespace) -> int:
     )
     photos = open_photos(options.photos, options.source_endpoint)
     endpoint = chosen_endpoint(options)
-    with tempfile.TemporaryDirectory(prefix="records-") as scratch:
+    progress = redirect_stdout(sys.stderr if options.json else sys.stdout)
+    with progress, tempfile.TemporaryDirectory(prefix="records-") as scratch:
         stock = fetch_records(options.records, Path(scratch), options.source_endpoint)
         total, records = open_records(stock, options.photos, options.source_endpoint)
         summary = reconcile(records, total, photos, endpoint, options.out, settings, listed=records)
+    if options.json:
+        print(summary.to_json(), end="")
+    else:
+        _say(summary)
+    check_coverage(summary, photos, options.photos)
+    return 0
+
+
+def _say(summary: Reconciliation) -> None:
+    """Tells a person the numbers, and what follows from them."""
     print(
         f"{plural(summary.bins, 'bin')}: {summary.verdicts.get('agrees', 0):,} agree, "
         f"{summary.verdicts.get('recount', 0):,} to recount, {summary.verdicts.get('unsure', 0):,} unsure, "
@@ -46,8 +60,6 @@ def run_reconcile(options: argparse.Namespace) -> int:
         print(beyond(summary))
     if summary.retrain:
         print("today's bins differ a lot from those the model was made with: retrain it (see the page)")
-    check_coverage(summary, photos, options.photos)
-    return 0
 
 
 def run_feedback(options: argparse.Namespace) -> int:
