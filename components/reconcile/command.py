@@ -9,7 +9,7 @@ from components.pages.text import plural
 from components.reconcile.coverage import check_coverage
 from components.reconcile.feedback import labels_from_recounts
 from components.reconcile.records import fetch_records, open_photos, open_records
-from components.reconcile.results.page import beyond, how_far, how_many_wrong
+from components.reconcile.results.page import beyond, how_far, how_many_wrong, how_ranked
 from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import reconcile
 from components.tables.rows import summary_of
@@ -39,6 +39,8 @@ def run_reconcile(options: argparse.Namespace) -> int:
         f"{summary.not_countable:,} not countable, {summary.not_checked:,} not checked"
         + (f" ({plural(summary.unusable_photos, 'unusable photo')})" if summary.unusable_photos else "")
     )
+    if records.describe_products:
+        print(how_ranked(summary))
     if summary.ranked:
         print(how_many_wrong(summary))
         print(how_far(summary))
@@ -47,6 +49,8 @@ def run_reconcile(options: argparse.Namespace) -> int:
     if summary.retrain:
         print("today's bins differ a lot from those the model was made with: retrain it (see the page)")
     check_coverage(summary, photos, options.photos)
+    if summary.not_checked:
+        print(f"not checked is for example {summary.first_problem}; recount.csv names the reason of each")
     return 0
 
 
@@ -58,7 +62,7 @@ def run_feedback(options: argparse.Namespace) -> int:
     """
     photos = open_photos(options.photos, options.source_endpoint)
     outcome = labels_from_recounts(options.recounts, photos, options.out)
-    print(f"{outcome.labels:,} labels, {outcome.wrong:,} of them differ from the record")
+    print(f"{plural(outcome.labels, 'label')}, {outcome.wrong:,} of them differ from the record")
     if outcome.left_out:
         print(summary_of(outcome.left_out))
     print(f"learn from them: inventory run --source {outcome.source}")

@@ -222,7 +222,7 @@ def create_app(
         read(f"{path}/ready", model_ready)
         app.add_api_route(f"{path}/infer", infer_v2, methods=["POST"], openapi_extra=V2_INFER)
     takes_list("/stock/read", read_stock)
-    takes_list("/stock/rank", partial(rank_records, bundle=model.bundle))
+    takes_list("/stock/rank", partial(rank_records, bundle=model.bundle, known=model.record_model))
     read("/metrics", prometheus)
     add_page(app, model.name, model.bundle)
     return app
