@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,9 @@ def test_the_whole_job(page, warehouse, width, scheme):
     assert {row["id"]: row["counted"] for row in rows if row["counted"]} == {"A-01-03": "4", "A-01-10": "1"}
     assert rows[0]["products"].startswith("'=cups, ")
     assert [row["note"] for row in rows[11:]] == ["not checked: 'viele' is not a quantity", "not checked: no photo"]
+    photo_of = {row["id"]: row["photo_sha256"] for row in rows}
+    assert photo_of["A-01-03"] == sha256((warehouse / "photos" / "A-01-03.jpg").read_bytes()).hexdigest()
+    assert photo_of["A-01-40"] == ""
     labels = labels_from_recounts(path, open_photos(str(warehouse / "photos")), warehouse / "labels")
     assert (labels.labels, labels.wrong) == (2, 2)
 

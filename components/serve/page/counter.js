@@ -49,7 +49,7 @@ async function take(given) {
 function addCard({ key, file, typed = "", answer = null, count = "" }) {
   const url = URL.createObjectURL(file);
   const card = makeCard(file.name, url);
-  bins.set(card, { key, file, url, typed, answer, problem: "", record: null, asked: 0 });
+  bins.set(card, { key, file, url, typed, answer, problem: "", record: null, asked: 0, sha256: "" });
   one(".record input", card).value = typed;
   one(".record input", card).addEventListener("change", () => {
     if (!one(".record input", card).validity.valid) return;
@@ -62,7 +62,18 @@ function addCard({ key, file, typed = "", answer = null, count = "" }) {
   setCount(card, count);
   describe(card);
   list.append(card);
+  nameContent(card);
   return card;
+}
+
+// Names the photo's content in the bin's row, so that a count is of this photo whatever becomes of its name. Browsers
+// compute hashes only for pages that came over HTTPS or from this machine; elsewhere the column stays empty.
+async function nameContent(card) {
+  if (!crypto.subtle) return;
+  const bin = bins.get(card);
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", await bin.file.arrayBuffer()));
+  bin.sha256 = [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  card.dataset.row = JSON.stringify({ ...rowOf(card), photo_sha256: bin.sha256 });
 }
 
 function remove(card) {
@@ -188,7 +199,7 @@ const besidePhoto = ({ label, confidence }) => `photo and products together: ${l
 
 // Writes a bin's row of the recount list; its rank comes later.
 function describe(card, rank = null, wrong = null, together = null) {
-  const { key, file, record, answer, problem } = bins.get(card);
+  const { key, file, record, answer, problem, sha256 } = bins.get(card);
   const quantity = expected(bins.get(card));
   const unread = record?.problem || problem;
   const row = {
@@ -200,6 +211,7 @@ function describe(card, rank = null, wrong = null, together = null) {
     wrong_probability: wrong,
     mismatch_probability: answer?.mismatch_probability ?? null,
     confidence: answer?.confidence ?? null,
+    photo_sha256: sha256,
     products: record?.products ?? "",
     note: unread ? `not checked: ${unread}` : stock && !record ? "no row in the stock list" : together ? besidePhoto(together) : "",
     position: key,
