@@ -17,7 +17,7 @@ the photo shows nothing."""
 NO_COUNT, NO_LABEL = -1, "none"
 
 
-class WithRecord(Part):
+class WithRecord(Part, use_attribute_docstrings=True):
     """What a photo and the products that the stock record names say together; quantities are not looked at."""
 
     count: int
@@ -36,7 +36,7 @@ class WithRecord(Part):
     """Why the record tells nothing; only when it is so."""
 
 
-class Answer(Part):
+class Answer(Part, use_attribute_docstrings=True):
     """What the server answers for one photo."""
 
     count: int

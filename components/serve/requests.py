@@ -239,6 +239,8 @@ def _tensor(
         if datatype not in INTEGERS or len(shape) != 1:
             raise RequestError(f"{where} ({EXPECTED_INPUT}) must be an integer tensor with one value for each photo")
         return name, _numbers(tensor, raw, shape, INTEGERS[datatype], where), length
+    if name == RECORD_INPUT and datatype != "BYTES":
+        raise RequestError(f"{where} ({RECORD_INPUT}) must be BYTES, a JSON text for each photo")
     if datatype == "BYTES":
         if shape[1:] not in ([], [1]):
             raise RequestError(f"{where} must have the shape [number of photos]")

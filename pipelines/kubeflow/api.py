@@ -393,12 +393,12 @@ def follow(client: Client, run_id: str, poll_seconds: float = POLL_SECONDS, away
 
 
 def _is_kubeflows_own(task: Any) -> bool:
-    """Whether a task means nothing to a user: drivers, executors, conditions, attempts (``train(0)``), the Workflow.
+    """Whether a task means nothing to a user: drivers, executors, attempts (``train(0)``), the Workflow.
 
     Seen with Kubeflow Pipelines 2.17; the Workflow has its name from the pipeline, and pods have theirs from it.
     """
     name = str(task.display_name)
-    if name in ("root", "executor") or name.startswith("condition-") or name.endswith(("-driver", ")")):
+    if name in ("root", "executor") or name.endswith(("-driver", ")")):
         return True
     return any(str(child.pod_name).startswith(f"{name}-") for child in task.child_tasks or [])
 

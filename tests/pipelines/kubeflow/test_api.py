@@ -89,7 +89,6 @@ KUBEFLOWS_OWN = {
     "download(0)": "RUNNING",
     "download-driver": "SUCCEEDED",
     "download-driver(0)": "SUCCEEDED",
-    "condition-1": "RUNNING",
     "executor": "RUNNING",
     "executor(0)": "RUNNING",
 }

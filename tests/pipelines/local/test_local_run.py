@@ -119,7 +119,10 @@ def test_what_is_not_there_is_refused_and_leaves_no_run(
     assert not executed
 
 
-def test_the_pages_of_a_run_lead_to_each_other_and_say_what_the_gate_decided(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tuned", [{"report_key": "pages/tune"}, None])
+def test_the_pages_of_a_run_lead_to_each_other_and_say_what_the_gate_decided(
+    store: Store, tmp_path: Path, tuned: dict[str, str] | None
+) -> None:
     page = "<header>{}<!-- pages of the run --></header>"
     for name in ("report", "explore", "gate", "tune"):
         store.put_bytes(f"pages/{name}", page.format(name).encode())
@@ -133,9 +136,10 @@ def test_the_pages_of_a_run_lead_to_each_other_and_say_what_the_gate_decided(sto
         decision_key="runs/r1/gate.json",
         page_key="pages/gate",
     )
-    local_run._write_pages(store, tmp_path, evaluated(report_key="pages/report"), gated, "pages/explore", "pages/tune")
+    local_run._write_pages(store, tmp_path, evaluated(report_key="pages/report"), gated, "pages/explore", tuned)
     pages = {path.name: path.read_text() for path in tmp_path.glob("*.html")}
-    assert set(pages) == {"report.html", "explore.html", "gate.html", "tune.html"}  # nothing watched this training
+    searched = {"tune.html"} if tuned else set()
+    assert set(pages) == {"report.html", "explore.html", "gate.html", *searched}  # nothing watched this training
     for name, text in pages.items():
         assert set(re.findall(r'href="([^"]+)"', text)) == set(pages) - {name}
     assert "The gate: Refused: worse &amp; slower</a>" in pages["report.html"]
