@@ -121,7 +121,17 @@ def records_from_table(path: Path, photos: Photos | None = None) -> Records:
         raise InventoryError(f"{path} names no bin that can be checked{why}; every row needs id,expected")
     for line in filter(None, [summary_of(left_out), *on_products]):
         note(f"{path}: {line}")
-    return Records(list(map(_with_products, records)), left_out, remarks, on_products)
+    return Records(_Described(records), left_out, remarks, on_products)
+
+
+@dataclass(frozen=True)
+class _Described:
+    """Records of a table with their products, described anew for each passage: all at once they fill the memory."""
+
+    listed: Sequence[Record]
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(_with_products, self.listed)
 
 
 def _with_products(record: Record) -> Record:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 LARGEST = 1_000_000
 """The largest quantity that is believed."""
+LONGEST = 20
+"""Characters of a number with places; no more are one."""
 SHOWN = 20
 """Characters of a refused text that a message shows."""
 SPACES = re.compile(r"[\s\u00a0\u2007\u2009\u202f]+", re.ASCII)
@@ -73,7 +75,7 @@ def decimal(text: str, mark: str = "") -> float | None:
     """
     written = SPACES.sub("", text).replace("'", "").replace("\u2019", "")
     marks = [sign for sign in written if sign in ".,"]
-    if not written.strip(".,") or not written.replace(".", "").replace(",", "").isdecimal():
+    if len(written) > LONGEST or not written.strip(".,") or not written.replace(".", "").replace(",", "").isdecimal():
         return None
     last = marks[-1] if marks else ""
     if marks.count(last) > 1 or (len(marks) == 1 and mark not in ("", last) and EITHER.fullmatch(written)):

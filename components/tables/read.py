@@ -257,8 +257,8 @@ def is_total(text: str) -> bool:
 
 
 def _plain(cell: str) -> str:
-    """A cell without what was written around it so that a spreadsheet leaves it as it is: ="00176", '00176."""
-    text = cell.strip().strip("\ufeff\u200b\u200e\u200f").strip()
+    """A cell on one line, without what was written around it so that a spreadsheet leaves it: ="00176", '00176."""
+    text = " ".join(cell.splitlines()).strip().strip("\ufeff\u200b\u200e\u200f").strip()
     if len(text) > 3 and text.startswith('="') and text.endswith('"'):
         return text[2:-1].strip()
     if text.startswith("'") and (text[1:].isdigit() or text[1:2] in ("=", "+", "-", "@")):

@@ -99,6 +99,12 @@ def test_the_same_table_in_every_form_gives_the_same_rows(data):
     assert found.left_out == []
 
 
+def test_a_cell_on_two_lines_is_one_line_in_what_is_said():
+    found = table('id,expected,expected\n"a\nb",1,1\n00002,"1\nx","2\ry"\n')
+    assert used(found) == [("a b", 1)]
+    assert list(map(str, found.left_out)) == ["line 4 has two values in columns of one name (1 x, 2 y)"]
+
+
 def test_an_id_that_a_spreadsheet_took_for_a_date_is_read_as_it_was_written():
     found = table(workbook([["id", "expected"], [datetime(2024, 1, 2), 1], [datetime(2024, 1, 2, 3, 4), 2]]))
     assert used(found) == [("2024-01-02", 1), ("2024-01-02T03:04:00", 2)]

@@ -146,6 +146,7 @@ def test_sizes_that_cannot_be_used_are_said_in_one_line_each(text, remarks):
         (".", "", None),
         ("1e5", "", None),
         ("-3", "", None),
+        ("9" * 400, "", None),
     ],
 )
 def test_a_number_with_places_is_read(text, mark, value):
