@@ -233,7 +233,7 @@ def create_app(
         read(path, metadata)
         read(f"{path}/ready", model_ready)
     takes_list("/stock/read", read_stock)
-    takes_list("/stock/rank", partial(rank_records, bundle=model.bundle))
+    takes_list("/stock/rank", partial(rank_records, bundle=model.bundle, known=model.record_model))
     read("/metrics", prometheus)
     add_page(app, model.name, model.bundle)
     return app
