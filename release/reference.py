@@ -8,6 +8,7 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import components.documents
 from components.common.document import Document, Part
@@ -87,7 +88,7 @@ def documents() -> str:
     return "\n".join(parts)
 
 
-def _is_document(kind: type) -> bool:
+def _is_document(kind: type) -> TypeGuard[type[Document]]:
     return issubclass(kind, Document) and hasattr(kind, "KIND")
 
 
