@@ -69,7 +69,7 @@ def parse(request: ModelInferRequest, transform: InputTransform) -> V2Request:
         document["id"] = request.id
     head = orjson.dumps(document)
     asked = parse_v2(b"".join([head, *pieces]), str(len(head)), transform)
-    return replace(asked, binary_outputs=bool(raw))
+    return replace(asked, binary_outputs=bool(request.raw_input_contents))
 
 
 def _photos(files: Sequence[bytes]) -> bytes:

@@ -66,7 +66,11 @@ def add_management(app: FastAPI, model: CountPredictor) -> None:
         "/v2/repository/index",
         repository_index,
         methods=["POST"],
-        responses={200: {"model": list[ModelIndex]}},
+        responses={
+            200: {"model": list[ModelIndex]},
+            400: {"description": "not a request"},
+            413: {"description": "larger than any such request"},
+        },
         openapi_extra=BODY,
     )
     read("/v2/models/stats", every_model, AllStatistics)
