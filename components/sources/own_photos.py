@@ -67,9 +67,9 @@ class OwnPhotos:
         count = int(label.count) if label.count.isascii() and label.count.isdigit() else label.count
         content: dict[str, Any] = self._described(id_)
         content["EXPECTED_QUANTITY"] = count
-        if label.product:
-            product = {"asin": label.product, "name": label.product, "quantity": count}
-            content["BIN_FCSKU_DATA"] = {label.product: product}
+        if names := label.products:
+            quantity = {"quantity": count} if len(names) == 1 else {}  # of several, nobody says how many of each
+            content["BIN_FCSKU_DATA"] = {name: {"asin": name, "name": name, **quantity} for name in names}
         if label.split:
             content["SPLIT"] = label.split
         return json.dumps(content, ensure_ascii=False).encode()
