@@ -1,9 +1,11 @@
 """What a table says of photos: a count for each, a product, a split; whichever storage the table lies in."""
 
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from components.documents.block import GivenSplit
@@ -85,6 +87,16 @@ def _label(row: Row, unknown: Counter[str]) -> Label:
     if written and not split:
         unknown[written] += 1
     return Label(row.texts["count"] if value is None else str(value), row.texts["product"], split)
+
+
+def placed(found: Labels, folder: PurePosixPath, split: GivenSplit | None) -> Labels:
+    """Labels of a table in a folder, whose photos are of a split unless their rows name another."""
+    labels = {photo: replace(label, split=label.split or split) for photo, label in found.labels.items()}
+    path = {photo: posixpath.normpath(folder / photo) if folder.name else photo for photo in labels}
+    return found._replace(
+        labels={path[photo]: label for photo, label in labels.items()},
+        lines={path[photo]: line for photo, line in found.lines.items()},
+    )
 
 
 def matched(found: Labels, there: Iterable[str]) -> Labels:

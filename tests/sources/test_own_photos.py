@@ -80,6 +80,23 @@ def test_a_folder_with_a_table_of_hugging_face_is_a_source(folder, name):
     assert counts(open_source(str(folder), environment=NO_STORE)) == {"photos/0.jpg": 2}
 
 
+def test_a_table_in_each_folder_of_a_split_gives_the_splits(tmp_path):
+    for at, split in enumerate(("train", "test")):
+        write_folder(tmp_path, {f"{split}/images/{number}.jpg": photo(seed=3 * at + number) for number in range(2)})
+        rows = "".join(f"images/{number}.jpg,{at + 1}\n" for number in range(2))
+        (tmp_path / split / "metadata.csv").write_text(f"file_name,count\n{rows}images/lost.jpg,\n,1\n")
+    source = open_source(str(tmp_path), environment=NO_STORE)
+    said = {entry.id: json.loads(source.metadata(entry.id)) for entry in source.entries()}
+    assert {id_: (each["EXPECTED_QUANTITY"], each["SPLIT"]) for id_, each in said.items() if "lost" not in id_} == {
+        "train/images/0.jpg": (1, "train"),
+        "train/images/1.jpg": (1, "train"),
+        "test/images/0.jpg": (2, "test"),
+        "test/images/1.jpg": (2, "test"),
+    }
+    assert source.image("test/images/1.jpg") == photo(seed=4)
+    assert {row.id for row in source.left_out} == {"train/metadata.csv line 5", "test/metadata.csv line 5"}
+
+
 def test_the_lists_of_abid_challenge_begin_at_0_and_its_photos_at_1(tmp_path):
     write_folder(tmp_path, {"00001.jpg": photo(seed=1), "00018.jpg": photo(seed=2)})
     assert counts(opened(tmp_path, "[[0, 4], [17, 2]]", "counting_train.json")) == {"00001.jpg": 4, "00018.jpg": 2}
