@@ -1,10 +1,13 @@
 """What ``inventory reconcile`` and ``inventory feedback`` do."""
 
 import argparse
+import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from components.client.chosen import chosen_endpoint
+from components.documents.reconciled import Reconciliation
 from components.pages.text import plural
 from components.reconcile.coverage import check_coverage
 from components.reconcile.feedback import labels_from_recounts
@@ -29,17 +32,31 @@ def run_reconcile(options: argparse.Namespace) -> int:
     )
     photos = open_photos(options.photos, options.source_endpoint)
     endpoint = chosen_endpoint(options)
-    with tempfile.TemporaryDirectory(prefix="records-") as scratch:
+    progress = redirect_stdout(sys.stderr if options.json else sys.stdout)
+    with progress, tempfile.TemporaryDirectory(prefix="records-") as scratch:
         stock = fetch_records(options.records, Path(scratch), options.source_endpoint)
         total, records = open_records(stock, options.photos, options.source_endpoint)
         summary = reconcile(records, total, photos, endpoint, options.out, settings, listed=records)
+    if options.json:
+        print(summary.to_json(), end="")
+    else:
+        _say(summary, records.describe_products)
+    check_coverage(summary, photos, options.photos)
+    if summary.not_checked:
+        example = f"not checked is for example {summary.first_problem}; recount.csv names the reason of each"
+        print(example, file=sys.stderr if options.json else sys.stdout)
+    return 0
+
+
+def _say(summary: Reconciliation, names_products: bool) -> None:
+    """Tells a person the numbers, and what follows from them."""
     print(
         f"{plural(summary.bins, 'bin')}: {summary.verdicts.get('agrees', 0):,} agree, "
         f"{summary.verdicts.get('recount', 0):,} to recount, {summary.verdicts.get('unsure', 0):,} unsure, "
         f"{summary.not_countable:,} not countable, {summary.not_checked:,} not checked"
         + (f" ({plural(summary.unusable_photos, 'unusable photo')})" if summary.unusable_photos else "")
     )
-    if records.describe_products:
+    if names_products:
         print(how_ranked(summary))
     if summary.ranked:
         print(how_many_wrong(summary))
@@ -48,10 +65,6 @@ def run_reconcile(options: argparse.Namespace) -> int:
         print(beyond(summary))
     if summary.retrain:
         print("today's bins differ a lot from those the model was made with: retrain it (see the page)")
-    check_coverage(summary, photos, options.photos)
-    if summary.not_checked:
-        print(f"not checked is for example {summary.first_problem}; recount.csv names the reason of each")
-    return 0
 
 
 def run_feedback(options: argparse.Namespace) -> int:

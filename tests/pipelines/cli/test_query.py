@@ -272,6 +272,15 @@ def test_a_photo_is_fetched_by_its_address(server, photos, capsys):
     assert lines(capsys)[0]["count"] == 5
 
 
+def test_reconcile_prints_its_numbers_as_json_and_nothing_else(server, photos, capsys, tmp_path):
+    (tmp_path / "stock.csv").write_text("id,expected\na,2\naisle/b,1\n")
+    stock = ["--photos", str(photos), "--records", str(tmp_path / "stock.csv"), "--out", str(tmp_path / "out")]
+    assert main(["reconcile", *stock, "--url", server.url, "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert "recount list:" in said.err
+
+
 def test_reconcile_asks_a_service_by_its_name(cluster, server, photos, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("INVENTORY_TOKEN", TOKEN)
     (tmp_path / "stock.csv").write_text("id,expected\na,2\naisle/b,1\n")
