@@ -22,6 +22,8 @@ class Column:
     """A table without it is refused."""
     is_number: bool = False
     """It holds quantities."""
+    goes_on: bool = False
+    """A row that has it, and nothing in the first column, is about the same as the row above, as in merged cells."""
     units: tuple[str, ...] = ()
     """It holds measures in one of these units, which a header may name: ``length_cm``, "Length (cm)"."""
 
