@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from rich.console import Console
 
 from components.common.errors import InventoryError
 from components.common.store import Store
@@ -37,6 +38,27 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     monkeypatch.setattr(local_run, "_execute", execute)
     return attempts
+
+
+@pytest.mark.parametrize(
+    ("word", "out", "err"), [("--json", '{"run": 1}', "first step\n"), ("--quiet", "", ""), (None, "first step\n", "")]
+)
+def test_a_script_is_told_the_result_or_nothing(
+    word: str | None,
+    out: str,
+    err: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(arguments: dict[str, Any], run_id: str, runs: Path, console: Console, keep_serving: bool) -> Path:
+        console.print("first step")
+        (tmp_path / "result.json").write_text('{"run": 1}')
+        return tmp_path
+
+    monkeypatch.setattr(local_run, "run", run)
+    assert main(["run", *([word] if word else [])]) == 0
+    assert capsys.readouterr() == (out, err)
 
 
 @pytest.mark.parametrize("name", ["file", "file/below", "/proc/none"])
