@@ -10,7 +10,7 @@ from components.counter.images.avif import is_avif
 from components.counter.images.file import BadImageError, PhotoFile
 from components.counter.images.kinds import kind_of
 from components.counter.products import TABLE, entries_of
-from components.documents.downloaded import GIVEN_SPLITS, GivenSplit
+from components.documents.block import GIVEN_SPLITS, GivenSplit
 
 LARGEST_COUNT = 1_000_000
 NO_PHOTO = "not a JPEG, PNG, WebP or AVIF"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from components.documents.downloaded import GivenSplit
+from components.documents.block import GivenSplit
 from components.sources.names import split_of
 from components.tables.columns import COUNT, PHOTO, PRODUCT, SPLIT
 from components.tables.names import Names, tidy

@@ -48,6 +48,10 @@ class OwnPhotos:
     def keeps_busy(self) -> bool:  # noqa: D102
         return self.files.is_remote
 
+    @property
+    def is_remote(self) -> bool:  # noqa: D102
+        return self.files.is_remote
+
     def entries(self, wanted: Collection[str] | None = None) -> list[Entry]:  # noqa: ARG002, D102, RUF100
         return [self._entry(id_, label) for id_, label in sorted(self.labels.items())]
 
