@@ -7,7 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-HELPERS = ("all", "common", "trainings", "serving_peer", "accuracy", "finished_run", "server", "record_lift")
+HELPERS = (
+    "all",
+    "common",
+    "trainings",
+    "serving_peer",
+    "accuracy",
+    "finished_run",
+    "server",
+    "record_lift",
+    "learning",
+)
 
 
 def main() -> int:

@@ -8,27 +8,23 @@ first 10 % are recounted; 200 seeds, the same for all orders.
 """
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import FINE, HEAD
+from benchmarks.accuracy import BEST, FINE, HEAD, trained
+from benchmarks.accuracy import RECIPES as OF_PHOTOS
 from benchmarks.common import options
+from benchmarks.learning.answers import print_answers, served
 from benchmarks.record_lift import lifts_by_order, print_lifts
-from benchmarks.trainings import Bench, bench, train
-from components.counter import bundle as bundles
+from benchmarks.trainings import Bench, bench
 from components.counter.dataset import Bins, cache_folder, fetch_shard, open_split
 from components.counter.record.fit import fit
-from components.counter.record.model import of_bundle
 from components.counter.record.record import Floats, Listed
 from components.counter.record.stored import listed_in
-from components.counter.scoring import score
 from components.counter.splits import SPLITS
-from components.counter.statistics.bootstrap import intervals, mean_of
-from components.counter.statistics.calibration import Calibration
-from components.counter.statistics.metrics import Integers, bin_values
+from components.counter.statistics.metrics import Integers
 from components.documents.evaluated import BY_BOTH, BY_PHOTO
 from components.documents.trained import TrainedModel
 from components.evaluate.step import evaluate
@@ -36,6 +32,7 @@ from components.evaluate.step import evaluate
 RECIPES: dict[str, dict[str, Any]] = {
     "head": {**HEAD, "extra_bins": False},
     "all-layers": {**FINE, "epochs": 5, "image_size": 96, "extra_bins": False},
+    "best": OF_PHOTOS[BEST],
 }
 FOLDS = 5
 SPLIT_SEED = 1
@@ -58,46 +55,31 @@ def out_of_fold(place: Bench) -> tuple[dict[str, Floats], Integers, Integers]:
             seen, held = np.flatnonzero(fold != part), np.flatnonzero(fold == part)
             none = seen[:0]
             photo = np.zeros((0, len(counts)))
-            model = fit(counts, False, known.take(seen), bins.labels[seen], known.take(none), bins.labels[none], photo)
-            if model is None:
+            found = fit(counts, False, known.take(seen), bins.labels[seen], known.take(none), bins.labels[none], photo)
+            if found is None:
                 raise SystemExit("error: too few of these bins name products")
-            said[name][held] = model.log_probabilities(known.take(held))
+            said[name][held] = found.log_probabilities(known.take(held))
     return said, bins.labels, bins.groups
 
 
-def lifts(place: Bench, bundle_key: str) -> dict[str, dict[str, float]]:
-    """``lifts_by_order`` of a trained and evaluated model on the test bins."""
-    test = open_split(place.store, place.dataset, "test")
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        bundle = bundles.fetch(place.store, bundle_key, folder)
-        model = of_bundle(folder, bundle)
-        logits = score(folder / bundle.serve_file, test, bundle.input, "test bins")
-    if model is None:
-        raise SystemExit("error: too few of these bins name products")
-    return lifts_by_order(model, Calibration.of(bundle).apply(logits), test)
-
-
 def main() -> None:
-    given = options(__doc__, recipe=f"of the photo's network: {' or '.join(RECIPES)} [head]")
+    given = options(
+        __doc__,
+        recipe=f"of the photo's network: {', '.join(RECIPES)} [head]",
+        folder="where data and trainings are kept [nowhere]",
+    )
     quick, recipe = given.quick, given.recipe or "head"
     if recipe not in RECIPES:
         raise SystemExit(f"error: there is no recipe '{recipe}'; there are {', '.join(RECIPES)}")
     chosen = RECIPES[recipe] | ({"epochs": 2, "image_size": 64} if quick else {})
-    with bench(120 if quick else 0, seed=SPLIT_SEED) as place:
+    folder = Path(given.folder) if given.folder else None
+    with bench(120 if quick else 0, seed=SPLIT_SEED, folder=folder, extra_counts="auto") as place:
         folded, labels, groups = out_of_fold(place)
         print(f"\n{len(labels):,} bins, {FOLDS} folds by product, without a photo:")
-        print(f"{'':28}{'exact (95 %)':>26}{'RMSE of the expected':>22}{'loss':>8}")
-        for name, logits in folded.items():
-            values = bin_values(logits, labels, place.dataset.counts)
-            spread = intervals(values, groups, {"accuracy": mean_of("accuracy")})["accuracy"] or (0.0, 1.0)
-            exact = f"{values['accuracy'].mean():.1%} ({spread[0]:.1%} to {spread[1]:.1%})"
-            rmse = np.sqrt(values["expected_squared_error"].mean())
-            print(f"{name:28}{exact:>26}{rmse:22.3f}{values['loss'].mean():8.3f}")
+        print_answers(folded, labels, groups, place.dataset.counts)
 
-        timed = train(place, "record-value", **chosen)
-        trained = TrainedModel.of(timed.outcome, "the training's outcome")
-        value = evaluate(place.store, place.dataset, trained, trained.run_id).evaluation.record
+        model = TrainedModel.of(trained(place, recipe, chosen).outcome, "the training's outcome")
+        value = evaluate(place.store, place.dataset, model, model.run_id).evaluation.record
         if value is None:
             raise SystemExit("error: too few of these bins name products")
         print(f"\n{value.bins:,} test bins, with the recipe {recipe}:")
@@ -116,7 +98,9 @@ def main() -> None:
             f"photo and products contradict each other for {against.bins:,} bins: right are the photo "
             f"{against.photo_right:,}, the products {against.products_right:,}, both together {against.both_right:,}"
         )
-        lifted = lifts(place, trained.bundle_key)
+        test = open_split(place.store, place.dataset, "test")
+        photo, known = served(place.store, model.bundle_key, test)
+        lifted = lifts_by_order(known, photo, test)
     print_lifts(lifted)
     losses = {row.answer: row.loss for row in value.rows}
     result = {"name": "record_value", "ours": round(losses[BY_BOTH], 4), "peer": round(losses[BY_PHOTO], 4)}

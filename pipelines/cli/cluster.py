@@ -135,6 +135,12 @@ def _add_submit(commands: Any) -> None:
     parser.add_argument("--cron", metavar="…", help="start it again and again: six fields, seconds first")
     parser.add_argument("--no-follow", action="store_true", help="do not wait for the end")
     parser.add_argument(
+        "--code",
+        type=Path,
+        metavar="FOLDER",
+        help="run the package components of this checkout on the images, over the store that the S3 variables name",
+    )
+    parser.add_argument(
         "arguments", nargs="*", metavar="PARAMETER=VALUE", help="the pipeline's parameters; dictionaries as JSON"
     )
     parser.set_defaults(command=_submit)
@@ -143,18 +149,20 @@ def _add_submit(commands: Any) -> None:
 def _submit(options: argparse.Namespace) -> None:
     from pipelines.kubeflow.api import follow, read_package, submit
     from pipelines.kubeflow.arguments import read_arguments
+    from pipelines.kubeflow.code import with_code
 
     arguments = read_arguments(read_package(options.package), options.arguments)
     client, access = _client(options)
-    run_id, link = submit(
-        client,
-        access,
-        options.package,
-        arguments,
-        name=options.name,
-        service_account=options.service_account,
-        cron=options.cron,
-    )
+    with with_code(options.package, options.code) as package:
+        run_id, link = submit(
+            client,
+            access,
+            package,
+            arguments,
+            name=options.name,
+            service_account=options.service_account,
+            cron=options.cron,
+        )
     print(f"{run_id}\n{link}", flush=True)
     if not options.no_follow and options.cron is None:
         follow(client, run_id)

@@ -156,6 +156,16 @@ def test_published_results_stand_beside_what_may_be_of_the_same_photos(source: s
     assert bool(published_beside(source)) == shown
 
 
+def test_each_published_result_says_where_it_stands_and_whether_its_split_leaks(make: Make) -> None:
+    made = make()
+    page = made.store.get_bytes(evaluate(made.store, made.dataset, made.publish(), "run-1").report_key).decode()
+    rows = published_beside("s3://aft-vbi-pds")
+    for row in rows:
+        assert row.link.startswith("https://")
+        assert row.leaks
+        assert f'<a href="{row.link}">{row.source}</a>' in page
+
+
 def test_the_report_lists_its_sections_and_what_was_set_before_what_was_not(make: Make) -> None:
     made = make()
     page = made.store.get_bytes(evaluate(made.store, made.dataset, made.publish(), "run-1").report_key).decode()

@@ -129,6 +129,31 @@ def test_a_record_travels_beside_the_photos(stub: Stub) -> None:
     assert told["count"] == told["count_with_record"] == [3, 4]
 
 
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"datatype": "BYTES", "bytes_contents": [b"[7]"]}, "names as product 1 7"),
+        ({"datatype": "BYTES", "bytes_contents": [b"[" * 1000 + b"]" * 1000]}, "names as product 1 a list"),
+        ({"datatype": "BYTES", "bytes_contents": [b"[" * 100_000]}, "a record is no JSON"),
+        ({"datatype": "BYTES", "bytes_contents": [b'[{"length": NaN}]']}, "a record is no JSON"),
+        ({"datatype": "BYTES", "bytes_contents": [b"\xff\xfe"]}, "a record is no JSON"),
+        ({"datatype": "BYTES", "bytes_contents": [json.dumps([{}] * 300).encode()]}, "at most 200"),
+        ({"datatype": "BYTES", "bytes_contents": [b"[]", b"[]"]}, "length in 4 bytes"),
+        ({"datatype": "INT64", "int64_contents": [1]}, "must be BYTES"),
+        ({"datatype": "FP32", "fp32_contents": [float("nan")]}, "must be BYTES"),
+        ({"datatype": "UINT8", "shape": [1, SIZE, SIZE, 3], "uint_contents": [0] * SIZE * SIZE * 3}, "must be BYTES"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_what_is_no_record_is_refused_in_one_line(stub: Stub, record: dict[str, Any], message: str) -> None:
+    said = {"name": "record", "shape": [1], **{key: record[key] for key in ("datatype", "shape") if key in record}}
+    contents = {key: value for key, value in record.items() if key.endswith("_contents")}
+    code, details = refused(stub.ModelInfer, request(photos(photo(3)), {**said, "contents": contents}))
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert message in details
+    assert "\n" not in details
+
+
 INVALID, LOST = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
 REFUSED = {
     "no input": (request(), INVALID, "1 to 3 inputs"),

@@ -62,16 +62,60 @@ def test_a_model_without_a_record_model_says_so(server: Served, http: httpx.Clie
     assert answer["with_record"]["probabilities"] == answer["probabilities"]
 
 
-def test_measures_that_are_odd_are_taken_as_missing(knowing: Served, http: httpx.Client) -> None:
-    odd = [{"length": -1, "width": "wide", "height": {"value": 3, "unit": "ells"}, "weight": [1]}, {"length": 1e300}]
-    assert asked(http, knowing, record=odd) == asked(http, knowing, record=[{}, {}])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *(0, -1, 2**70, 1e300, True, "wide", "", [1], [[[1]]], {}),
+        *({"value": 3, "unit": unit} for unit in ("ells", "", 7, True, ["in"], {"in": 1}, "x" * 10_000)),
+        *({"value": value, "unit": "in"} for value in (None, -3, "3", [3], {"value": 3}, False)),
+    ],
+    ids=lambda odd: str(odd)[:40],
+)
+def test_measures_that_are_odd_are_taken_as_missing(knowing: Served, http: httpx.Client, odd: Any) -> None:
+    record = [dict.fromkeys(("length", "width", "height", "weight"), odd), {"asin": odd, "quantity": odd}]
+    if isinstance(odd, str | int | float) and not isinstance(odd, bool):
+        record[1] = {"quantity": odd}  # this one would be a name
+    assert asked(http, knowing, record=record) == asked(http, knowing, record=[{}, {}])
+
+
+@pytest.mark.parametrize(
+    ("record", "products"),
+    [
+        (["B000000001", "b000000001 ", {"asin": "B000000001", "length": 3}], 1),
+        (["B000000001"] * 5000, 1),
+        ([{"asin": 123}, {"asin": "0000000123"}], 1),
+        (["", " ", "n/a"], 3),
+        ([{"asin": None}, {"asin": ""}, {"asin": "B" * 1_000_000}], 3),
+        ([{"asin": "never seen before", "name": None, "what": [1, {}]}], 1),
+        ({"products": [{}, {}]}, 2),
+        ({"BIN_FCSKU_DATA": {"A": {}, "B": {"asin": "A"}}}, 1),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_product_counts_once_and_one_without_a_name_is_its_own(
+    knowing: Served, http: httpx.Client, record: Any, products: int
+) -> None:
+    assert asked(http, knowing, record=record)["with_record"]["products"] == products
+
+
+@pytest.mark.parametrize("record", [{"products": None}, {"BIN_FCSKU_DATA": None}, {"BIN_FCSKU_DATA": {}}, {}, []])
+def test_no_products_are_an_empty_record(knowing: Served, http: httpx.Client, record: Any) -> None:
+    assert asked(http, knowing, record=record)["with_record"]["ignored"] == NO_PRODUCT
 
 
 BAD = {
     "text": ('"B000000001"', "instances[0].record is no list of products"),
     "a number": ("7", "instances[0].record is no list of products"),
     "a product that is a number": ("[7]", "names as product 1 7, which is neither"),
+    "no product": ("[null]", "names as product 1 null, which is neither"),
+    "a list without end": ("[" * 1000 + "]" * 1000, "names as product 1 a list, which is neither"),
+    "one product, not in a list": ('{"asin": "B000000001", "length": 3}', "instances[0].record is no list of products"),
+    "a table that holds no products": ('{"BIN_FCSKU_DATA": {"A": 7}}', "instances[0].record is no list of products"),
+    "text for products": ('{"products": "B000000001"}', "instances[0].record is no list of products"),
+    "not a number": ('[{"length": NaN}]', "the body is neither a photo nor JSON"),
+    "beyond all numbers": ('[{"length": 1e999}]', "the body is neither a photo nor JSON"),
     "300 products": (json.dumps([{}] * 300), "names 300 products; one bin holds at most 200"),
+    "a megabyte of products": (json.dumps([{"asin": f"B{n}"} for n in range(60_000)]), "names 60000 products"),
 }
 
 
@@ -129,7 +173,14 @@ def test_v2_without_a_record_answers_as_before(knowing: Served, http: httpx.Clie
         ({"data": [""]}, "must be 2 texts"),
         ({"data": [""], "shape": [1]}, "one text for each photo"),
         ({"datatype": "INT64", "data": [1, 2]}, "must be BYTES"),
-        ({"datatype": "UINT8", "data": [1, 2]}, "must have the shape"),
+        ({"datatype": "UINT8", "data": [1, 2]}, "must be BYTES"),
+        ({"datatype": "UINT8", "shape": [2, 32, 32, 3], "data": [0] * 2 * 32 * 32 * 3}, "must be BYTES"),
+        ({"datatype": "FP32", "data": [1.5, 2.5]}, "must be BYTES"),
+        ({"data": [None, ""]}, "must be 2 texts"),
+        ({"data": [{}, ""]}, "must be 2 texts"),
+        ({"data": ['[{"length": NaN}]', ""]}, "a record is no JSON"),
+        ({"data": ["[" * 1000 + "]" * 1000, ""]}, "names as product 1 a list"),
+        ({"data": ["[" * 100_000, ""]}, "a record is no JSON"),
     ],
 )
 def test_a_bad_v2_record_gets_a_400_that_says_why(

@@ -5,6 +5,7 @@ answered with one can see a quantity or their sum.
 """
 
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -65,31 +66,32 @@ def read_record(content: Any, where: str = "the record") -> NamedProducts:
     """
     if isinstance(content, dict):
         content = content.get("products", content.get(TABLE, content))
-    if isinstance(content, dict):
-        content = [{"asin": code, **entry} if isinstance(entry, dict) else entry for code, entry in content.items()]
+    if isinstance(content, dict) and all(isinstance(entry, dict) for entry in content.values()):
+        content = [{"asin": code, **entry} for code, entry in content.items()]
     if not isinstance(content, list | tuple | None):
         raise InventoryError(f'{where} is no list of products; send [{{"asin": …, "length": …, "weight": …}}, …]')
-    products = [_product(entry, number, where) for number, entry in enumerate(content or [], start=1)]
-    named = {product.asin or number: product for number, product in reversed(list(enumerate(products)))}
-    if len(named) > MOST_PRODUCTS:
-        raise InventoryError(f"{where} names {len(named)} products; one bin holds at most {MOST_PRODUCTS}")
-    return NamedProducts(products=tuple(reversed(named.values())))
-
-
-def _product(entry: Any, number: int, where: str) -> NamedProduct:
-    if isinstance(entry, str):
-        entry = {"asin": entry}
-    if not isinstance(entry, dict):
-        shown = repr(entry)[:MOST_NAME]
-        raise InventoryError(f"{where} names as product {number} {shown}, which is neither an ASIN nor an object")
-    name = identifier(entry.get("asin"))
-    return NamedProduct(
-        asin=None if name is None or is_placeholder(name) else name,
-        length_in=measured(entry.get("length"), INCHES),
-        width_in=measured(entry.get("width"), INCHES),
-        height_in=measured(entry.get("height"), INCHES),
-        weight_lb=measured(entry.get("weight"), POUNDS),
-    )
+    named: dict[str | int, NamedProduct] = {}
+    entries = content or []
+    for number, entry in enumerate(entries, start=1):
+        fields = {"asin": entry} if isinstance(entry, str) else entry
+        if not isinstance(fields, dict):
+            # a list may be too deep to be written out
+            shown = "a list" if isinstance(fields, list | tuple) else json.dumps(fields)[:MOST_NAME]
+            raise InventoryError(f"{where} names as product {number} {shown}, which is neither an ASIN nor an object")
+        name = identifier(fields.get("asin"))
+        name = None if name is None or is_placeholder(name) else name
+        if (name or number) in named:
+            continue
+        if len(named) == MOST_PRODUCTS:
+            raise InventoryError(f"{where} names {len(entries)} products; one bin holds at most {MOST_PRODUCTS}")
+        named[name or number] = NamedProduct(
+            asin=name,
+            length_in=measured(fields.get("length"), INCHES),
+            width_in=measured(fields.get("width"), INCHES),
+            height_in=measured(fields.get("height"), INCHES),
+            weight_lb=measured(fields.get("weight"), POUNDS),
+        )
+    return NamedProducts(products=tuple(named.values()))
 
 
 @dataclass(frozen=True)

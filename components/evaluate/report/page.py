@@ -10,7 +10,7 @@ from components.counter.training_log import EpochRecord
 from components.documents.evaluated import Curves, Evaluation, ReliabilityCurves
 from components.documents.trained import TrainedModel
 from components.evaluate import audit
-from components.evaluate.report.published import SOURCES, published_beside
+from components.evaluate.report.published import published_beside
 from components.evaluate.report.worst import WorstError
 from components.pages.page import render_page
 from components.settings.training import GROUPS, TrainingSettings
@@ -54,7 +54,6 @@ def render(
         errors=errors,
         splits=SPLITS,
         published=published_beside(dataset.source),
-        sources=SOURCES,
         reliability=reliability_lines(curves.reliability),
         roc={name: list(zip(curve.fpr, curve.tpr, strict=True)) for name, curve in curves.roc.items() if curve},
         audited=audit.figures(evaluation.audit, curves.audit),
