@@ -47,7 +47,7 @@ class Records:
     remarks: Sequence[str] = ()
     """Of rows whose id was taken for another: a spreadsheet had removed its zeros."""
     on_products: Sequence[str] = ()
-    """On sizes and weights in the table."""
+    """On the products in the table: rows, units, and sizes that cannot be read."""
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.found)

@@ -22,6 +22,8 @@ class Column:
     """A table without it is refused."""
     is_number: bool = False
     """It holds quantities."""
+    goes_on: bool = False
+    """A row that has it, and nothing in the first column, is about the same as the row above, as in merged cells."""
     units: tuple[str, ...] = ()
     """It holds measures in one of these units, which a header may name: ``length_cm``, "Length (cm)"."""
 
@@ -132,17 +134,32 @@ _COUNTED = (
     "istmenge",
     "istbestand",
 )
-_PRODUCTS = ("products", "product", "product_name", "asin", "sku", "item", "item_name", "artikel", "produkt")
+_CODES = (
+    "asin",
+    "asins",
+    "sku",
+    "skus",
+    "product_id",
+    "product_ids",
+    "product_code",
+    "gtin",
+    "ean",
+    "upc",
+    "barcode",
+    "artikelnummer",
+)
+_NAMES = ("product_name", "product_names")
+_ITEMS = ("item", "item_name", "artikel", "produkt")
 
 ID = Column("id", (*_ID, *_PHOTO, "path"))
 EXPECTED = Column("expected", _EXPECTED, is_number=True)
 COUNTED = Column("counted", _COUNTED, is_number=True)
-PRODUCTS = Column("products", _PRODUCTS, required=False)
+PRODUCTS = Column("products", ("products", "product", *_NAMES, *_CODES, *_ITEMS), required=False)
 PHOTO = Column("path", (*_PHOTO, "id", *_ID))
 COUNT = Column(
     "count", ("label", "labels", "counted", "item_count", "num_items", "expected", *_EXPECTED), is_number=True
 )
-PRODUCT = Column("product", _PRODUCTS, required=False)
+PRODUCT = Column("product", ("products", *_CODES, *_NAMES, *_ITEMS), required=False)
 SPLIT = Column("split", ("subset", "set", "part", "partition", "fold"), required=False)
 
 LENGTH_UNITS = (
