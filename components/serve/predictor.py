@@ -1,8 +1,9 @@
 """The predictor: a ``kserve.Model`` that runs the bundle's ONNX file with ONNX Runtime."""
 
 import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import kserve
 
@@ -20,6 +21,8 @@ from components.serve.requests import EXPECTED_INPUT, IMAGE_INPUT, RECORD_INPUT,
 
 MAX_BATCH = 8
 """More images in one run gain nothing on a CPU and make the others wait."""
+
+T = TypeVar("T")
 
 
 class CountPredictor(kserve.Model):
@@ -68,16 +71,12 @@ class CountPredictor(kserve.Model):
         Raises:
             BadImageError, RequestError: as ``Decoders.decode``, for the first of them that is refused.
         """
-        decoding = [asyncio.ensure_future(self._decoders.decode(photo.image, self.bundle.input)) for photo in photos]
-        try:
-            return list(zip(photos, await asyncio.gather(*decoding), strict=True))
-        finally:  # the others are not needed when one is refused
-            for task in decoding:
-                task.cancel()
+        decoding = [self._decoders.decode(photo.image, self.bundle.input) for photo in photos]
+        return list(zip(photos, await _together(decoding), strict=True))
 
     async def predict(self, photos: list[tuple[Photo, Decoded]], headers: dict[str, str] | None = None) -> list[Answer]:
         """Counts decoded photos; returns their answers in order."""
-        rows = await asyncio.gather(*(self._probabilities(decoded) for _, decoded in photos))
+        rows = await _together([self._probabilities(decoded) for _, decoded in photos])
         answers = [
             answer(self.bundle, row, decoded.brightness, photo.expected_quantity, decoded.unusable)
             for (photo, decoded), row in zip(photos, rows, strict=True)
@@ -118,3 +117,15 @@ class CountPredictor(kserve.Model):
             {"name": "count_with_record", "datatype": "INT64", "shape": [-1]},
             {"name": "probabilities_with_record", "datatype": "FP32", "shape": [-1, classes]},
         ]
+
+
+async def _together(work: list[Coroutine[Any, Any, T]]) -> list[T]:
+    """Does work at the same time, and none of it any longer once one has failed; one alone needs no task."""
+    if len(work) == 1:
+        return [await work[0]]
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()

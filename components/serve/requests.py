@@ -27,6 +27,8 @@ SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
 """How JPEG, PNG and WebP files begin; a body that begins so is a photo, whatever the client calls it."""
 MOST_PARSED_BYTES = 96 * 2**20
 """Memory that one request's JSON may take as Python objects."""
+LIST_BYTES, OBJECT_BYTES, VALUE_BYTES = 72, 240, 64
+"""What Python takes for each, however short its text is."""
 _TO_STANDARD = str.maketrans("-_", "+/", "\r\n\t ")
 IMAGE_INPUT, EXPECTED_INPUT, RECORD_INPUT = "images", "expected_quantity", "record"
 INTEGERS = {"INT8": "<i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "|u1", "UINT16": "<u2"} | {
@@ -319,7 +321,7 @@ def _texts(tensor: dict[str, Any], raw: bytes | None, count: int, where: str) ->
 
 def _json_text(text: bytes) -> Any:
     """What a record's text holds; None for an empty one."""
-    if _parsed_bytes(text) > MOST_PARSED_BYTES:
+    if _takes_too_much(text):
         raise RequestError(f"a {RECORD_INPUT} holds too many values", status=413)
     try:
         return orjson.loads(text) if text else None
@@ -355,7 +357,7 @@ def json_object(body: bytes) -> dict[str, Any]:
         raise RequestError("the body is empty; send a photo (image/jpeg, image/png, image/webp) or JSON")
     if kind := kind_of(body):
         raise RequestError(f"the body is {kind}; {WANTED}, or JSON")
-    if _parsed_bytes(body) > MOST_PARSED_BYTES:
+    if _takes_too_much(body):
         raise RequestError("the JSON holds too many values; send photos as files, or pixels as binary data", status=413)
     try:
         document = orjson.loads(body)
@@ -366,9 +368,12 @@ def json_object(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _parsed_bytes(body: bytes) -> int:
-    """How much memory JSON may take as Python objects: small lists and numbers are far larger than their text."""
-    return 72 * body.count(b"[") + 240 * body.count(b"{") + 64 * body.count(b",")
+def _takes_too_much(body: bytes) -> bool:
+    """Whether JSON takes too much memory as Python objects: small lists and numbers are far larger than their text."""
+    if len(body) * OBJECT_BYTES <= MOST_PARSED_BYTES:  # whatever it holds
+        return False
+    taken = LIST_BYTES * body.count(b"[") + OBJECT_BYTES * body.count(b"{") + VALUE_BYTES * body.count(b",")
+    return taken > MOST_PARSED_BYTES
 
 
 def from_base64(text: Any, where: str) -> bytes:

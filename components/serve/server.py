@@ -24,12 +24,12 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from kserve.errors import ModelNotFound, ModelNotReady
 from kserve.protocol.dataplane import DataPlane
-from kserve.protocol.infer_type import InferOutput, InferResponse, RequestedOutput
 from kserve.protocol.rest.v1_endpoints import V1Endpoints
 from kserve.protocol.rest.v2_endpoints import V2Endpoints
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 
 from components.common.errors import InventoryError
 from components.counter.answers import Answer
@@ -48,7 +48,7 @@ from components.serve.limits import (
 from components.serve.monitoring import metrics, request_log
 from components.serve.monitoring.request_log import REQUEST_ID, Asked
 from components.serve.openapi import V1_PREDICT, V2_INFER
-from components.serve.outputs import check_outputs, columns
+from components.serve.outputs import check_outputs, v2_body
 from components.serve.pages import add_page
 from components.serve.predictor import CountPredictor
 from components.serve.requests import Photo, RequestError, V2Request, decoded, is_photo, parse_v1, parse_v2, quantity
@@ -208,21 +208,32 @@ def create_app(
         app.add_api_route(path, endpoint, methods=["GET"])
         app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
 
+    def predicts(path: str, endpoint: Callable[..., Any], described: dict[str, Any]) -> None:
+        """Adds a path whose body is read by hand: FastAPI describes it alone, and takes no time of its requests."""
+
+        async def direct(request: Request) -> Response:
+            return await endpoint(request=request, **request.path_params)
+
+        app.router.routes.append(Route(path, direct, methods=["POST"]))
+        app.add_api_route(path, endpoint, methods=["POST"], openapi_extra=described)
+
+    model_paths = ("/v2/models/{model_name}", "/v2/models/{model_name}/versions/{model_version}")
+    predicts("/v1/models/{model_name}:predict", predict_v1, V1_PREDICT)  # first, as they are asked for most often
+    for path in model_paths:
+        predicts(f"{path}/infer", infer_v2, V2_INFER)
     read("/v1/models", v1.models)
     read("/v1/models/{model_name}", v1.model_ready)
     read("/v1/models/{model_name}/bundle", description)
     read("/v1/models/{model_name}/record", record_model)
-    app.add_api_route("/v1/models/{model_name}:predict", predict_v1, methods=["POST"], openapi_extra=V1_PREDICT)
     read("/v2", v2.metadata)
     read("/v2/health/live", v2.live)
     read("/v2/health/ready", ready)
     read("/v2/models", v2.models)
-    for path in ("/v2/models/{model_name}", "/v2/models/{model_name}/versions/{model_version}"):
+    for path in model_paths:
         read(path, metadata)
         read(f"{path}/ready", model_ready)
-        app.add_api_route(f"{path}/infer", infer_v2, methods=["POST"], openapi_extra=V2_INFER)
     takes_list("/stock/read", read_stock)
-    takes_list("/stock/rank", partial(rank_records, bundle=model.bundle))
+    takes_list("/stock/rank", partial(rank_records, bundle=model.bundle, known=model.record_model))
     read("/metrics", prometheus)
     add_page(app, model.name, model.bundle)
     return app
@@ -275,28 +286,11 @@ async def _respond(
 
 
 def _v2_response(model: CountPredictor, asked: V2Request, answers: list[Answer]) -> Response:
-    values = columns(asked, answers)
-    outputs = [
-        InferOutput(output["name"], list(values[output["name"]].shape), output["datatype"], values[output["name"]])
-        for output in model.get_output_types()
-        if output["name"] in values
-    ]
-    response = InferResponse(
-        asked.request_id,
-        model.name,
-        outputs,
-        model_version=model.bundle.version,
-        use_binary_outputs=asked.binary_outputs,
-        requested_outputs=[RequestedOutput(name, {"binary_data": binary}) for name, binary in asked.outputs] or None,
-    )
-    content, json_length = response.to_rest()
+    datatypes = {output["name"]: output["datatype"] for output in model.get_output_types()}
+    body, json_length = v2_body(asked, answers, model.name, model.bundle.version, datatypes)
     if json_length is None:
-        return _json({name: value for name, value in content.items() if value is not None})
-    if asked.request_id is None:  # the protocol knows texts as ids, or none at all
-        head = orjson.loads(content[:json_length])
-        del head["id"]
-        content, json_length = (shorter := orjson.dumps(head)) + content[json_length:], len(shorter)
-    return Response(content, media_type="application/octet-stream", headers={BINARY_HEADER: str(json_length)})
+        return Response(body, media_type="application/json")
+    return Response(body, media_type="application/octet-stream", headers={BINARY_HEADER: str(json_length)})
 
 
 def _json(content: Any, status: int = 200) -> Response:

@@ -51,6 +51,10 @@ class Table(NamedTuple):
     """Names the file in messages."""
     names: list[str]
     """The columns, the first of which names what a row is about."""
+    headings: list[str]
+    """What the file calls each of them; empty for one that it has not."""
+    usual_mark: str
+    """The decimal mark that the file's form stands for; empty where it stands for none."""
     lines: list[int]
     cells: list[tuple[str, ...]]
     """Of each row, by column."""

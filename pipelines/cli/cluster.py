@@ -54,7 +54,9 @@ def _add_preflight(commands: Any) -> None:
     parser.add_argument("--host", metavar="URL", help="also ask this Kubeflow Pipelines API")
     parser.add_argument("--context", metavar="NAME", help="of the kubeconfig [the current one]")
     parser.add_argument("--service-account", metavar="NAME", help="ask for its rights instead of your own")
-    parser.add_argument("--package", type=Path, metavar="FILE", help="also look for the images of this pipeline")
+    parser.add_argument(
+        "--package", type=Path, metavar="FILE", help="also look for the images of this pipeline, and room for its pods"
+    )
     parser.add_argument("--cluster", default="{}", metavar="JSON", help="the run's cluster parameter")
     parser.add_argument("--serving", default="{}", metavar="JSON", help="the run's serving parameter")
     parser.add_argument("--json", action="store_true", help="print a JSON list")
@@ -76,6 +78,7 @@ def _preflight(options: argparse.Namespace) -> int:
             options.service_account,
             find_access(options.host, options.namespace) if options.host else None,
             ServingSettings.read(_json(options.serving, "--serving")),
+            _download_pods(options.package),
         ),
         options.context,
     )
@@ -89,6 +92,14 @@ def _images(package: Path) -> tuple[str, ...]:
 
     read_package(package)  # a file that is no compiled pipeline is refused in one line
     return tuple(images(package.read_text()))
+
+
+def _download_pods(package: Path | None) -> int:
+    """As the pipeline was compiled; without it, as it would be."""
+    from pipelines.compiler import fetching_pods
+    from pipelines.inventory import download_pods
+
+    return fetching_pods(package.read_text()) if package else download_pods()
 
 
 def _add_upload(commands: Any) -> None:

@@ -20,7 +20,9 @@ def checkout(folder: Path, says: str = "of the working tree") -> Path:
     """A small package, with files beside it that are none of the package's code."""
     package = folder / "components"
     (package / "pages" / "__pycache__").mkdir(parents=True)
+    (package / "common").mkdir()
     files = {"__init__.py": "", "marker.py": f"print({says!r})", "pages/__init__.py": "", "pages/page.css": "p {}"}
+    files |= {"common/__init__.py": "", "common/store.py": f"print('the store', {says!r})"}
     files |= {"pages/__pycache__/old.py": "", "pages/photo.jpg": "x", "marker.pyc": "x"}
     for name, text in files.items():
         (package / name).write_text(text)
@@ -31,8 +33,10 @@ def checkout(folder: Path, says: str = "of the working tree") -> Path:
 def run(tmp_path: Path, environment: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
     """A process of an image, whose own code is this checkout's."""
     variables = {**os.environ, **environment, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(exist_ok=True)
     done = [sys.executable, *command]
-    return subprocess.run(done, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(done, env=variables, cwd=elsewhere, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_the_same_files_give_the_same_pack_of_code_alone(tmp_path: Path) -> None:
@@ -41,7 +45,14 @@ def test_the_same_files_give_the_same_pack_of_code_alone(tmp_path: Path) -> None
     assert pack(one) == pack(other)
     with tarfile.open(fileobj=io.BytesIO(pack(one))) as archive:
         names = archive.getnames()
-    wanted = ("__init__.py", "marker.py", "pages/__init__.py", "pages/page.css")
+    wanted = (
+        "__init__.py",
+        "common/__init__.py",
+        "common/store.py",
+        "marker.py",
+        "pages/__init__.py",
+        "pages/page.css",
+    )
     assert names == sorted(f"components/{name}" for name in wanted)
     assert pack(checkout(tmp_path / "third", "something else")) != pack(one)
 
@@ -77,8 +88,9 @@ def test_a_process_that_is_told_to_runs_the_packs_code_and_no_other(
     # unpacked once on a machine; nothing is asked of the store again
     again = run(tmp_path, {**told, "S3_ENDPOINT_URL": "http://127.0.0.1:9"}, *how)
     assert again.stdout == "of the working tree\n"
-    own = run(tmp_path, told, "-c", "import components.common.store")
-    assert "No module named 'components.common'" in own.stderr
+    # of what was imported on the way there nothing stays
+    assert run(tmp_path, told, "-c", "import components.common.store").stdout == "the store of the working tree\n"
+    assert run(tmp_path, {CODE_VARIABLE: ""}, "-c", "import components.common.store").stdout == ""
 
 
 def test_code_that_is_not_what_it_should_be_is_one_line(

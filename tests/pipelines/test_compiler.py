@@ -9,10 +9,12 @@ import pytest
 import yaml
 from google.protobuf import json_format
 from kfp import dsl
+from kfp.local.io import IOStore
+from kfp.local.orchestrator.enhanced_dag_orchestrator import ConditionEvaluator
 
 from components.cluster.pods import STORE_FOLDER
 from components.common.errors import InventoryError
-from pipelines.compiler import PIPELINES, check_image, compile_pipeline, images
+from pipelines.compiler import PIPELINES, check_image, compile_pipeline, fetching_pods, images
 from pipelines.platform import FIRST_STEP, on_cluster
 
 GOLDEN = {name: Path(__file__).with_name(f"{name}.golden.yaml") for name in PIPELINES}
@@ -126,6 +128,16 @@ def test_deploy_alone_waits_for_the_gates_answer_and_reads_it_where_kubeflows_dr
     assert not [name for name, task in tasks.items() if "deploy" in task.get("dependentTasks", [])]
 
 
+@pytest.mark.parametrize(("answer", "deploys"), [("yes", True), ("no", False)])
+def test_one_machine_takes_the_gates_answer_as_a_cluster_does(answer: str, deploys: bool) -> None:
+    from pipelines.inventory import inventory
+
+    condition = inventory.pipeline_spec.root.dag.tasks["deploy"].trigger_policy.condition
+    outputs = IOStore()
+    outputs.put_task_output("gate", "Output", answer)
+    assert ConditionEvaluator.evaluate_condition(condition, outputs) is deploys
+
+
 SHARED = """
 from google.protobuf import json_format
 from pipelines.inventory import inventory
@@ -142,7 +154,9 @@ def compiled_for(pods: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_pods_that_share_a_download_are_tasks_of_their_own_and_the_download_waits_for_all() -> None:
-    spec = json.loads(compiled_for("3").stdout)
+    text = compiled_for("3").stdout
+    assert fetching_pods(text) == 3
+    spec = json.loads(text)
     tasks = spec["root"]["dag"]["tasks"]
     fetching = {name: task for name, task in tasks.items() if name.startswith("fetch")}
     shares = [task["inputs"]["parameters"]["share"]["runtimeValue"]["constant"] for task in fetching.values()]
@@ -156,6 +170,7 @@ def test_one_pod_fetches_unless_the_compiled_pipeline_says_more() -> None:
 
     spec = json_format.MessageToDict(inventory.pipeline_spec)
     assert not [name for name in spec["root"]["dag"]["tasks"] if name.startswith("fetch")]
+    assert fetching_pods(json.dumps(spec)) == 1
 
 
 @pytest.mark.parametrize("pods", ["0", "33", "-1", "many", "2.5", ""])

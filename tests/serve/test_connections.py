@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from components.serve import connections
 from components.serve.connections import HEAD_BYTES, Connection
-from components.serve.limits import Budget, Limits, read_body
+from components.serve.limits import CLIENT_GONE, WATCHED_AFTER_SECONDS, Budget, Limits, read_body, unless_gone
 from components.serve.requests import RequestError
 from tests.waiting import wait_until
 
@@ -160,3 +160,40 @@ def test_a_body_that_stops_or_only_drips_gets_a_408(pieces: list[tuple[float, by
         body(pieces, Limits(idle_seconds=0.3, least_rate=100))
     assert refused.value.status == 408
     assert time.monotonic() - began < 3
+
+
+def test_work_ends_when_its_client_goes_and_only_then() -> None:
+    """One that stays, one that went before anybody looked, one that goes meanwhile, and one who is told to stop."""
+    ended: list[str] = []
+
+    async def work(name: str, seconds: float) -> str:
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            ended.append(name)
+            raise
+        return name
+
+    def asked(gone_after: float) -> Request:
+        async def receive():
+            await asyncio.sleep(gone_after)
+            return {"type": "http.disconnect"}
+
+        return Request({"type": "http", "headers": []}, receive)
+
+    async def all_of_them() -> None:
+        assert await unless_gone(asked(60), work("quick", 0)) == "quick"
+        assert await unless_gone(asked(60), work("slow", 3 * WATCHED_AFTER_SECONDS)) == "slow"
+        for name, seconds in (("went before", 0.0), ("goes", 2 * WATCHED_AFTER_SECONDS)):
+            with pytest.raises(RequestError, match="the client went away") as refused:
+                await unless_gone(asked(seconds), work(name, 60))
+            assert refused.value.status == CLIENT_GONE
+        stopped = asyncio.ensure_future(unless_gone(asked(60), work("stopped", 60)))
+        await asyncio.sleep(2 * WATCHED_AFTER_SECONDS)
+        stopped.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopped
+        assert len(asyncio.all_tasks()) == 1, "nobody waits for a client any more"
+
+    asyncio.run(all_of_them())
+    assert ended == ["went before", "goes", "stopped"]

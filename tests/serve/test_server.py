@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from kserve import InferResponse
 from PIL import Image
 
 from components.counter import bundle as bundles
@@ -152,6 +153,30 @@ def test_v2_binary_extension_in_and_out(server, http, datatype):
     assert response.status_code == 200, response.text
     length = int(response.headers["inference-header-content-length"])
     assert np.frombuffer(response.content[length:], np.int64).tolist() == [1, 5]
+
+
+@pytest.mark.parametrize("wanted", [[], ["verdict", "count"]], ids=["all outputs", "two of them"])
+def test_kserve_reads_binary_outputs_as_it_reads_json(server, http, wanted):
+    tensors = [
+        {"name": "images", "datatype": "BYTES", "shape": [2], "data": [b64(photo(1)), b64(photo(5))]},
+        {"name": "expected_quantity", "datatype": "INT64", "shape": [2], "data": [1, 3]},
+    ]
+    as_json = {"inputs": tensors, "id": "day-1", "outputs": [{"name": name} for name in wanted]}
+    outputs = [{"name": name, "parameters": {"binary_data": True}} for name in wanted]
+    as_binary = as_json | {"outputs": outputs, "parameters": {"binary_data_output": True}}
+    read = []
+    for document in (as_json, as_binary):
+        response = http.post(server.infer, json=document)
+        length = response.headers.get("inference-header-content-length")
+        assert (length is None) == (document is as_json)
+        made = InferResponse.from_bytes(response.content, int(length or len(response.content)))
+        read.append({output.name: output.as_numpy().tolist() for output in made.outputs})
+        assert (made.id, made.model_name, made.model_version) == ("day-1", server.name, "test-1")
+    said, binary = read
+    assert list(said) == list(binary) == (wanted or list(said))
+    for name, values in binary.items():
+        told = [each.decode() if isinstance(each, bytes) else each for each in values]
+        assert told == [each.decode() if isinstance(each, bytes) else each for each in said[name]]
 
 
 def test_v2_metadata_describes_the_tensors(server, http):

@@ -7,17 +7,14 @@ extension, so that one parser decides what is right.
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import orjson
 from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInferResponse, ModelMetadataResponse
-from numpy.typing import NDArray
 
 from components.counter.answers import Answer
 from components.counter.bundle import InputTransform
-from components.serve.outputs import columns
+from components.serve.outputs import columns, raw, with_lengths
 from components.serve.requests import MAX_PHOTOS, RequestError, V2Request, parse_v2
 
-LENGTH_BYTES = 4
 MOST_INPUTS, MOST_OUTPUTS, MOST_SIDES = 3, 16, 8
 """Of a tensor, more sides than any of ours has: the parser refuses it."""
 MOST_VALUES = 1_000_000
@@ -38,17 +35,17 @@ def parse(request: ModelInferRequest, transform: InputTransform) -> V2Request:
     """
     if not 1 <= len(request.inputs) <= MOST_INPUTS or len(request.outputs) > MOST_OUTPUTS:
         raise RequestError(f"a request has 1 to {MOST_INPUTS} inputs and at most {MOST_OUTPUTS} outputs")
-    raw = request.raw_input_contents
-    if raw and len(raw) != len(request.inputs):
-        raise RequestError(f"{len(request.inputs)} inputs, but {len(raw)} raw_input_contents; give one for each")
-    if raw and any(tensor.HasField("contents") for tensor in request.inputs):
+    given = request.raw_input_contents
+    if given and len(given) != len(request.inputs):
+        raise RequestError(f"{len(request.inputs)} inputs, but {len(given)} raw_input_contents; give one for each")
+    if given and any(tensor.HasField("contents") for tensor in request.inputs):
         raise RequestError("an input has contents beside raw_input_contents; give one of them")
     inputs: list[dict[str, Any]] = []
     pieces: list[bytes] = []
     for position, tensor in enumerate(request.inputs):
         said = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape[:MOST_SIDES]}
-        if raw or tensor.datatype == "BYTES":
-            piece = raw[position] if raw else _with_lengths(tensor.contents.bytes_contents)
+        if given or tensor.datatype == "BYTES":
+            piece = given[position] if given else _photos(tensor.contents.bytes_contents)
             pieces.append(piece)
             inputs.append({**said, "parameters": {"binary_data_size": len(piece)}})
         else:
@@ -60,10 +57,10 @@ def parse(request: ModelInferRequest, transform: InputTransform) -> V2Request:
     return parse_v2(b"".join([head, *pieces]), str(len(head)), transform)
 
 
-def _with_lengths(files: Sequence[bytes]) -> bytes:
+def _photos(files: Sequence[bytes]) -> bytes:
     if len(files) > MAX_PHOTOS:
         raise RequestError(f"at most {MAX_PHOTOS} photos in one request; send several requests", status=413)
-    return b"".join(len(file).to_bytes(LENGTH_BYTES, "little") + file for file in files)
+    return with_lengths(files)
 
 
 def _values(contents: Any) -> list[Any]:
@@ -91,14 +88,10 @@ def response(
     for name in [name for name, _ in asked.outputs] or [each for each in datatypes if each in values]:
         tensor = made.outputs.add(name=name, datatype=datatypes[name], shape=values[name].shape)
         if request.raw_input_contents:
-            made.raw_output_contents.append(_raw(values[name]))
+            made.raw_output_contents.append(raw(values[name]))
         else:
             getattr(tensor.contents, CONTENTS[datatypes[name]]).extend(values[name].ravel().tolist())
     return made
-
-
-def _raw(values: NDArray[Any]) -> bytes:
-    return _with_lengths(values.tolist()) if values.dtype == np.object_ else values.tobytes()
 
 
 def metadata(

@@ -4,9 +4,9 @@ A line holds what was asked and answered in numbers: never a photo, a header's t
 """
 
 import logging
+import os
 import re
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from components.counter.answers import Answer
 
 REQUEST_ID = "x-request-id"
 """Envoy, nginx and Knative's ingresses set it, and Triton's clients."""
+ID_BYTES = 16
 MOST_CHARACTERS = 128
 UNCLEAN = re.compile(r"[^A-Za-z0-9._~:/+=@-]")
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -54,7 +55,7 @@ class Asked:
         """
         given = UNCLEAN.sub("", headers.get(REQUEST_ID, "")[: 4 * MOST_CHARACTERS])[:MOST_CHARACTERS]
         trace = headers.get("traceparent", "")
-        return cls(given or uuid.uuid4().hex, trace if TRACEPARENT.fullmatch(trace) else None)
+        return cls(given or os.urandom(ID_BYTES).hex(), trace if TRACEPARENT.fullmatch(trace) else None)
 
 
 def write(asked: Asked, protocol: str, model: str, version: str, status: int, seconds: float) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components.counter.images.unusable import Unusable, why_unusable
+from components.counter.images.unusable import STRIDE, Unusable, why_unusable
 
 SIZES = (32, 96, 128, 224)
 Pixels = NDArray[np.uint8]
@@ -53,6 +53,18 @@ def coloured(colour: tuple[int, int, int], grain: float = 0) -> Callable[[int], 
     return made
 
 
+def hot(share: float) -> Callable[[int], Pixels]:
+    """A black frame in which a share of the pixels glows, all of them where a quick look at few pixels falls."""
+
+    def made(size: int) -> Pixels:
+        picture = np.zeros((size, size, 3), np.uint8)
+        rows, columns = np.divmod(np.arange(round(share * size**2)), size // STRIDE)
+        picture[rows * STRIDE, columns * STRIDE] = 255
+        return picture
+
+    return made
+
+
 def lit(lamp: tuple[int, int, int], made: Callable[[int], Pixels]) -> Callable[[int], Pixels]:
     """A picture under a lamp that lacks some colours."""
     return lambda size: made(size) * np.array(lamp, np.uint8)
@@ -64,6 +76,7 @@ def lit(lamp: tuple[int, int, int], made: Callable[[int], Pixels]) -> Callable[[
     [
         (frame(0, 0), "black"),
         (frame(4, 3), "black"),
+        (hot(0.0048), "black"),
         (frame(128, 0), "one colour"),
         (frame(128, 2), "one colour"),
         (frame(255, 0), "one colour"),
