@@ -8,7 +8,6 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeGuard
 
 import components.documents
 from components.common.document import Document, Part
@@ -83,13 +82,14 @@ def documents() -> str:
         kinds = [kind for kind in vars(loaded).values() if isinstance(kind, type) and issubclass(kind, Part)]
         own = [kind for kind in kinds if kind.__module__ == loaded.__name__]
         for kind in sorted(own, key=lambda kind: not issubclass(kind, Document)):
-            title = f"## {kind.__name__}: `inventory-{kind.KIND}/{kind.VERSION}`" if _is_document(kind) else ""
-            parts.append(f"{title or f'### {kind.__name__}'}\n\n{inspect.getdoc(kind)}\n\n{''.join(_fields(kind))}")
+            parts.append(f"{_heading(kind)}\n\n{inspect.getdoc(kind)}\n\n{''.join(_fields(kind))}")
     return "\n".join(parts)
 
 
-def _is_document(kind: type) -> TypeGuard[type[Document]]:
-    return issubclass(kind, Document) and hasattr(kind, "KIND")
+def _heading(kind: type[Part]) -> str:
+    if issubclass(kind, Document) and hasattr(kind, "KIND"):
+        return f"## {kind.__name__}: `inventory-{kind.KIND}/{kind.VERSION}`"
+    return f"### {kind.__name__}"
 
 
 def _fields(kind: type[Part]) -> Iterator[str]:

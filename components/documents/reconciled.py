@@ -28,7 +28,7 @@ class Reconciliation(Document):
     remarks: list[str] = []
     """Rows whose id was taken for a photo's: a spreadsheet had removed its zeros; the first of them."""
     on_products: list[str] = []
-    """On units, and on sizes and weights in the stock list that cannot be read."""
+    """On products in the stock list: rows that go on with the bin above, units, and sizes that cannot be read."""
     verdicts: dict[Recorded, int]
     """Bins by verdict."""
     models: dict[str, int]

@@ -47,7 +47,7 @@ class Records:
     remarks: Sequence[str] = ()
     """Of rows whose id was taken for another: a spreadsheet had removed its zeros."""
     on_products: Sequence[str] = ()
-    """On sizes and weights in the table."""
+    """On the products in the table: rows, units, and sizes that cannot be read."""
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.found)
@@ -186,7 +186,7 @@ class SourceRecords:
     def _record(self, entry: Entry) -> Record:
         try:
             content = json.loads(with_retries(partial(self.source.metadata, entry.id)))
-        except (PhotoError, ValueError) as error:
+        except (PhotoError, ValueError, RecursionError) as error:
             return Record(entry.id, None, problem=f"no readable metadata: {error}")
         quantity = content.get("EXPECTED_QUANTITY") if isinstance(content, dict) else None
         if isinstance(quantity, bool) or not isinstance(quantity, int) or not 0 <= quantity <= MAX_QUANTITY:

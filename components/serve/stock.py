@@ -72,7 +72,7 @@ def read_stock(body: bytes) -> dict[str, Any]:
     Returns:
         ``records``, each with ``photo``: the place of its photo among those that were named, or None, and ``record``:
         the products of its bin, empty where the list does not tell; the rows ``left_out``, with their reasons;
-        ``remarks`` on ids that were taken for others, and ``on_products`` on sizes and weights.
+        ``remarks`` on ids that were taken for others, and ``on_products`` on rows and sizes of products.
 
     Raises:
         RequestError: if it is no stock list, or too large a one.

@@ -22,6 +22,8 @@ class Column:
     """A table without it is refused."""
     is_number: bool = False
     """It holds quantities."""
+    goes_on: bool = False
+    """A row that has it, and nothing in the first column, is about the same as the row above, as in merged cells."""
     units: tuple[str, ...] = ()
     """It holds measures in one of these units, which a header may name: ``length_cm``, "Length (cm)"."""
 
@@ -132,17 +134,22 @@ _COUNTED = (
     "istmenge",
     "istbestand",
 )
-_PRODUCTS = ("products", "product", "product_name", "asin", "sku", "item", "item_name", "artikel", "produkt")
+_CODES = (
+    *("asin", "asins", "sku", "skus", "fcsku", "fnsku", "product_id", "product_ids", "product_code", "product_number"),
+    *("gtin", "ean", "upc", "isbn", "barcode", "artikelnummer", "artikelnr", "artikel_nr", "materialnummer"),
+)
+_NAMES = ("product_name", "product_names")
+_ITEMS = ("item", "item_name", "artikel", "produkt")
 
 ID = Column("id", (*_ID, *_PHOTO, "path"))
 EXPECTED = Column("expected", _EXPECTED, is_number=True)
 COUNTED = Column("counted", _COUNTED, is_number=True)
-PRODUCTS = Column("products", _PRODUCTS, required=False)
+PRODUCTS = Column("products", ("products", "product", *_NAMES, *_CODES, *_ITEMS), required=False)
 PHOTO = Column("path", (*_PHOTO, "id", *_ID))
 COUNT = Column(
     "count", ("label", "labels", "counted", "item_count", "num_items", "expected", *_EXPECTED), is_number=True
 )
-PRODUCT = Column("product", _PRODUCTS, required=False)
+PRODUCT = Column("product", ("products", *_CODES, *_NAMES, *_ITEMS), required=False)
 SPLIT = Column("split", ("subset", "set", "part", "partition", "fold"), required=False)
 
 LENGTH_UNITS = (
@@ -152,20 +159,7 @@ LENGTH_UNITS = (
 WEIGHT_UNITS = (
     *("lb", "lbs", "pound", "pounds", "oz", "ounce", "ounces", "g", "gram", "grams", "kg", "kilogram", "kilograms"),
 )
-_CODES = (
-    "sku",
-    "fcsku",
-    "fnsku",
-    "product_id",
-    "product_code",
-    "product_number",
-    "item_id",
-    "item_code",
-    "item_number",
-)
-_CODES_ELSEWHERE = ("ean", "upc", "gtin", "isbn", "artikelnummer", "artikelnr", "artikel_nr", "materialnummer")
-
-CODE = Column("asin", (*_CODES, *_CODES_ELSEWHERE), required=False)
+CODE = Column("asin", (*_CODES, "item_id", "item_code", "item_number"), required=False)
 """What a product is known by."""
 LENGTH = Column("length", ("item_length", "länge", "laenge", "depth", "tiefe"), required=False, units=LENGTH_UNITS)
 WIDTH = Column("width", ("item_width", "breite"), required=False, units=LENGTH_UNITS)

@@ -208,8 +208,13 @@ def _table(
     lines: list[int] = []
     cells: list[tuple[str, ...]] = []
     left_out: list[LeftOut] = []
+    going_on: list[int] = []
+    above = ""
     for row in _below(rows, header.line):
-        taken = row if isinstance(row, LeftOut) else _taken(row, header, columns[0])
+        taken = row if isinstance(row, LeftOut) else _taken(row, header, columns, above)
+        above = taken[0] if taken and not isinstance(taken, LeftOut) else ""
+        if isinstance(row, Cells) and above and not _first_of(row.cells, header.places[0]):
+            going_on.append(row.line)
         if isinstance(taken, LeftOut):
             left_out.append(taken)
         elif taken:
@@ -221,15 +226,15 @@ def _table(
     mark = decimal_mark((row[at] for row in cells for at in numbers), usual_mark)
     read = {columns[at].name: partial(quantity, mark=mark) for at in numbers}
     names = [column.name for column in columns]
-    return Table(where, names, header.texts, usual_mark, lines, cells, read, left_out)
+    return Table(where, names, header.texts, usual_mark, lines, cells, read, left_out, going_on)
 
 
 def _below(rows: RawRows, line: int) -> Iterator[Cells | LeftOut]:
     return (row for row in rows if row.line > line)
 
 
-def _taken(row: Cells, header: _Header, key: Column) -> tuple[str, ...] | LeftOut | None:
-    """The cells of the columns; None for a blank row."""
+def _taken(row: Cells, header: _Header, columns: Sequence[Column], above: str) -> tuple[str, ...] | LeftOut | None:
+    """The cells of the columns; None for a blank row. ``above`` is what the row above is about, if that is known."""
     filled = [at for at, cell in enumerate(row.cells) if cell.strip()]
     if not filled:
         return None
@@ -244,8 +249,10 @@ def _taken(row: Cells, header: _Header, key: Column) -> tuple[str, ...] | LeftOu
         if len(written) > 1:
             return LeftOut(row.line, "has two values in columns of one name", ", ".join(written)[:80])
         values.append(next(iter(written), ""))
+    if not values[0] and any(value for value, column in zip(values, columns, strict=True) if column.goes_on):
+        values[0] = above
     if not values[0]:
-        return LeftOut(row.line, f"has no {key.name}")
+        return LeftOut(row.line, f"has no {columns[0].name}")
     if is_total(values[0]):
         return LeftOut(row.line, IS_TOTAL, values[0])
     return tuple(values)

@@ -61,6 +61,8 @@ class Table(NamedTuple):
     read_number: Mapping[str, Callable[[str], Quantity]]
     """How the columns of quantities are read."""
     left_out: list[LeftOut]
+    going_on: list[int]
+    """Lines of rows that were taken to be about the same as the row above, see ``Column.goes_on``."""
 
     def rows(self) -> Iterator[Row]:
         """The usable rows."""

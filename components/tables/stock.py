@@ -22,7 +22,8 @@ from components.tables.products import Product, name_of, products_in
 from components.tables.read import IS_TOTAL, is_total
 from components.tables.rows import LeftOut, Row, Table
 
-COLUMNS = (ID, EXPECTED, CODE, PRODUCTS, LENGTH, WIDTH, HEIGHT, WEIGHT, SIZE_UNIT, WEIGHT_UNIT)
+_NAMES = (replace(CODE, goes_on=True), replace(PRODUCTS, goes_on=True))
+COLUMNS = (ID, EXPECTED, *_NAMES, LENGTH, WIDTH, HEIGHT, WEIGHT, SIZE_UNIT, WEIGHT_UNIT)
 AGAIN = "names a bin a second time, with another quantity"
 AGAIN_PRODUCT = "names a bin and product a second time"
 CONTRADICT = "the records of this bin contradict each other"
@@ -67,7 +68,7 @@ class Stock(NamedTuple):
     remarks: list[str]
     """On ids that were taken for others."""
     on_products: list[str]
-    """On sizes and weights."""
+    """On rows that go on with the products of the bin above, on sizes and on weights."""
 
 
 def stock_records(table: Table, there: Iterable[str]) -> Stock:
@@ -81,8 +82,10 @@ def stock_records(table: Table, there: Iterable[str]) -> Stock:
         there: ids of the photos, so that 176 can be 00176.
     """
     found = list(table.rows())
-    totals = [LeftOut(row.line, IS_TOTAL, name_of(row)) for row in found if is_total(name_of(row))]
-    rows = [row for row in found if not is_total(name_of(row))]
+    going_on = set(table.going_on)
+    totals = [LeftOut(row.line, IS_TOTAL, name_of(row)) for row in found if _sums(row, row.line in going_on)]
+    rows = [row for row in found if not _sums(row, row.line in going_on)]
+    further = [row.line for row in rows if row.line in going_on]
     ids, remarks = restored([(row.line, row.texts["id"]) for row in rows], there)
     listed = products_in(table, rows)
     bins: dict[str, list[_Line]] = {}
@@ -95,7 +98,7 @@ def stock_records(table: Table, there: Iterable[str]) -> Stock:
         made, unused = (_summed if _has_row_for_each_product(lines) else _one_each)(id_, lines)
         records += made if listed.are_told or by_product else [replace(record, listed=None) for record in made]
         left_out += unused
-    return Stock(records, sorted(left_out), remarks, listed.remarks)
+    return Stock(records, sorted(left_out), remarks, [*_on_rows(further), *listed.remarks])
 
 
 def restored(rows: Sequence[tuple[int, str]], there: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -116,6 +119,19 @@ def restored(rows: Sequence[tuple[int, str]], there: Iterable[str]) -> tuple[lis
         if match.name and match.remark:
             remarks.append(f"line {line}: {match.remark}")
     return ids, remarks
+
+
+def _sums(row: Row, goes_on: bool) -> bool:
+    """Whether a row is a total of others; one without an id also when its name begins so: "Total of all shelves"."""
+    name = name_of(row)
+    return is_total(name) or (goes_on and is_total(name.partition(" ")[0]))
+
+
+def _on_rows(further: Sequence[int]) -> list[str]:
+    if not further:
+        return []
+    number = "1 row without an id was" if len(further) == 1 else f"{len(further):,} rows without an id were"
+    return [f"{number} taken for a further product of the bin above, such as line {further[0]}"]
 
 
 class _Line(NamedTuple):

@@ -49,17 +49,19 @@ def training(api: ApiClient, question: Question) -> list[Check]:
 
 def search(api: ApiClient, question: Question) -> list[Check]:
     """Asks whether Katib takes the Experiment of a search with the default space."""
-    known = kube.serves(api, GROUP, VERSION, EXPERIMENTS)
-    if not known or not _has_jobs(api):
+    if not kube.serves(api, GROUP, VERSION, EXPERIMENTS) or not _has_jobs(api):
         return []
+    launcher = choose(api, question.settings)(api, question.namespace, question.settings)
+    kind = launcher.kind
+    if not kube.serves(api, kind.group, kind.version, kind.plural):
+        return []  # the kinds have said so
     plan = make_search_plan(NAME, NAME, TrainingSettings(), (), TuningSettings())
     try:
-        launcher = choose(api, question.settings)(api, question.namespace, question.settings)
         body = experiment(plan, question.settings, question.namespace, NAME, describe=launcher.description())
         Resource(api, GROUP, VERSION, EXPERIMENTS, question.namespace).create(body, dry_run=True)
     except InventoryError as error:
         return [_refused("search", error)]
-    return [Check("search", "ok", f"the cluster takes an Experiment, whose trials are {launcher.kind.kind}s")]
+    return [Check("search", "ok", f"the cluster takes an Experiment, whose trials are {kind.kind}s")]
 
 
 def _has_jobs(api: ApiClient) -> bool:

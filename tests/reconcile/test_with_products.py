@@ -80,6 +80,17 @@ def test_what_was_answered_before_is_ranked_with_products_too(knowing: Served, b
     assert first["c"]["note"] == second["c"]["note"]
 
 
+@pytest.mark.parametrize(
+    "metadata", ["[" * 100_000, '{"a":' * 100_000, '{"EXPECTED_QUANTITY": 1' + "0" * 5000 + "}", "\udcff"]
+)
+def test_metadata_that_cannot_be_read_is_that_bins_problem_alone(bins: Path, metadata: str) -> None:
+    (bins / "bins" / "metadata" / "c.json").write_bytes(metadata.encode(errors="surrogateescape"))
+    _, records = open_records(None, str(bins / "bins"))
+    problems = {record.id: record.problem for record in records}
+    assert (problems["c"] or "").startswith("no readable metadata")
+    assert [id_ for id_, problem in problems.items() if problem] == ["c"]
+
+
 def test_a_stock_list_with_a_row_for_each_product_ranks_as_the_metadata_do(knowing: Served, bins: Path) -> None:
     """Every bin's rows sum to two; which row says how much changes nothing."""
     _, by_metadata = reconciled(bins, knowing)

@@ -100,9 +100,9 @@ def test_the_same_table_in_every_form_gives_the_same_rows(data):
 
 
 def test_a_cell_on_two_lines_is_one_line_in_what_is_said():
-    found = table('id,expected,expected\n"a\nb",1,1\n00002,"1\nx","2\ry"\n')
+    found = table(workbook([["id", "expected", "expected"], ["a\nb", 1, 1], ["00002", "1\nx", "2\ny"]]))
     assert used(found) == [("a b", 1)]
-    assert list(map(str, found.left_out)) == ["line 4 has two values in columns of one name (1 x, 2 y)"]
+    assert list(map(str, found.left_out)) == ["line 3 has two values in columns of one name (1 x, 2 y)"]
 
 
 def test_an_id_that_a_spreadsheet_took_for_a_date_is_read_as_it_was_written():

@@ -5,7 +5,7 @@ import pytest
 from components.common.errors import InventoryError
 from components.counter.record.measures import INCHES, POUNDS
 from components.counter.record.record import read_record
-from components.tables.columns import LENGTH_UNITS, WEIGHT_UNITS
+from components.tables.columns import COUNTED, ID, LENGTH_UNITS, PRODUCTS, WEIGHT_UNITS
 from components.tables.numbers import decimal
 from components.tables.read import read_table
 from components.tables.stock import COLUMNS, Stock, stock_records
@@ -49,6 +49,25 @@ def test_rows_of_a_bin_are_one_record(text, expected, names):
         assert set(listed.values()) == {None}
     else:
         assert {id_: [product.name for product in products] for id_, products in listed.items()} == names
+
+
+def test_a_bin_that_is_written_once_has_the_products_below_it():
+    """As in merged cells and pivot tables; a total and a row after a gap are nobody's."""
+    found = stock("id,asin,quantity\nA,B1,2\n,B2,3\n,,5\n,B3,1\nB,B1,1\n,Total of all,6\n\n,B4,1\n")
+    assert {record.id: record.expected_quantity for record in found.records} == {"A": 5, "B": 1}
+    assert found.on_products == ["1 row without an id was taken for a further product of the bin above, such as line 3"]
+    assert list(map(str, found.left_out)) == [
+        "line 4 has no id",
+        "line 5 has no id",
+        "line 7 is a total (Total of all)",
+        "line 9 has no id",
+    ]
+
+
+def test_a_recount_without_an_id_is_nobodys():
+    found = read_table(b"id,counted,products\nA,2,cup\n,3,mug\n", "recount.csv", (ID, COUNTED, PRODUCTS))
+    assert [row.texts["id"] for row in found.rows()] == ["A"]
+    assert list(map(str, found.left_out)) == ["line 3 has no id"]
 
 
 def test_a_row_that_is_no_part_of_a_record_is_listed():

@@ -12,7 +12,7 @@ import pytest
 
 from components.common.document import Document
 from components.common.store import Store
-from components.counter.bundle import Bundle
+from components.counter.bundle import Bundle, fetch_description
 from components.counter.dataset import DatasetManifest
 from components.documents.deployed import DeployedModel
 from components.documents.downloaded import BinsManifest
@@ -73,15 +73,14 @@ def test_a_run_that_is_under_way_goes_on_with_its_settings(release: Path) -> Non
 def test_its_models_are_listed_and_a_newer_one_takes_over_with_a_way_back(release: Path, store: Store) -> None:
     for name, event in written(release, "registry").items():
         store.put_bytes(f"registry/bin-counter/{name}", json.dumps(event).encode())
-    registry, bundle = open_registry(store, {}), written(release, "bundle")
+    store.put_bytes("runs/t1/model/bundle.json", (release / "bundle.json").read_bytes())
+    bundle = fetch_description(store, "runs/t1/model")  # whose own checksum still holds
+    registry = open_registry(store, {})
     found = read_index(registry, "bin-counter")
     assert found.in_service
-    assert found.in_service.version == bundle["version"]
-    store.put_bytes("runs/newer/model/bundle.json", json.dumps({**bundle, "version": "newer"}).encode())
-    before = put_in_service(registry, store, "bin-counter", "runs/newer/model")
-    assert before == found.in_service
+    assert (found.in_service.version, found.in_service.bundle_key) == (bundle.version, "runs/t1/model")
+    newer = bundle.model_copy(update={"version": "newer"})
+    newer.model_copy(update={"checksum": newer.own_checksum()}).put(store, "runs/newer/model/bundle.json")
+    assert put_in_service(registry, store, "bin-counter", "runs/newer/model") == found.in_service
     after = read_index(registry, "bin-counter")
-    assert after.in_service
-    assert after.in_service.version == "newer"
-    assert after.before
-    assert after.before.version == bundle["version"]
+    assert [entry and entry.version for entry in (after.in_service, after.before)] == ["newer", bundle.version]
