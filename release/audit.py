@@ -50,7 +50,7 @@ def audit(python: str, requirements: Path) -> Audit:
             timeout=SECONDS,
         )
         return read(json.loads(done.stdout)["dependencies"])
-    except (subprocess.TimeoutExpired, ValueError, KeyError) as error:
+    except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
         raise InventoryError("the advisory database cannot be reached; nothing was audited") from error
 
 
