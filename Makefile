@@ -1,4 +1,4 @@
-# make setup | run | test | test-full | e2e | check | golden | bench; see README.md.
+# make setup | run | test | test-full | e2e | check | golden | bench | docs | sbom | audit | release; see README.md.
 # `make run SOURCE=… BACKBONE=…`: every option of `inventory run` can be given as a make variable.
 
 PYTHON ?= python3
@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 # The index of CPU-only builds that PyTorch's "Get started" page names; empty takes the default (CUDA) build.
 TORCH_INDEX ?=
 STAMP := $(VENV)/.requirements-installed
-DIRS := components pipelines tests benchmarks
+DIRS := components pipelines tests benchmarks release
+TOOLS := build/environments
 
 # The variables given on the command line, which `run` reads from its environment: SPLIT=70/10/20 is --split 70/10/20.
 # Neither make nor a shell looks into their values: `value` takes them as they were typed, quotes and dollars included.
@@ -19,7 +20,7 @@ export $(GIVEN)
 endif
 export MAKE_VARIABLES := $(GIVEN)
 
-.PHONY: setup run test test-full e2e check golden bench images
+.PHONY: setup run test test-full e2e check golden bench images docs sbom audit release
 
 setup: $(STAMP)
 
@@ -83,3 +84,25 @@ golden: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.all
+
+# Tools of a release, each in an environment of its own.
+$(TOOLS)/%/.installed: requirements/tools/%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q --no-deps -r $<
+	@touch $@
+
+# The site, into build/site; a link that leads nowhere is an error.
+docs: setup $(TOOLS)/docs/.installed
+	$(BIN)/python -m release.docs $(TOOLS)/docs/bin/python build/site
+
+# What each environment consists of (CycloneDX), into build/sbom.
+sbom: setup $(TOOLS)/supply/.installed
+	$(BIN)/python -m release.sbom $(TOOLS)/supply/bin/python build/sbom
+
+# Asks an advisory database about every pinned package.
+audit: setup $(TOOLS)/supply/.installed
+	$(BIN)/python -m release.audit $(TOOLS)/supply/bin/python
+
+# Wheel, bills of materials, notes and check sums of the version, into build/release/VERSION.
+release: setup check $(TOOLS)/supply/.installed
+	$(BIN)/python -m release.release $(TOOLS)/supply/bin/python build/release

@@ -88,6 +88,7 @@ def main() -> None:
         source="bins, as the pipeline reads them [the real sample]",
         folder="where trainings are kept [the cache]",
         drawing="an SVG file of the curves",
+        seeds=f"how many [{SEEDS}]",
     )
     quick, recipe = chosen.quick, chosen.recipe or "96px"
     if recipe not in CURVES:
@@ -100,7 +101,7 @@ def main() -> None:
     source = Path(chosen.source) if chosen.source else SAMPLE
     answers: dict[int, list[Answers]] = {}
     with bench(160 if quick else 0, seed=SEED, folder=folder, source=source, extra_counts="auto") as place:
-        for seed in range(1 if quick else SEEDS):
+        for seed in range(int(chosen.seeds or (1 if quick else SEEDS))):
             made = datasets(place, seed)
             for size, dataset in zip(sizes_up_to(max(made)), made.values(), strict=True):
                 named = {**run, "seed": seed, "epochs": epochs_of(run, size, max(made))}

@@ -17,6 +17,8 @@ DICTIONARY = re.compile(r"^(#    \w+: dict) \[Default: {.*}\]$", re.MULTILINE)
 """In the comment that begins the file; KFP writes a dictionary's keys there in another order each time."""
 TAG = re.compile(r"^[^@:]+:([A-Za-z0-9_][A-Za-z0-9._-]{0,127})$")
 
+FETCH = re.compile(r"fetch(-\d+)?")
+"""Names of the tasks that fetch shares of the bins."""
 
 PIPELINES = {
     "inventory": ("pipelines.inventory", "inventory"),
@@ -63,6 +65,12 @@ def images(text: str) -> list[str]:
     """The images that a compiled pipeline's steps run in, each once, in alphabetical order."""
     ir = next(yaml.safe_load_all(text))
     return sorted({executor["container"]["image"] for executor in ir["deploymentSpec"]["executors"].values()})
+
+
+def fetching_pods(text: str) -> int:
+    """How many pods of a compiled pipeline fetch bins at a time."""
+    tasks = next(yaml.safe_load_all(text))["root"]["dag"]["tasks"]
+    return max(1, sum(1 for name in tasks if FETCH.fullmatch(name)))
 
 
 def check_image(image: str) -> None:

@@ -11,7 +11,7 @@ from components.client.token_hosts import TOKEN_HOSTS_VARIABLE
 from components.cluster.pods import STEP_LABELS, STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED, USER, WITHOUT_ISTIO
 from components.common.s3.identity import FOLDER_VARIABLE
 from components.common.step.container_images import REGISTRY, TAG
-from components.settings.permitted import permitted
+from components.settings.permitted import CODE_ALLOWED, permitted
 
 STEP_SECONDS = 2 * 86_400
 """The longest that a step may take; a training's own limits are in the ``cluster`` parameter."""
@@ -63,11 +63,11 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
 
 
 def with_permissions(task: PipelineTask) -> None:
-    """Fixes which secrets, accounts, images and hosts a run may name, by the environment that compiles."""
-    for name, value in permitted().items():
-        task.set_env_variable(name, value)
-    if hosts := os.environ.get(TOKEN_HOSTS_VARIABLE):
-        task.set_env_variable(TOKEN_HOSTS_VARIABLE, hosts)
+    """Fixes which secrets, accounts, images, hosts and code a run may name, by the environment that compiles."""
+    given = {name: os.environ.get(name) for name in (TOKEN_HOSTS_VARIABLE, CODE_ALLOWED)}
+    for name, value in {**permitted(), **given}.items():
+        if value:
+            task.set_env_variable(name, value)
 
 
 def with_model_registry(*tasks: PipelineTask) -> None:

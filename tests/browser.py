@@ -4,13 +4,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-SCREENS = ((1280, "light"), (1280, "dark"), (390, "light"))
-"""Width in pixels and colour scheme: a desk by day, a desk by night, a phone."""
+SCREENS = ((1280, "light"), (1280, "dark"), (390, "light"), (390, "dark"))
+"""Width in pixels and colour scheme: a desk and a phone, by day and by night."""
 
 
 @dataclass
@@ -42,8 +43,28 @@ def open_in_browser(path: Path) -> Iterator[tuple[Page, Observations]]:
             browser.close()
 
 
+AXE = find_spec("axe_playwright_python")
+
+
+def unreadable(page: Page) -> list[str]:
+    """What of an open page some people cannot read or reach, by the rules of axe-core, on every screen."""
+    if AXE is None:
+        pytest.skip("axe-core is not installed here: make setup")
+    rules, found = (Path(str(AXE.origin)).parent / "axe.min.js").read_text(), []
+    for width, scheme in SCREENS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate(rules)
+        broken = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        found += [f"{width} {scheme} {rule['id']}: {rule['nodes'][0]['html'][:200]}" for rule in broken]
+    return found
+
+
 def assert_self_contained(path: Path) -> None:
-    """Checks that a page opens without complaint or request, shows its photos and fits every screen."""
+    """Checks that a page opens without complaint or request, shows its photos and fits every screen.
+
+    Where axe-core is installed, as by `make setup`, no rule of it is broken either.
+    """
     with open_in_browser(path) as (page, seen):
         for width, scheme in SCREENS:
             page.set_viewport_size({"width": width, "height": 900})
@@ -53,3 +74,4 @@ def assert_self_contained(path: Path) -> None:
             assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
         assert seen.complaints == []
         assert {url for url in seen.requests if not url.startswith("data:")} == {path.as_uri()}
+        assert AXE is None or unreadable(page) == []

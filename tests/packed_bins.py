@@ -13,7 +13,8 @@ from PIL import Image
 
 from components.common.files import sha256_bytes
 from components.common.store import Store
-from components.documents.downloaded import BLOCK_SCHEMA, BinsManifest, BlockInfo, GivenSplit
+from components.documents.block import BLOCK_SCHEMA, GivenSplit
+from components.documents.downloaded import BinsManifest, BlockInfo
 
 
 @dataclass

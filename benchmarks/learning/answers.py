@@ -16,12 +16,13 @@ from components.counter.dataset import Bins, DatasetManifest, open_split
 from components.counter.record.model import RecordModel, of_bundle
 from components.counter.record.stored import listed_in
 from components.counter.scoring import score
+from components.counter.splits import SPLITS
 from components.counter.statistics.bootstrap import intervals, mean_of
-from components.counter.statistics.calibration import Calibration
+from components.counter.statistics.calibration import Calibration, fit
 from components.counter.statistics.metrics import Floats, Integers, bin_values, log_softmax
 from components.documents.evaluated import BY_BOTH, BY_PHOTO, BY_PRODUCTS
 from components.documents.trained import TrainedModel
-from components.evaluate.step import evaluate
+from components.evaluate.record import learn
 
 
 def served(store: Store, bundle_key: str, bins: Bins) -> tuple[Floats, RecordModel]:
@@ -66,35 +67,44 @@ class Answers(Document):
 
 
 def held_out_answers(store: Store, dataset: DatasetManifest, outcome: Mapping[str, object]) -> Answers:
-    """Evaluates a training and asks it about its test bins, once.
+    """What a training says of its test bins, calibrated and joined with the products on its validation bins; once.
+
+    As the evaluation step has it, without its report and its search for an 8-bit network.
 
     Args:
         store: holds the bundle and keeps the answers.
         dataset: that it was trained on.
         outcome: of the training.
     """
-    model = TrainedModel.of(outcome, "the training's outcome")
+    trained = TrainedModel.of(outcome, "the training's outcome")
 
     def work() -> Answers:
-        evaluate(store, dataset, model, model.run_id)
-        bins = open_split(store, dataset, "test")
-        photo, known = served(store, model.bundle_key, bins)
-        listed = listed_in(bins)
-        said = {
-            BY_PHOTO: log_softmax(photo),
-            BY_PRODUCTS: known.log_probabilities(listed),
-            BY_BOTH: log_softmax(known.with_record(photo, listed)),
-        }
+        bins = {name: open_split(store, dataset, name) for name in SPLITS}
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            bundle = bundles.fetch(store, trained.bundle_key, folder)
+            logits = {
+                name: score(folder / bundles.ONNX_FILE, bins[name], bundle.input, f"{name} bins")
+                for name in ("validation", "test")
+            }
+            calibration = fit(logits["validation"], bins["validation"].labels)
+            known = learn(folder, bundle, bins, calibration.apply(logits["validation"]))
+        photo, test = calibration.apply(logits["test"]), bins["test"]
+        said = {BY_PHOTO: log_softmax(photo)}
+        if known:
+            listed = listed_in(test)
+            said[BY_PRODUCTS] = known.log_probabilities(listed)
+            said[BY_BOTH] = log_softmax(known.with_record(photo, listed))
         return Answers(
             dataset_id=dataset.dataset_id,
-            ids=bins.ids,
-            labels=bins.labels.tolist(),
-            groups=bins.groups.tolist(),
+            ids=test.ids,
+            labels=test.labels.tolist(),
+            groups=test.groups.tolist(),
             said={name: np.round(values, 6).tolist() for name, values in said.items()},
         )
 
-    inputs = {"dataset": dataset.dataset_id, "model": model.model_dump(mode="json", exclude={"format"})}
-    return document_step(store, "test-answers", inputs, Answers, work)
+    inputs = {"dataset": dataset.dataset_id, "model": trained.model_dump(mode="json", exclude={"format"})}
+    return document_step(store, "held-out-answers", inputs, Answers, work)
 
 
 STATISTICS: dict[str, Callable[[Mapping[str, Floats]], Floats]] = {

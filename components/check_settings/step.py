@@ -51,7 +51,7 @@ def check(parameters: Mapping[str, Any], on_cluster: bool | None = None) -> RunS
 
 
 def _check_search(run: RunSettings, on_cluster: bool | None) -> None:
-    """Refuses a search that the tune step would refuse, by describing it as that step does."""
+    """Refuses a search that would be refused later, by describing it as the step train does."""
     # imported here: the Kubernetes client takes half a second, which only a run that tunes should wait for
     from components.cluster.jobs.choose import runs_on_cluster
 
@@ -59,5 +59,8 @@ def _check_search(run: RunSettings, on_cluster: bool | None) -> None:
     plan = make_search_plan("", "", run.training, run.explicit, run.tuning)
     if runs_on_cluster() if on_cluster is None else on_cluster:
         from components.cluster.jobs.experiment import experiment
+        from components.cluster.jobs.pytorchjob import pytorchjob
+        from components.cluster.jobs.trainjob import trainjob
 
-        experiment(plan, run.cluster, namespace="", job="")
+        describe = trainjob if run.cluster.launcher == "trainjob" else pytorchjob
+        experiment(plan, run.cluster, namespace="", job="", describe=describe)

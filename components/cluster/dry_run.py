@@ -5,9 +5,9 @@ from kubernetes.client import ApiClient
 from components.cluster import inference_service as services
 from components.cluster import kube
 from components.cluster.jobs.choose import choose, runs_on_cluster
-from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
+from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.queue import is_queued
-from components.cluster.jobs.trainjob import PATCHES, TRAINJOB, TrainJobLauncher, trainjob
+from components.cluster.jobs.trainjob import PATCHES, TRAINJOB, trainjob
 from components.cluster.kube import Object, Resource, UnknownFieldError, with_retries
 from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
@@ -46,10 +46,11 @@ def training_job(api: ApiClient, namespace: str, settings: ClusterSettings) -> O
         InventoryError: if there is no operator for it, the cluster refuses it, or it is to wait in a queue that nobody
             keeps.
     """
-    if choose(api, settings) is TrainJobLauncher:
-        kind, shapes = TRAINJOB, [trainjob(NAME, namespace, NAME, [], settings, patch=patch) for patch in PATCHES]
+    kind = choose(api, settings).kind
+    if kind is TRAINJOB:
+        shapes = [trainjob(NAME, namespace, NAME, [], settings, patch=patch) for patch in PATCHES]
     else:
-        kind, shapes = PYTORCHJOB, [pytorchjob(NAME, namespace, NAME, [], settings)]
+        shapes = [pytorchjob(NAME, namespace, NAME, [], settings)]
     jobs = Resource(api, kind.group, kind.version, kind.plural, namespace)
     body = jobs.first_accepted(shapes)
     made = jobs.create(body, dry_run=True) if settings.queue else None

@@ -1,7 +1,9 @@
 """What every pod that we describe has in common: the restricted Pod Security Standard and the store's secret."""
 
+import os
 from typing import Any
 
+from components.common.code import CODE_VARIABLE
 from components.common.s3.identity import FOLDER_VARIABLE
 from components.common.store import BUCKET_VARIABLE, PREFIX_VARIABLE
 from components.settings.cluster import ClusterSettings
@@ -44,6 +46,12 @@ def store_environment(secret: str) -> list[Object]:
         }
         for key, optional in references
     ]
+
+
+def worker_environment(secret: str) -> list[Object]:
+    """Environment of a training's worker: the store, and the code that this step itself runs, where no image has it."""
+    code = os.environ.get(CODE_VARIABLE)
+    return store_environment(secret) + ([{"name": CODE_VARIABLE, "value": code}] if code else [])
 
 
 def pod_security() -> Object:

@@ -46,7 +46,7 @@ class Part(BaseModel):
         frozen=True,
         protected_namespaces=(),  # "model_…" is what our models are about
         ser_json_inf_nan="constants",  # the loss of a training that diverged
-        use_attribute_docstrings=True,
+        defer_build=True,  # of many kinds that a process imports it reads a few
     )
 
     @model_serializer(mode="wrap")

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from components.common.code import CODE_VARIABLE
+
 COMMIT_VARIABLE = "INVENTORY_COMMIT"
 GIT_SECONDS = 10
 
@@ -27,9 +29,13 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of this code: ``INVENTORY_COMMIT`` (set in images) or what git says, None when neither knows."""
+    """The commit of this code: ``INVENTORY_COMMIT`` (set in images) or what git says, None when neither knows.
+
+    Code that came over the store has no commit: it is named by its hash, and the image's commit that it stands on.
+    """
     if given := os.environ.get(COMMIT_VARIABLE):
-        return given
+        code = os.environ.get(CODE_VARIABLE)
+        return f"{given}+code.{code}" if code else given
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=GIT_SECONDS

@@ -14,7 +14,8 @@ def did_you_mean(given: object, known: Iterable[str], otherwise: str = "") -> st
             no list.
     """
     names = list(known)
-    close = difflib.get_close_matches(str(given), names, 1)
+    begun = [name for name in names if str(given).strip("-") and name.startswith(str(given))]
+    close = begun[:1] or difflib.get_close_matches(str(given), names, 1)
     if close:
         return f"did you mean {close[0]}?"
     return f"{otherwise} {', '.join(names)}" if otherwise else ""

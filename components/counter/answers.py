@@ -17,7 +17,7 @@ the photo shows nothing."""
 NO_COUNT, NO_LABEL = -1, "none"
 
 
-class WithRecord(Part):
+class WithRecord(Part, use_attribute_docstrings=True):
     """What a photo and the products that the stock record names say together; quantities are not looked at."""
 
     count: int
@@ -36,7 +36,7 @@ class WithRecord(Part):
     """Why the record tells nothing; only when it is so."""
 
 
-class Answer(Part):
+class Answer(Part, use_attribute_docstrings=True):
     """What the server answers for one photo."""
 
     count: int
@@ -119,13 +119,16 @@ def answer(
     return counted if expected_quantity is None else judged(counted, expected_quantity)
 
 
-def judged(counted: Answer, expected_quantity: int, missed_cost: float = MISSED_COST) -> Answer:
+def judged(
+    counted: Answer, expected_quantity: int, missed_cost: float = MISSED_COST, wrong_share: float = WRONG_SHARE
+) -> Answer:
     """The answer for one photo, with what it says of a stock record; the photo need not be counted again for another.
 
     Args:
         counted: the model's answer.
         expected_quantity: what the record says.
         missed_cost: what an error that nobody finds costs, in recounts.
+        wrong_share: the share of all records that are wrong, as far as anybody knows.
     """
     said = counted.model_copy(update={"expected_quantity": expected_quantity, "verdict": "not countable"})
     if counted.unusable:
@@ -135,7 +138,7 @@ def judged(counted: Answer, expected_quantity: int, missed_cost: float = MISSED_
         return said
     probabilities = list(counted.probabilities.values())
     odds = float(mismatch_odds(np.array([probabilities]), np.array([expected]))[0])
-    wrong = wrong_probability(odds, WRONG_SHARE)
+    wrong = wrong_probability(odds, wrong_share)
     return said.model_copy(
         update={
             "verdict": verdict(wrong, probabilities[expected], len(probabilities), missed_cost),

@@ -14,7 +14,8 @@ MOST_COST = 1_000_000
 MISSED_COST = 20.0
 """What an error that nobody finds costs, in recounts, unless a person says otherwise."""
 WRONG_SHARE = 0.03
-"""The share of wrong records where nothing is known of it, as for a single photo; reconciliation estimates it."""
+"""The share of wrong records where nothing is known of it, as for a single photo: chosen, not measured. Reconciliation
+estimates it from the photos, and who asks about single ones may give it, or what past recounts found."""
 
 
 def verdict(wrong: float, expected: float, classes: int, missed_cost: float = MISSED_COST) -> Verdict:

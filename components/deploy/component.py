@@ -10,8 +10,7 @@ def deploy(
     dataset: dsl.Input[dsl.Dataset],
     evaluated: dsl.Input[dsl.Model],
     settings: dsl.Input[dsl.Artifact],
-    service: dsl.Output[dsl.Artifact],
-    how_to_ask: dsl.Output[dsl.Markdown],
+    service: dsl.Output[dsl.Markdown],
     run_id: str,
 ) -> None:
     """Puts the evaluated model into service after it has answered labelled bins as it should.
@@ -20,8 +19,7 @@ def deploy(
         dataset: the dataset's manifest; a few of its validation bins are the smoke test.
         evaluated: the evaluated model.
         settings: what the settings step completed.
-        service: address, model name, version and smoke test of the service.
-        how_to_ask: the address, and a request to try.
+        service: address, model, version and smoke test of the service, and a request to try.
         run_id: the run.
     """
     from pathlib import Path
@@ -30,7 +28,7 @@ def deploy(
     from components.common.step.run_step import main_step, run_name
     from components.common.store import open_store
     from components.counter.dataset import DatasetManifest
-    from components.deploy.how_to_ask import how_to_ask as in_words
+    from components.deploy.how_to_ask import how_to_ask
     from components.deploy.step import deploy as deploy_model
     from components.documents.evaluated import EvaluatedModel
     from components.settings.run import RunSettings
@@ -39,6 +37,5 @@ def deploy(
     outcome = main_step(
         lambda: deploy_model(open_store(), manifest, model, run_name(run_id), RunSettings.load(settings.path).serving)
     )
-    outcome.write(Path(service.path))
-    write_atomic(Path(how_to_ask.path), in_words(outcome))
+    write_atomic(Path(service.path), how_to_ask(outcome))
     service.metadata.update({"url": outcome.url, "model_name": outcome.model_name, "version": outcome.version})

@@ -1,24 +1,8 @@
 """What the download step hands on: a small manifest, and blocks of bins in the object store."""
 
-from typing import ClassVar, Literal, get_args
-
-import pyarrow as pa
+from typing import ClassVar
 
 from components.common.document import Document, Part
-
-GivenSplit = Literal["train", "validation", "test"]
-"""The split that whoever made the data has put a bin into."""
-GIVEN_SPLITS: tuple[str, ...] = get_args(GivenSplit)
-
-BLOCK_SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),  # never an integer: "1" and "00001" are different bins
-        ("image", pa.large_binary()),  # the original file's bytes
-        ("expected_quantity", pa.int32()),
-        ("metadata", pa.large_string()),  # the original JSON
-        ("split", pa.string()),  # a GivenSplit, or null; older blocks lack the column, which means null
-    ]
-)
 
 
 class BlockInfo(Part):

@@ -19,12 +19,16 @@ class Reconciliation(Document):
     """Those of them whose photo shows nothing: it is black, of one colour, noise, or torn."""
     first_problem: str = ""
     """Why the first of them has none."""
+    without_quantity: int = 0
+    """Those of them whose record names no quantity that can be used."""
     rows_left_out: int = 0
     """Rows of the stock list that are no record."""
     left_out: list[str] = []
     """The first of these rows, each with its line and reason."""
     remarks: list[str] = []
     """Rows whose id was taken for a photo's: a spreadsheet had removed its zeros; the first of them."""
+    on_products: list[str] = []
+    """On products in the stock list: rows that go on with the bin above, units, and sizes that cannot be read."""
     verdicts: dict[Recorded, int]
     """Bins by verdict."""
     models: dict[str, int]

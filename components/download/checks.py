@@ -10,7 +10,7 @@ from components.counter.images.avif import is_avif
 from components.counter.images.file import BadImageError, PhotoFile
 from components.counter.images.kinds import kind_of
 from components.counter.products import TABLE, entries_of
-from components.documents.downloaded import GIVEN_SPLITS, GivenSplit
+from components.documents.block import GIVEN_SPLITS, GivenSplit
 
 LARGEST_COUNT = 1_000_000
 NO_PHOTO = "not a JPEG, PNG, WebP or AVIF"
@@ -72,9 +72,12 @@ def _warning(content: dict[str, Any], quantity: int) -> str:
     if content.get(TABLE) is None:
         return ""  # own photos without products
     try:
-        quantities: list[Any] = [item.get("quantity") for item in entries_of(content).values()]
+        items = entries_of(content).values()
     except ValueError as error:
         return str(error)
+    if items and not any("quantity" in item for item in items):
+        return ""  # own photos with several products
+    quantities: list[Any] = [item.get("quantity") for item in items]
     counts = [value for value in quantities if _is_count(value)]
     if len(counts) < len(quantities):
         return "the quantity of an item is not a count"

@@ -9,7 +9,7 @@ import pyarrow as pa
 from components.common.errors import InventoryError
 from components.common.machine import usable_threads
 from components.common.retry import back_off, retry
-from components.documents.downloaded import BLOCK_SCHEMA, GivenSplit
+from components.documents.block import BLOCK_SCHEMA, GivenSplit
 from components.download.checks import BadBinError, check_photo
 from components.sources.source import REFUSED, NoAccessError, Source, TransientError, UnreadableError
 

@@ -2,7 +2,8 @@
 
 An interpreter runs one thread's Python at a time, which is what limits a download from a near store; a distant one is
 limited by its latency, which threads alone hide. ``groups_at_once`` groups are fetched at a time, with ``THREADS``
-requests in all, in either case.
+requests in all, in either case. Of a remote source the step's own process fetches one of them, since it would only
+wait: it begins while the others start, and one process less is started, which is 0.4 s of a processor.
 """
 
 import os
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import IO, Any, Protocol
 
 from components.common.errors import InventoryError
@@ -39,23 +41,26 @@ def open_fetcher(source: Source, bins: int) -> Iterator[Fetcher]:
         with ThreadPoolExecutor(THREADS) as pool:
             yield lambda fetch, group: fetch(source, pool, group)
         return
-    processes = [_start(source) for _ in range(groups_at_once())]
-    idle: queue.SimpleQueue[Process] = queue.SimpleQueue()
-    for process in processes:
-        idle.put(process)
-
-    def in_process(fetch: Callable[..., Packed], group: object) -> Packed:
-        process = idle.get()
-        try:
-            return _ask(process, fetch, group)
-        finally:
-            idle.put(process)
-
-    try:
-        yield in_process
-    finally:
+    with ThreadPoolExecutor(THREADS // groups_at_once()) as pool:
+        processes = [_start(source) for _ in range(groups_at_once() - source.is_remote)]
+        idle: queue.SimpleQueue[Fetcher] = queue.SimpleQueue()
+        if source.is_remote:
+            idle.put(lambda fetch, group: fetch(source, pool, group))
         for process in processes:
-            _stop(process)
+            idle.put(partial(_ask, process))
+
+        def fetched(fetch: Callable[..., Packed], group: object) -> Packed:
+            fetcher = idle.get()
+            try:
+                return fetcher(fetch, group)
+            finally:
+                idle.put(fetcher)
+
+        try:
+            yield fetched
+        finally:
+            for process in processes:
+                _stop(process)
 
 
 def _start(source: Source) -> Process:

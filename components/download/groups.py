@@ -55,7 +55,8 @@ class Download:
         bins = sum(map(len, chosen))
         self.count = progress.Counter("bins", bins)
         at_once = groups_at_once()
-        with open_fetcher(self.source, bins) as fetcher, ThreadPoolExecutor(at_once) as pool:
+        # more threads than groups are fetched at once: some put theirs into the store meanwhile
+        with open_fetcher(self.source, bins) as fetcher, ThreadPoolExecutor(at_once * 3 // 2) as pool:
             chunks = prefetch(
                 lambda group: pool.submit(self._metadata, fetcher, [entry for entry, _ in group]),
                 chosen,

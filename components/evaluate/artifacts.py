@@ -1,6 +1,6 @@
 """From and to Kubeflow Pipelines artifacts."""
 
-from collections.abc import Sequence
+import itertools
 from pathlib import Path
 
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Markdown, Metrics, Model
@@ -10,9 +10,10 @@ from components.common.step.metrics import write_metrics
 from components.common.step.run_step import run_name
 from components.common.store import open_store
 from components.counter.dataset import DatasetManifest
-from components.documents.evaluated import EvaluationFile
+from components.documents.evaluated import Curves, Evaluation, EvaluationFile
 from components.documents.trained import TrainedModel
 from components.evaluate.step import evaluate
+from components.pages.page import with_others_below
 from components.pages.text import summary_lines
 
 
@@ -22,7 +23,7 @@ def run(
     evaluated: Model,
     metrics: Metrics,
     confusion: ClassificationMetrics,
-    rocs: Sequence[ClassificationMetrics],
+    roc: ClassificationMetrics,
     summary: Markdown,
     report: HTML,
     run_id: str,
@@ -38,13 +39,30 @@ def run(
     evaluation = outcome.evaluation
     curves = EvaluationFile.fetch(store, outcome.evaluation_key).curves
     outcome.write(Path(evaluated.path))
-    write_atomic(Path(report.path), store.get_bytes(outcome.report_key))
+    further = (model.metadata.get("search_page_key"), outcome.profile and outcome.profile.page_key)
+    pages = [store.get_bytes(key).decode() for key in (outcome.report_key, *further) if key]
+    write_atomic(Path(report.path), with_others_below(pages[0], pages[1:]).encode())
     write_atomic(Path(summary.path), "\n".join(summary_lines(evaluation)) + "\n")
     for name in ("accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss", "n"):
         metrics.log_metric(name, getattr(evaluation, name))
     confusion.log_confusion_matrix(list(evaluation.per_count), evaluation.confusion)
-    for artifact, (name, curve) in zip(rocs, curves.roc.items(), strict=False):  # as many as there are
-        if curve:
-            artifact.metadata["display_name"] = name
-            artifact.log_roc_curve(curve.fpr, curve.tpr, curve.threshold)
-    write_metrics(metrics, confusion, *rocs)
+    question = evenest(evaluation, curves)
+    if question and (curve := curves.roc[question]):
+        roc.metadata["display_name"] = question
+        roc.log_roc_curve(curve.fpr, curve.tpr, curve.threshold)
+    write_metrics(metrics, confusion, roc)
+
+
+def evenest(evaluation: Evaluation, curves: Curves) -> str | None:
+    """Of the questions "count <= k", the one that as many bins as possible answer with yes as with no; None if all do.
+
+    Kubeflow shows one curve in an artifact.
+    """
+    supports = [row.support for row in evaluation.per_count.values()]
+    yes = itertools.accumulate(supports)
+    uneven = {
+        name: abs(2 * some - sum(supports))
+        for (name, curve), some in zip(curves.roc.items(), yes, strict=False)
+        if curve
+    }
+    return min(uneven, key=uneven.__getitem__, default=None)

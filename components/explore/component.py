@@ -6,13 +6,13 @@ from components.common.step.component import control_component
 
 
 @control_component
-def explore(bins: dsl.Input[dsl.Dataset], dataset: dsl.Input[dsl.Dataset], page: dsl.Output[dsl.HTML]) -> None:
+def explore(bins: dsl.Input[dsl.Dataset], dataset: dsl.Input[dsl.Dataset], data_report: dsl.Output[dsl.HTML]) -> None:
     """Shows a dataset on one page: counts, photos, what was left out, and products shared between splits.
 
     Args:
         bins: the manifest that download wrote.
         dataset: the manifest that split wrote.
-        page: a self-contained HTML page.
+        data_report: a self-contained HTML page.
     """
     from pathlib import Path
 
@@ -24,6 +24,6 @@ def explore(bins: dsl.Input[dsl.Dataset], dataset: dsl.Input[dsl.Dataset], page:
 
     main_step(
         lambda: write_page(
-            open_store(), BinsManifest.load(bins.path), DatasetManifest.load(dataset.path), Path(page.path)
+            open_store(), BinsManifest.load(bins.path), DatasetManifest.load(dataset.path), Path(data_report.path)
         )
     )

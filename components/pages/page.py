@@ -84,6 +84,18 @@ def with_pages(page: str, pages: Mapping[str, str]) -> str:
     return page.replace(PAGES_OF_RUN, f'<nav aria-label="Pages of this run"><ul>{entries}</ul></nav>', 1)
 
 
+def with_others_below(page: str, others: Sequence[str]) -> str:
+    """Puts what other pages show below a page, for a viewer that knows one file, as Kubeflow's does.
+
+    Args:
+        page: as ``render_page`` made it.
+        others: pages without a style or a script of their own.
+    """
+    shown = (other.partition("<main>")[2].rpartition("</main>")[0] for other in others)
+    below = "".join(shown).replace("<h1>", "<h2>").replace("</h1>", "</h2>")
+    return page.replace("</main>", f"{below}</main>", 1)
+
+
 @functools.cache
 def environment() -> jinja2.Environment:
     """What every page is rendered in: escaping, macros' helpers, and the ways to write a number."""

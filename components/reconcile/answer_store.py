@@ -162,6 +162,11 @@ def not_checked(database: sqlite3.Connection) -> Iterator[sqlite3.Row]:
     yield from database.execute("SELECT * FROM bins WHERE problem IS NOT NULL AND verdict IS NULL ORDER BY position")
 
 
+def without_quantity(database: sqlite3.Connection) -> int:
+    """How many bins were not asked about since their record names no quantity that can be used."""
+    return int(database.execute("SELECT count(*) FROM bins WHERE expected IS NULL").fetchone()[0])
+
+
 class Tallies(NamedTuple):
     """Numbers of bins."""
 

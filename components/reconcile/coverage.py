@@ -25,11 +25,14 @@ def of_rows(database: sqlite3.Connection, listed: Records | None) -> dict[str, A
     """
     first = next(chain(answer_store.not_checked(database), answer_store.unusable(database)), None)
     fields: dict[str, Any] = {"first_problem": f"bin {first['id'][:80]}: {first['problem']}"} if first else {}
+    fields["without_quantity"] = answer_store.without_quantity(database)
     if listed and listed.left_out:
         fields["rows_left_out"] = len(listed.left_out)
         fields["left_out"] = [str(row) for row in listed.left_out[:MOST_ROWS]]
     if listed and listed.remarks:
         fields["remarks"] = list(listed.remarks[:MOST_ROWS])
+    if listed and listed.on_products:
+        fields["on_products"] = list(listed.on_products)
     return fields
 
 
@@ -47,9 +50,11 @@ def check_coverage(summary: Reconciliation, photos: Photos, place: str) -> None:
     checked = summary.bins - summary.not_checked
     if checked >= LITTLE * summary.bins:
         return
+    little = f"only {checked:,} of {summary.bins:,} bins were checked ({summary.first_problem})"
+    if summary.without_quantity > summary.not_checked / 2:
+        raise InventoryError(f"{little}; {summary.without_quantity:,} records name no whole number of items; mend them")
     example = photos.example()
     there = f"in {place} lies for example '{example}'" if example else f"in {place} lies no photo"
     raise InventoryError(
-        f"only {checked:,} of {summary.bins:,} bins were checked ({summary.first_problem}); {there}: photos are found "
-        "by the bins' ids, in any subfolder; check the ids and the place"
+        f"{little}; {there}: photos are found by the bins' ids, in any subfolder; check the ids and the place"
     )

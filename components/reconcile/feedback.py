@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from components.client.query import PhotoError
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes, write_atomic
 from components.common.progress import note
 from components.counter.photo import decode
 from components.pages.text import plural
 from components.reconcile.photos import Photos
-from components.reconcile.records import restored
+from components.reconcile.records import restored, say_taken
 from components.tables.columns import COUNTED, EXPECTED, ID, PRODUCTS, Column
 from components.tables.read import load_table
 from components.tables.rows import LeftOut, Row, summary_of
@@ -44,8 +45,9 @@ def labels_from_recounts(recounts: Path, photos: Photos, folder: Path) -> Labels
     """Turns recounted bins into a CSV of own photos, ``folder/labels.csv``, with the photos beside it.
 
     A bin that is recounted twice with the same result is one label; with different results it is none. So is
-    one whose photo is another by now than ``photo_sha256`` says. Photos that are no JPEG become one, as training takes
-    it. ``folder/left_out.csv`` lists every row that is no label.
+    one whose photo is another by now than ``photo_sha256`` says. A bin whose id a spreadsheet made a date or another
+    number of is found by its photo. Photos that are no JPEG become one, as training takes it. ``folder/left_out.csv``
+    lists every row that is no label.
 
     Args:
         recounts: ``recount.csv`` with the column ``counted`` filled in, or any table with the columns ``id`` and
@@ -59,6 +61,7 @@ def labels_from_recounts(recounts: Path, photos: Photos, folder: Path) -> Labels
     table = load_table(recounts, COLUMNS)
     rows = list(table.rows())
     ids, _ = restored([(row.line, row.texts["id"]) for row in rows], photos)
+    ids = _found_by_content(rows, ids, photos)
     counted, left_out = _one_count_each(rows, ids)
     left_out += table.left_out
     lines: list[dict[str, str]] = []
@@ -90,8 +93,41 @@ def labels_from_recounts(recounts: Path, photos: Photos, folder: Path) -> Labels
             f"{plural(unnamed, 'recount')} without {PHOTO.name}, a column of recount.csv: the photos that are there "
             "now are taken for those that were recounted"
         )
-    note(f"{len(lines)} recounted bins are labels now: {folder / LABELS_FILE}; {len(left_out)} rows were left out")
+    made = plural(len(lines), "recounted bin is a label", "recounted bins are labels")
+    note(f"{made} now: {folder / LABELS_FILE}; {plural(len(left_out), 'row was', 'rows were')} left out")
     return Labels(len(lines), wrong, left_out, folder / LABELS_FILE)
+
+
+def _found_by_content(rows: list[Row], ids: list[str], photos: Photos) -> list[str]:
+    """Ids, with those that are no photo's (a spreadsheet makes a date of 1-2) taken from the photo that was listed."""
+    there = photos.ids(set(ids))
+    known = set(there)
+    lost = {
+        row.texts[PHOTO.name].lower(): place
+        for place, (row, id_) in enumerate(zip(rows, ids, strict=True))
+        if row.texts[PHOTO.name] and row.texts["counted"] and id_ not in known and not _has_photo(photos, id_)
+    }
+    found, remarks = list(ids), []
+    for id_ in there if lost else ():
+        try:
+            place = lost.pop(sha256_bytes(photos.read(id_)), None)
+        except PhotoError:
+            continue
+        if place is not None:
+            found[place] = id_
+            remarks.append(f"line {rows[place].line}: {ids[place]} was taken for {id_}")
+        if not lost:
+            break
+    say_taken(remarks, "by photo_sha256")
+    return found
+
+
+def _has_photo(photos: Photos, id_: str) -> bool:
+    try:
+        photos.read(id_)
+    except PhotoError:
+        return False
+    return True
 
 
 def _one_count_each(rows: list[Row], ids: list[str]) -> tuple[dict[str, tuple[Row, int]], list[LeftOut]]:

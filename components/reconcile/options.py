@@ -38,6 +38,7 @@ def add_reconcile_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RECOUNTS",
         help="what an error that nobody finds costs, in recounts; decides which bins to recount [%(default)s]",
     )
+    parser.add_argument("--json", action="store_true", help="print the numbers of summary.json instead of lines")
     add_endpoint_options(parser)
 
 

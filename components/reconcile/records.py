@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,16 @@ class Records:
     """Rows of the table that are no record of their own."""
     remarks: Sequence[str] = ()
     """Of rows whose id was taken for another: a spreadsheet had removed its zeros."""
+    on_products: Sequence[str] = ()
+    """On the products in the table: rows, units, and sizes that cannot be read."""
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.found)
+
+    @property
+    def describe_products(self) -> bool:
+        """Whether a record, or its first, tells more of a bin's products than a text."""
+        return any(isinstance(record, DescribedRecord) for record in islice(self.found, 1))
 
 
 def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
@@ -91,10 +99,11 @@ def open_records(path: Path | None, place: str, endpoint: str = "") -> tuple[int
 
 
 def records_from_table(path: Path, photos: Photos | None = None) -> Records:
-    """Reads a table with the columns ``id`` and ``expected``, and optionally ``products``, by any usual name.
+    """Reads a table with the columns ``id`` and ``expected``, and optionally products, by any usual name.
 
     A record whose quantity is no whole number carries the problem instead. Records that name one bin with different
-    quantities are one with that problem.
+    quantities are one with that problem, but where each row is of another product of the bin: then they are summed. A
+    list that tells which products lie in a bin gives ``DescribedRecord``s.
 
     Args:
         path: see ``components.tables.read``.
@@ -105,14 +114,34 @@ def records_from_table(path: Path, photos: Photos | None = None) -> Records:
     """
     table = load_table(path, stock.COLUMNS)
     there = photos.ids({row.texts["id"] for row in table.rows()}) if photos else ()
-    records, left_out, remarks = stock.stock_records(table, there)
-    _say(remarks)
+    records, left_out, remarks, on_products = stock.stock_records(table, there)
+    say_taken(remarks)
     if not records:
         why = f": {left_out[0]}" if left_out else ""
         raise InventoryError(f"{path} names no bin that can be checked{why}; every row needs id,expected")
-    if left_out:
-        note(f"{path}: {summary_of(left_out)}")
-    return Records(records, left_out, remarks)
+    for line in filter(None, [summary_of(left_out), *on_products]):
+        note(f"{path}: {line}")
+    return Records(_Described(records), left_out, remarks, on_products)
+
+
+@dataclass(frozen=True)
+class _Described:
+    """Records of a table with their products, described anew for each passage: all at once they fill the memory."""
+
+    listed: Sequence[Record]
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(_with_products, self.listed)
+
+
+def _with_products(record: Record) -> Record:
+    """The record, described where the list tells which products lie in its bin."""
+    if record.listed is None:
+        return record
+    described = _described([product.as_record() for product in record.listed])
+    return DescribedRecord(
+        record.id, record.expected_quantity, record.products, record.problem, record.listed, described
+    )
 
 
 def restored(rows: Sequence[tuple[int, str]], photos: Photos | None) -> tuple[list[str], list[str]]:
@@ -127,14 +156,21 @@ def restored(rows: Sequence[tuple[int, str]], photos: Photos | None) -> tuple[li
     """
     wanted = {id_ for _, id_ in rows}
     ids, remarks = stock.restored(rows, photos.ids(wanted) if photos else ())
-    _say(remarks)
+    say_taken(remarks)
     return ids, remarks
 
 
-def _say(remarks: Sequence[str]) -> None:
+def say_taken(remarks: Sequence[str], how: str = "by another spelling") -> None:
+    """Says of ids that they were taken for others.
+
+    Args:
+        remarks: one for each, with its line.
+        how: the photos were found.
+    """
     if remarks:
         shown = "; ".join(remarks[:SHOWN_REMARKS]) + ("; …" if len(remarks) > SHOWN_REMARKS else "")
-        note(f"{len(remarks):,} ids were found among the photos by another spelling: {shown}")
+        number = "1 id was" if len(remarks) == 1 else f"{len(remarks):,} ids were"
+        note(f"{number} found among the photos {how}: {shown}")
 
 
 @dataclass(frozen=True)
@@ -150,7 +186,7 @@ class SourceRecords:
     def _record(self, entry: Entry) -> Record:
         try:
             content = json.loads(with_retries(partial(self.source.metadata, entry.id)))
-        except (PhotoError, ValueError) as error:
+        except (PhotoError, ValueError, RecursionError) as error:
             return Record(entry.id, None, problem=f"no readable metadata: {error}")
         quantity = content.get("EXPECTED_QUANTITY") if isinstance(content, dict) else None
         if isinstance(quantity, bool) or not isinstance(quantity, int) or not 0 <= quantity <= MAX_QUANTITY:
@@ -158,7 +194,7 @@ class SourceRecords:
         return DescribedRecord(entry.id, quantity, _names(content), described=_described(content))
 
 
-def _described(content: dict[str, Any]) -> NamedProducts:
+def _described(content: Any) -> NamedProducts:
     try:
         return read_record(content)
     except InventoryError:

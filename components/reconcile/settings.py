@@ -38,6 +38,11 @@ class ReconcileSettings:
         wrong, checked = map(int, self.past_recounts.split("/"))
         return Prior.of_recounts(wrong, checked)
 
+    @property
+    def known_share(self) -> float | None:
+        """The share of wrong records that is known, or to be expected after past recounts; None where nobody says."""
+        return self.prior.mean if self.past_recounts else self.error_rate
+
 
 def checked(settings: ReconcileSettings) -> ReconcileSettings:
     """Returns the settings.

@@ -12,7 +12,7 @@ MOST_LOOKS = KEPT_LOOKS // 2
 class Rule(BaseModel):
     """A rule and its thresholds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     action: Literal["warn", "stop"] = Field(
         default="warn", description="what happens when it fires: a line, or also the end"

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from components.common.checked import checked
 from components.common.errors import InventoryError
@@ -21,17 +21,17 @@ from components.rules.tensor import (
 class Rules(BaseModel):
     """Every rule with its thresholds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    loss_not_decreasing: LossNotDecreasing = LossNotDecreasing()
-    vanishing_gradient: VanishingGradient = VanishingGradient()
-    exploding_tensor: ExplodingTensor = ExplodingTensor()
-    overfit: Overfit = Overfit()
-    overtraining: Overtraining = Overtraining()
-    poor_weight_initialization: PoorWeightInitialization = PoorWeightInitialization()
-    dead_relu: DeadRelu = DeadRelu()
-    low_gpu_utilisation: LowGpuUtilisation = LowGpuUtilisation()
-    data_wait: DataWait = DataWait()
+    loss_not_decreasing: LossNotDecreasing = Field(default_factory=LossNotDecreasing)
+    vanishing_gradient: VanishingGradient = Field(default_factory=VanishingGradient)
+    exploding_tensor: ExplodingTensor = Field(default_factory=ExplodingTensor)
+    overfit: Overfit = Field(default_factory=Overfit)
+    overtraining: Overtraining = Field(default_factory=Overtraining)
+    poor_weight_initialization: PoorWeightInitialization = Field(default_factory=PoorWeightInitialization)
+    dead_relu: DeadRelu = Field(default_factory=DeadRelu)
+    low_gpu_utilisation: LowGpuUtilisation = Field(default_factory=LowGpuUtilisation)
+    data_wait: DataWait = Field(default_factory=DataWait)
 
 
 def check_rules(value: Any) -> dict[str, Any]:

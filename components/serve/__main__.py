@@ -1,7 +1,6 @@
 """``python -m components.serve --bundle DIR_OR_URI``: serves a model bundle over HTTP."""
 
 import argparse
-import ctypes
 import sys
 import tempfile
 from collections.abc import Callable
@@ -13,12 +12,14 @@ from components.common.machine import usable_memory, usable_threads
 from components.common.store import is_address, open_address
 from components.counter import bundle as bundles
 from components.serve.limits import Limits
+from components.serve.memory import give_memory_back
 from components.serve.monitoring.request_log import log_requests
 from components.serve.predictor import CountPredictor
 from components.serve.server import serve
 
 MEBIBYTE = 2**20
-M_MMAP_THRESHOLD = -3
+SWITCH_SECONDS = 0.0005
+"""The event loop waits at most so long for each thread that works in Python, such as those that look through photos."""
 DECODE_SHARE = 4
 """Photos that are being decoded take at most this part of the container's memory: a quarter."""
 
@@ -99,20 +100,11 @@ def _number(kind: type[int] | type[float], least: int, most: int, what: str = "n
     return read
 
 
-def give_memory_back() -> None:
-    """Makes glibc return large blocks to the system at once.
-
-    By itself it learns from the first freed photo to keep blocks of that size, and a server that once saw a few large
-    photos stays large (mallopt(3), M_MMAP_THRESHOLD).
-    """
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
-        mallopt(M_MMAP_THRESHOLD, MEBIBYTE)
-
-
 def main(arguments: list[str]) -> int:
     """Serves until SIGTERM; returns the exit code."""
     options = parser().parse_args(arguments)
     give_memory_back()
+    sys.setswitchinterval(SWITCH_SECONDS)
     if options.log_requests:
         log_requests()
     try:

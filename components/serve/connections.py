@@ -8,6 +8,7 @@ import asyncio
 import resource
 from typing import ClassVar
 
+import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -18,6 +19,11 @@ HEAD_SECONDS = 20.0
 MOST_CONNECTIONS = 1000
 """With more than these, who has waited longest without a request goes."""
 MOST_FILES = 4096
+
+MOST_PIPELINED = 16
+"""Requests of a connection that wait for the one that is answered; what comes after them is not parsed yet."""
+HEAD_PIECE, BODY_PIECE = 4 * 1024, 32 * 1024
+"""Bytes that are parsed at once, in which there may be a hundred requests, or some hundred after a body."""
 
 REASONS = {
     400: "Bad Request",
@@ -45,6 +51,8 @@ class Connection(HttpToolsProtocol):
     _head: int | None = 0
     """Bytes of the request's head so far; None while its body arrives."""
     _late: asyncio.TimerHandle | None = None
+    _held: bytes = b""
+    """What came after more requests than are taken in advance."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes a client in; when there are too many, the one that has waited longest makes room."""
@@ -65,16 +73,46 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Hands on what came, a bounded head first."""
-        while self._head is not None and data and not self.transport.is_closing():
-            piece, data = data[: HEAD_BYTES - self._head], data[HEAD_BYTES - self._head :]
-            self._head += len(piece)
-            super().data_received(piece)
+        """Hands on what came, in pieces that are soon parsed; what is not parsed yet waits."""
+        self._unset_keepalive_if_required()
+        if self._held:  # reading was paused as this was on its way
+            self._held += data
+        else:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        while data and not self.transport.is_closing():
+            if len(self.pipeline) >= MOST_PIPELINED:
+                self._held = data
+                return
+            in_head = self._head is not None
+            most = min(HEAD_PIECE, HEAD_BYTES - (self._head or 0)) if in_head else BODY_PIECE
+            piece, data = data[:most], data[most:]
+            if self._head is not None:
+                self._head += len(piece)
+            try:
+                self.parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as stopped:
+                data = self._without_upgrade() + piece[stopped.args[0] :] + data
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
             if self._head is not None and self._head >= HEAD_BYTES:
                 status = 414 if len(self.url) > HEAD_BYTES // 2 else 431
                 self._refuse(status, f"the request line and its headers must be under {HEAD_BYTES // 1024} KiB")
-        if data and not self.transport.is_closing():
-            super().data_received(data)
+
+    def _without_upgrade(self) -> bytes:
+        """The head again for another parser: without the wish for another protocol, with which bodies are not read.
+
+        Java's HTTP client and ``curl --http2`` wish for HTTP/2; a server may stay with what it speaks (RFC 9110, 7.8).
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(400, "this is no proxy")
+        self.parser = httptools.HttpRequestParser(self)
+        self._head = 0
+        kept = [(name, value) for name, value in self.headers if name not in (b"upgrade", b"http2-settings")]
+        lines = b"".join(b"%b: %b\r\n" % line for line in kept if line[0] != b"connection")
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, self.url, lines)
 
     def on_message_begin(self) -> None:
         """A request line begins to arrive."""
@@ -84,18 +122,27 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A request is there."""
+        if self.parser.should_upgrade():
+            return
         self._head = None
         self._forget()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """What comes next is another request's head."""
+        if self.parser.should_upgrade():
+            return
         self._head = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """The client waits again, unless its next request is here already."""
         super().on_response_complete()
+        if self.pipeline:  # no more is read before these are answered
+            self.flow.pause_reading()
+        elif self._held:
+            held, self._held = self._held, b""
+            self._parse(held)
         if not self.transport.is_closing() and self.cycle.response_complete:
             self.waiting[self] = None
 

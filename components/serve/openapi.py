@@ -22,6 +22,7 @@ _BASE64: dict[str, Any] = {
 }
 _INSTANCE = {
     "type": "object",
+    "anyOf": [{"required": [name]} for name in ("b64", "image", "image_bytes")],
     "properties": {
         **_BASE64["properties"],
         **{"image": _BASE64, "image_bytes": _BASE64, "expected_quantity": _QUANTITY, "record": _RECORD},
@@ -48,20 +49,33 @@ class _AsWritten(GenerateJsonSchema):
 _ANSWER = Answer.model_json_schema(schema_generator=_AsWritten)
 _ANSWER["properties"]["with_record"] |= _ANSWER.pop("$defs")["WithRecord"]
 _ANSWER["properties"]["with_record"].pop("$ref")
-_ERRORS = {
-    str(status): {"description": text}
+_TOLD = {
+    "application/json": {
+        "schema": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+    }
+}
+_NO_MODEL = {"404": {"description": "no such model", "content": _TOLD}}
+_ERRORS = _NO_MODEL | {
+    str(status): {"description": text, "content": _TOLD}
     for status, text in {
         400: "no photo, or not a request",
-        404: "no such model",
         408: "the body did not arrive in time",
         413: "the body is too large, or holds too many photos",
+        415: "a kind of body or of Content-Encoding that is not taken",
         429: "busy; see Retry-After",
+        503: "no memory left; see Retry-After",
     }.items()
 }
+_NOT_READY = {"503": {"description": "not ready", "content": {"application/json": {"schema": {"type": "object"}}}}}
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
+
+
+def _holding(name: str, item: dict[str, Any], **bounds: int) -> dict[str, Any]:
+    """An object with a list."""
+    return {"type": "object", "required": [name], "properties": {name: {"type": "array", "items": item, **bounds}}}
 
 
 V1_PREDICT: dict[str, Any] = {
@@ -73,13 +87,13 @@ V1_PREDICT: dict[str, Any] = {
         "required": True,
         "content": {
             **{f"image/{kind}": _PHOTO for kind in ("jpeg", "png", "webp")},
-            **_json({"type": "object", "properties": {"instances": {"type": "array", "items": _INSTANCE}}}),
+            **_json(_holding("instances", _INSTANCE, minItems=1)),
         },
     },
     "responses": {
         "200": {
             "description": "one prediction for each photo",
-            "content": _json({"type": "object", "properties": {"predictions": {"type": "array", "items": _ANSWER}}}),
+            "content": _json(_holding("predictions", _ANSWER)),
         },
         **_ERRORS,
     },
@@ -96,18 +110,52 @@ _TENSOR = {
     },
 }
 V2_INFER: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Inference-Header-Content-Length",
+            "in": "header",
+            "schema": {"type": "integer", "minimum": 0},
+            "description": "bytes of the JSON before binary tensors",
+        }
+    ],
     "requestBody": {
         "required": True,
         "content": {
-            **_json({"type": "object", "properties": {"inputs": {"type": "array", "items": _TENSOR}}}),
+            **_json(_holding("inputs", _TENSOR, minItems=1, maxItems=3)),
             "application/octet-stream": _PHOTO,
         },
     },
     "responses": {
         "200": {
             "description": "tensors count, label, confidence, probabilities, verdict and unusable",
-            "content": _json({"type": "object", "properties": {"outputs": {"type": "array", "items": _TENSOR}}}),
+            "content": {**_json(_holding("outputs", _TENSOR)), "application/octet-stream": _PHOTO},
         },
         **_ERRORS,
     },
 }
+
+
+def completed(document: dict[str, Any], name: str, version: str) -> dict[str, Any]:
+    """Says in the description which model is served, and how a path refuses.
+
+    Args:
+        document: as FastAPI makes it; is changed.
+        name: the model's name in URLs.
+        version: of the model.
+    """
+    known = {"model_name": name, "model_version": version}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            responses = operation["responses"]
+            responses.pop("422", None)  # FastAPI's own, of parameters that are no text; ours are
+            if "{model_name}" in path:
+                responses |= _NO_MODEL
+            if path.endswith(("/ready", "/v1/models/{model_name}")):
+                responses |= _NOT_READY
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] in known:
+                    parameter["schema"] = {"type": "string", "enum": [known[parameter["name"]]]}
+    schemas = document["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    return document

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from components.counter.answers import told_apart
 from components.counter.bundle import Bundle
+from components.counter.record.model import RECORD_FILE
 from components.counter.verdict import MISSED_COST, MOST_COST
 from components.pages.page import policy_hash, render_page
 from components.pages.worklist.parts import script_with, style_with
@@ -20,6 +21,8 @@ FOLDER = Path(__file__).parent / "page"
 SCRIPTS = ("server.js", "keep.js", "card.js", "counter.js")
 """In this order: each uses the ones before it."""
 BASE_STYLE = Path(__file__).parents[1] / "pages" / "page.css"
+LIST_HINT = "CSV or XLSX with the columns id and expected"
+PRODUCTS_HINT = "; with a row for each product, or a column asin, photo and products rank together"
 ALIVE = b'{"status":"alive"}'
 """What ``/`` says to a program: KServe's V1 clients ask there whether the server lives."""
 
@@ -40,6 +43,7 @@ def add_page(app: FastAPI, name: str, bundle: Bundle) -> None:
         version=bundle.version,
         columns=LIST_COLUMNS,
         counts=told_apart([bundle.label(place) for place in range(len(bundle.counts))]),
+        list_hint=LIST_HINT + (PRODUCTS_HINT if RECORD_FILE in bundle.files else ""),
         missed_cost=f"{MISSED_COST:g}",
         most_cost=MOST_COST,
         style=style,

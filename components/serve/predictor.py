@@ -17,6 +17,7 @@ from components.serve.batching import MicroBatcher
 from components.serve.decoding import Decoded, Decoders
 from components.serve.monitoring import metrics
 from components.serve.monitoring.live_drift import LiveDrift
+from components.serve.monitoring.statistics import Statistics
 from components.serve.requests import EXPECTED_INPUT, IMAGE_INPUT, RECORD_INPUT, Photo
 
 MAX_BATCH = 8
@@ -44,6 +45,7 @@ class CountPredictor(kserve.Model):
         self._drift_window, self._drift = drift_window, LiveDrift(None, 0)
         self._decoders = Decoders(threads, decode_bytes)
         self._batcher: MicroBatcher
+        self.statistics = Statistics()
         self.record_model: RecordModel | None = None
 
     def load(self) -> bool:
@@ -55,9 +57,8 @@ class CountPredictor(kserve.Model):
         self.bundle = bundles.load(self.folder)
         self.record_model = of_bundle(self.folder, self.bundle)
         session = open_served(self.folder, self.bundle, self.threads)
-        self._batcher = MicroBatcher(
-            lambda images: run(session, images), MAX_BATCH, on_batch=metrics.BATCH_SIZE.observe
-        )
+        network = self.statistics.timed(lambda images: run(session, images))
+        self._batcher = MicroBatcher(network, MAX_BATCH, on_batch=metrics.BATCH_SIZE.observe)
         self._drift = LiveDrift(self.bundle.drift_reference, self._drift_window)
         metrics.MODEL.labels(self.name, self.bundle.version, self.bundle.backbone).set(1)
         self.ready = True

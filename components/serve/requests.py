@@ -357,6 +357,8 @@ def json_object(body: bytes) -> dict[str, Any]:
         raise RequestError("the body is empty; send a photo (image/jpeg, image/png, image/webp) or JSON")
     if kind := kind_of(body):
         raise RequestError(f"the body is {kind}; {WANTED}, or JSON")
+    if body.startswith(SIGNATURES):
+        raise RequestError("the body is a photo as it is, which V1 takes; V2 takes it as a tensor")
     if _takes_too_much(body):
         raise RequestError("the JSON holds too many values; send photos as files, or pixels as binary data", status=413)
     try:

@@ -29,7 +29,8 @@ from kserve.protocol.rest.v2_endpoints import V2Endpoints
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse
+from starlette.routing import Match, Route
 
 from components.common.errors import InventoryError
 from components.counter.answers import Answer
@@ -45,9 +46,11 @@ from components.serve.limits import (
     read_body,
     unless_gone,
 )
+from components.serve.management.documents import check_known
+from components.serve.management.rest import add_management
 from components.serve.monitoring import metrics, request_log
 from components.serve.monitoring.request_log import REQUEST_ID, Asked
-from components.serve.openapi import V1_PREDICT, V2_INFER
+from components.serve.openapi import V1_PREDICT, V2_INFER, completed
 from components.serve.outputs import check_outputs, v2_body
 from components.serve.pages import add_page
 from components.serve.predictor import CountPredictor
@@ -58,6 +61,7 @@ GRACE_SECONDS = 20
 """Time for answers in flight after SIGTERM."""
 KEEP_ALIVE_SECONDS = 65
 """Longer than the idle time-out of Istio's and Knative's proxies, so that they close first."""
+OK, METHOD_NOT_ALLOWED = 200, 405
 EXPECTED_HEADER = "x-expected-quantity"
 BINARY_HEADER = "inference-header-content-length"
 REFUSED_TYPES = {
@@ -93,6 +97,7 @@ def create_app(
     app = FastAPI(title="Bin counter", version=model.bundle.version, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.shared = Shared(buffered, at_work)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(ModelNotFound, lambda _, error: _error(404, str(error)))
     app.add_exception_handler(ModelNotReady, lambda _, error: _error(503, str(error)))
     app.add_exception_handler(Exception, lambda *_: _error(500, "internal error; the server's log says more"))
@@ -139,8 +144,9 @@ def create_app(
         async def work() -> Response:
             async with body_of(request) as body:
                 if is_photo(body, request.headers.get("content-type", "")):
-                    expected = request.query_params.get("expected_quantity") or request.headers.get(EXPECTED_HEADER)
-                    photos = [Photo(body, quantity(expected))]
+                    given = request.query_params.get("expected_quantity"), request.headers.get(EXPECTED_HEADER)
+                    known = [value for value in map(quantity, given) if value is not None]
+                    photos = [Photo(body, known[0] if known else None)]
                 else:
                     photos = await parsed(body, parse_v1)
                 return _json({"predictions": [answer.model_dump() for answer in await answers_for(request, photos)]})
@@ -149,7 +155,7 @@ def create_app(
 
     async def infer_v2(model_name: str, request: Request, model_version: str | None = None) -> Response:
         async def work() -> Response:
-            _check_version(model, model_version)
+            check_known(model, model_name, model_version or request.query_params.get("model_version"))
             async with body_of(request) as body:
                 header = request.headers.get(BINARY_HEADER)
                 asked = await parsed(body, lambda body: parse_v2(body, header, model.bundle.input))
@@ -171,8 +177,7 @@ def create_app(
         app.add_api_route(path, endpoint, methods=["POST"], include_in_schema=False)
 
     async def metadata(model_name: str, model_version: str | None = None) -> Response:
-        _check_name(model, model_name)
-        _check_version(model, model_version)
+        check_known(model, model_name, model_version)
         return _json(
             {
                 "name": model.name,
@@ -184,8 +189,7 @@ def create_app(
         )
 
     async def model_ready(model_name: str, model_version: str | None = None) -> Response:
-        _check_name(model, model_name)
-        _check_version(model, model_version)
+        check_known(model, model_name, model_version)
         return _json({"name": model.name, "ready": model.ready}, 200 if model.ready else 503)
 
     async def ready() -> Response:
@@ -195,17 +199,17 @@ def create_app(
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     async def description(model_name: str) -> Response:
-        _check_name(model, model_name)
+        check_known(model, model_name, None)
         return _json(model.bundle.model_dump())
 
     async def record_model(model_name: str) -> Response:
-        _check_name(model, model_name)
+        check_known(model, model_name, None)
         if model.record_model is None:
             raise RequestError(f"{model_name} has not learnt what a stock record's products tell", status=404)
         return _json(model.record_model.model_dump())
 
-    def read(path: str, endpoint: Callable[..., Any]) -> None:
-        app.add_api_route(path, endpoint, methods=["GET"])
+    def read(path: str, endpoint: Callable[..., Any], **said: Any) -> None:
+        app.add_api_route(path, endpoint, methods=["GET"], **said)
         app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
 
     def predicts(path: str, endpoint: Callable[..., Any], described: dict[str, Any]) -> None:
@@ -225,7 +229,7 @@ def create_app(
     read("/v1/models/{model_name}", v1.model_ready)
     read("/v1/models/{model_name}/bundle", description)
     read("/v1/models/{model_name}/record", record_model)
-    read("/v2", v2.metadata)
+    add_management(app, model)
     read("/v2/health/live", v2.live)
     read("/v2/health/ready", ready)
     read("/v2/models", v2.models)
@@ -233,20 +237,11 @@ def create_app(
         read(path, metadata)
         read(f"{path}/ready", model_ready)
     takes_list("/stock/read", read_stock)
-    takes_list("/stock/rank", partial(rank_records, bundle=model.bundle))
-    read("/metrics", prometheus)
+    takes_list("/stock/rank", partial(rank_records, bundle=model.bundle, known=model.record_model))
+    read("/metrics", prometheus, response_class=PlainTextResponse)
     add_page(app, model.name, model.bundle)
+    app.openapi_schema = completed(app.openapi(), model.name, model.bundle.version)
     return app
-
-
-def _check_name(model: CountPredictor, name: str) -> None:
-    if name != model.name:
-        raise ModelNotFound(name)
-
-
-def _check_version(model: CountPredictor, version: str | None) -> None:
-    if version not in (None, model.bundle.version):
-        raise HTTPException(404, f"there is no version {version} of {model.name}; {model.bundle.version} is served")
 
 
 async def _respond(
@@ -280,7 +275,11 @@ async def _respond(
             response.headers["connection"] = "close"
         metrics.REQUESTS.labels(protocol, response.status_code).inc()
         metrics.LATENCY.labels(protocol).observe(seconds)
-        version = model.bundle.version if isinstance(model, CountPredictor) else ""
+        version = ""
+        if isinstance(model, CountPredictor):
+            version = model.bundle.version
+            if protocol != "stock":
+                model.statistics.request(len(asked.answers), seconds, response.status_code == OK)
         request_log.write(asked, protocol, name, version, response.status_code, seconds)
     return response
 
@@ -309,10 +308,25 @@ def _refusal(asked: Asked, status: int, message: str) -> Response:
     return _error(status, message)
 
 
+async def _request_error(_: Request, error: Exception) -> Response:
+    return _error(getattr(error, "status", 500), str(error))
+
+
 async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    return _error(error.status_code, f"{error.detail}: {request.method} {request.url.path}")
+    response = _error(error.status_code, f"{error.detail}: {request.method} {request.url.path}")
+    if error.status_code == METHOD_NOT_ALLOWED:
+        response.headers["allow"] = ", ".join(sorted(_methods(request)))
+    return response
+
+
+def _methods(request: Request) -> set[str]:
+    """What may be asked of a path; GET and HEAD are routes of their own, and the longest pattern is the one meant."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    there = [route for route in routes if route.matches(request.scope)[0] != Match.NONE]
+    meant = max(there, key=lambda route: len(route.path)).path
+    return {method for route in there if route.path == meant for method in route.methods or ()}
 
 
 class _Server(uvicorn.Server):
@@ -371,7 +385,7 @@ def serve(
         create_app(model, limits, origins, lifespan),
         http=Connection,
         ws="none",
-        log_level="warning",
+        log_level="error",  # what a client gets wrong is no line of the log
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,

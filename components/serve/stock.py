@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from components.common.errors import InventoryError
 from components.counter.answers import class_of
 from components.counter.bundle import Bundle
+from components.counter.record.model import RecordModel
+from components.counter.record.record import MOST_PRODUCTS, Listed, read_record
 from components.counter.record_errors import mismatch_odds, wrong_probabilities
+from components.counter.statistics.metrics import softmax
 from components.counter.statistics.wrong_records import WrongRecords, wrong_records
 from components.counter.verdict import MAX_QUANTITY, MISSED_COST, MOST_COST, verdict
 from components.pages.text import SPACE, plural
@@ -48,6 +52,9 @@ class _Judged(BaseModel):
 
     expected_quantity: Annotated[int, Field(ge=0, le=MAX_QUANTITY)]
     probabilities: dict[str, Annotated[float, Field(ge=0, le=1)]]
+    """Of the photo alone."""
+    record: Annotated[list[dict[str, Any]], Field(max_length=MOST_PRODUCTS)] = []
+    """The products in the bin, as ``read_record`` takes them; none where nobody says."""
 
 
 class _Judgements(BaseModel):
@@ -63,8 +70,9 @@ def read_stock(body: bytes) -> dict[str, Any]:
         body: JSON, see ``_Stock``.
 
     Returns:
-        ``records``, each with ``photo``: the place of its photo among those that were named, or None; the rows
-        ``left_out``, with their reasons; and ``remarks`` on ids that were taken for others.
+        ``records``, each with ``photo``: the place of its photo among those that were named, or None, and ``record``:
+        the products of its bin, empty where the list does not tell; the rows ``left_out``, with their reasons;
+        ``remarks`` on ids that were taken for others, and ``on_products`` on rows and sizes of products.
 
     Raises:
         RequestError: if it is no stock list, or too large a one.
@@ -79,7 +87,7 @@ def read_stock(body: bytes) -> dict[str, Any]:
         read = read_table(table, asked.name, COLUMNS, MOST_ROWS, MOST_UNPACKED_BYTES)
     except InventoryError as error:
         raise RequestError(str(error)) from error
-    found, left_out, remarks = stock_records(read, map(stem, asked.photos))
+    found, left_out, remarks, on_products = stock_records(read, map(stem, asked.photos))
     if not found:
         why = f": {left_out[0]}" if left_out else ""
         raise RequestError(f"{asked.name} names no bin that can be checked{why}; every row needs id,expected")
@@ -88,6 +96,7 @@ def read_stock(body: bytes) -> dict[str, Any]:
         "records": _with_photos(list(records.values()), asked.photos),
         "left_out": [str(row) for row in left_out],
         "remarks": remarks,
+        "on_products": on_products,
     }
 
 
@@ -102,21 +111,29 @@ def _with_photos(records: Sequence[Record], photos: Sequence[str]) -> list[dict[
             "products": record.products,
             "problem": record.problem,
             "photo": None if name is None else places[name],
+            "record": _products(record),
         }
         for record, name in zip(records, taken, strict=True)
     ]
 
 
-def rank_records(body: bytes, bundle: Bundle) -> dict[str, Any]:
+def _products(record: Record) -> list[dict[str, Any]]:
+    products = [product.as_record() for product in record.listed or ()]
+    return products if len(products) <= MOST_PRODUCTS else []
+
+
+def rank_records(body: bytes, bundle: Bundle, known: RecordModel | None = None) -> dict[str, Any]:
     """Ranks countable records by the probability that they are wrong, as ``inventory reconcile`` does.
 
     Args:
         body: JSON, see ``_Judgements``.
         bundle: of the model that answered.
+        known: what it has learnt of products; photos alone rank the bins without it.
 
     Returns:
-        ``bins``: ``rank`` from 1, ``wrong_probability`` and ``verdict`` of each, in the order in which they were sent;
-        ``summary``: how many records are wrong, in one sentence.
+        ``bins``: ``rank`` from 1, ``wrong_probability`` and ``verdict`` of each, in the order in which they were sent,
+        and ``with_products``, what photo and products say together, where the products tell something; ``summary``:
+        how many records are wrong, in one sentence.
 
     Raises:
         RequestError: if the answers are not those of this model, or a record is beyond its counts.
@@ -124,7 +141,8 @@ def rank_records(body: bytes, bundle: Bundle) -> dict[str, Any]:
     asked = _checked(_Judgements, body)
     bins = asked.bins
     labels = [bundle.label(place) for place in range(len(bundle.counts))]
-    probabilities = np.array([_shares(bin_.probabilities, labels) for bin_ in bins])
+    photo = np.array([_shares(bin_.probabilities, labels) for bin_ in bins])
+    probabilities, together = _with_products(photo, bins, known)
     classes = [class_of(labels, bin_.expected_quantity) for bin_ in bins]
     if None in classes:
         raise RequestError("a record is beyond what this model counts")
@@ -142,11 +160,34 @@ def rank_records(body: bytes, bundle: Bundle) -> dict[str, Any]:
                 "rank": rank,
                 "wrong_probability": chance,
                 "verdict": verdict(chance, share, len(labels), asked.missed_cost),
+                "with_products": _said(labels, shares) if both else None,
             }
-            for rank, chance, share in zip(ranks.tolist(), chances.tolist(), expected.tolist(), strict=True)
+            for rank, chance, share, shares, both in zip(
+                ranks.tolist(), chances.tolist(), expected.tolist(), probabilities, together.tolist(), strict=True
+            )
         ],
         "summary": how_many_wrong(wrong, len(bins)),
     }
+
+
+def _with_products(
+    photo: NDArray[np.float64], bins: Sequence[_Judged], known: RecordModel | None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """P(count) of each bin, by photo and products where these tell something; and of which bins they do."""
+    if known is None:
+        return photo, np.zeros(len(bins), np.bool_)
+    try:
+        listed = Listed.of([read_record(bin_.record) for bin_ in bins])
+    except InventoryError as error:
+        raise RequestError(str(error)) from error
+    logits = np.log(np.maximum(photo, np.finfo(np.float64).tiny))
+    together = known.speaks(listed)
+    return np.where(together[:, None], softmax(known.with_record(logits, listed)), photo), together
+
+
+def _said(labels: Sequence[str], shares: NDArray[np.float64]) -> dict[str, Any]:
+    best = int(shares.argmax())
+    return {"label": labels[best], "confidence": float(shares[best])}
 
 
 def how_many_wrong(wrong: WrongRecords, records: int) -> str:

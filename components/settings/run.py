@@ -32,30 +32,30 @@ class RunSettings(Section):
     """A run's complete, checked settings: what the first step hands to every other step."""
 
     format: Literal[2] = FORMAT
-    data: DataSettings = Field(DataSettings(), description="the bins")
-    split: SplitSettings = Field(SplitSettings(), description="the split")
+    data: DataSettings = Field(default_factory=DataSettings, description="the bins")
+    split: SplitSettings = Field(default_factory=SplitSettings, description="the split")
     preset: Preset = Field(
-        "auto", description="Training recipe: auto, default, rendered, published or published-tuned."
+        "auto", description="Training recipe: auto, default, accurate, rendered, published or published-tuned."
     )
     tune: bool = Field(False, description="Search better hyperparameters before the training.")
     training: TrainingSettings = Field(
-        TrainingSettings(),
+        default_factory=TrainingSettings,
         description='Any other training option by name, such as {"learning_rate": 0.001, "batch_size": 64}.',
     )
     tuning: TuningSettings = Field(
-        TuningSettings(),
+        default_factory=TuningSettings,
         description='The search of hyperparameters, such as {"max_trials": 20, "objective": "accuracy"}.',
     )
     gate: GatePolicy = Field(
-        GatePolicy(),
+        default_factory=GatePolicy,
         description='What a model must show before it goes into service, such as {"minimum_effect": 0.01}.',
     )
     cluster: ClusterSettings = Field(
-        ClusterSettings(),
+        default_factory=ClusterSettings,
         description='On a cluster, what the training gets, such as {"workers": 2, "gpus_per_worker": 1}.',
     )
     serving: ServingSettings = Field(
-        ServingSettings(),
+        default_factory=ServingSettings,
         description='On a cluster, the service, such as {"name": "bin-counter", "canary_percent": 10, '
         '"max_replicas": 3}.',
     )

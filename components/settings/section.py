@@ -12,7 +12,12 @@ class Section(BaseModel):
     """Typed options that nobody changes once they are checked."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True, allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        allow_inf_nan=False,
+        defer_build=True,  # the help of a command needs names and bounds, and no validators
     )
     called: ClassVar[str] = ""
     """What messages put before an option's name; empty where the options are the pipeline's own parameters."""

@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from components.documents.downloaded import GivenSplit
+from components.documents.block import GivenSplit
 from components.sources.labels import Label
 from components.sources.names import count_of, is_litter, is_metadata, is_photo, split_of
 from components.sources.own_photos import OwnPhotos, given_splits

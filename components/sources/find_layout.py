@@ -6,10 +6,11 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from components.common.errors import InventoryError
+from components.documents.block import GivenSplit
 from components.sources.count_folders import open_count_folders
 from components.sources.layout import LayoutSource
 from components.sources.names import count_of, is_litter, is_metadata, is_photo, split_of
-from components.sources.own_photos import open_table_in
+from components.sources.own_photos import open_tables_in
 from components.sources.source import IMAGES, LAYOUT, METADATA, Source
 from components.sources.storage import Files
 
@@ -54,8 +55,8 @@ def open_files(files: Files, where: str) -> Source:
     source = _layout(files, holders[0], where) if holders else None
     if source is not None:
         return source
-    if table := next((name for name in files.top().files if name.lower() in TABLES), None):
-        return open_table_in(files, table)
+    if tables := _tables(files):
+        return open_tables_in(files, tables)
     photos = open_count_folders(files)
     if photos is None:
         raise InventoryError(
@@ -63,6 +64,20 @@ def open_files(files: Files, where: str) -> Source:
             f"it holds {_content(files, holders[0].folder if holders else '')}"
         )
     return photos
+
+
+def _tables(files: Files) -> dict[str, GivenSplit | None]:
+    """The table that labels a folder; else those of its folders ``train``, ``validation``, ``test``, with the split."""
+    top = files.top()
+    if table := _table_among(top.files):
+        return {table: None}
+    splits = {folder: split for folder in top.folders if (split := split_of(folder))}
+    tables = {folder: _table_among(files.top(f"{folder}/").files) for folder in splits}
+    return {f"{folder}/{table}": splits[folder] for folder, table in tables.items() if table}
+
+
+def _table_among(names: list[str]) -> str | None:
+    return next((name for name in names if name.lower() in TABLES), None)
 
 
 def _holders(files: Files) -> Iterator[_Holder]:

@@ -118,7 +118,7 @@ class Folder:
                     continue
                 walked.add((status.st_dev, status.st_ino))
                 with os.scandir(self.root / name) as found:
-                    items = sorted(found, key=lambda item: item.name)
+                    items = sorted(found, key=lambda item: item.name, reverse=True)
             except (OSError, ValueError) as error:
                 if name == under:
                     raise InventoryError(
@@ -127,7 +127,8 @@ class Folder:
                 yield File(name, 0, "-", f"a folder that cannot be listed: {_reason(error)}")
                 continue
             below: list[str] = []
-            for item in items:
+            while items:
+                item = items.pop()  # each keeps what the disk says of it, and a folder may have a million
                 path = name + item.name
                 status_of_item = _status(item)
                 if status_of_item is None or not stat.S_ISDIR(status_of_item.st_mode):

@@ -1,11 +1,14 @@
 """What a table says of photos: a count for each, a product, a split; whichever storage the table lies in."""
 
+import posixpath
+import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from components.documents.downloaded import GivenSplit
+from components.documents.block import GivenSplit
 from components.sources.names import split_of
 from components.tables.columns import COUNT, PHOTO, PRODUCT, SPLIT
 from components.tables.names import Names, tidy
@@ -17,6 +20,11 @@ AGAIN = "names a photo a second time"
 CONTRADICTORY = f"{AGAIN}, with another count"
 
 
+SEVERAL = re.compile(r"\s*[;|\n]\s*")
+CODES = re.compile(r"(?=[^,]*\d)[\w-]+(?:\s*,\s*(?=[^,]*\d)[\w-]+)+")
+"""Codes with commas between them; a comma in a name is part of it."""
+
+
 @dataclass(frozen=True)
 class Label:
     """What a person says of a photo."""
@@ -24,8 +32,15 @@ class Label:
     count: str
     """A whole number, or else as written; the step checks it like any EXPECTED_QUANTITY."""
     product: str = ""
+    """As written; several stand in ``products``."""
     split: GivenSplit | None = None
     """The split that the photo was put into; None leaves it to the split step."""
+
+    @property
+    def products(self) -> list[str]:
+        """The products by themselves: ``B01; B02``, ``B01|B02``, a list of JSON, or codes with commas."""
+        parts = self.product.split(",") if CODES.fullmatch(self.product) else SEVERAL.split(self.product)
+        return list(dict.fromkeys(filter(None, map(str.strip, parts))))
 
 
 class Labels(NamedTuple):
@@ -74,6 +89,16 @@ def _label(row: Row, unknown: Counter[str]) -> Label:
     return Label(row.texts["count"] if value is None else str(value), row.texts["product"], split)
 
 
+def placed(found: Labels, folder: PurePosixPath, split: GivenSplit | None) -> Labels:
+    """Labels of a table in a folder, whose photos are of a split unless their rows name another."""
+    labels = {photo: replace(label, split=label.split or split) for photo, label in found.labels.items()}
+    path = {photo: posixpath.normpath(folder / photo) if folder.name else photo for photo in labels}
+    return found._replace(
+        labels={path[photo]: label for photo, label in labels.items()},
+        lines={path[photo]: line for photo, line in found.lines.items()},
+    )
+
+
 def matched(found: Labels, there: Iterable[str]) -> Labels:
     """Labels by the names of the photos that are there, where case, suffix or leading zeros differ.
 
@@ -101,6 +126,9 @@ def _without_contradictions(named: list[tuple[str, int, Label]], left_out: list[
     for photo, found in rows.items():
         (first, label), *others = found
         if len({label.count for _, label in found}) == 1:
+            if len({label.product for _, label in found}) > 1:  # a row for each product of the photo
+                every = dict.fromkeys(product for _, label in found for product in label.products)
+                label = replace(label, product="; ".join(every))
             labels[photo], lines[photo] = label, first
             left_out += [LeftOut(line, AGAIN, photo) for line, _ in others]
         else:

@@ -54,6 +54,10 @@ class LayoutSource:
         return self.files.is_remote
 
     @property
+    def is_remote(self) -> bool:  # noqa: D102
+        return self.files.is_remote
+
+    @property
     def uri(self) -> str:  # noqa: D102
         return self.files.uri
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from components.documents.downloaded import GivenSplit
+from components.documents.block import GivenSplit
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif")
 """Kinds of photos, the dataset's own first. Whether one can be used is for its bytes to say."""

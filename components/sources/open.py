@@ -2,12 +2,17 @@
 
 import os
 import stat
+import tarfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from components.common.errors import InventoryError
 from components.common.store import is_address
+from components.counter.images import jpeg, png, webp
+from components.counter.images.kinds import kind_of as kind_of_content
 from components.settings.source import KINDS, check_endpoint, check_source, is_rendered, read_rendered
+from components.sources.archives import compressed
+from components.sources.archives.members import Archive
 from components.sources.archives.tar import open_tar
 from components.sources.archives.zip import open_zip
 from components.sources.find_layout import open_files
@@ -19,8 +24,8 @@ from components.sources.source import Source, TransientError, UnreadableError
 from components.sources.storage import Storage
 from components.tables.read import SUFFIXES as TABLE_SUFFIXES
 
-ARCHIVES = (".tar", ".zip")
-ZIP_MAGIC = b"PK"
+ARCHIVES = (".tar", ".zip", *compressed.SUFFIXES)
+ZIP_MAGIC, TAR_MAGIC, TAR_MAGIC_AT = b"PK", b"ustar", 257
 LONGEST_SHOWN = 100
 
 
@@ -31,7 +36,8 @@ def open_source(
 
     Args:
         text: ``rendered``, ``rendered:N``, ``rendered:N:SEED``, ``s3://bucket/prefix``, or the path of a directory, a
-            ``.tar``, a ``.zip`` or a table (``.csv``, ``.xlsx``, ``.jsonl``, …); these files may lie in a bucket, too.
+            ``.tar``, compressed or not, a ``.zip`` or a table (``.csv``, ``.xlsx``, ``.jsonl``, …); these files may lie
+            in a bucket, too.
         endpoint: of an ``s3://`` source; empty takes the object store's if it has the bucket, else AWS.
         environment: names the object store and its credentials (``components.common.store``), and optionally
             ``SOURCE_AWS_ACCESS_KEY_ID``, ``SOURCE_AWS_SECRET_ACCESS_KEY``, ``SOURCE_AWS_SESSION_TOKEN`` and
@@ -76,8 +82,30 @@ def _open_file(storage: Storage, name: str) -> Source:
     try:
         if name.lower().endswith(TABLE_SUFFIXES):
             return open_table_in(storage, name)
-        is_zip = storage.read_part(name, 0, len(ZIP_MAGIC)) == ZIP_MAGIC
-        archive = open_zip(storage, name) if is_zip else open_tar(storage, name)
+        archive = _open_archive(storage, name)
     except (UnreadableError, TransientError) as error:
         raise InventoryError(f"cannot read the source {name}: {error.args[-1]}") from error
     return open_files(archive, f"the archive {name}")
+
+
+def _open_archive(storage: Storage, name: str) -> Archive:
+    """Opens an archive by its content, whatever its suffix."""
+    start = storage.read_part(name, 0, tarfile.BLOCKSIZE)
+    if start[TAR_MAGIC_AT:].startswith(TAR_MAGIC):  # before the others: a tar begins with its first member's name
+        return open_tar(storage, name)
+    if start.startswith(ZIP_MAGIC):
+        return open_zip(storage, name)
+    if compressed.is_compressed(start):
+        return open_tar(compressed.unpack(storage, name), name)
+    try:
+        return open_tar(storage, name)
+    except InventoryError as error:
+        if kind := _content(start):
+            raise InventoryError(f"the source {name} is {kind}; give {KINDS}") from error
+        raise
+
+
+def _content(start: bytes) -> str | None:
+    """What a file that is no archive is by its beginning; None if that is not known."""
+    is_photo = start.startswith((jpeg.SIGNATURE, png.SIGNATURE)) or webp.is_webp(start)
+    return "a photo" if is_photo else kind_of_content(start)

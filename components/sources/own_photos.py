@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from components.common.errors import InventoryError
 from components.common.progress import note
+from components.documents.block import GivenSplit
 from components.sources.folder import Folder
-from components.sources.labels import Label, matched, read_labels
+from components.sources.labels import Label, Labels, matched, placed, read_labels
 from components.sources.names import is_photo
 from components.sources.source import (
     MAX_IMAGE_BYTES,
@@ -48,6 +49,10 @@ class OwnPhotos:
     def keeps_busy(self) -> bool:  # noqa: D102
         return self.files.is_remote
 
+    @property
+    def is_remote(self) -> bool:  # noqa: D102
+        return self.files.is_remote
+
     def entries(self, wanted: Collection[str] | None = None) -> list[Entry]:  # noqa: ARG002, D102, RUF100
         return [self._entry(id_, label) for id_, label in sorted(self.labels.items())]
 
@@ -63,9 +68,9 @@ class OwnPhotos:
         count = int(label.count) if label.count.isascii() and label.count.isdigit() else label.count
         content: dict[str, Any] = self._described(id_)
         content["EXPECTED_QUANTITY"] = count
-        if label.product:
-            product = {"asin": label.product, "name": label.product, "quantity": count}
-            content["BIN_FCSKU_DATA"] = {label.product: product}
+        if names := label.products:
+            quantity = {"quantity": count} if len(names) == 1 else {}  # of several, nobody says how many of each
+            content["BIN_FCSKU_DATA"] = {name: {"asin": name, "name": name, **quantity} for name in names}
         if label.split:
             content["SPLIT"] = label.split
         return json.dumps(content, ensure_ascii=False).encode()
@@ -110,33 +115,50 @@ def open_table(path: Path) -> OwnPhotos:
 
 
 def open_table_in(files: Files, name: str) -> OwnPhotos:
-    """Reads a table of photos, see ``components.sources.labels``; paths start at its storage's root.
+    """Reads a table that lies in no further folder; see ``open_tables_in``."""
+    return open_tables_in(files, {name: None})
+
+
+def open_tables_in(files: Files, tables: Mapping[str, GivenSplit | None]) -> OwnPhotos:
+    """Reads tables of photos, see ``components.sources.labels``; paths start at the folder of their table.
 
     A photo that is not there as written is found by another case of its name or without its suffix, when only one can
     be meant.
 
     Args:
-        files: holds the table, and the photos.
-        name: of the table, which lies in no further folder.
+        files: holds the tables, and the photos.
+        tables: each with the split of its photos, as far as its rows name none.
 
     Raises:
-        InventoryError: if it is no such table or no row can be used.
+        InventoryError: if one is no such table, or no row can be used.
     """
+    found = {name: _read(files, name, split) for name, split in tables.items()}
+    labels = {photo: label for each in found.values() for photo, label in each.labels.items()}
+    if not labels:
+        why = next((f": {row}" for each in found.values() for row in each.left_out), "")
+        names = ", ".join(tables)
+        raise InventoryError(f"{names} lists no photo that can be used{why}; add rows of path,count[,product]")
+    left_out = [
+        LeftOut(f"{name} line {row.line}", f"row {row.reason}", row.detail)
+        for name, each in found.items()
+        for row in each.left_out
+    ]
+    notes = [line for each in found.values() for line in each.notes]
+    labels, on_splits = given_splits(labels)
+    uri = files.address(next(iter(tables))) if len(tables) == 1 else files.uri
+    return OwnPhotos(uri, files, labels, files.known(labels), {}, left_out, [*notes, *on_splits])
+
+
+def _read(files: Files, name: str, split: GivenSplit | None) -> Labels:
+    """What a table says of photos, each named from the storage's root and as it is there."""
     try:
         data = files.read(name, MAX_BYTES)
     except (UnreadableError, TransientError) as error:
         raise InventoryError(f"cannot read {name}: {error.args[-1]}") from error
-    found = read_labels(data, name)
-    known = files.known(found.labels)
-    if len(known) < len(found.labels) and files.can_list:
+    found = placed(read_labels(data, name), PurePosixPath(name).parent, split)
+    if len(files.known(found.labels)) < len(found.labels) and files.can_list:
         there = [file.name for file in islice(files.files(), MOST_FILES) if is_photo(file.name)]
         found = matched(found, there)
-        known = files.known(found.labels)
     if line := summary_of(found.left_out):
         note(f"{name}: {line}")
-    if not found.labels:
-        why = f": {found.left_out[0]}" if found.left_out else ""
-        raise InventoryError(f"{name} lists no photo that can be used{why}; add rows of path,count[,product]")
-    left_out = [LeftOut(f"{name} line {row.line}", f"row {row.reason}", row.detail) for row in found.left_out]
-    labels, on_splits = given_splits(found.labels)
-    return OwnPhotos(files.address(name), files, labels, known, {}, left_out, [*found.notes, *on_splits])
+    return found

@@ -56,6 +56,11 @@ class Source(Protocol):
         ...
 
     @property
+    def is_remote(self) -> bool:
+        """True when each bin costs a request, which is waited for."""
+        ...
+
+    @property
     def uri(self) -> str:
         """Names the source in manifests and keys."""
         ...

@@ -4,6 +4,10 @@ import io
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple, Protocol
 
+from components.common.retry import back_off, retry
+from components.sources.source import TransientError
+
+TRIES, FIRST_WAIT_SECONDS = 4, 0.2
 LISTING_FACTOR = 4
 """A bucket is listed for so many files only when it has at most so many times as many: the public one has 50 times."""
 
@@ -122,7 +126,12 @@ class PartFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:  # noqa: D102
         wanted = min(len(buffer), max(self._size - self._at, 0))
-        data = self._storage.read_part(self._name, self._at, wanted) if wanted else b""
+        data = self._read(wanted) if wanted else b""
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+    def _read(self, wanted: int) -> bytes:
+        """A part; asked for again when it is not delivered, as an archive has thousands."""
+        pauses = back_off(TRIES, FIRST_WAIT_SECONDS)
+        return retry(lambda: self._storage.read_part(self._name, self._at, wanted), TransientError, pauses)

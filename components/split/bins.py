@@ -25,7 +25,8 @@ from components.common.store import Store
 from components.counter.photo import BadImageError
 from components.counter.product_groups import Key
 from components.counter.products import Product, parse_products
-from components.documents.downloaded import BinsManifest, BlockInfo, GivenSplit
+from components.documents.block import GivenSplit
+from components.documents.downloaded import BinsManifest, BlockInfo
 from components.split.photos import shrink
 
 

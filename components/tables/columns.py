@@ -22,12 +22,27 @@ class Column:
     """A table without it is refused."""
     is_number: bool = False
     """It holds quantities."""
+    goes_on: bool = False
+    """A row that has it, and nothing in the first column, is about the same as the row above, as in merged cells."""
+    units: tuple[str, ...] = ()
+    """It holds measures in one of these units, which a header may name: ``length_cm``, "Length (cm)"."""
 
     def rank(self, header: str) -> int | None:
         """How well a header names this column: 0 is best; None when it names another."""
         names = (self.name, *self.also)
-        plain = plain_name(header)
+        words = plain_name(header).split("_")
+        while len(words) > 1 and words[-1] in self.units:
+            words.pop()
+        plain = "_".join(words)
         return names.index(plain) if plain in names else None
+
+    def unit_in(self, header: str) -> str:
+        """The unit that a header of this column names, which may be none of the known; empty for none."""
+        in_brackets = UNIT.search(header)
+        if in_brackets:
+            return in_brackets[0][1:-1].strip(". ").casefold()
+        *_, last = header.casefold().replace("_", " ").split() or [""]
+        return last if last in self.units else ""
 
 
 def plain_name(header: str) -> str:
@@ -119,15 +134,59 @@ _COUNTED = (
     "istmenge",
     "istbestand",
 )
-_PRODUCTS = ("products", "product", "product_name", "asin", "sku", "item", "item_name", "artikel", "produkt")
+_CODES = (
+    "asin",
+    "asins",
+    "sku",
+    "skus",
+    "product_id",
+    "product_ids",
+    "product_code",
+    "gtin",
+    "ean",
+    "upc",
+    "barcode",
+    "artikelnummer",
+)
+_NAMES = ("product_name", "product_names")
+_ITEMS = ("item", "item_name", "artikel", "produkt")
 
 ID = Column("id", (*_ID, *_PHOTO, "path"))
 EXPECTED = Column("expected", _EXPECTED, is_number=True)
 COUNTED = Column("counted", _COUNTED, is_number=True)
-PRODUCTS = Column("products", _PRODUCTS, required=False)
+PRODUCTS = Column("products", ("products", "product", *_NAMES, *_CODES, *_ITEMS), required=False)
 PHOTO = Column("path", (*_PHOTO, "id", *_ID))
 COUNT = Column(
     "count", ("label", "labels", "counted", "item_count", "num_items", "expected", *_EXPECTED), is_number=True
 )
-PRODUCT = Column("product", _PRODUCTS, required=False)
+PRODUCT = Column("product", ("products", *_CODES, *_NAMES, *_ITEMS), required=False)
 SPLIT = Column("split", ("subset", "set", "part", "partition", "fold"), required=False)
+
+LENGTH_UNITS = (
+    *("in", "inch", "inches", '"', "ft", "foot", "feet", "mm", "cm", "m", "millimeter", "millimeters", "millimetre"),
+    *("millimetres", "centimeter", "centimeters", "centimetre", "centimetres", "meter", "meters", "metre", "metres"),
+)
+WEIGHT_UNITS = (
+    *("lb", "lbs", "pound", "pounds", "oz", "ounce", "ounces", "g", "gram", "grams", "kg", "kilogram", "kilograms"),
+)
+_CODES = (
+    "sku",
+    "fcsku",
+    "fnsku",
+    "product_id",
+    "product_code",
+    "product_number",
+    "item_id",
+    "item_code",
+    "item_number",
+)
+_CODES_ELSEWHERE = ("ean", "upc", "gtin", "isbn", "artikelnummer", "artikelnr", "artikel_nr", "materialnummer")
+
+CODE = Column("asin", (*_CODES, *_CODES_ELSEWHERE), required=False)
+"""What a product is known by."""
+LENGTH = Column("length", ("item_length", "länge", "laenge", "depth", "tiefe"), required=False, units=LENGTH_UNITS)
+WIDTH = Column("width", ("item_width", "breite"), required=False, units=LENGTH_UNITS)
+HEIGHT = Column("height", ("item_height", "höhe", "hoehe", "depth", "tiefe"), required=False, units=LENGTH_UNITS)
+WEIGHT = Column("weight", ("item_weight", "gewicht", "mass", "masse"), required=False, units=WEIGHT_UNITS)
+SIZE_UNIT = Column("length_unit", ("size_unit", "dimension_unit", "dimensions_unit", "längeneinheit"), required=False)
+WEIGHT_UNIT = Column("weight_unit", ("gewichtseinheit",), required=False)

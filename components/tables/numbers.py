@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 LARGEST = 1_000_000
 """The largest quantity that is believed."""
+LONGEST = 20
+"""Characters of a number with places; no more are one."""
 SHOWN = 20
 """Characters of a refused text that a message shows."""
 SPACES = re.compile(r"[\s\u00a0\u2007\u2009\u202f]+", re.ASCII)
@@ -62,6 +64,24 @@ def _whole(written: str, mark: str) -> int | None:
     if decimal is None or decimal[3] == decimal[2] or decimal[4].strip("0"):
         return None
     return _digits(decimal[1])
+
+
+def decimal(text: str, mark: str = "") -> float | None:
+    """Reads a number that may have places, such as a length: ``12.5``, ``12,5``, ``1.234,5``; None for what is none.
+
+    Args:
+        text: a number without a unit.
+        mark: the table's decimal mark, see ``decimal_mark``; where it is not known, ``1.234`` has three places.
+    """
+    written = SPACES.sub("", text).replace("'", "").replace("\u2019", "")
+    marks = [sign for sign in written if sign in ".,"]
+    if len(written) > LONGEST or not written.strip(".,") or not written.replace(".", "").replace(",", "").isdecimal():
+        return None
+    last = marks[-1] if marks else ""
+    if marks.count(last) > 1 or (len(marks) == 1 and mark not in ("", last) and EITHER.fullmatch(written)):
+        last = ""  # all of them stand between thousands
+    whole, _, places = written.rpartition(last) if last else (written, "", "")
+    return float(f"{''.join(filter(str.isdigit, whole))}.{places}" if places else "".join(filter(str.isdigit, whole)))
 
 
 def _digits(written: str) -> int:

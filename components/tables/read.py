@@ -25,6 +25,7 @@ HEADER_WITHIN = 20
 MARKS = {",": ".", ";": ","}
 """The decimal mark that a delimiter stands for, as spreadsheets write in English and in other languages."""
 TOTALS = ("total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "zwischensumme")
+IS_TOTAL = "is a total"
 NO_TABLES = {
     b"\xd0\xcf\x11\xe0": "an old .xls or a spreadsheet with a password",
     b"%PDF": "a PDF",
@@ -42,6 +43,8 @@ class _Header(NamedTuple):
     """Cells of a row."""
     places: list[list[int]]
     """Of each column, the cells that hold it."""
+    texts: list[str]
+    """What stands there of each column; empty for one that is not there."""
 
 
 def load_table(path: Path, columns: Sequence[Column]) -> Table:
@@ -181,7 +184,8 @@ def _header(row: Cells, columns: Sequence[Column]) -> _Header | None:
             return None
         places.append([at for at, rank in ranks.items() if rank == best and at not in taken])
         taken.update(places[-1])
-    return _Header(row.line, len(row.cells), places)
+    texts = [row.cells[found[0]].strip() if found else "" for found in places]
+    return _Header(row.line, len(row.cells), places, texts)
 
 
 def _is_row(cells: list[str], header: _Header, columns: Sequence[Column]) -> bool:
@@ -204,8 +208,13 @@ def _table(
     lines: list[int] = []
     cells: list[tuple[str, ...]] = []
     left_out: list[LeftOut] = []
+    going_on: list[int] = []
+    above = ""
     for row in _below(rows, header.line):
-        taken = row if isinstance(row, LeftOut) else _taken(row, header, columns[0])
+        taken = row if isinstance(row, LeftOut) else _taken(row, header, columns, above)
+        above = taken[0] if taken and not isinstance(taken, LeftOut) else ""
+        if isinstance(row, Cells) and above and not _first_of(row.cells, header.places[0]):
+            going_on.append(row.line)
         if isinstance(taken, LeftOut):
             left_out.append(taken)
         elif taken:
@@ -216,15 +225,16 @@ def _table(
     numbers = [at for at, column in enumerate(columns) if column.is_number]
     mark = decimal_mark((row[at] for row in cells for at in numbers), usual_mark)
     read = {columns[at].name: partial(quantity, mark=mark) for at in numbers}
-    return Table(where, [column.name for column in columns], lines, cells, read, left_out)
+    names = [column.name for column in columns]
+    return Table(where, names, header.texts, usual_mark, lines, cells, read, left_out, going_on)
 
 
 def _below(rows: RawRows, line: int) -> Iterator[Cells | LeftOut]:
     return (row for row in rows if row.line > line)
 
 
-def _taken(row: Cells, header: _Header, key: Column) -> tuple[str, ...] | LeftOut | None:
-    """The cells of the columns; None for a blank row."""
+def _taken(row: Cells, header: _Header, columns: Sequence[Column], above: str) -> tuple[str, ...] | LeftOut | None:
+    """The cells of the columns; None for a blank row. ``above`` is what the row above is about, if that is known."""
     filled = [at for at, cell in enumerate(row.cells) if cell.strip()]
     if not filled:
         return None
@@ -239,16 +249,23 @@ def _taken(row: Cells, header: _Header, key: Column) -> tuple[str, ...] | LeftOu
         if len(written) > 1:
             return LeftOut(row.line, "has two values in columns of one name", ", ".join(written)[:80])
         values.append(next(iter(written), ""))
+    if not values[0] and any(value for value, column in zip(values, columns, strict=True) if column.goes_on):
+        values[0] = above
     if not values[0]:
-        return LeftOut(row.line, f"has no {key.name}")
-    if values[0].rstrip(": ").casefold() in TOTALS:
-        return LeftOut(row.line, "is a total", values[0])
+        return LeftOut(row.line, f"has no {columns[0].name}")
+    if is_total(values[0]):
+        return LeftOut(row.line, IS_TOTAL, values[0])
     return tuple(values)
 
 
+def is_total(text: str) -> bool:
+    """Whether a row that is about this is a total of others."""
+    return text.rstrip(": ").casefold() in TOTALS
+
+
 def _plain(cell: str) -> str:
-    """A cell without what was written around it so that a spreadsheet leaves it as it is: ="00176", '00176."""
-    text = cell.strip().strip("\ufeff\u200b\u200e\u200f").strip()
+    """A cell on one line, without what was written around it so that a spreadsheet leaves it: ="00176", '00176."""
+    text = " ".join(cell.splitlines()).strip().strip("\ufeff\u200b\u200e\u200f").strip()
     if len(text) > 3 and text.startswith('="') and text.endswith('"'):
         return text[2:-1].strip()
     if text.startswith("'") and (text[1:].isdigit() or text[1:2] in ("=", "+", "-", "@")):

@@ -51,12 +51,18 @@ class Table(NamedTuple):
     """Names the file in messages."""
     names: list[str]
     """The columns, the first of which names what a row is about."""
+    headings: list[str]
+    """What the file calls each of them; empty for one that it has not."""
+    usual_mark: str
+    """The decimal mark that the file's form stands for; empty where it stands for none."""
     lines: list[int]
     cells: list[tuple[str, ...]]
     """Of each row, by column."""
     read_number: Mapping[str, Callable[[str], Quantity]]
     """How the columns of quantities are read."""
     left_out: list[LeftOut]
+    going_on: list[int]
+    """Lines of rows that were taken to be about the same as the row above, see ``Column.goes_on``."""
 
     def rows(self) -> Iterator[Row]:
         """The usable rows."""

@@ -95,6 +95,8 @@ def _text(cell: Any) -> str:
     if isinstance(value, int):
         shown = str(value)
         return shown.zfill(len(cell.number_format)) if ZEROS.fullmatch(cell.number_format or "") else shown
-    if isinstance(value, datetime | time):
+    if isinstance(value, datetime):  # of a date alone, 2024-01-02 was written
+        return value.date().isoformat() if value.time() == time() else value.isoformat()
+    if isinstance(value, time):
         return value.isoformat()
     return str(value)

@@ -79,7 +79,7 @@ def parquet_rows(data: bytes, where: str, most_rows: int) -> RawRows:
         file = pq.ParquetFile(io.BytesIO(data))
         if file.metadata.num_rows > most_rows:
             raise InventoryError(f"{where} has {file.metadata.num_rows:,} rows; at most {most_rows:,} are read")
-        plain = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)][:MAX_COLUMNS]
+        plain = [field.name for field in file.schema_arrow if _is_plain(field.type)][:MAX_COLUMNS]
         yield Cells(0, plain)
         number = 0
         for batch in file.iter_batches(BATCH, columns=plain):
@@ -90,7 +90,17 @@ def parquet_rows(data: bytes, where: str, most_rows: int) -> RawRows:
         raise InventoryError(f"{where} is no whole Parquet file; save it again, or as CSV") from error
 
 
+def _is_plain(kind: Any) -> bool:
+    """Whether a column of Parquet holds texts and numbers, or lists of them."""
+    import pyarrow as pa
+
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return not pa.types.is_nested(kind.value_type if is_list else kind)
+
+
 def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "; ".join(filter(None, map(_text, value[:MAX_COLUMNS])))
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""

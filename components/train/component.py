@@ -9,25 +9,35 @@ from components.common.step.component import train_component
 def train(dataset: Input[Dataset], settings: Input[Artifact], model: Output[Model], run_id: str) -> None:
     """Trains a counter of the items in a bin and writes its model bundle to the object store.
 
+    Where the run asks for it, better hyperparameters are searched before: with Katib on a cluster, with Optuna on one
+    machine. A step of its own would take its pods in a run without a search too: Kubeflow Pipelines starts nothing
+    that comes after a step which was skipped.
+
     Args:
         dataset: what split made.
-        settings: what the settings step completed and the tune step may have improved.
+        settings: what the settings step completed.
         model: a small JSON file: where the bundle lies, validation metrics, history and settings.
         run_id: names the bundle's folder in the store.
     """
     from components.cluster.jobs.choose import cluster_launcher
     from components.common.step.run_step import main_step, run_name
     from components.common.store import open_store
+    from components.counter.dataset import DatasetManifest
     from components.settings.run import RunSettings
     from components.train.step import train as train_model
+    from components.tune.step import tune
 
     def work() -> None:
-        chosen = RunSettings.load(settings.path)
+        store, name, chosen = open_store(), run_name(run_id), RunSettings.load(settings.path)
+        if chosen.tune:
+            found = tune(store, DatasetManifest.load(dataset.path), chosen, name)
+            chosen = RunSettings.model_validate(found["settings"])
+            model.metadata["search_page_key"] = found["report_key"]
         train_model(
             dataset.path,
             model.path,
-            run_name(run_id),
-            open_store(),
+            name,
+            store,
             training=chosen.training.model_dump(mode="json"),
             trained=chosen.trained.model_dump() if chosen.trained else None,
             launcher=cluster_launcher(chosen.cluster),

@@ -43,6 +43,7 @@ from components.train.profile.profiler import Profiler
 from components.train.watch.debugger import Debugger
 from components.train.watch.events import Events
 from components.train.watch.saved_tensors import TensorSaver
+from components.train.watch.trainer_status import TrainerStatus
 
 WRITE_PAUSES = (1, 2, 4, 8)
 """Seconds between the tries to write the result."""
@@ -171,6 +172,8 @@ def watchers(job: TrainingSpec, classes: int, store: Store, workers: Workers, me
         found.append(TensorSaver(store, job.tensors_key, job.settings))
     if job.settings.record_steps and workers.leads:
         found.append(Events(store, job.events_key, job.settings.record_steps))
+    if workers.leads and TrainerStatus.wanted():
+        found.append(TrainerStatus(job.settings.epochs))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The tune step: from the settings of a run to the settings that its training takes."""
+"""The search that a run may ask for: from its settings to those that its training takes."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ from components.settings.cluster import ClusterSettings
 from components.settings.run import RunSettings, is_settings
 from components.tune.compare import Comparison, compare
 from components.tune.holdout import part_validation
-from components.tune.page.report import in_words, render, render_off
+from components.tune.page.report import in_words, render
 
 
 def tune(
@@ -24,33 +24,32 @@ def tune(
     run_id: str,
     search: Search | None = None,
 ) -> dict[str, Any]:
-    """Searches better hyperparameters, unless it is switched off.
+    """Searches better hyperparameters.
 
     Args:
         store: holds the dataset's shards, gets the trials.
         dataset: the split dataset; its test split is not opened.
-        settings: of the settings step; without ``tune`` they are handed on as they are.
+        settings: of the settings step.
         run_id: names the run.
         search: runs the trials; chosen by where this process runs when None.
 
     Returns:
         ``settings`` for the training: with the best ``training`` options, and with ``trained`` when the best trial's
-        model may be taken as it is; ``report_key``; and, when there was a search, ``result_key``, ``best`` and
-        ``verdict``.
+        model may be taken as it is; ``report_key``, ``result_key``, ``best`` and ``verdict``.
 
     Raises:
         InventoryError: for refused settings, an empty split, too many failed trials, or none that succeeded.
     """
     folder = f"runs/{run_id}/tune"
 
-    def work() -> dict[str, Any]:
-        if not settings.tune:
-            store.put_bytes(f"{folder}/report.html", render_off().encode())
-            return {"settings": settings.model_dump(mode="json"), "report_key": f"{folder}/report.html"}
-        return _tune(store, dataset, settings, run_id, folder, search)
-
     inputs = {"run_id": run_id, "dataset_id": dataset.dataset_id, "settings": settings.model_dump(mode="json")}
-    return run_step(store, "tune", inputs, work, usable=lambda done: _is_there(store, done))
+    return run_step(
+        store,
+        "tune",
+        inputs,
+        lambda: _tune(store, dataset, settings, run_id, folder, search),
+        usable=lambda done: _is_there(store, done),
+    )
 
 
 def _is_there(store: Store, done: dict[str, Any]) -> bool:

@@ -54,7 +54,9 @@ def _add_preflight(commands: Any) -> None:
     parser.add_argument("--host", metavar="URL", help="also ask this Kubeflow Pipelines API")
     parser.add_argument("--context", metavar="NAME", help="of the kubeconfig [the current one]")
     parser.add_argument("--service-account", metavar="NAME", help="ask for its rights instead of your own")
-    parser.add_argument("--package", type=Path, metavar="FILE", help="also look for the images of this pipeline")
+    parser.add_argument(
+        "--package", type=Path, metavar="FILE", help="also look for the images of this pipeline, and room for its pods"
+    )
     parser.add_argument("--cluster", default="{}", metavar="JSON", help="the run's cluster parameter")
     parser.add_argument("--serving", default="{}", metavar="JSON", help="the run's serving parameter")
     parser.add_argument("--json", action="store_true", help="print a JSON list")
@@ -76,6 +78,7 @@ def _preflight(options: argparse.Namespace) -> int:
             options.service_account,
             find_access(options.host, options.namespace) if options.host else None,
             ServingSettings.read(_json(options.serving, "--serving")),
+            _download_pods(options.package),
         ),
         options.context,
     )
@@ -89,6 +92,14 @@ def _images(package: Path) -> tuple[str, ...]:
 
     read_package(package)  # a file that is no compiled pipeline is refused in one line
     return tuple(images(package.read_text()))
+
+
+def _download_pods(package: Path | None) -> int:
+    """As the pipeline was compiled; without it, as it would be."""
+    from pipelines.compiler import fetching_pods
+    from pipelines.inventory import download_pods
+
+    return fetching_pods(package.read_text()) if package else download_pods()
 
 
 def _add_upload(commands: Any) -> None:
@@ -124,6 +135,12 @@ def _add_submit(commands: Any) -> None:
     parser.add_argument("--cron", metavar="…", help="start it again and again: six fields, seconds first")
     parser.add_argument("--no-follow", action="store_true", help="do not wait for the end")
     parser.add_argument(
+        "--code",
+        type=Path,
+        metavar="FOLDER",
+        help="run the package components of this checkout on the images, over the store that the S3 variables name",
+    )
+    parser.add_argument(
         "arguments", nargs="*", metavar="PARAMETER=VALUE", help="the pipeline's parameters; dictionaries as JSON"
     )
     parser.set_defaults(command=_submit)
@@ -132,18 +149,20 @@ def _add_submit(commands: Any) -> None:
 def _submit(options: argparse.Namespace) -> None:
     from pipelines.kubeflow.api import follow, read_package, submit
     from pipelines.kubeflow.arguments import read_arguments
+    from pipelines.kubeflow.code import with_code
 
     arguments = read_arguments(read_package(options.package), options.arguments)
     client, access = _client(options)
-    run_id, link = submit(
-        client,
-        access,
-        options.package,
-        arguments,
-        name=options.name,
-        service_account=options.service_account,
-        cron=options.cron,
-    )
+    with with_code(options.package, options.code) as package:
+        run_id, link = submit(
+            client,
+            access,
+            package,
+            arguments,
+            name=options.name,
+            service_account=options.service_account,
+            cron=options.cron,
+        )
     print(f"{run_id}\n{link}", flush=True)
     if not options.no_follow and options.cron is None:
         follow(client, run_id)

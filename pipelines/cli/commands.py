@@ -10,8 +10,10 @@ from typing import NoReturn
 from components import __version__
 from components.common.errors import InventoryError
 from components.common.suggest import did_you_mean
+from pipelines.cli.extras import CONTROL, check_installed, not_installed
 from pipelines.cli.parser import Parser
 
+OURS = ("components", "pipelines")
 EPILOG = """\
 first steps:
   inventory run                              the whole workflow on this machine, on rendered bins
@@ -29,6 +31,8 @@ on a cluster:
   inventory compile                          the pipeline as YAML
   inventory preflight --namespace NAME       what it lacks, and how to mend it
   inventory submit epochs=10                 upload it, start a run and follow it
+in a shell:
+  source <(inventory completion bash)        complete commands, options and values; also zsh and fish
 exit codes:
   0  done
   1  a value was refused or something failed; one line on standard error says what, and what is allowed
@@ -43,6 +47,7 @@ COMMANDS = {
     **dict.fromkeys(("serve", "query", "reconcile", "feedback"), "serving"),
     **dict.fromkeys(("models", "promote", "rollback", "prune", "reproduce"), "models"),
     **dict.fromkeys(("preflight", "upload", "submit", "runs"), "cluster"),
+    "completion": "completion",
 }
 """Every command and the module of this folder that has its options: only the one that is asked for is imported."""
 
@@ -53,17 +58,25 @@ def carry_out(arguments: list[str]) -> int:
     Raises:
         KeyboardInterrupt: on Ctrl-C and on SIGTERM.
         SystemExit: as argparse does, after help and for words that are no command line.
+        ModuleNotFoundError: if a part of this project is missing.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    parser = parser_for(next((word for word in arguments if not word.startswith("-")), None))
-    if not arguments:
-        parser.print_help()
-        return 2
+    command = next((word for word in arguments if not word.startswith("-")), None)
     try:
+        parser = parser_for(command)
+        if not arguments:
+            parser.print_help()
+            return 2
         options = parser.parse_args(arguments)
         return int(options.command(options) or 0)
     except InventoryError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:  # an option of the command, such as --service, needs more than the command
+        name = (error.name or "").partition(".")[0]
+        if command not in COMMANDS or name in OURS:
+            raise
+        print(f"error: {not_installed(command, [name], CONTROL)}", file=sys.stderr)
         return 1
 
 
@@ -73,7 +86,11 @@ def _interrupt(_signal: int, _frame: types.FrameType | None) -> NoReturn:
 
 
 def parser_for(command: str | None) -> argparse.ArgumentParser:
-    """The command line, with the options of ``command`` and its neighbours alone."""
+    """The command line, with the options of ``command`` and its neighbours alone.
+
+    Raises:
+        InventoryError: if the extra of the package that the command needs is not installed.
+    """
     parser = Parser(
         prog="inventory",
         description="Learns to count the items in warehouse bins from photos, and serves the counter.",
@@ -86,6 +103,7 @@ def parser_for(command: str | None) -> argparse.ArgumentParser:
     if command and not module:
         hint = did_you_mean(command, COMMANDS, "there are")
         parser.error(f"there is no command {command}; {hint}")
-    if module:
+    if command and module:
+        check_installed(command)
         importlib.import_module(f"pipelines.cli.{module}").add_commands(commands)
     return parser

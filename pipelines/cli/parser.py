@@ -10,7 +10,13 @@ from components.counter.verdict import MOST_COST
 
 
 class Parser(argparse.ArgumentParser):
-    """Says on one line what is wrong, and asks what was meant by a word that there is not."""
+    """Says on one line what is wrong, and asks what was meant by a word that there is not.
+
+    The beginning of an option is none: what it stands for would change with the next option that there is.
+    """
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **{**options, "allow_abbrev": False})
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -37,14 +43,9 @@ class Parser(argparse.ArgumentParser):
             allowed = f"{value!r} is refused; allowed: {', '.join(choices)}"
             raise argparse.ArgumentError(action, f"{allowed}{f'; {hint}' if hint else ''}")
 
-    def _get_option_tuples(self, option_string: str) -> list[Any]:
-        """What an abbreviation may stand for; a section's option (``--gate.metric``) only when its section is named."""
-        found: list[Any] = super()._get_option_tuples(option_string)
-        return [match for match in found if "." in option_string or "." not in match[1]]
-
     def _known(self, word: str) -> None:
-        """Refuses an option that is none, nor the beginning of one."""
-        if word.startswith("--") and not any(flag.startswith(word) for flag in self._option_string_actions):
+        """Refuses an option that is none."""
+        if word.startswith("--") and word not in self._option_string_actions:
             self._refuse(word)
 
     def _refuse(self, word: str) -> NoReturn:

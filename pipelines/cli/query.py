@@ -15,7 +15,7 @@ from components.client.query import PhotoError, ask_many
 from components.common.errors import InventoryError
 from components.counter.answers import Answer, WithRecord, judged, told_apart
 from components.counter.record.record import NamedProducts, read_record
-from components.counter.verdict import MISSED_COST
+from components.counter.verdict import MISSED_COST, WRONG_SHARE
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MAX_PHOTO_BYTES = 20_000_000
@@ -34,6 +34,7 @@ def print_answers(
     expected_quantity: int | None = None,
     *,
     missed_cost: float = MISSED_COST,
+    wrong_share: float = WRONG_SHARE,
     concurrency: int,
     attempts: int,
     as_json: bool,
@@ -46,6 +47,7 @@ def print_answers(
         endpoint: where the model is served.
         expected_quantity: the count that the stock system says, for a verdict; None asks only for the count.
         missed_cost: what an error that nobody finds costs, in recounts.
+        wrong_share: the share of all records that are wrong, as far as anybody knows.
         concurrency: photos in flight.
         attempts: tries for each photo while the server is busy or away.
         as_json: one JSON object a line, as the answers come, instead of a table at the end.
@@ -58,7 +60,7 @@ def print_answers(
         InventoryError: if a folder holds no photo, or for what concerns the server and not one photo.
     """
     answers = (
-        (name, reply if isinstance(reply, PhotoError) else _for_cost(reply, missed_cost))
+        (name, reply if isinstance(reply, PhotoError) else _judged(reply, missed_cost, wrong_share))
         for name, reply in _answers(photos, endpoint, expected_quantity, concurrency, attempts, _records_in(record))
     )
     if as_json:
@@ -128,11 +130,11 @@ def _record(file: Path) -> NamedProducts:
         raise InventoryError(f"{file} is no JSON; give a list of products, or a bin's metadata") from error
 
 
-def _for_cost(answer: Answer, missed_cost: float) -> Answer:
-    """The answer with the verdict for another cost than the server's."""
-    if answer.expected_quantity is None or missed_cost == MISSED_COST:
+def _judged(answer: Answer, missed_cost: float, wrong_share: float) -> Answer:
+    """The answer with the verdict for another cost or share of wrong records than the server's."""
+    if answer.expected_quantity is None or (missed_cost, wrong_share) == (MISSED_COST, WRONG_SHARE):
         return answer
-    return judged(answer, answer.expected_quantity, missed_cost)
+    return judged(answer, answer.expected_quantity, missed_cost, wrong_share)
 
 
 def _expand(photos: list[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.cli.options import add_run_options, pipeline_arguments
 from pipelines.cli.parser import Parser, yes_or_no
 
+USAGE = "inventory run [options]"
 DESCRIPTION = """\
 Checks the settings, downloads, splits, explores, tunes if asked to, trains, evaluates, decides and deploys on
 this machine, then asks the served model about a test photo. An interrupted run goes on when it is started
@@ -33,17 +34,20 @@ class _HelpAll(argparse.Action):
         _values: str | Sequence[Any] | None,
         _flag: str | None = None,
     ) -> None:
-        explained = Parser(prog=parser.prog, usage=parser.usage, **_texts())
-        _add_options(explained, full=True)
-        explained.print_help()
+        explained_parser(parser.prog).print_help()
         parser.exit()
+
+
+def explained_parser(prog: str) -> Parser:
+    """The command's options with each of them explained, for its help alone."""
+    explained = Parser(prog=prog, usage=USAGE, **_texts())
+    _add_options(explained, full=True)
+    return explained
 
 
 def add_commands(commands: Any) -> None:
     """Adds the command and one option for every parameter of the pipeline."""
-    parser = commands.add_parser(
-        "run", help="run the whole workflow on this machine", usage="inventory run [options]", **_texts()
-    )
+    parser = commands.add_parser("run", help="run the whole workflow on this machine", usage=USAGE, **_texts())
     _add_options(parser)
     parser.set_defaults(command=_run)
 
@@ -69,6 +73,9 @@ def _add_options(parser: argparse.ArgumentParser, full: bool = False) -> None:
         metavar="yes|no",
         help="serve the model until Ctrl-C at the end [no]",
     )
+    said = parser.add_mutually_exclusive_group()
+    said.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
+    said.add_argument("--json", action="store_true", help="print result.json at the end; progress on standard error")
     add_run_options(parser, full)
 
 
@@ -77,5 +84,8 @@ def _run(options: argparse.Namespace) -> None:
 
     from pipelines.local.run import run
 
-    console = Console(file=sys.stdout)  # this stream, whatever the steps' output is redirected to
-    run(pipeline_arguments(options), options.run_id, options.runs, console, options.keep_serving)
+    # this stream, whatever the steps' output is redirected to
+    console = Console(file=sys.stderr if options.json else sys.stdout, quiet=options.quiet)
+    folder = run(pipeline_arguments(options), options.run_id, options.runs, console, options.keep_serving)
+    if options.json:
+        print((folder / "result.json").read_text(), end="")

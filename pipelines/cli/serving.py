@@ -6,8 +6,9 @@ import sys
 from typing import Any, NoReturn
 
 from components.client.options import ATTEMPTS, add_endpoint_options
-from components.counter.verdict import MISSED_COST
+from components.counter.verdict import MISSED_COST, WRONG_SHARE
 from components.reconcile.options import add_feedback_arguments, add_reconcile_arguments
+from components.reconcile.settings import ReconcileSettings, checked
 from pipelines.cli.parser import missed_cost, port, whole
 
 CONCURRENCY = 8
@@ -50,6 +51,15 @@ def _add_query(commands: Any) -> None:
         help=f"what an error that nobody finds costs, in recounts; decides the verdict [{MISSED_COST:g}]",
     )
     parser.add_argument(
+        "--error-rate", type=float, help=f"share of all records that are wrong, where it is known [{WRONG_SHARE:g}]"
+    )
+    parser.add_argument(
+        "--past-recounts",
+        default="",
+        metavar="WRONG/CHECKED",
+        help="what recounts of bins taken at random found, such as 14/300; says the share of wrong records instead",
+    )
+    parser.add_argument(
         "--record",
         metavar="PATH",
         help="the products that the stock record names: a JSON file (a list of products, or a bin's metadata) for "
@@ -70,12 +80,14 @@ def _query(options: argparse.Namespace) -> int:
     from components.client.chosen import chosen_endpoint
     from pipelines.cli.query import print_answers, refuse_missing
 
+    share = checked(ReconcileSettings(error_rate=options.error_rate, past_recounts=options.past_recounts)).known_share
     refuse_missing(options.photos)
     return print_answers(
         options.photos,
         chosen_endpoint(options),
         options.expected,
         missed_cost=options.missed_cost,
+        wrong_share=WRONG_SHARE if share is None else share,
         concurrency=options.concurrency,
         attempts=options.attempts,
         as_json=options.json,

@@ -225,9 +225,9 @@ def upload(client: Client, access: Access, package: Path, version: str | None = 
         lambda item: item.display_name == name,
         "list the pipelines",
     )
+    about = ir["pipelineInfo"].get("description")
     if pipeline is None:
         with plain_errors(f"create the pipeline {name}"), _fit_for(access, package) as file:
-            about = ir["pipelineInfo"].get("description")
             pipeline = client.upload_pipeline(str(file), name, about, namespace=access.namespace)
     key = pipeline.pipeline_id
     found = _find(
@@ -238,6 +238,8 @@ def upload(client: Client, access: Access, package: Path, version: str | None = 
     )
     created = found is None
     if found is None:
+        if (pipeline.description or "") != (about or ""):  # Kubeflow can change its name and tags alone
+            note(f"the pipeline {name} keeps the description of its first upload; the version has its own")
         with plain_errors(f"add version {version} to the pipeline {name}"), _fit_for(access, package) as file:
             found = client.upload_pipeline_version(str(file), version, pipeline_id=key, description=description(ir))
     link = f"{access.host}/#/pipelines/details/{key}/version/{found.pipeline_version_id}"
@@ -393,12 +395,12 @@ def follow(client: Client, run_id: str, poll_seconds: float = POLL_SECONDS, away
 
 
 def _is_kubeflows_own(task: Any) -> bool:
-    """Whether a task means nothing to a user: drivers, executors, conditions, attempts (``train(0)``), the Workflow.
+    """Whether a task means nothing to a user: drivers, executors, attempts (``train(0)``), the Workflow.
 
     Seen with Kubeflow Pipelines 2.17; the Workflow has its name from the pipeline, and pods have theirs from it.
     """
     name = str(task.display_name)
-    if name in ("root", "executor") or name.startswith("condition-") or name.endswith(("-driver", ")")):
+    if name in ("root", "executor") or name.endswith(("-driver", ")")):
         return True
     return any(str(child.pod_name).startswith(f"{name}-") for child in task.child_tasks or [])
 

@@ -264,7 +264,7 @@ def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], s
     evaluated = EvaluatedModel.of(outcomes["evaluate"], "what the step evaluate left")
     gated = GatedModel.of(outcomes["gate"], "what the step gate left")
     bundles.fetch(store, evaluated.bundle_key, folder / "model")
-    _write_pages(store, folder, evaluated, gated, outcomes["explore"]["page_key"], outcomes["tune"]["report_key"])
+    _write_pages(store, folder, evaluated, gated, outcomes["explore"]["page_key"], outcomes.get("tune"))
     deployed = outcomes.get("deploy")
     result = RunResult(
         run_id=folder.name,
@@ -286,14 +286,19 @@ def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], s
 
 
 def _write_pages(
-    store: Store, folder: Path, evaluated: EvaluatedModel, gated: GatedModel, explore_key: str, tune_key: str
+    store: Store,
+    folder: Path,
+    evaluated: EvaluatedModel,
+    gated: GatedModel,
+    explore_key: str,
+    tuned: dict[str, Any] | None,
 ) -> None:
     """Copies the pages, each with links to the others and the gate's decision, which is younger than most of them."""
     pages = {
         "report.html": (evaluated.report_key, "How well the model counts"),
         "explore.html": (explore_key, "The data"),
         "profile.html": (evaluated.profile.page_key if evaluated.profile else None, "Where the time went"),
-        "tune.html": (tune_key, "The search"),
+        "tune.html": (tuned and tuned["report_key"], "The search"),
         "gate.html": (gated.page_key, f"The gate: {gated.decision.summary}"),
     }
     links = {name: title for name, (key, title) in pages.items() if key}

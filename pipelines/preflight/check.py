@@ -47,6 +47,7 @@ class Question:
         service_account: that steps run as: its rights are asked for, which needs the right to impersonate it; None
             asks for one's own.
         pipelines: the Kubeflow Pipelines API, when runs are to be submitted from here.
+        download_pods: that fetch the bins together, as the pipeline was compiled.
     """
 
     namespace: str
@@ -55,6 +56,7 @@ class Question:
     service_account: str | None = None
     pipelines: Access | None = None
     serving: ServingSettings = field(default_factory=lambda: ServingSettings())
+    download_pods: int = 1
 
     @property
     def install(self) -> str:

@@ -7,6 +7,7 @@ from kubernetes.client import ApiClient, ApiException
 from components.cluster import inference_service as services
 from components.cluster import kube
 from components.cluster.dry_run import NAME, new_model, training_job
+from components.cluster.jobs.choose import choose
 from components.cluster.jobs.experiment import experiment
 from components.cluster.jobs.katib import EXPERIMENTS, GROUP, VERSION
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
@@ -27,8 +28,8 @@ OURS = re.compile(r"^(?P<registry>.*)/(?:control|train)(?P<tag>[:@][^/]+)$")
 
 def training(api: ApiClient, question: Question) -> list[Check]:
     """Asks whether the cluster takes the training's job, and what an old release loses of it."""
-    if not any(kube.serves(api, kind.group, kind.version, kind.plural) for kind in (PYTORCHJOB, TRAINJOB)):
-        return []  # the kinds have said so
+    if not _has_jobs(api):
+        return []
     try:
         job = training_job(api, question.namespace, question.settings)
     except InventoryError as error:
@@ -48,18 +49,24 @@ def training(api: ApiClient, question: Question) -> list[Check]:
 
 def search(api: ApiClient, question: Question) -> list[Check]:
     """Asks whether Katib takes the Experiment of a search with the default space."""
-    known = kube.serves(api, GROUP, VERSION, EXPERIMENTS)
-    if not known or not kube.serves(api, PYTORCHJOB.group, PYTORCHJOB.version, PYTORCHJOB.plural):
+    if not kube.serves(api, GROUP, VERSION, EXPERIMENTS) or not _has_jobs(api):
         return []
-    if question.settings.launcher == "trainjob":
-        return []  # such a run cannot tune
+    launcher = choose(api, question.settings)(api, question.namespace, question.settings)
+    kind = launcher.kind
+    if not kube.serves(api, kind.group, kind.version, kind.plural):
+        return []  # the kinds have said so
     plan = make_search_plan(NAME, NAME, TrainingSettings(), (), TuningSettings())
-    body = experiment(plan, question.settings, question.namespace, NAME)
     try:
+        body = experiment(plan, question.settings, question.namespace, NAME, describe=launcher.description())
         Resource(api, GROUP, VERSION, EXPERIMENTS, question.namespace).create(body, dry_run=True)
     except InventoryError as error:
         return [_refused("search", error)]
-    return [Check("search", "ok", "the cluster takes an Experiment")]
+    return [Check("search", "ok", f"the cluster takes an Experiment, whose trials are {kind.kind}s")]
+
+
+def _has_jobs(api: ApiClient) -> bool:
+    """Whether there is any kind of job for a training; the look at kinds says so where there is none."""
+    return any(kube.serves(api, kind.group, kind.version, kind.plural) for kind in (PYTORCHJOB, TRAINJOB))
 
 
 def serving(api: ApiClient, question: Question) -> list[Check]:

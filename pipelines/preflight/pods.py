@@ -24,7 +24,7 @@ NAME = "inventory-preflight"
 MORE = (
     "change it, or what is asked for: cluster.cpu and memory, step_cpu, step_memory and limits, serving.cpu and memory"
 )
-LESS = "wait, have it raised, or ask for less (cluster.cpu, memory, workers, step_cpu, step_memory …)"
+LESS = "wait, have it raised, or ask for less (cluster.cpu, memory, workers, step_cpu, step_memory, --download-pods …)"
 OF_A_POD = ("serviceAccountName", "nodeSelector", "tolerations", "imagePullSecrets")
 """What a predictor and its pod have in common."""
 REFUSED = (
@@ -120,7 +120,7 @@ def step_amounts(settings: ClusterSettings) -> Object:
 
 
 def quotas(api: ApiClient, question: Question) -> list[Check]:
-    """Compares what each ResourceQuota has left with a whole training and the step that waits for it."""
+    """Compares what each ResourceQuota has left with the pods that a run has at a time: see ``_needed``."""
     try:
         with refusals():
             found = (
@@ -130,29 +130,41 @@ def quotas(api: ApiClient, question: Question) -> list[Check]:
             )
     except InventoryError:
         return []  # the dry runs will tell
-    needed = _needed(question.settings)
     checks = []
     for quota in found:
         if quota.spec and (quota.spec.scopes or quota.spec.scope_selector):
             continue  # of pods of another kind
         hard = (quota.status and quota.status.hard) or {}
         used = (quota.status and quota.status.used) or {}
-        short = [
-            f"{key} {_left(hard[key], used.get(key, '0'))} left of {hard[key]}, {_plain(needed[key])} wanted"
-            for key in hard
-            if key in needed and parse_quantity(hard[key]) - parse_quantity(used.get(key, "0")) < needed[key]
-        ]
-        if short:
-            message = f"has no room for a training and its step: {'; '.join(short)}"
-            checks.append(Check(f"quota {quota.metadata.name}", "problem", message.replace("; ", ", "), LESS))
+        for what, needed in _needed(question).items():
+            short = [
+                f"{key} {_left(hard[key], used.get(key, '0'))} left of {hard[key]}, {_plain(needed[key])} wanted"
+                for key in hard
+                if key in needed and parse_quantity(hard[key]) - parse_quantity(used.get(key, "0")) < needed[key]
+            ]
+            if short:
+                message = f"has no room for {what}: {', '.join(short)}"
+                checks.append(Check(f"quota {quota.metadata.name}", "problem", message, LESS))
     return checks
 
 
-def _needed(settings: ClusterSettings) -> dict[str, Decimal]:
-    """Amounts of the training's workers and of the train step, by the keys that a ResourceQuota may have."""
-    needed = {"pods": Decimal(settings.workers + 1), "count/pods": Decimal(settings.workers + 1)}
-    both: list[tuple[dict[str, Any], int]] = [(resources(settings), settings.workers), (step_amounts(settings), 1)]
-    for amounts, times in both:
+def _needed(question: Question) -> dict[str, dict[str, Decimal]]:
+    """Amounts of the pods that a run has at a time, by the keys that a ResourceQuota may have.
+
+    A training is its workers and the step that waits for them.
+    """
+    settings, pods = question.settings, question.download_pods
+    step = step_amounts(settings)
+    needed = {"a training and its step": _sum([(resources(settings), settings.workers), (step, 1)])}
+    if pods > 1:
+        needed[f"the {pods} pods that fetch together"] = _sum([(step, pods)])
+    return needed
+
+
+def _sum(pods: list[tuple[dict[str, Any], int]]) -> dict[str, Decimal]:
+    number = Decimal(sum(times for _, times in pods))
+    needed = {"pods": number, "count/pods": number}
+    for amounts, times in pods:
         for side in ("requests", "limits"):
             for resource, quantity in amounts[side].items():
                 for key in (f"{side}.{resource}", *([resource] if side == "requests" else [])):

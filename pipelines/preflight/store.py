@@ -94,8 +94,8 @@ def _roles(api: ApiClient, question: Question) -> list[Check]:
                     account, question.namespace, _request_timeout=kube.TIMEOUT_SECONDS
                 )
         except NoSuchError:
-            cure = "kubectl apply -k manifests/overlays/…"
-            checks.append(Check(what, "problem", f"there is no such service account in {question.namespace}", cure))
+            missing = f"there is no such service account in {question.namespace}"
+            checks.append(Check(what, "problem", missing, question.install))
             continue
         except InventoryError:
             checks.append(Check(what, "unknown", "these credentials may not read the service account"))

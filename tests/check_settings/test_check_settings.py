@@ -190,7 +190,9 @@ def test_what_was_done_without_tuning_does_not_count_for_a_run_that_tunes(
     assert "error: tuning.space: nothing is left to tune" in capsys.readouterr().err
 
 
-def test_a_search_whose_trials_should_be_trainjobs_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_whose_trials_cannot_be_described_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVENTORY_TRAIN_ON", "cluster")
-    with pytest.raises(InventoryError, match=r"^cluster\.launcher: trials of a search are PyTorchJobs"):
-        check({"cluster": {"launcher": "trainjob"}, "tune": True})
+    trainjobs = {"launcher": "trainjob", "workers": 2}
+    assert check({"cluster": trainjobs, "tune": True}).cluster.launcher == "trainjob"
+    with pytest.raises(InventoryError, match=r"^cluster\.min_workers: a TrainJob has a fixed number of workers"):
+        check({"cluster": {**trainjobs, "min_workers": 1, "max_workers": 2}, "tune": True})

@@ -12,8 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 ENTRANCES = {
     "control": [
-        *(f"components.{step}.step" for step in ("check_settings", "download", "split", "explore", "tune", "deploy")),
-        "components.tune.katib.search",
+        *(f"components.{step}.step" for step in ("check_settings", "download", "split", "explore", "deploy")),
         "components.gate.artifacts",
         "components.registry.kubeflow",
         "components.evaluate.reproduce",
@@ -22,6 +21,8 @@ ENTRANCES = {
     ],
     "train": [
         "components.train.step",
+        "components.tune.step",
+        "components.tune.katib.search",
         "components.evaluate.step",
         "components.train.__main__",
         "components.train.launchers.host",
@@ -69,7 +70,7 @@ def test_an_image_lacks_nothing_that_its_steps_import(image: str) -> None:
     if image != "serve":
         command.append("kfp.dsl.executor_main")
     if image == "train":
-        command += ["components.train.launchers.host", "components.cluster.jobs.choose"]
+        command += ["components.train.launchers.host", "components.cluster.jobs.choose", "kubeflow.katib"]
     if image == "control":
         command += ["kubeflow.katib", "components.cluster.kube"]
     environment = {**os.environ, "_KFP_RUNTIME": "true", "PYTHONPATH": str(ROOT)}
@@ -79,6 +80,24 @@ def test_an_image_lacks_nothing_that_its_steps_import(image: str) -> None:
 
 def test_the_predictors_image_has_no_torch_and_the_control_image_neither() -> None:
     assert not {"torch", "torchvision", "timm"} & (set(pins("serve.txt")) | set(pins("control.txt")))
+
+
+def test_the_train_image_for_the_cpu_has_no_cuda_and_torchs_own_wheels(tmp_path: Path) -> None:
+    """The Dockerfile's own commands, on the pins; the wheels lie on an index that a closed network may not have."""
+    (tmp_path / "requirements.txt").write_text((REQUIREMENTS / "train.txt").read_text())
+    commands = re.findall(r"(?:grep|sed) .*?(?= \\\n)", stages()["train-packages"])
+    assert len(commands) == 2
+    for command in commands:
+        subprocess.run(["sh", "-c", command.replace("/tmp/", f"{tmp_path}/")], check=True)
+    known = pins("train.txt")
+    torch = [f"{name}=={version}" for name in ("torch", "torchvision") for version in known[name]]
+    assert (tmp_path / "torch.txt").read_text().split() == torch
+    left = {line.split("==")[0] for line in (tmp_path / "requirements.txt").read_text().splitlines()}
+    gone = {name for name in known if name not in {re.sub(r"[-_.]+", "-", each).lower() for each in left}}
+    assert gone >= {"torch", "torchvision", "cuda-bindings", "nvidia-cudnn-cu13", "nvidia-nccl-cu13", "nvidia-cublas"}
+    assert all(name.startswith(("torch", "cuda-", "nvidia-")) for name in gone)
+    assert {"nvidia-ml-py", "timm"} <= left, "which asks the driver and finds none"
+    assert "triton" not in known, "what torch.compile alone loads"
 
 
 def stages() -> dict[str, str]:

@@ -4,6 +4,7 @@ The objects go through the stand-in API server as the steps send them, with stri
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from components.settings.training import TrainingSettings
 from components.settings.tuning import TuningSettings
 from tests.cluster.stand_ins.api import Cluster
 from tests.cluster.stand_ins.schemas import CRDS, problems
+from tests.cluster.stand_ins.trainer import patched_labels
 from tests.cluster.test_predictor import EVERYTHING as SERVING_EVERYTHING
 from tests.cluster.test_specs import ELASTIC, EVERYTHING, OWNER
 
@@ -101,6 +103,24 @@ def test_an_experiment_and_its_trials(
     send("kubeflow.org", "v1beta1", EXPERIMENTS, body)
     trial = body["spec"]["trialTemplate"]["trialSpec"]
     assert problems({**trial, "metadata": {"name": "x"}}, "pytorchjobs.kubeflow.org") == []
+
+
+@EACH
+def test_an_experiment_whose_trials_are_trainjobs(send: Callable[..., Any], release: dict[str, str]) -> None:
+    chosen = TuningSettings()
+    plan = SearchPlan(RUN, "key", TrainingSettings.read({"select_by": chosen.objective}), chosen.parameters, chosen)
+    settings = ClusterSettings.read({"launcher": "trainjob", "workers": 2})
+    patch = PATCHES[release["trainer"] == "2.1.0"]
+    body = experiment(plan, settings, "team", "s3://b/k", [OWNER], partial(trainjob, patch=patch))
+    send("kubeflow.org", "v1beta1", EXPERIMENTS, body)
+    template = body["spec"]["trialTemplate"]
+    trial = {**template["trialSpec"], "metadata": {"name": "x"}}
+    assert problems(trial, "trainjobs.trainer.kubeflow.org", release["trainer"]) == []
+    assert patched_labels(trial)["katib.kubeflow.org/experiment"] == body["metadata"]["name"]
+    # the pod of the first node is where Katib's collector goes, by Katib's own defaults for a TrainJob
+    defaults = {"jobset.sigs.k8s.io/replicatedjob-name": "node", "batch.kubernetes.io/job-completion-index": "0"}
+    assert template["primaryPodLabels"] == defaults
+    assert template["primaryContainerName"] == "node"
 
 
 @EACH

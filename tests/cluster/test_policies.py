@@ -139,6 +139,8 @@ ALL, TRAINING = (
     {"worker", "worker of a TrainJob", "trial"},
 )
 ANY: Labels = {}
+TRAINER = {"app.kubernetes.io/name": "trainer", "app.kubernetes.io/component": "manager"}
+"""Of its controller (manifests/base/manager/manager.yaml of release 2.3)."""
 
 
 @pytest.mark.parametrize(
@@ -160,6 +162,8 @@ ANY: Labels = {}
         ("katib-db-manager", {"app": "katib-db-manager"}, KUBEFLOW, 6789, "TCP", {"trial"}),
         ("early stopping", FOREIGN["Katib's algorithm"], TEAM, 6788, "TCP", {"trial"}),
         ("Katib's algorithm", FOREIGN["Katib's algorithm"], TEAM, 6789, "TCP", {"trial"}),
+        ("Kubeflow Trainer's status server", TRAINER, {"kubernetes.io/metadata.name": "k-s"}, 10443, "TCP", TRAINING),
+        ("Kubeflow Trainer's webhook", TRAINER, KUBEFLOW, 9443, "TCP", set()),
         ("mail", None, {}, 25, "TCP", set()),
         ("a database of the cluster", {"app": "mysql"}, KUBEFLOW, 3306, "TCP", set()),
         ("ssh of a notebook", FOREIGN["a notebook"], TEAM, 22, "TCP", set()),

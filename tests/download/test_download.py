@@ -13,7 +13,8 @@ import pytest
 
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
-from components.documents.downloaded import BLOCK_SCHEMA, BinsManifest
+from components.documents.block import BLOCK_SCHEMA
+from components.documents.downloaded import BinsManifest
 from components.download import fetch, fetch_processes, groups
 from components.download.checks import NO_PHOTO
 from components.download.share import Share
@@ -335,6 +336,19 @@ def test_processes_deliver_the_same_blocks_as_threads(store, other_store, store_
         store.delete(key)
     monkeypatch.setattr(fetch_processes, "FEWEST_BINS_FOR_PROCESSES", 1)
     assert download_bins(store, source, environment=store_environment) == in_threads
+
+
+def test_of_a_remote_source_the_steps_own_process_fetches_too(other_store, store_environment, monkeypatch):
+    put_all(other_store, good_bins(2))
+    monkeypatch.setattr(fetch_processes, "FEWEST_BINS_FOR_PROCESSES", 1)
+    source = open_source(f"s3://{other_store.bucket}", environment=store_environment)
+    asked = []
+    monkeypatch.setattr(fetch_processes, "_ask", lambda process, fetch, group: asked.append(process))
+    with fetch_processes.open_fetcher(source, 20) as fetcher:
+        turns = [fetcher(fetch.fetch_metadata, ["00001"]) for _ in range(fetch.groups_at_once())]
+    here = [packed for packed in turns if packed is not None]
+    assert [packed.rows for packed in here] == [1]
+    assert len(set(map(id, asked))) == fetch.groups_at_once() - 1
 
 
 def test_a_killed_process_is_one_line_and_none_is_left(monkeypatch):

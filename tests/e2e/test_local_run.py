@@ -16,7 +16,7 @@ from components.counter import bundle as bundles
 from tests.e2e.conftest import TINY_TRAINING, Inventory
 from tests.waiting import wait_until
 
-STEPS = ("settings", "download", "split", "explore", "tune", "train", "evaluate", "gate", "deploy")
+STEPS = ("settings", "download", "split", "explore", "train", "evaluate", "gate", "deploy")
 ALWAYS = ("gate", "deploy")
 """Steps that look at the world, and so are done anew."""
 

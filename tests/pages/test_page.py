@@ -11,7 +11,7 @@ from components.counter.photo import BadImageError
 from components.pages import page
 from components.pages.charts import nice_ticks
 from components.pages.page import environment, thumbnail, with_contents, with_pages
-from tests.browser import assert_self_contained, open_in_browser
+from tests.browser import assert_self_contained, open_in_browser, unreadable
 from tests.packed_bins import photo
 
 CSS = Path(page.__file__).with_name("page.css")
@@ -54,6 +54,11 @@ def full_page(tmp_path):
     path = tmp_path / "page.html"
     path.write_text(environment().from_string(PAGE).render(hostile=HOSTILE, series=series, photo=photo()))
     return path
+
+
+def test_a_page_of_every_part_breaks_no_rule_of_axe(full_page):
+    with open_in_browser(full_page) as (page, _):
+        assert unreadable(page) == []
 
 
 def test_a_page_needs_nothing_from_outside_and_fits_the_screen(full_page):

@@ -9,10 +9,12 @@ import pytest
 import yaml
 from google.protobuf import json_format
 from kfp import dsl
+from kfp.local.io import IOStore
+from kfp.local.orchestrator.enhanced_dag_orchestrator import ConditionEvaluator
 
 from components.cluster.pods import STORE_FOLDER
 from components.common.errors import InventoryError
-from pipelines.compiler import PIPELINES, check_image, compile_pipeline, images
+from pipelines.compiler import PIPELINES, check_image, compile_pipeline, fetching_pods, images
 from pipelines.platform import FIRST_STEP, on_cluster
 
 GOLDEN = {name: Path(__file__).with_name(f"{name}.golden.yaml") for name in PIPELINES}
@@ -82,24 +84,58 @@ def test_the_pods_of_steps_ask_for_what_the_cluster_parameter_says() -> None:
     spec = json_format.MessageToDict(inventory.pipeline_spec)
     executors = {name: each["container"]["resources"] for name, each in spec["deploymentSpec"]["executors"].items()}
     assert executors.pop("exec-settings")["resourceCpuRequest"] == FIRST_STEP.cpu
-    assert len(executors) == 8
+    assert len(executors) == 7
     fields = {
         f"{kind}{side}": f"step_{kind}{'_limit' * (side == 'Limit')}" for kind in ("cpu", "memory") for side in SIDES
     }
-    (condition,) = [name for name in spec["components"] if name.startswith("comp-condition")]
-    inner = spec["components"][condition]["dag"]["tasks"]
-    for name, task in {**spec["root"]["dag"]["tasks"], **inner}.items():
-        if f"exec-{name}" not in executors:
-            continue
+    tasks = spec["root"]["dag"]["tasks"]
+    for executor, asked in executors.items():
+        task = tasks[executor.removeprefix("exec-")]
         for field, option in fields.items():
             channel = f"pipelinechannel--settings-{option}"
             key = f"resource{field[0].upper()}{field[1:]}"
-            assert executors[f"exec-{name}"][key] == f"{{{{$.inputs.parameters['{channel}']}}}}"
+            assert asked[key] == f"{{{{$.inputs.parameters['{channel}']}}}}"
             source = task["inputs"]["parameters"][channel]
-            if name in inner:
-                assert source == {"componentInputParameter": channel}
-                source = spec["root"]["dag"]["tasks"][condition.removeprefix("comp-")]["inputs"]["parameters"][channel]
             assert source == {"taskOutputParameter": {"producerTask": "settings", "outputParameterKey": option}}
+
+
+def test_the_graph_is_one_layer_whose_every_node_is_a_step_or_what_it_made() -> None:
+    """No group such as ``condition-1``, for which Kubeflow starts a pod, and no two artifacts of one name."""
+    from pipelines.inventory import inventory
+
+    spec = json_format.MessageToDict(inventory.pipeline_spec)
+    assert not [name for name, component in spec["components"].items() if "dag" in component]
+    assert set(spec["root"]["dag"]["tasks"]) == {
+        *("settings", "download", "split", "explore", "train", "evaluate", "gate", "deploy")
+    }
+    outputs = [name for each in spec["components"].values() for name in each["outputDefinitions"].get("artifacts", {})]
+    assert len(outputs) == len(set(outputs)) == 13
+    assert not [name for name in outputs if name in ("page", "report", "chosen") or name[-1].isdigit()]
+
+
+def test_deploy_alone_waits_for_the_gates_answer_and_reads_it_where_kubeflows_driver_looks() -> None:
+    """A container's driver resolves the condition in the task's own inputs (backend/src/v2/driver/container.go)."""
+    from pipelines.inventory import inventory
+
+    tasks = json_format.MessageToDict(inventory.pipeline_spec)["root"]["dag"]["tasks"]
+    assert [name for name, task in tasks.items() if "triggerPolicy" in task] == ["deploy"]
+    condition = tasks["deploy"]["triggerPolicy"]["condition"]
+    (channel,) = re.findall(r"inputs\.parameter_values\['(.+?)'\] == 'yes'", condition)
+    answer = {"producerTask": "gate", "outputParameterKey": "Output"}
+    assert tasks["deploy"]["inputs"]["parameters"][channel] == {"taskOutputParameter": answer}
+    assert "gate" in tasks["deploy"]["dependentTasks"]
+    # what comes after a step that is skipped never runs
+    assert not [name for name, task in tasks.items() if "deploy" in task.get("dependentTasks", [])]
+
+
+@pytest.mark.parametrize(("answer", "deploys"), [("yes", True), ("no", False)])
+def test_one_machine_takes_the_gates_answer_as_a_cluster_does(answer: str, deploys: bool) -> None:
+    from pipelines.inventory import inventory
+
+    condition = inventory.pipeline_spec.root.dag.tasks["deploy"].trigger_policy.condition
+    outputs = IOStore()
+    outputs.put_task_output("gate", "Output", answer)
+    assert ConditionEvaluator.evaluate_condition(condition, outputs) is deploys
 
 
 SHARED = """
@@ -118,7 +154,9 @@ def compiled_for(pods: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_pods_that_share_a_download_are_tasks_of_their_own_and_the_download_waits_for_all() -> None:
-    spec = json.loads(compiled_for("3").stdout)
+    text = compiled_for("3").stdout
+    assert fetching_pods(text) == 3
+    spec = json.loads(text)
     tasks = spec["root"]["dag"]["tasks"]
     fetching = {name: task for name, task in tasks.items() if name.startswith("fetch")}
     shares = [task["inputs"]["parameters"]["share"]["runtimeValue"]["constant"] for task in fetching.values()]
@@ -132,6 +170,7 @@ def test_one_pod_fetches_unless_the_compiled_pipeline_says_more() -> None:
 
     spec = json_format.MessageToDict(inventory.pipeline_spec)
     assert not [name for name in spec["root"]["dag"]["tasks"] if name.startswith("fetch")]
+    assert fetching_pods(json.dumps(spec)) == 1
 
 
 @pytest.mark.parametrize("pods", ["0", "33", "-1", "many", "2.5", ""])

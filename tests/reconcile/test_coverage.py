@@ -12,7 +12,8 @@ from tests.tiny_model import photo
 
 
 def run(tmp_path: Path, server, ids: list[str], place: Path) -> int:
-    (tmp_path / "stock.csv").write_text("id,expected\n" + "".join(f"{id_},1\n" for id_ in ids))
+    lines = [id_ if "," in id_ else f"{id_},1" for id_ in ids]
+    (tmp_path / "stock.csv").write_text("\n".join(["id,expected", *lines]))
     parser = argparse.ArgumentParser()
     add_reconcile_arguments(parser)
     given = ["--records", tmp_path / "stock.csv", "--photos", place, "--url", server.url, "--out", tmp_path / "out"]
@@ -48,5 +49,12 @@ def test_a_place_without_photos_is_said(tmp_path, server):
         run(tmp_path, server, ["00001"], tmp_path / "empty")
 
 
-def test_a_bin_without_a_photo_among_others_is_no_error(tmp_path, photos, server):
+def test_a_bin_without_a_photo_among_others_is_no_error_and_said(tmp_path, photos, server, capsys):
     assert run(tmp_path, server, ["img_1", "IMG_2.jpg", "00003"], photos) == 0
+    assert "not checked is for example bin 00003: no photo 00003.jpg" in capsys.readouterr().out
+
+
+def test_records_without_a_quantity_are_not_laid_to_the_photos(tmp_path, photos, server):
+    with pytest.raises(InventoryError, match=r"'many' is not a quantity\); 2 records name no whole number") as caught:
+        run(tmp_path, server, ["IMG_1,many", "IMG_2,some", "IMG_2.JPG"], photos)
+    assert "lies for example" not in str(caught.value)

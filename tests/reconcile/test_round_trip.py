@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import openpyxl
@@ -197,6 +198,30 @@ def test_a_photo_that_is_another_by_now_is_no_label(tmp_path, photos, server, ca
 def test_recounts_that_do_not_name_their_photos_are_said(tmp_path, photos, capsys):
     labels_from_recounts(stock(tmp_path, "id,counted\n00001,1\n"), FolderPhotos(photos), tmp_path / "labels")
     assert "1 recount without photo_sha256" in capsys.readouterr().out
+
+
+def test_an_id_that_a_spreadsheet_made_a_date_of_is_found_by_the_photo_that_was_listed(tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for id_, count in (("10-12", 1), ("7E5", 2), ("3", 3)):
+        (folder / f"{id_}.jpg").write_bytes(photo(count))
+    listed = {count: sha256(photo(count)).hexdigest() for count in (1, 2, 4)}
+    lines = [f"12. Okt,1,{listed[1].upper()}", f"700000,2,{listed[2]}", f"12. Nov,4,{listed[4]}", "3,3,", "12. Dez,1,"]
+    path = stock(tmp_path, "id,counted,photo_sha256\n" + "\n".join(lines) + "\n")
+    outcome = labels_from_recounts(path, FolderPhotos(folder), tmp_path / "labels")
+    said = "2 ids were found among the photos by photo_sha256: "
+    assert f"{said}line 2: 12. Okt was taken for 10-12; line 3: 700000 was taken for 7E5" in capsys.readouterr().out
+    assert outcome.labels == 3
+    assert [(row.line, row.reason) for row in outcome.left_out] == [
+        (4, "has no photo that can be used"),
+        (6, "has no photo that can be used"),
+    ]
+    labels = list(csv.DictReader(outcome.source.open(newline="")))
+    assert [(row["path"], row["count"]) for row in labels] == [
+        ("photos/10-12.jpg", "1"),
+        ("photos/7E5.jpg", "2"),
+        ("photos/3.jpg", "3"),
+    ]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])

@@ -97,6 +97,7 @@ REFUSED = {
     "a bomb in gzip": (gzip.compress(bytes(200_000_000)), {"content-encoding": "gzip"}, 413, "when it is unpacked"),
     "millions of lists": (MANY_LISTS, {}, 413, "too many values"),
     "a length of 5,000 digits": (V1, {"inference-header-content-length": "0" * 5000}, 400, "JSON"),
+    "a photo as it is, for V2": (PHOTO, {}, 400, "V1 takes"),
     "a data: URI that is no base64": (b'{"instances":[{"b64":"data:image/jpeg,x"}]}', {}, 400, "without ;base64,"),
 }
 
@@ -104,7 +105,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_taken_is_refused_with_what_to_do(server, http, case: str) -> None:
     body, headers, status, message = REFUSED[case]
-    url = server.infer if "length" in case else server.predict
+    url = server.infer if "length" in case or "V2" in case else server.predict
     response = http.post(url, content=body, headers=headers)
     assert (response.status_code, message in response.json()["error"]) == (status, True), response.text
 
@@ -126,6 +127,33 @@ def test_memory_stays_bounded_while_json_of_many_lists_is_sent(server, http) -> 
 def test_a_probe_may_ask_for_the_head_alone(server, http, path: str) -> None:
     response = http.head(server.url + path)
     assert (response.status_code, response.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/v2", "GET, HEAD"),
+        ("PUT", "/v1/models/bin-counter:predict", "POST"),
+        ("OPTIONS", "/v2/models/bin-counter/infer", "POST"),
+        ("TRACE", "/v2/models/bin-counter/ready", "GET, HEAD"),
+    ],
+)
+def test_a_method_that_is_not_taken_is_told_those_that_are(server, http, method: str, path: str, allowed: str) -> None:
+    response = http.request(method, server.url + path)
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
+
+
+def test_what_is_not_there_is_a_404_and_a_slash_more_is_no_redirect(server, http) -> None:
+    response = http.get(f"{server.url}/v1/models/{server.name}/record")
+    assert (response.status_code, "has not learnt" in response.json()["error"]) == (404, True)
+    assert http.get(f"{server.url}/v2/").json() == http.get(f"{server.url}/v2").json()
+
+
+def test_a_quantity_in_the_header_is_checked_beside_one_in_the_address(server, http) -> None:
+    asked = {"content": PHOTO, "params": {"expected_quantity": 3}}
+    assert http.post(server.predict, **asked, headers={"x-expected-quantity": "-1"}).status_code == 400
+    told = http.post(server.predict, **asked, headers={"x-expected-quantity": "4"}).json()
+    assert told["predictions"][0]["expected_quantity"] == 3
 
 
 def test_a_program_that_asks_the_root_hears_that_the_server_lives_and_a_browser_gets_the_page(server, http) -> None:

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
@@ -29,12 +29,10 @@ async def ok(scope, receive, send):
     await send({"type": "http.response.body", "body": b"ok"})
 
 
-@pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 20)
+@contextmanager
+def answering(app) -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(ok, http=Connection, ws="none", lifespan="off", log_level="error", timeout_keep_alive=60)
+    config = uvicorn.Config(app, http=Connection, ws="none", lifespan="off", log_level="error", timeout_keep_alive=60)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -44,6 +42,20 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     thread.join(10)
     listener.close()
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 20)
+    with answering(ok) as port:
+        yield port
+
+
+@pytest.fixture
+def echoing() -> Iterator[int]:
+    with answering(echo) as port:
+        yield port
 
 
 def connect(port: int) -> socket.socket:
@@ -92,6 +104,62 @@ def test_a_body_may_be_larger_than_a_head_and_requests_follow_each_other(port: i
     with connect(port) as client:
         client.sendall(SMALL * 3)
         wait_until(lambda: client.recv(65536, socket.MSG_PEEK).count(b"200 OK") == 3, "three answers")
+
+
+async def echo(scope, receive, send):
+    """Answers the method, what is wished for besides, and the body's length."""
+    size, more = 0, True
+    while more:
+        event = await receive()
+        size, more = size + len(event.get("body", b"")), event.get("more_body", False)
+    told = f"{scope['method']} {size} {sorted(name.decode() for name, _ in scope['headers'])}".encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(told))]})
+    await send({"type": "http.response.body", "body": told})
+
+
+UPGRADE = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
+
+
+@pytest.mark.parametrize("pieces", [1, 3], ids=["at once", "the body later"])
+def test_a_wish_for_another_protocol_is_passed_over(echoing: int, pieces: int) -> None:
+    head, content = UPGRADE + b"Content-Length: 70000\r\n\r\n", bytes(70_000)
+    with connect(echoing) as client:
+        if pieces == 1:
+            client.sendall(head + content)
+        else:
+            for part in (head, content[:10], content[10:]):
+                client.sendall(part)
+                time.sleep(0.05)
+        client.sendall(UPGRADE.replace(b"POST", b"GET") + b"\r\n")
+        wait_until(lambda: client.recv(65536, socket.MSG_PEEK).count(b"200 OK") == 2, "two answers")
+        told = client.recv(65536)
+    assert b"POST 70000 ['content-length', 'host']" in told
+    assert b"GET 0 ['host']" in told
+
+
+def test_requests_in_advance_are_answered_in_order_and_hold_up_nobody(echoing: int) -> None:
+    """20,000 in one go on four connections, and a client that comes meanwhile."""
+    number = 5000
+    many = b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % place for place in range(number - 1))
+    many += b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nConnection: close\r\n\r\n123456789"
+    answers: list[bytes] = []
+
+    def flood() -> None:
+        with connect(echoing) as client:
+            threading.Thread(target=send, args=(client, many), daemon=True).start()
+            answers.append(everything(client))
+
+    floods = [threading.Thread(target=flood) for _ in range(4)]
+    for thread in floods:
+        thread.start()
+    waits = []
+    while any(thread.is_alive() for thread in floods):
+        began = time.perf_counter()
+        assert httpx.get(f"http://127.0.0.1:{echoing}/").status_code == 200
+        waits.append(time.perf_counter() - began)
+    assert [answer.count(b"200 OK") for answer in answers] == [number] * 4
+    assert all(b"POST 9 " in answer[-200:] for answer in answers)
+    assert max(waits) < 1, waits
 
 
 def test_who_says_nothing_or_too_slowly_is_not_waited_for(port: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.browser import unreadable
 from tests.tiny_model import photo
 
 DROP = """([data, name]) => {
@@ -44,6 +45,14 @@ def test_photos_are_counted_and_compared_with_the_stock_record(page, tmp_path):
     cards.nth(0).get_by_text("All probabilities").click()
     rows = cards.nth(0).get_by_role("table").get_by_role("row")
     expect(rows.filter(has_text=re.compile(r"^\s*3"))).to_contain_text(re.compile(r"9\d\s%"))
+
+
+def test_the_page_breaks_no_rule_of_axe_before_and_after_photos(page, tmp_path):
+    assert unreadable(page) == []
+    page.get_by_label("Expected quantity").fill("3")
+    page.get_by_label("Choose photos").set_input_files(files(tmp_path, 3, 5, 1))
+    expect(page.locator("#summary")).to_have_text("3 photos · 2 to recount · 1 as expected")
+    assert unreadable(page) == []
 
 
 def test_the_record_beside_a_photo_can_be_corrected(page, tmp_path):

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,9 @@ def test_the_whole_job(page, warehouse, width, scheme):
     assert {row["id"]: row["counted"] for row in rows if row["counted"]} == {"A-01-03": "4", "A-01-10": "1"}
     assert rows[0]["products"].startswith("'=cups, ")
     assert [row["note"] for row in rows[11:]] == ["not checked: 'viele' is not a quantity", "not checked: no photo"]
+    photo_of = {row["id"]: row["photo_sha256"] for row in rows}
+    assert photo_of["A-01-03"] == sha256((warehouse / "photos" / "A-01-03.jpg").read_bytes()).hexdigest()
+    assert photo_of["A-01-40"] == ""
     labels = labels_from_recounts(path, open_photos(str(warehouse / "photos")), warehouse / "labels")
     assert (labels.labels, labels.wrong) == (2, 2)
 
@@ -229,3 +234,31 @@ def test_on_paper_there_is_room_to_write(page, warehouse):
     assert room["width"] >= 75
     assert room["height"] >= 35
     expect(page.locator(".bin").first.locator("h3")).to_be_visible()
+
+
+def test_products_of_the_list_speak_with_the_photos(browser, knowing, tmp_path):
+    lines = ["bin,asin,quantity,length"]
+    for id_, number in (("A-1", 2), ("A-2", 3), ("A-3", 2)):
+        (tmp_path / f"{id_}.jpg").write_bytes(photo(2.5))  # two or three, alike
+        lines += [f"{id_},P{place},{int(place < 2)}," for place in range(number)]
+    (tmp_path / STOCK).write_text("\n".join([*lines[:-1], lines[-1] + "ell"]))
+    page = browser.new_page()
+    page.goto(knowing.url + "/")
+    expect(page.locator("#stock-name")).to_contain_text("photo and products rank together")
+    files = [str(tmp_path / STOCK), *sorted(map(str, tmp_path.glob("*.jpg")))]
+    page.get_by_label("Choose photos").set_input_files(files)
+    first = page.locator(".bin").first
+    expect(first.locator(".verdict")).to_have_text(
+        re.compile(r"RecountPhoto and products together say 3 \(9\d\u00a0% sure\).")
+    )
+    assert order(page)[0] == "A-2"
+    expect(page.locator(".bin").last.locator(".verdict")).to_contain_text("Photo and products together say 2")
+    expect(page.locator(".bin .note:visible")).to_have_count(0)
+    page.get_by_text("1 remark on the products", exact=True).click()
+    expect(page.locator("#on-products")).to_contain_text("1 size or weight is no number with a known unit")
+    _, rows = exported(page)
+    assert [row["expected_quantity"] for row in rows] == ["2", "2", "2"]
+    assert rows[0]["note"].startswith("photo and products together: 3 (9")
+    page.reload()
+    expect(first.locator(".verdict")).to_contain_text("Photo and products together say 3")
+    page.close()

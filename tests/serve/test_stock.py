@@ -18,6 +18,7 @@ from components.serve import stock
 from components.serve.requests import RequestError
 from components.serve.stock import rank_records, read_stock
 from components.tables.stock import Record
+from tests.record_model import as_many_as_products
 from tests.tiny_model import write_bundle
 
 
@@ -173,3 +174,50 @@ def test_both_are_paths_of_the_server(server, http):
         400,
         "stock.csv is no table but a photo; save the table as CSV or .xlsx",
     )
+
+
+def test_a_row_for_each_product_is_one_record_with_its_products():
+    text = "id,asin,quantity,length_cm,weight (kg)\nA,B1,2,2.54,\nA,B2,1,,x\nB,B1,4,,\n"
+    read = read_stock(asked(text.encode(), "A.jpg", "B.jpg"))
+    assert [(row["id"], row["expected_quantity"], row["products"]) for row in read["records"]] == [
+        ("A", 3, "B1; B2"),
+        ("B", 4, "B1"),
+    ]
+    assert read["records"][0]["record"] == [
+        {"asin": "B1", "length": {"value": 2.54, "unit": "cm"}},
+        {"asin": "B2"},
+    ]
+    assert len(read["on_products"]) == 1
+    (text_beside,) = read_stock(asked(b"id,expected,products\nA,2,cup\n", "A.jpg"))["records"]
+    assert text_beside["record"] == []
+
+
+def with_records(*bins: tuple[int, list[float], list[dict[str, object]]]) -> bytes:
+    sent = json.loads(judged(*[(quantity, shares) for quantity, shares, _ in bins]))
+    for bin_, (_, _, record) in zip(sent["bins"], bins, strict=True):
+        bin_["record"] = record
+    return json.dumps(sent).encode()
+
+
+TWO_OR_THREE = [0.02, 0.47, 0.47, 0.02, 0.02]
+
+
+def test_products_move_a_bin_where_the_photo_cannot_tell(bundle):
+    two, three = ([{"asin": f"P{place}"} for place in range(number)] for number in (2, 3))
+    body = with_records((2, TWO_OR_THREE, two), (2, TWO_OR_THREE, three), (2, TWO_OR_THREE, []))
+    agreeing, doubtful, silent = rank_records(body, bundle, as_many_as_products())["bins"]
+    assert (doubtful["rank"], silent["rank"], agreeing["rank"]) == (1, 2, 3)
+    assert (doubtful["with_products"]["label"], agreeing["with_products"]["label"]) == ("3", "2")
+    assert (doubtful["verdict"], agreeing["verdict"], silent["with_products"]) == ("recount", "agrees", None)
+    alone = rank_records(body, bundle)["bins"]
+    assert [(bin_["rank"], bin_["with_products"]) for bin_ in alone] == [(1, None), (2, None), (3, None)]
+
+
+def test_quantities_in_a_record_change_nothing(bundle):
+    plain = [{"asin": "P1"}, {"asin": "P2"}]
+    counted = [{**product, "quantity": 9} for product in plain]
+    said = [
+        rank_records(with_records((2, TWO_OR_THREE, record)), bundle, as_many_as_products())
+        for record in (plain, counted)
+    ]
+    assert said[0] == said[1]

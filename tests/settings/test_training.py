@@ -1,5 +1,6 @@
 import pytest
 
+from benchmarks.accuracy import BEST, RECIPES
 from components.common.errors import InventoryError
 from components.settings.presets import PRESETS, choose, resolve
 from components.settings.training import GROUPS, MACHINE_OPTIONS, TrainingSettings
@@ -17,7 +18,11 @@ def test_text_and_json_numbers_become_typed_values() -> None:
 @pytest.mark.parametrize(
     ("preset", "training", "message"),
     [
-        ("best", {}, "there is no preset 'best'; the presets are default, rendered, published, published-tuned"),
+        (
+            "best",
+            {},
+            "there is no preset 'best'; the presets are default, accurate, rendered, published, published-tuned",
+        ),
         ("default", {"learnig_rate": 1}, "training has no option 'learnig_rate'; did you mean learning_rate?"),
         ("default", {"optimizer": "lion"}, "training.optimizer = 'lion' is refused; allowed: sgd, sgdr, adam, "),
         ("default", {"learning_rate": -1}, "training.learning_rate = -1 is refused; allowed: 0 < number <= 100"),
@@ -51,6 +56,14 @@ def test_published_presets_are_what_was_published() -> None:
         # RandomResizedCrop(224) and RandomHorizontalFlip() with torchvision's defaults
         assert (settings.image_size, settings.crop_scale, settings.crop_ratio) == (224, 0.08, 0.75)
         assert (settings.horizontal_flip, settings.colour_jitter) == (0.5, 0)
+
+
+def test_the_accurate_preset_is_the_best_recipe_of_the_accuracy_benchmark() -> None:
+    how = {"processes", "threads", "weights"}  # of the benchmark's machine
+    benchmark = TrainingSettings.read(RECIPES[BEST])
+    assert resolve("accurate", {}).model_dump(exclude=how) == benchmark.model_dump(exclude=how) | {
+        "backbone": "tf_efficientnet_lite0"
+    }
 
 
 def test_auto_is_the_recipe_for_the_kind_of_bins() -> None:

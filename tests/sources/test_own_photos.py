@@ -1,10 +1,15 @@
 """Tables of own photos in the forms that people have them: each row is used, or listed with its reason."""
 
+import io
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.common.errors import InventoryError
+from components.counter.products import parse_products
+from components.download.checks import read_metadata
 from components.sources.labels import read_labels
 from components.sources.open import open_source
 from tests.sources.bins_on_disk import photo, write_folder
@@ -75,6 +80,23 @@ def test_a_folder_with_a_table_of_hugging_face_is_a_source(folder, name):
     assert counts(open_source(str(folder), environment=NO_STORE)) == {"photos/0.jpg": 2}
 
 
+def test_a_table_in_each_folder_of_a_split_gives_the_splits(tmp_path):
+    for at, split in enumerate(("train", "test")):
+        write_folder(tmp_path, {f"{split}/images/{number}.jpg": photo(seed=3 * at + number) for number in range(2)})
+        rows = "".join(f"images/{number}.jpg,{at + 1}\n" for number in range(2))
+        (tmp_path / split / "metadata.csv").write_text(f"file_name,count\n{rows}images/lost.jpg,\n,1\n")
+    source = open_source(str(tmp_path), environment=NO_STORE)
+    said = {entry.id: json.loads(source.metadata(entry.id)) for entry in source.entries()}
+    assert {id_: (each["EXPECTED_QUANTITY"], each["SPLIT"]) for id_, each in said.items() if "lost" not in id_} == {
+        "train/images/0.jpg": (1, "train"),
+        "train/images/1.jpg": (1, "train"),
+        "test/images/0.jpg": (2, "test"),
+        "test/images/1.jpg": (2, "test"),
+    }
+    assert source.image("test/images/1.jpg") == photo(seed=4)
+    assert {row.id for row in source.left_out} == {"train/metadata.csv line 5", "test/metadata.csv line 5"}
+
+
 def test_the_lists_of_abid_challenge_begin_at_0_and_its_photos_at_1(tmp_path):
     write_folder(tmp_path, {"00001.jpg": photo(seed=1), "00018.jpg": photo(seed=2)})
     assert counts(opened(tmp_path, "[[0, 4], [17, 2]]", "counting_train.json")) == {"00001.jpg": 4, "00018.jpg": 2}
@@ -84,6 +106,34 @@ def test_a_split_is_taken_and_one_of_another_name_is_said():
     found = read_labels(b"file;menge;Split\na.jpg;1;train\nb.jpg;2;VALID\nc.jpg;3;fold 2\n", "s3://b/t.csv")
     assert [label.split for label in found.labels.values()] == ["train", "validation", None]
     assert "'fold 2'" in found.notes[0]
+
+
+JSON_LINE = '{"file_name": "photos/0.jpg", "count": 2, "products": ["B01", "B02"]}\n'
+
+
+def parquet_of_lists() -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"image": ["photos/0.jpg"], "count": [2], "asins": [["B01", "B02"]]}), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "products"),
+    [
+        ("path,count,product\nphotos/0.jpg,2,B01;B02\n", "a.csv", ["B01", "B02"]),
+        ("path,count,skus\nphotos/0.jpg,2,B01 | B02\n", "a.csv", ["B01", "B02"]),
+        ('path,count,ASINs\nphotos/0.jpg,2,"B01, B02"\n', "a.csv", ["B01", "B02"]),
+        ('path,count,product\nphotos/0.jpg,2,"Pipe, 12 inch"\n', "a.csv", ["Pipe, 12 inch"]),
+        ("path,count,product name,asin\nphotos/0.jpg,2,Mug,B01\n", "a.csv", ["B01"]),
+        ("path,count,product\nphotos/0.jpg,2,B01\nphotos/0.jpg,2,B02\n", "a.csv", ["B01", "B02"]),
+        (JSON_LINE, "a.jsonl", ["B01", "B02"]),
+        (parquet_of_lists(), "a.parquet", ["B01", "B02"]),
+    ],
+)
+def test_a_photo_may_show_several_products(text, name, products, folder):
+    content = opened(folder, text, name).metadata("photos/0.jpg")
+    assert [product.name for product in parse_products(content.decode())] == products
+    assert read_metadata(content).warning == ""
 
 
 def test_a_table_without_a_usable_row_says_why_on_one_line(folder):

@@ -13,7 +13,7 @@ from components.common.s3.identity import Keys
 from components.sources.open import open_source
 from components.sources.s3.find import find_bucket, read_object
 from components.sources.s3.region import region_of
-from components.sources.source import Entry
+from components.sources.source import Entry, UnreadableError
 from tests.sources.bins_on_disk import good_bins, put_all
 
 XML = "application/xml"
@@ -180,3 +180,82 @@ def test_the_region_of_an_endpoint(endpoint, variables, region):
 def test_a_region_that_is_none_is_one_line():
     with pytest.raises(InventoryError, match="SOURCE_AWS_REGION is 'eu west', which is no region"):
         region_of("https://s3.amazonaws.com", {"SOURCE_AWS_REGION": "eu west"})
+
+
+def answers_of(objects: dict[str, bytes], path: str, query: dict[str, str]) -> Answer | bytes:
+    """A store that has these objects in its bucket ``bins``."""
+    key = path.removeprefix("/bins").removeprefix("/")
+    if key:
+        return objects[key] if key in objects else error(404, "NoSuchKey")
+    return page([name for name in sorted(objects) if name.startswith(query.get("prefix", ""))])
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (error(403, "InvalidObjectState"), "InvalidObjectState: no"),
+        (error(400, "KMS.DisabledException"), "KMS.DisabledException: no"),
+    ],
+)
+def test_an_object_that_will_not_be_given_is_refused_at_once(answer, why):
+    asked = []
+
+    def answers(path: str, query: dict[str, str], signed: str) -> Answer | bytes:
+        if path.endswith("00001.jpg"):
+            asked.append(path)
+            return answer
+        return answers_of(good_bins(3), path, query)
+
+    with store_of(answers) as endpoint:
+        source = open_source("s3://bins", endpoint, {})
+        with pytest.raises(UnreadableError) as caught:
+            source.image("00001")
+    assert caught.value.args == ("refused", f"bin-images/00001.jpg: {why}")
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_store_that_asks_to_slow_down_is_asked_again_whatever_pause_it_names(status):
+    asked = []
+
+    def answers(path: str, query: dict[str, str], signed: str) -> Answer | bytes:
+        asked.append(path)
+        if len(asked) in (1, 3):
+            return error(status, "SlowDown", **{"Retry-After": "3600"})
+        return answers_of(good_bins(3), path, query)
+
+    with store_of(answers) as endpoint:
+        assert len(open_source("s3://bins", endpoint, {}).entries()) == 3
+
+
+def test_a_store_that_answers_nothing_else_is_called_so(monkeypatch):
+    monkeypatch.setattr("components.sources.s3.find.RETRIES", 0)
+    with (
+        store_of(lambda path, query, signed: error(503, "SlowDown")) as endpoint,
+        pytest.raises(InventoryError, match=r"is overloaded or broken .*503 error responses"),
+    ):
+        open_source("s3://bins", endpoint, {})
+
+
+def test_a_redirection_is_followed_without_our_credentials():
+    objects = good_bins(3)
+    signatures = []
+
+    def elsewhere(path: str, query: dict[str, str], signed: str) -> Answer | bytes:
+        signatures.append(signed)
+        return answers_of(objects, path, query)
+
+    with store_of(elsewhere) as other:
+
+        def here(path: str, query: dict[str, str], signed: str) -> Answer | bytes:
+            if path.endswith(".jpg"):
+                return 307, "", {"Location": f"{other}{path}"}
+            return answers_of(objects, path, query)
+
+        keys = {"SOURCE_AWS_ACCESS_KEY_ID": "A", "SOURCE_AWS_SECRET_ACCESS_KEY": "s"}
+        with store_of(here) as endpoint:
+            source = open_source("s3://bins", endpoint, keys)
+            assert [source.image(entry.id) for entry in source.entries()] == [
+                objects[f"bin-images/{number:05d}.jpg"] for number in range(3)
+            ]
+    assert signatures == [""] * 3

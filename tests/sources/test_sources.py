@@ -115,10 +115,6 @@ def test_other_numbers_of_rendered_bins_are_refused(text):
         open_source(text)
 
 
-def compressed(tmp_path):
-    return write_tar(tmp_path / "bins.tar.gz", TWO, mode="w:gz")
-
-
 def cut_short(tmp_path):
     tar = write_tar(tmp_path / "bins.tar", good_bins(5))
     tar.write_bytes(tar.read_bytes()[:2000])
@@ -167,7 +163,6 @@ def csv_of(content):
         (lambda folder: "", "unknown source ''"),
         (lambda folder: folder / "nowhere", "does not exist"),
         (lambda folder: folder, "holds neither bin-images/"),
-        (compressed, "compressed with gzip"),
         (cut_short, "not a whole .tar"),
         (cut_at(0), "not a whole .tar file .no header and no end of archive"),
         (cut_at(100), "not a whole .tar file .no header and no end of archive"),

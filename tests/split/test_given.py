@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from components.common.errors import InventoryError
-from components.documents.downloaded import GivenSplit
+from components.documents.block import GivenSplit
 from tests.packed_bins import RawBin, pack, photo
 from tests.split.warehouse import listed, opened
 from tests.steps import split_bins

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from contextlib import suppress
+from datetime import datetime
 
 import openpyxl
 import pyarrow as pa
@@ -96,6 +97,17 @@ def test_the_same_table_in_every_form_gives_the_same_rows(data):
     found = table(data)
     assert used(found) == [(id_, count) for id_, count, _ in ROWS]
     assert found.left_out == []
+
+
+def test_a_cell_on_two_lines_is_one_line_in_what_is_said():
+    found = table(workbook([["id", "expected", "expected"], ["a\nb", 1, 1], ["00002", "1\nx", "2\ny"]]))
+    assert used(found) == [("a b", 1)]
+    assert list(map(str, found.left_out)) == ["line 3 has two values in columns of one name (1 x, 2 y)"]
+
+
+def test_an_id_that_a_spreadsheet_took_for_a_date_is_read_as_it_was_written():
+    found = table(workbook([["id", "expected"], [datetime(2024, 1, 2), 1], [datetime(2024, 1, 2, 3, 4), 2]]))
+    assert used(found) == [("2024-01-02", 1), ("2024-01-02T03:04:00", 2)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16"])

@@ -14,9 +14,9 @@ from tests.train.fitting import fast
 from tests.tune.searching import HEAD, SPACE
 
 
-def settings(explicit: tuple[str, ...] = (), tune: bool = True, **tuning: Any) -> RunSettings:
+def settings(explicit: tuple[str, ...] = (), **tuning: Any) -> RunSettings:
     searched = {"space": SPACE, "max_trials": 3, "objective": "loss", **tuning}
-    return RunSettings(training=fast(**HEAD), explicit=explicit, tune=tune, tuning=TuningSettings.read(searched))
+    return RunSettings(training=fast(**HEAD), explicit=explicit, tune=True, tuning=TuningSettings.read(searched))
 
 
 def test_a_search_without_the_test_split_improves_the_settings(
@@ -47,10 +47,3 @@ def test_a_search_without_the_test_split_improves_the_settings(
 
     tune(shared_store, drawn, given, "r1")
     assert "already done for these inputs" in capsys.readouterr().out
-
-
-def test_switched_off_it_hands_the_settings_on(store: Store, drawn: DatasetManifest) -> None:
-    given = settings(tune=False)
-    outcome = tune(store, drawn, given, "r1")
-    assert RunSettings.model_validate(outcome["settings"]) == given
-    assert b"Tuning is off" in store.get_bytes(outcome["report_key"])

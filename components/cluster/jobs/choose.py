@@ -5,8 +5,8 @@ import os
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
-from components.cluster.jobs.pytorchjob import PYTORCHJOB, PyTorchJobLauncher
-from components.cluster.jobs.trainjob import TRAINJOB, TrainJobLauncher
+from components.cluster.jobs.pytorchjob import PyTorchJobLauncher
+from components.cluster.jobs.trainjob import TrainJobLauncher
 from components.common.errors import InventoryError
 from components.documents.training_spec import Launcher
 from components.settings.cluster import ClusterSettings
@@ -39,21 +39,20 @@ def cluster_launcher(settings: ClusterSettings) -> Launcher | None:
     if not runs_on_cluster():
         return None
     api, namespace = kube.connect(), kube.namespace()
-    launcher = choose(api, settings)
-    return launcher(api, namespace, settings)
+    return choose(api, settings)(api, namespace, settings)
 
 
-def choose(api: ApiClient, settings: ClusterSettings) -> type[PyTorchJobLauncher] | type[TrainJobLauncher]:
+JobLauncher = PyTorchJobLauncher | TrainJobLauncher
+
+
+def choose(api: ApiClient, settings: ClusterSettings) -> type[JobLauncher]:
     """Which launcher the settings ask for, or which kind of job the cluster has."""
-    launchers: dict[str, type[PyTorchJobLauncher] | type[TrainJobLauncher]] = {
-        "pytorchjob": PyTorchJobLauncher,
-        "trainjob": TrainJobLauncher,
-    }
+    launchers: dict[str, type[JobLauncher]] = {"pytorchjob": PyTorchJobLauncher, "trainjob": TrainJobLauncher}
     if settings.launcher != "auto":
         return launchers[settings.launcher]
-    for name, kind in (("pytorchjob", PYTORCHJOB), ("trainjob", TRAINJOB)):
-        if kube.serves(api, kind.group, kind.version, kind.plural):
-            return launchers[name]
+    for launcher in launchers.values():
+        if kube.serves(api, launcher.kind.group, launcher.kind.version, launcher.kind.plural):
+            return launcher
     raise InventoryError(
         "the cluster has neither PyTorchJob (kubeflow.org/v1) nor TrainJob (trainer.kubeflow.org/v1alpha1); "
         "install the Kubeflow training operator or Kubeflow Trainer"

@@ -5,7 +5,7 @@ What a comment here says of Katib was read in the sources of release 0.19.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -30,8 +30,10 @@ from kubeflow.katib import (
 )
 from kubernetes.client import V1ObjectMeta
 
+from components.cluster.jobs.job import JobKind
 from components.cluster.jobs.katib import EXPERIMENT_LABEL, GROUP, VERSION
-from components.cluster.jobs.pytorchjob import CONTAINER, pytorchjob
+from components.cluster.jobs.pytorchjob import CONTAINER, PYTORCHJOB, pytorchjob
+from components.cluster.jobs.trainjob import NODE, TRAINJOB
 from components.cluster.kube import dns_name
 from components.cluster.owned_object import RUN_ANNOTATION
 from components.common.errors import InventoryError
@@ -75,7 +77,12 @@ def experiment_name(run_id: str) -> str:
 
 
 def experiment(
-    plan: SearchPlan, cluster: ClusterSettings, namespace: str, job: str, owners: Sequence[Object] = ()
+    plan: SearchPlan,
+    cluster: ClusterSettings,
+    namespace: str,
+    job: str,
+    owners: Sequence[Object] = (),
+    describe: Callable[..., Object] = pytorchjob,
 ) -> Object:
     """Describes the Experiment for all trials but ``default``, which Katib cannot be told to try first.
 
@@ -86,18 +93,14 @@ def experiment(
         job: address of the job description of the trial ``default``; every other trial is the same training with
             other values of the tuned options and another output.
         owners: owner references, so that everything goes when the run goes.
+        describe: describes a trial's job, ``pytorchjob`` or ``trainjob``.
 
     Returns:
         The object to create.
 
     Raises:
-        InventoryError: if trials shall be TrainJobs, Katib's algorithm cannot search this space, or a value does not
-            pass a shell.
+        InventoryError: if Katib's algorithm cannot search this space, or a value does not pass a shell.
     """
-    if cluster.launcher == "trainjob":
-        raise InventoryError(
-            "cluster.launcher: trials of a search are PyTorchJobs, no TrainJobs; use pytorchjob or auto, or do not tune"
-        )
     tuning = plan.tuning
     trials = tuning.max_trials - 1
     _check_algorithm(plan)
@@ -125,7 +128,7 @@ def experiment(
                 collector=V1beta1CollectorSpec(kind="StdOut"),
                 source=V1beta1SourceSpec(filter=V1beta1FilterSpec(metrics_format=[pattern(name) for name in LINES])),
             ),
-            trial_template=_trial_template(plan, cluster, namespace, job),
+            trial_template=_trial_template(plan, cluster, namespace, job, describe),
         ),
     )
     body: Object = ApiClient().sanitize_for_serialization(made)
@@ -247,32 +250,54 @@ def _text(name: str, value: Value) -> str:
     return text
 
 
-def _trial_template(plan: SearchPlan, cluster: ClusterSettings, namespace: str, job: str) -> V1beta1TrialTemplate:
-    """A trial: the PyTorchJob of a training, with the trial's name and values put in by Katib.
+def _trial_template(
+    plan: SearchPlan, cluster: ClusterSettings, namespace: str, job: str, describe: Callable[..., Object]
+) -> V1beta1TrialTemplate:
+    """A trial: the job of a training, with the trial's name and values put in by Katib.
 
     The metrics collector goes into the first worker's pod. A kept job (``retain``) lets a person look at the pods of
-    a failed trial; its own time to live removes it.
+    a failed trial; a PyTorchJob's own time to live removes it, and a TrainJob's pods go when its runtime says so.
     """
     trial = _substitute(TRIAL_NAME)
     arguments = ["--job", job, "--output", f"{plan.output}/{trial}"]
     arguments += [f"--{name}={_substitute(name)}" for name in plan.space]
-    body = pytorchjob(trial, namespace, plan.run_id, arguments, cluster)
+    body = describe(trial, namespace, plan.run_id, arguments, cluster)
     del body["metadata"]["name"], body["metadata"]["namespace"]  # Katib sets them, and refuses them here
-    for replicas in body["spec"]["pytorchReplicaSpecs"].values():
-        replicas["template"]["metadata"]["labels"][EXPERIMENT_LABEL] = experiment_name(plan.run_id)
-    policy = body["spec"]["runPolicy"]
-    policy["ttlSecondsAfterFinished"] = max(policy["ttlSecondsAfterFinished"], KEPT_SECONDS)
+    for template in _pod_templates(body["spec"]):
+        template["metadata"]["labels"][EXPERIMENT_LABEL] = experiment_name(plan.run_id)
+    if policy := body["spec"].get("runPolicy"):
+        policy["ttlSecondsAfterFinished"] = max(policy["ttlSecondsAfterFinished"], KEPT_SECONDS)
     tuned = [V1beta1TrialParameterSpec(name=name, reference=name) for name in plan.space]
-    first_worker = {"replica-type": "worker", "replica-index": "0"} if cluster.elastic else {"job-role": "master"}
+    kind, container, first_worker = _first_worker(body["kind"], cluster.elastic)
     return V1beta1TrialTemplate(
         retain=True,
-        primary_container_name=CONTAINER,
-        primary_pod_labels={f"training.kubeflow.org/{label}": value for label, value in first_worker.items()},
-        success_condition=CONDITION.format("Succeeded"),
+        primary_container_name=container,
+        primary_pod_labels=first_worker,
+        success_condition=CONDITION.format(kind.succeeded),
         failure_condition=CONDITION.format("Failed"),
         trial_parameters=[V1beta1TrialParameterSpec(name=TRIAL_NAME, reference="${trialSpec.Name}"), *tuned],
         trial_spec=body,
     )
+
+
+def _first_worker(kind: str, elastic: bool) -> tuple[JobKind, str, dict[str, str]]:
+    """The kind of a trial's job, and the container and labels by which Katib finds the pod for its collector.
+
+    A TrainJob's are Katib's own defaults (``DefaultTrainJobPrimaryPodLabels``).
+    """
+    if kind == TRAINJOB.kind:
+        labels = {"jobset.sigs.k8s.io/replicatedjob-name": NODE, "batch.kubernetes.io/job-completion-index": "0"}
+        return TRAINJOB, NODE, labels
+    labels = {"replica-type": "worker", "replica-index": "0"} if elastic else {"job-role": "master"}
+    return PYTORCHJOB, CONTAINER, {f"training.kubeflow.org/{label}": value for label, value in labels.items()}
+
+
+def _pod_templates(spec: Object) -> list[Object]:
+    """What a job of either kind says of its pods."""
+    replicas = [each["template"] for each in spec.get("pytorchReplicaSpecs", {}).values()]
+    patches = [each["trainingRuntimeSpec"]["template"]["spec"] for each in spec.get("runtimePatches", [])]
+    patched = [each["template"]["spec"]["template"] for patch in patches for each in patch["replicatedJobs"]]
+    return [*replicas, *patched, *spec.get("podTemplateOverrides", [])]
 
 
 def _substitute(name: str) -> str:

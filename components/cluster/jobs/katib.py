@@ -4,6 +4,7 @@ import kubernetes
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
+from components.cluster.jobs.job import JobKind
 from components.common.errors import InventoryError
 from components.common.progress import note
 
@@ -15,18 +16,23 @@ INJECTION_LABEL = "katib.kubeflow.org/metrics-collector-injection"
 """A namespace must have it, as ``enabled``: otherwise no trial reports a metric, and Katib waits for ever."""
 
 
-def check_cluster(api: ApiClient, namespace: str) -> None:
+def check_cluster(api: ApiClient, namespace: str, trials: JobKind) -> None:
     """Finds out at once what would otherwise be found out after the first trial.
 
+    Args:
+        api: the cluster.
+        namespace: of the search.
+        trials: what its trials are.
+
     Raises:
-        InventoryError: if Katib or PyTorchJobs are not there, or the namespace lacks Katib's label.
+        InventoryError: if Katib or the trials' kind are not there, or the namespace lacks Katib's label.
     """
     if not kube.serves(api, GROUP, VERSION, EXPERIMENTS):
         raise InventoryError(f"the cluster knows no {EXPERIMENTS}.{GROUP} ({VERSION}); install Katib, or do not tune")
-    if not kube.serves(api, "kubeflow.org", "v1", "pytorchjobs"):
+    if not kube.serves(api, trials.group, trials.version, trials.plural):
         raise InventoryError(
-            "the cluster knows no pytorchjobs.kubeflow.org (v1), which trials of a search are; install the Kubeflow "
-            "training operator, or do not tune"
+            f"the cluster knows no {trials.plural}.{trials.group} ({trials.version}), which trials of this search are; "
+            "set cluster.launcher to auto, install their operator, or do not tune"
         )
     try:
         with kube.plain_errors(f"read namespace {namespace}"):

@@ -1,6 +1,6 @@
 """A training as a PyTorchJob (``kubeflow.org/v1``), as a pure function of the settings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kubernetes.client import ApiClient
@@ -10,7 +10,7 @@ from components.cluster.kube import owner_references, with_retries
 from components.cluster.pods import (
     container_security,
     pod_security,
-    store_environment,
+    worker_environment,
     worker_template,
     worker_volumes,
 )
@@ -78,7 +78,7 @@ def _pod_template(settings: ClusterSettings, arguments: Sequence[str]) -> Object
         "image": settings.image or image("train"),
         "imagePullPolicy": settings.image_pull_policy,
         "command": worker_command(settings, arguments),
-        "env": store_environment(settings.store_secret),
+        "env": worker_environment(settings.store_secret),
         "ports": [{"name": "pytorchjob-port", "containerPort": PORT}],
         "resources": resources(settings),
         "securityContext": container_security(),
@@ -153,8 +153,14 @@ def pytorchjob(
 class PyTorchJobLauncher:
     """Runs the workers as a PyTorchJob."""
 
+    kind = PYTORCHJOB
+
     def __init__(self, api: ApiClient, namespace: str, settings: ClusterSettings) -> None:
         self._api, self._namespace, self._settings = api, namespace, settings
+
+    def description(self) -> Callable[..., Object]:
+        """The function that describes a job of this kind."""
+        return pytorchjob
 
     def run(self, job: TrainingSpec, store: Store) -> None:
         """See ``components.documents.training_spec.Launcher``."""
@@ -166,4 +172,4 @@ class PyTorchJobLauncher:
             self._settings,
             with_retries(lambda: owner_references(self._api, self._namespace)),
         )
-        run_training(self._api, PYTORCHJOB, body, self._settings, job, store)
+        run_training(self._api, self.kind, body, self._settings, job, store)

@@ -4,7 +4,8 @@ What the runtime's template lacks comes as a patch of it: ``runtimePatches`` sin
 ``podTemplateOverrides``, which carry no security context, and knows no deadline.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from kubernetes.client import ApiClient
@@ -15,7 +16,7 @@ from components.cluster.kube import Resource, owner_references, with_retries
 from components.cluster.pods import (
     container_security,
     pod_security,
-    store_environment,
+    worker_environment,
     worker_template,
     worker_volumes,
 )
@@ -40,6 +41,7 @@ TRAINJOB = JobKind(
 NODE = "node"
 """The replicated job and the container that ``torch-distributed`` and every runtime made after it call so."""
 MANAGER = "bin-inventory/train"
+DRY_RUN = "dry-run"
 Patch = Literal["runtimePatches", "podTemplateOverrides"]
 PATCHES: tuple[Patch, ...] = ("runtimePatches", "podTemplateOverrides")
 """The newest first."""
@@ -104,7 +106,7 @@ def trainjob(
             "trainer": {
                 "image": settings.image or image("train"),
                 "command": worker_command(settings, arguments),
-                "env": store_environment(settings.store_secret),
+                "env": worker_environment(settings.store_secret),
                 "numNodes": settings.workers,
                 "numProcPerNode": settings.processes_per_worker,
                 "resourcesPerNode": resources(settings),
@@ -116,18 +118,28 @@ def trainjob(
 class TrainJobLauncher:
     """Runs the workers as a TrainJob."""
 
+    kind = TRAINJOB
+
     def __init__(self, api: ApiClient, namespace: str, settings: ClusterSettings) -> None:
         self._api, self._namespace, self._settings = api, namespace, settings
+
+    def description(self) -> Callable[..., Object]:
+        """The function that describes a job of this kind, in the shape that this cluster's Trainer takes.
+
+        Raises:
+            InventoryError: if it takes none, in its own words.
+        """
+        jobs = Resource(self._api, TRAINJOB.group, TRAINJOB.version, TRAINJOB.plural, self._namespace)
+        tried = (DRY_RUN, self._namespace, DRY_RUN, (), self._settings)
+        shapes = [trainjob(*tried, patch=patch) for patch in PATCHES]
+        patch = PATCHES[shapes.index(with_retries(lambda: jobs.first_accepted(shapes)))]
+        if patch != PATCHES[0]:
+            note("training: this Kubeflow Trainer is older than 2.2; the workers' pods have the runtime's own security")
+        return partial(trainjob, patch=patch)
 
     def run(self, job: TrainingSpec, store: Store) -> None:
         """See ``components.documents.training_spec.Launcher``."""
         owners = with_retries(lambda: owner_references(self._api, self._namespace))
         name, arguments = job_name(job.run_id), ["--job", store.uri(job.job_key)]
-        jobs = Resource(self._api, TRAINJOB.group, TRAINJOB.version, TRAINJOB.plural, self._namespace)
-        shapes = [
-            trainjob(name, self._namespace, job.run_id, arguments, self._settings, owners, patch) for patch in PATCHES
-        ]
-        body = with_retries(lambda: jobs.first_accepted(shapes))
-        if body is not shapes[0]:
-            note("training: this Kubeflow Trainer is older than 2.2; the workers' pods have the runtime's own security")
-        run_training(self._api, TRAINJOB, body, self._settings, job, store)
+        body = self.description()(name, self._namespace, job.run_id, arguments, self._settings, owners)
+        run_training(self._api, self.kind, body, self._settings, job, store)

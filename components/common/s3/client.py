@@ -25,6 +25,7 @@ REFUSALS = {
     **dict.fromkeys(("ExpiredToken", "InvalidToken", "InvalidTokenId", "TokenRefreshRequired"), _RENEW),
 }
 CREDENTIALS_REFUSED = tuple(REFUSALS)
+MOST_REDIRECTS = 3
 _REGION = "set AWS_REGION to the region of the bucket"
 CURES = {
     **dict.fromkeys(("AuthorizationHeaderMalformed", "PermanentRedirect", "InvalidRegion"), _REGION),
@@ -83,7 +84,7 @@ def connect(
         identity: who asks; None for anonymous access.
         region: when known; otherwise the client asks the endpoint.
         connections: how many connections to keep open.
-        retries: tries after a refused connection, a reset or a 5xx answer, with exponential back-off.
+        retries: tries after a refused connection, a reset, a 429 or a 5xx answer, with exponential back-off.
         read_seconds: longest silence of the endpoint before a request is given up.
         pool_type: what sends the requests.
         environment: names the certificates to trust.
@@ -98,9 +99,7 @@ def connect(
     pool = pool_type(
         maxsize=connections,
         timeout=urllib3.Timeout(connect=5, read=read_seconds),
-        retries=urllib3.Retry(
-            total=retries, connect=min(retries, 2), backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)
-        ),
+        retries=_retries(retries),
         cert_reqs=ssl.CERT_REQUIRED,
         ca_certs=trusted,
     )
@@ -117,6 +116,22 @@ def connect(
         secure=parts.scheme == "https",
         region=region,
         http_client=pool,
+    )
+
+
+def _retries(number: int) -> urllib3.Retry:
+    """Tries again, and follows what a store or a gateway redirects to, without our credentials if that is elsewhere."""
+    return urllib3.Retry(
+        total=None,
+        connect=min(number, 2),
+        read=number,
+        status=number,
+        other=number,
+        redirect=MOST_REDIRECTS,
+        backoff_factor=0.2,
+        status_forcelist=(429, 500, 502, 503, 504),
+        respect_retry_after_header=False,  # an hour, if the store says so
+        remove_headers_on_redirect=("Authorization", "X-Amz-Security-Token", "Host"),
     )
 
 

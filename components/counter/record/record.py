@@ -71,7 +71,8 @@ def read_record(content: Any, where: str = "the record") -> NamedProducts:
     if not isinstance(content, list | tuple | None):
         raise InventoryError(f'{where} is no list of products; send [{{"asin": …, "length": …, "weight": …}}, …]')
     named: dict[str | int, NamedProduct] = {}
-    for number, entry in enumerate(content or [], start=1):
+    entries = content or []
+    for number, entry in enumerate(entries, start=1):
         fields = {"asin": entry} if isinstance(entry, str) else entry
         if not isinstance(fields, dict):
             # a list may be too deep to be written out
@@ -82,7 +83,7 @@ def read_record(content: Any, where: str = "the record") -> NamedProducts:
         if (name or number) in named:
             continue
         if len(named) == MOST_PRODUCTS:
-            raise InventoryError(f"{where} names {len(content)} products; one bin holds at most {MOST_PRODUCTS}")
+            raise InventoryError(f"{where} names {len(entries)} products; one bin holds at most {MOST_PRODUCTS}")
         named[name or number] = NamedProduct(
             asin=name,
             length_in=measured(fields.get("length"), INCHES),

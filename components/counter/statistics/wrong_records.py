@@ -77,6 +77,11 @@ class Prior:
         weight = min(1.0, RECOUNTS_KEPT / checked)
         return cls(cls.wrong + weight * wrong, cls.right + weight * (checked - wrong))
 
+    @property
+    def mean(self) -> float:
+        """The share of wrong records to expect."""
+        return self.wrong / (self.wrong + self.right)
+
 
 @dataclass(frozen=True)
 class Estimate:

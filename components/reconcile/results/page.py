@@ -87,6 +87,14 @@ def how_many_wrong(summary: Reconciliation) -> str:
     )
 
 
+def how_ranked(summary: Reconciliation) -> str:
+    """One line on what the ranking looked at, for records that name products."""
+    if not summary.with_products:
+        return "the served model has not learnt what products tell, so that photos alone rank the bins"
+    ranked = plural(summary.ranked, "bin is", "bins are")
+    return f"{summary.with_products:,} of {ranked} ranked by photo and products together"
+
+
 def how_far(summary: Reconciliation) -> str:
     """One line on how much of the list is worth its recounts."""
     recounts = "recount" if summary.missed_cost == 1 else "recounts"

@@ -5,9 +5,11 @@ extension, so that one parser decides what is right.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
+from google.protobuf.message import DecodeError
 from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInferResponse, ModelMetadataResponse
 
 from components.counter.answers import Answer
@@ -23,8 +25,20 @@ CONTENTS = {"INT64": "int64_contents", "BYTES": "bytes_contents", "FP32": "fp32_
 """Which typed field holds the values of an output's datatype."""
 
 
+def decoded(message: bytes) -> ModelInferRequest:
+    """Reads the bytes of a message.
+
+    Raises:
+        RequestError: if they are none.
+    """
+    try:
+        return ModelInferRequest.FromString(message)
+    except DecodeError as error:
+        raise RequestError("the message is no ModelInferRequest") from error
+
+
 def parse(request: ModelInferRequest, transform: InputTransform) -> V2Request:
-    """Reads an inference request, with raw or with typed contents.
+    """Reads an inference request, with raw or with typed contents; it is answered in the form in which it came.
 
     Args:
         request: the message.
@@ -54,7 +68,8 @@ def parse(request: ModelInferRequest, transform: InputTransform) -> V2Request:
     if request.id:
         document["id"] = request.id
     head = orjson.dumps(document)
-    return parse_v2(b"".join([head, *pieces]), str(len(head)), transform)
+    asked = parse_v2(b"".join([head, *pieces]), str(len(head)), transform)
+    return replace(asked, binary_outputs=bool(request.raw_input_contents))
 
 
 def _photos(files: Sequence[bytes]) -> bytes:
@@ -71,23 +86,23 @@ def _values(contents: Any) -> list[Any]:
 
 
 def response(
-    request: ModelInferRequest, outputs: Sequence[dict[str, Any]], version: str, asked: V2Request, answers: list[Answer]
+    name: str, version: str, outputs: Sequence[dict[str, Any]], asked: V2Request, answers: list[Answer]
 ) -> ModelInferResponse:
     """The answers in the form in which the request came: raw or typed contents.
 
     Args:
-        request: that is answered.
-        outputs: names and datatypes of all outputs.
+        name: of the model.
         version: of the model.
+        outputs: names and datatypes of all outputs.
         asked: the request, parsed.
         answers: one for each photo.
     """
-    made = ModelInferResponse(model_name=request.model_name, model_version=version, id=request.id)
+    made = ModelInferResponse(model_name=name, model_version=version, id=asked.request_id or "")
     values = columns(asked, answers)
     datatypes = {output["name"]: output["datatype"] for output in outputs}
     for name in [name for name, _ in asked.outputs] or [each for each in datatypes if each in values]:
         tensor = made.outputs.add(name=name, datatype=datatypes[name], shape=values[name].shape)
-        if request.raw_input_contents:
+        if asked.binary_outputs:
             made.raw_output_contents.append(raw(values[name]))
         else:
             getattr(tensor.contents, CONTENTS[datatypes[name]]).extend(values[name].ravel().tolist())

@@ -45,6 +45,8 @@ class Asked:
     """Bytes of the body, unpacked."""
     answers: Sequence[Answer] = field(default_factory=list)
     error: str | None = None
+    model: str = ""
+    """The name that the message itself asks for, where no path does."""
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> "Asked":

@@ -57,12 +57,14 @@ function showAnswer(card, answer) {
   showVerdict(card, answer);
 }
 
-function showVerdict(card, answer) {
+// What the answer says of its record; with the products that the record names, where they tell something.
+function showVerdict(card, answer, together = null) {
   const verdict = one(".verdict", card);
   verdict.hidden = !answer.verdict;
   if (answer.verdict) {
     const say = VERDICTS[answer.verdict] ?? (() => [capital(answer.verdict), ""]);
-    const [title, text] = say(answer, percent(1 - answer.mismatch_probability));
+    const [title, ofPhoto] = say(answer, percent(1 - answer.mismatch_probability));
+    const text = together ? `Photo and products together say ${together.label} (${percent(together.confidence)} sure).` : ofPhoto;
     const strong = document.createElement("strong");
     strong.textContent = title;
     verdict.className = `verdict ${answer.verdict.replaceAll(" ", "-")}`;

@@ -49,7 +49,7 @@ async function take(given) {
 function addCard({ key, file, typed = "", answer = null, count = "" }) {
   const url = URL.createObjectURL(file);
   const card = makeCard(file.name, url);
-  bins.set(card, { key, file, url, typed, answer, problem: "", record: null, asked: 0 });
+  bins.set(card, { key, file, url, typed, answer, problem: "", record: null, asked: 0, sha256: "" });
   one(".record input", card).value = typed;
   one(".record input", card).addEventListener("change", () => {
     if (!one(".record input", card).validity.valid) return;
@@ -62,7 +62,18 @@ function addCard({ key, file, typed = "", answer = null, count = "" }) {
   setCount(card, count);
   describe(card);
   list.append(card);
+  nameContent(card);
   return card;
+}
+
+// Names the photo's content in the bin's row, so that a count is of this photo whatever becomes of its name. Browsers
+// compute hashes only for pages that came over HTTPS or from this machine; elsewhere the column stays empty.
+async function nameContent(card) {
+  if (!crypto.subtle) return;
+  const bin = bins.get(card);
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", await bin.file.arrayBuffer()));
+  bin.sha256 = [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  card.dataset.row = JSON.stringify({ ...rowOf(card), photo_sha256: bin.sha256 });
 }
 
 function remove(card) {
@@ -183,9 +194,12 @@ function keepState(card) {
 
 // ---- the list
 
+// As the recount list of `inventory reconcile` says it.
+const besidePhoto = ({ label, confidence }) => `photo and products together: ${label} (${Math.round(100 * confidence)}% sure)`;
+
 // Writes a bin's row of the recount list; its rank comes later.
-function describe(card, rank = null, wrong = null) {
-  const { key, file, record, answer, problem } = bins.get(card);
+function describe(card, rank = null, wrong = null, together = null) {
+  const { key, file, record, answer, problem, sha256 } = bins.get(card);
   const quantity = expected(bins.get(card));
   const unread = record?.problem || problem;
   const row = {
@@ -197,13 +211,14 @@ function describe(card, rank = null, wrong = null) {
     wrong_probability: wrong,
     mismatch_probability: answer?.mismatch_probability ?? null,
     confidence: answer?.confidence ?? null,
+    photo_sha256: sha256,
     products: record?.products ?? "",
-    note: unread ? `not checked: ${unread}` : stock && !record ? "no row in the stock list" : "",
+    note: unread ? `not checked: ${unread}` : stock && !record ? "no row in the stock list" : together ? besidePhoto(together) : "",
     position: key,
   };
   card.dataset.row = JSON.stringify(row);
   showRank(card, row);
-  one(".note", card).hidden = !(stock && (row.note && !problem));
+  one(".note", card).hidden = !(stock && row.note && !problem && !together); // what products say stands in the verdict
   one(".note", card).textContent = record?.problem ? capital(record.problem) : capital(row.note || " ");
 }
 
@@ -216,18 +231,18 @@ async function rank() {
   let said = { bins: [], summary: "" };
   try {
     const cost = one("#cost");
-    if (ranked.length) said = await rankRecords(ranked.map(([, { answer }]) => answer), Number(cost.validity.valid ? cost.value : cost.defaultValue));
+    if (ranked.length) said = await rankRecords(ranked.map(([, bin]) => bin), Number(cost.validity.valid ? cost.value : cost.defaultValue));
   } catch (error) {
     said.summary = error.message;
   }
   if (now !== ranking || atWork || waiting.length) return; // things have changed meanwhile
   one("#wrong").textContent = said.summary;
   one("#wrong").hidden = !said.summary;
-  said.bins.forEach(({ rank, wrong_probability, verdict }, place) => {
+  said.bins.forEach(({ rank, wrong_probability, verdict, with_products }, place) => {
     const [card, bin] = ranked[place];
     bin.answer = { ...bin.answer, verdict };
-    showVerdict(card, bin.answer);
-    describe(card, rank, wrong_probability);
+    showVerdict(card, bin.answer, with_products);
+    describe(card, rank, wrong_probability, with_products);
   });
   summarise();
   arrange();
@@ -241,7 +256,7 @@ function withoutPhoto() {
 
 function showStock() {
   document.body.classList.toggle("listed", stock !== null);
-  one("#stock-name").textContent = stock ? stock.name : "CSV or XLSX with the columns id and expected";
+  one("#stock-name").textContent = stock ? stock.name : one("#stock-name").dataset.hint;
   one("#apart").hidden = one("#missed").hidden = !stock;
   one("#expect").hidden = stock !== null;
   const unmatched = [...bins.values()].filter(({ record }) => !record).map(({ file }) => file.name);
@@ -250,6 +265,7 @@ function showStock() {
   tellApart("#photos-without", unmatched, "photo without a row", "photos without a row");
   tellApart("#left-out", read?.left_out ?? [], "row that is no record", "rows that are no record");
   tellApart("#remarks", read?.remarks ?? [], "id that is spelled otherwise", "ids that are spelled otherwise");
+  tellApart("#on-products", read?.on_products ?? [], "remark on the products", "remarks on the products");
 }
 
 function tellApart(selector, texts, kind, kinds) {

@@ -20,9 +20,11 @@ async function readStock(file, photos) {
   return post("stock/read", JSON.stringify({ name: file.name.slice(0, 200), table: await base64(file), photos }));
 }
 
-// The rank of each of these answers, its verdict for what a missed error costs, and how many records are wrong.
-async function rankRecords(answers, missedCost) {
-  const bins = answers.map(({ expected_quantity, probabilities }) => ({ expected_quantity, probabilities }));
+// The rank of each of these bins, its verdict for what a missed error costs, and how many records are wrong. What the
+// record names speaks with the photo, where the model has learnt what products tell.
+async function rankRecords(answered, missedCost) {
+  const bins = answered.map(({ answer, record }) => (
+    { expected_quantity: answer.expected_quantity, probabilities: answer.probabilities, record: record.record }));
   return post("stock/rank", JSON.stringify({ bins, missed_cost: missedCost }));
 }
 

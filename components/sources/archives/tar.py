@@ -10,7 +10,6 @@ from components.sources.archives.members import Archive, Member, Unusable, check
 from components.sources.source import UnreadableError
 from components.sources.storage import PartFile, Storage
 
-COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 BUFFER_BYTES = {False: 16_384, True: 4_000_000}
 """Read ahead of the headers from a disk, and from a bucket."""
 ZEROS = bytes(1_000_000)
@@ -56,15 +55,11 @@ def open_tar(storage: Storage, name: str) -> Archive:
     """Indexes a tar, or several that were joined; of several members with one name the last counts, as in unpacking.
 
     Raises:
-        InventoryError: if it is compressed, no tar, damaged or cut short.
+        InventoryError: if it is no tar, damaged or cut short.
         UnreadableError: if it cannot be read.
         TransientError: likewise.
     """
     file = storage.stat(name)
-    start = storage.read_part(name, 0, 8) if file.size else b""
-    for magic, kind in COMPRESSED.items():
-        if start.startswith(magic):
-            raise InventoryError(f"{name} is compressed with {kind}, which allows no random access; unpack it first")
     members: dict[str, Member] = {}
     links: dict[str, str] = {}
     stream = cast(BinaryIO, io.BufferedReader(PartFile(storage, name, file.size), BUFFER_BYTES[storage.is_remote]))

@@ -19,6 +19,7 @@ class RenderedSource:
     seed: int
 
     keeps_busy = True
+    is_remote = False
     left_out: ClassVar[Sequence[LeftOut]] = ()
     notes: ClassVar[Sequence[str]] = ()
 

@@ -25,6 +25,8 @@ CONNECTIONS = 64
 READ_SECONDS = 20.0
 """A connection that delivers nothing for so long is given up."""
 NOT_S3 = (InvalidResponseError, ServerError, ParseError, urllib3.exceptions.HTTPError)
+PASSING = (408, 409, 425, 429)
+"""Of the answers that blame the request, those that may be another one later."""
 MOST_READ_AHEAD = 100_000_000
 """Bytes that are read to get at what follows them, from a store that gives whole objects only."""
 MOST_IN_A_FOLDER = 20_000
@@ -172,12 +174,21 @@ class Bucket:
             if error.code in CREDENTIALS_REFUSED:
                 refusal = UnreadableError if error.code == "AccessDenied" else NoAccessError
                 raise refusal(REFUSED, f"{key}: {error.code}") from error
+            if _is_final(error):
+                raise UnreadableError(REFUSED, f"{key}: {error.code}: {error.message}"[:200]) from error
             raise TransientError(f"{key}: {error.code}") from error
         if isinstance(error, NOT_S3):
-            raise TransientError(f"{key}: {_shortly(error)}") from error
+            raise TransientError(f"{key}: {shortly(error)}") from error
         raise UnreadableError("missing", f"no object {key[:200]}: {str(error)[:100]}") from error
 
 
-def _shortly(error: Exception) -> str:
+def _is_final(error: S3Error) -> bool:
+    """Whether the store will not say otherwise: of an object in an archive class, or under a key that is disabled."""
+    status = error.response.status if error.response is not None else 0
+    return 400 <= status < 500 and status not in PASSING and error.code not in ("RequestTimeout", "SlowDown")
+
+
+def shortly(error: Exception) -> str:
+    """What a client's error says, in a few words."""
     reason = getattr(error, "reason", None) or error  # what a MaxRetryError wraps
     return f"{type(reason).__name__}: {' '.join(str(reason).split())}"[:200]

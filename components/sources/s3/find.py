@@ -11,7 +11,7 @@ from components.common.errors import InventoryError
 from components.common.s3.client import CREDENTIALS_REFUSED, MISSING
 from components.common.s3.identity import find_identity, keys_of
 from components.common.store import Address, parse_address
-from components.sources.s3.bucket import NOT_S3, Access, Bucket
+from components.sources.s3.bucket import NOT_S3, Access, Bucket, shortly
 from components.sources.s3.listing import list_objects
 from components.sources.s3.region import DEFAULT, region_of, told_region
 from components.sources.source import METADATA, TransientError, UnreadableError
@@ -19,6 +19,8 @@ from components.sources.source import METADATA, TransientError, UnreadableError
 AWS = "https://s3.amazonaws.com"
 OWN = "SOURCE_"
 """Before the variables of the source's own keys, which are else called like the store's."""
+RETRIES = 4
+"""Of a request that opens a bucket: 6 seconds for a store that asks to slow down."""
 IDS_TO_TRY = 5
 """So many bins of a file list are read from a bucket that denies listing before it counts as closed."""
 NO_LISTING = ("AccessDenied", "MethodNotAllowed", "NotImplemented")
@@ -134,7 +136,10 @@ def _opened(place: Bucket, attempt: Callable[[Bucket], None]) -> Bucket | tuple[
                 return error.code or "", _answer(place, error)
             place = replace(place, access=replace(place.access, region=region))
         except urllib3.exceptions.HTTPError as error:
-            return "", f"cannot be reached ({type(getattr(error, 'reason', None) or error).__name__})"
+            reason = getattr(error, "reason", None) or error
+            if isinstance(reason, urllib3.exceptions.ResponseError):
+                return "", f"is overloaded or broken ({shortly(error)})"
+            return "", f"cannot be reached ({type(reason).__name__})"
         except (*NOT_S3, ValueError) as error:
             return "", f"does not answer like an S3 store ({' '.join(str(error).split())[:80]})"
         else:
@@ -152,12 +157,12 @@ def _answer(place: Bucket, error: S3Error) -> str:
 
 
 def _list_something(place: Bucket) -> None:
-    next(list_objects(place.access.client(retries=2), place.bucket, place.prefix, "/"), None)
+    next(list_objects(place.access.client(retries=RETRIES), place.bucket, place.prefix, "/"), None)
 
 
 def _read_first_byte(place: Bucket, key: str) -> None:
     try:
-        place.access.client(retries=2).get_object(place.bucket, key, offset=0, length=1).close()
+        place.access.client(retries=RETRIES).get_object(place.bucket, key, offset=0, length=1).close()
     except S3Error as error:
         if error.code != "InvalidRange":  # an empty object has no first byte
             raise

@@ -49,6 +49,8 @@ class PlainHttpPool(urllib3.PoolManager):
             connection, is_fresh = self._connect(parts.hostname or "", parts.port or 80), True
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        if "Host" not in headers:  # after a redirection
+            lines += f"Host: {parts.netloc}\r\n"
         try:
             connection.sendall(f"GET {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
             answer = _read_answer(connection)

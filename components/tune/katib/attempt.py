@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from kubernetes.client import ApiClient
 
+from components.cluster.jobs.job import JobKind
 from components.cluster.jobs.katib import EXPERIMENT_LABEL, GROUP, INJECTION_LABEL, SUGGESTIONS, TRIALS, VERSION
 from components.cluster.kube import Object, Resource
 from components.cluster.owned_object import OwnedObject, condition_message, has_condition
@@ -35,6 +36,7 @@ class Attempt:
         plan: what is searched.
         store: holds the outcomes.
         cluster: what each trial asks of the cluster.
+        kind: of the trials' jobs.
         best: objective of the best trial so far.
         ended_badly: Katib has called the Experiment failed, or no trial of it has succeeded or was stopped early.
     """
@@ -44,6 +46,7 @@ class Attempt:
     plan: SearchPlan
     store: Store
     cluster: ClusterSettings
+    kind: JobKind
     best: float
     ended_badly: bool = False
     _trials: list[Object] = field(default_factory=list)
@@ -65,7 +68,7 @@ class Attempt:
         self.experiment.create_or_adopt(
             spoilt=lambda found: any(has_condition(found, condition) for condition in spoilt)
         )
-        pods = TrialPods(self.api, self.experiment, self.cluster.min_workers or self.cluster.workers)
+        pods = TrialPods(self.api, self.experiment, self.kind, self.cluster.min_workers or self.cluster.workers)
         waiting_since = time.monotonic()
         while True:
             found = self.experiment.read()
@@ -147,13 +150,21 @@ class Attempt:
         ends = {end_of(trial) for trial in self._trials}
         if "MetricsUnavailable" in ends and not ends & {"Succeeded", "EarlyStopped"}:
             first = next(_name(trial) for trial in self._trials if end_of(trial) == "MetricsUnavailable")
-            return f"Katib found no metric in the log of trial {first}; {NO_METRIC}"
+            return f"Katib found no metric in the log of trial {first}; {self._no_metric()}"
         for name in self._active():
             if self.store.exists(self.plan.job(name, {}).outcome_key):
                 since = self._silent_since.setdefault(name, time.monotonic())
                 if time.monotonic() - since > self.experiment.timeouts.outcome:
-                    return f"the training of trial {name} has ended, and Katib has no metric of it; {NO_METRIC}"
+                    return f"the training of trial {name} has ended, and Katib has no metric of it; {self._no_metric()}"
         return None
+
+    def _no_metric(self) -> str:
+        """What to look at when no trial has a metric: Katib follows only the kinds that its configuration names.
+
+        It looks for them when it starts (``add`` in pkg/controller.v1beta1/trial/trial_controller.go).
+        """
+        kind = f"{self.kind.kind}.{self.kind.version}.{self.kind.group}"
+        return f"{NO_METRIC}; and that trialResources of katib-config name {kind}, and Katib started after its operator"
 
     def _why_failed(self, found: Object) -> str:
         reasons = [condition_message(found, "Failed"), self._suggestion_failure()]

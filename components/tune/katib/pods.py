@@ -6,9 +6,9 @@ from functools import partial
 
 from kubernetes.client import ApiClient
 
+from components.cluster.jobs.job import JobKind
 from components.cluster.jobs.katib import EXPERIMENT_LABEL
 from components.cluster.jobs.pods import Pods
-from components.cluster.jobs.pytorchjob import PYTORCHJOB
 from components.cluster.jobs.queue import is_queued, queued_in_words
 from components.cluster.kube import Resource
 from components.cluster.owned_object import OwnedObject
@@ -26,11 +26,13 @@ class TrialPods:
     Attributes:
         api: the cluster.
         experiment: the Experiment.
+        kind: of the trials' jobs.
         needed: running pods of a trial that make it a running one.
     """
 
     api: ApiClient
     experiment: OwnedObject
+    kind: JobKind
     needed: int
     _of: dict[str, Pods] = field(default_factory=dict)
     _waits: dict[str, str] = field(default_factory=dict)
@@ -53,7 +55,7 @@ class TrialPods:
 
     def all_queued(self, active: Sequence[str]) -> bool:
         """Whether a queue holds back each of these trials, of which there is one; says so when that changes."""
-        jobs = Resource(self.api, PYTORCHJOB.group, PYTORCHJOB.version, PYTORCHJOB.plural, self.experiment.namespace)
+        jobs = Resource(self.api, self.kind.group, self.kind.version, self.kind.plural, self.experiment.namespace)
         waits = {}
         for name in active:
             job = self.experiment.with_retries(partial(jobs.get, name))
@@ -83,6 +85,6 @@ class TrialPods:
 
     def _pods(self, name: str) -> Pods:
         if name not in self._of:
-            labels = f"{EXPERIMENT_LABEL}={name}" if name == self.experiment.name else PYTORCHJOB.pods.format(name=name)
+            labels = f"{EXPERIMENT_LABEL}={name}" if name == self.experiment.name else self.kind.pods.format(name=name)
             self._of[name] = Pods(self.api, self.experiment.namespace, name, labels, "tuning")
         return self._of[name]

@@ -1,6 +1,6 @@
 """Runs a search under Katib. Never two, never a stray one.
 
-The trial ``default`` is a PyTorchJob of its own and comes first, since Katib cannot be told what to try: an image, a
+The trial ``default`` is a job of its own and comes first, since Katib cannot be told what to try: an image, a
 secret or a dataset that is wrong shows there, in a log that a person can read, and what it leaves in the store (the
 features of a frozen backbone) serves every other trial. Nothing is deleted on SIGTERM: a step that was evicted comes
 back and adopts job and Experiment; after one that was terminated the lease runs out, and the trials end by themselves.
@@ -9,11 +9,10 @@ back and adopts job and Experiment; after one that was terminated the lease runs
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
-from components.cluster.jobs.choose import runs_on_cluster
+from components.cluster.jobs.choose import choose, runs_on_cluster
 from components.cluster.jobs.experiment import experiment
-from components.cluster.jobs.job import run_training
+from components.cluster.jobs.job import JobKind, run_training
 from components.cluster.jobs.katib import EXPERIMENTS, GROUP, VERSION, check_cluster
-from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
 from components.cluster.kube import Object, Resource, dns_name, owner_references, with_retries
 from components.cluster.owned_object import OwnedObject, Timeouts
 from components.common import lease
@@ -39,7 +38,7 @@ def cluster_search(settings: ClusterSettings) -> Search | None:
 
 
 class KatibSearch:
-    """Runs the trials of a plan as PyTorchJobs; Katib chooses all but the first."""
+    """Runs the trials of a plan as the jobs that a training is; Katib chooses all but the first."""
 
     def __init__(
         self, api: ApiClient, namespace: str, cluster: ClusterSettings, timeouts: Timeouts | None = None
@@ -54,19 +53,24 @@ class KatibSearch:
             InventoryError: also if the cluster has no Katib, or no trial starts in time or reports a metric.
         """
         waits = self._timeouts.away, self._timeouts.poll
-        with_retries(lambda: check_cluster(self._api, self._namespace), *waits)
+        launcher = with_retries(lambda: choose(self._api, self._cluster), *waits)(
+            self._api, self._namespace, self._cluster
+        )
+        with_retries(lambda: check_cluster(self._api, self._namespace, launcher.kind), *waits)
         owners = with_retries(lambda: owner_references(self._api, self._namespace), *waits)
-        job = plan.job(DEFAULT_TRIAL, {})
-        body = experiment(plan, self._cluster, self._namespace, store.uri(job.job_key), owners)
+        address, describe_job = store.uri(plan.job(DEFAULT_TRIAL, {}).job_key), launcher.description()
+        body = experiment(plan, self._cluster, self._namespace, address, owners, describe_job)
         experiments = Resource(self._api, GROUP, VERSION, EXPERIMENTS, self._namespace)
         if plan.tuning.max_trials > 1:  # what Katib would refuse is found out before the first trial is trained
             with_retries(lambda: experiments.create(body, dry_run=True), *waits)
         abandoned = lease.is_stale(store, plan.run_id)
         with lease.held(store, plan.run_id, self._timeouts.renew):
-            trials = [self._default(plan, store, owners)]
+            name, arguments = dns_name(f"tune-{plan.run_id}-{DEFAULT_TRIAL}"), ["--job", address]
+            first = describe_job(name, self._namespace, plan.run_id, arguments, self._cluster, owners)
+            trials = [self._default(plan, store, launcher.kind, first)]
             if plan.tuning.max_trials > 1:
                 owned = OwnedObject(experiments, body, "tuning", self._timeouts)
-                trials += self._others(plan, store, owned, trials[0], abandoned)
+                trials += self._others(plan, store, owned, launcher.kind, trials[0], abandoned)
         return SearchResult(
             backend="katib",
             name=body["metadata"]["name"],
@@ -76,14 +80,12 @@ class KatibSearch:
             trials=trials,
         )
 
-    def _default(self, plan: SearchPlan, store: Store, owners: list[Object]) -> Trial:
+    def _default(self, plan: SearchPlan, store: Store, kind: JobKind, body: Object) -> Trial:
         """Trains with the given hyperparameters, exactly as the train step does."""
         job = plan.job(DEFAULT_TRIAL, {})
         job.put(store, job.job_key)
-        name, arguments = dns_name(f"tune-{plan.run_id}-{DEFAULT_TRIAL}"), ["--job", store.uri(job.job_key)]
-        body = pytorchjob(name, self._namespace, plan.run_id, arguments, self._cluster, owners)
         note(f"tuning: trial {DEFAULT_TRIAL}, the given hyperparameters: {in_words(plan.default)}")
-        run_training(self._api, PYTORCHJOB, body, self._cluster, job, store, self._timeouts)
+        run_training(self._api, kind, body, self._cluster, job, store, self._timeouts)
         outcome = TrainedModel.fetch(store, job.outcome_key)
         objective, epochs = measured(outcome, plan.tuning.objective)
         note(f"tuning: trial {DEFAULT_TRIAL} succeeded: {plan.tuning.objective} {objective:.4f}")
@@ -99,7 +101,7 @@ class KatibSearch:
         )
 
     def _others(
-        self, plan: SearchPlan, store: Store, owned: OwnedObject, default: Trial, abandoned: bool
+        self, plan: SearchPlan, store: Store, owned: OwnedObject, kind: JobKind, default: Trial, abandoned: bool
     ) -> list[Trial]:
         """Runs all trials that Katib chooses.
 
@@ -107,12 +109,13 @@ class KatibSearch:
             plan: what is searched.
             store: holds the outcomes.
             owned: the Experiment.
+            kind: of the trials' jobs.
             default: the trial that Katib knows nothing of.
             abandoned: the lease had run out, so that trials may have ended for no other reason.
         """
 
         def attempt() -> Attempt:
-            return Attempt(self._api, owned, plan, store, self._cluster, best=default.objective or 0.0)
+            return Attempt(self._api, owned, plan, store, self._cluster, kind, best=default.objective or 0.0)
 
         made = attempt()
         failure = made.run()

@@ -47,11 +47,6 @@ def render(result: SearchResult, comparison: Comparison | None, final_training: 
     )
 
 
-def render_off() -> str:
-    """The page of a run that does not tune."""
-    return render_page("components/tune/page/off.html.j2")
-
-
 def in_words(result: SearchResult, comparison: Comparison | None) -> tuple[str, str]:
     """The verdict as a sentence, and the tone of its callout."""
     default = result.default

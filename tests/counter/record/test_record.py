@@ -88,7 +88,7 @@ def test_a_weight_is_in_pounds_or_missing(unit: str, pounds: float | None) -> No
         ("B000000001", "the record is no list of products"),
         ({"products": 3}, "the record is no list of products"),
         ([3], "names as product 1 3, which is neither"),
-        ([LISTED, None], "names as product 2 None, which is neither"),
+        ([LISTED, None], "names as product 2 null, which is neither"),
         ([["x" * 500]], "names as product 1"),
         ([{"weight": 1}] * (MOST_PRODUCTS + 100), f"names 300 products; one bin holds at most {MOST_PRODUCTS}"),
     ],

@@ -52,7 +52,7 @@ def parsed(*words: str) -> dict[str, Any]:
         (["--gate", '{"draws": 500}', "--gate.rules=[]"], {"gate": {"draws": 500, "rules": []}}),
         (["--tuning.space", '{"seed": {}}', "--tune"], {"tuning": {"space": {"seed": {}}}, "tune": True}),
         (["--training.loss", "corn", "--seed", "7"], {"training": {"loss": "corn", "seed": "7"}}),
-        (["--serv", "{}"], {"serving": {}}),
+        (["--serving", "{}"], {"serving": {}}),
     ],
 )
 def test_only_what_is_given_becomes_an_argument(words: list[str], arguments: dict[str, Any]) -> None:

@@ -203,6 +203,36 @@ def test_the_verdict_follows_from_what_a_missed_error_costs(server, tmp_path, ca
     assert said in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--past-recounts", "0/300"], "unsure: 3 is possible (16%)"),
+        (["--past-recounts", "30/300"], "recount: 3 is unlikely (16%)"),
+        (["--error-rate", "0.001"], "unsure: 3 is possible (16%)"),
+    ],
+)
+def test_the_verdict_follows_from_what_past_recounts_found(server, tmp_path, capsys, monkeypatch, given, said):
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "a.jpg").write_bytes(photo(2.3))
+    asked = ["query", str(tmp_path / "a.jpg"), "--expected", "3", "--url", server.url]
+    assert main([*asked, *given]) == 0
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "refusal"),
+    [
+        (["--error-rate", "3"], "error_rate is 3.0; give a share between 0 and 1, such as 0.05"),
+        (["--past-recounts", "9/3"], "past_recounts is '9/3'; give how many records were wrong"),
+        (["--error-rate", "0.1", "--past-recounts", "1/3"], "give either error_rate or past_recounts"),
+    ],
+)
+def test_a_share_of_wrong_records_that_cannot_be_is_refused_on_one_line(capsys, given, refusal):
+    assert main(["query", "a.jpg", *given]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert refusal in line
+
+
 @pytest.mark.parametrize("cost", ["0.5", "nan", "many", "inf"])
 def test_a_cost_that_cannot_be_is_refused_on_one_line(capsys, cost):
     with pytest.raises(SystemExit):
@@ -240,6 +270,15 @@ def test_a_photo_is_fetched_by_its_address(server, photos, capsys):
             files.shutdown()
             thread.join()
     assert lines(capsys)[0]["count"] == 5
+
+
+def test_reconcile_prints_its_numbers_as_json_and_nothing_else(server, photos, capsys, tmp_path):
+    (tmp_path / "stock.csv").write_text("id,expected\na,2\naisle/b,1\n")
+    stock = ["--photos", str(photos), "--records", str(tmp_path / "stock.csv"), "--out", str(tmp_path / "out")]
+    assert main(["reconcile", *stock, "--url", server.url, "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert "recount list:" in said.err
 
 
 def test_reconcile_asks_a_service_by_its_name(cluster, server, photos, capsys, monkeypatch, tmp_path):

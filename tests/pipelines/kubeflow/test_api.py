@@ -56,6 +56,18 @@ def test_a_release_that_knows_no_drop_downs_gets_the_pipeline_without(
     assert "|**source**" in api.versions[-1]["description"]
 
 
+@pytest.mark.parametrize(("said", "told"), [("", 0), ("what it was once", 1)])
+def test_a_pipeline_whose_description_is_an_older_one_is_told_with_its_new_version(
+    api: KfpApi, package: Path, said: str, told: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.pipelines.append({"pipeline_id": "7", "display_name": "small", "description": said})
+    where = access(api)
+    for created in (True, False):
+        assert upload(open_client(where), where, package).created is created
+    line = "the pipeline small keeps the description of its first upload; the version has its own"
+    assert capsys.readouterr().out.count(line) == told
+
+
 def test_a_run_carries_version_arguments_and_service_account(api: KfpApi, package: Path) -> None:
     api.multi_user = True
     where = access(api, namespace="team")
@@ -89,7 +101,6 @@ KUBEFLOWS_OWN = {
     "download(0)": "RUNNING",
     "download-driver": "SUCCEEDED",
     "download-driver(0)": "SUCCEEDED",
-    "condition-1": "RUNNING",
     "executor": "RUNNING",
     "executor(0)": "RUNNING",
 }

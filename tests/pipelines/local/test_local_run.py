@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from rich.console import Console
 
 from components.common.errors import InventoryError
 from components.common.store import Store
@@ -37,6 +38,27 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     monkeypatch.setattr(local_run, "_execute", execute)
     return attempts
+
+
+@pytest.mark.parametrize(
+    ("word", "out", "err"), [("--json", '{"run": 1}', "first step\n"), ("--quiet", "", ""), (None, "first step\n", "")]
+)
+def test_a_script_is_told_the_result_or_nothing(
+    word: str | None,
+    out: str,
+    err: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(arguments: dict[str, Any], run_id: str, runs: Path, console: Console, keep_serving: bool) -> Path:
+        console.print("first step")
+        (tmp_path / "result.json").write_text('{"run": 1}')
+        return tmp_path
+
+    monkeypatch.setattr(local_run, "run", run)
+    assert main(["run", *([word] if word else [])]) == 0
+    assert capsys.readouterr() == (out, err)
 
 
 @pytest.mark.parametrize("name", ["file", "file/below", "/proc/none"])
@@ -119,7 +141,10 @@ def test_what_is_not_there_is_refused_and_leaves_no_run(
     assert not executed
 
 
-def test_the_pages_of_a_run_lead_to_each_other_and_say_what_the_gate_decided(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tuned", [{"report_key": "pages/tune"}, None])
+def test_the_pages_of_a_run_lead_to_each_other_and_say_what_the_gate_decided(
+    store: Store, tmp_path: Path, tuned: dict[str, str] | None
+) -> None:
     page = "<header>{}<!-- pages of the run --></header>"
     for name in ("report", "explore", "gate", "tune"):
         store.put_bytes(f"pages/{name}", page.format(name).encode())
@@ -133,9 +158,10 @@ def test_the_pages_of_a_run_lead_to_each_other_and_say_what_the_gate_decided(sto
         decision_key="runs/r1/gate.json",
         page_key="pages/gate",
     )
-    local_run._write_pages(store, tmp_path, evaluated(report_key="pages/report"), gated, "pages/explore", "pages/tune")
+    local_run._write_pages(store, tmp_path, evaluated(report_key="pages/report"), gated, "pages/explore", tuned)
     pages = {path.name: path.read_text() for path in tmp_path.glob("*.html")}
-    assert set(pages) == {"report.html", "explore.html", "gate.html", "tune.html"}  # nothing watched this training
+    searched = {"tune.html"} if tuned else set()
+    assert set(pages) == {"report.html", "explore.html", "gate.html", *searched}  # nothing watched this training
     for name, text in pages.items():
         assert set(re.findall(r'href="([^"]+)"', text)) == set(pages) - {name}
     assert "The gate: Refused: worse &amp; slower</a>" in pages["report.html"]

@@ -417,6 +417,15 @@ def test_a_bound_volume_and_a_namespace_with_room_are_ok(place: Place) -> None:
     assert "ok       pods: the namespace takes a step, a worker, the predictor" in lines
 
 
+def test_a_quota_must_have_room_for_the_pods_that_fetch_together(place: Place) -> None:
+    place.cluster.add(quota({"requests.cpu": "100", "pods": "10"}, {"pods": "1"}), "resourcequotas")
+    assert [each.name for each in place.look() if each.name.startswith("quota")] == []
+    place.question = replace(place.question, download_pods=16)
+    (check,) = [each for each in place.look() if each.name.startswith("quota")]
+    assert check.message == "has no room for the 16 pods that fetch together: pods 9 left of 10, 16 wanted"
+    assert "--download-pods" in check.fix
+
+
 def test_a_quota_of_other_pods_is_not_ours(place: Place) -> None:
     other = quota({"pods": "0"}, {"pods": "0"})
     other["spec"]["scopes"] = ["BestEffort"]

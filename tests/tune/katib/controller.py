@@ -1,7 +1,8 @@
-"""Plays Katib 0.19 and the training operator against the stand-in API, one deed at a time, as a test tells it.
+"""Plays Katib 0.19 and the trials' operator against the stand-in API, one deed at a time, as a test tells it.
 
-The substitution of parameters, the collector and the Experiment's status follow Katib's sources (generator.go, utils.go
-and file-metricscollector.go, status_util.go); its webhook is in ``tests.cluster.stand_ins.rules``.
+The substitution of parameters, the collector, the end of a trial and the Experiment's status follow Katib's sources
+(generator.go, utils.go and file-metricscollector.go, job_util.go, status_util.go); its webhook is in
+``tests.cluster.stand_ins.rules``.
 """
 
 import json
@@ -13,14 +14,18 @@ import time
 import uuid
 from collections.abc import Sequence
 
+from components.cluster.jobs.job import JobKind
+from components.cluster.jobs.pytorchjob import PYTORCHJOB
+from components.cluster.jobs.trainjob import TRAINJOB
 from components.common import lease
 from components.common.store import Store
 from components.counter.training_log import EpochRecord, lines
 from components.documents.training_spec import TrainingSpec
 from components.settings.training import TrainingSettings
+from tests.cluster.stand_ins import trainer, training_operator
 from tests.cluster.stand_ins.api import Cluster, Key, Object, now
 from tests.cluster.stand_ins.rules import trial_labels
-from tests.cluster.stand_ins.training_operator import GROUP, JOBS, container, make_pods
+from tests.cluster.stand_ins.training_operator import GROUP, container
 from tests.documents import epoch, trained
 from tests.waiting import wait_until
 
@@ -30,6 +35,9 @@ UNAVAILABLE = "unavailable"
 
 class Katib:
     """Makes trials for every Experiment, and moves them through their lives."""
+
+    kind: JobKind = PYTORCHJOB
+    """Of the trials' jobs; the other is a TrainJob."""
 
     def __init__(self, cluster: Cluster, store: Store) -> None:
         self.cluster, self.store = cluster, store
@@ -55,7 +63,7 @@ class Katib:
         return [trial["metadata"]["name"] for trial in self.trials if not ended(trial)]
 
     def pods(self, job: str) -> list[str]:
-        label = "training.kubeflow.org/job-name"
+        label = self.kind.pods.partition("=")[0]
         return [
             pod["metadata"]["name"]
             for pod in self.cluster.items("pods")
@@ -63,11 +71,19 @@ class Katib:
         ]
 
     def command(self, job: str) -> list[str]:
-        found = self.cluster.get(JOBS, job, GROUP)
+        found = self.job(job)
         assert found
+        if "trainer" in found["spec"]:
+            return list(found["spec"]["trainer"]["command"])
         (first, *_) = found["spec"]["pytorchReplicaSpecs"].values()
-        words: list[str] = first["template"]["spec"]["containers"][0]["command"]
-        return words
+        return list(first["template"]["spec"]["containers"][0]["command"])
+
+    def job(self, name: str) -> Object | None:
+        return self.cluster.get(self.kind.plural, name, self.kind.group)
+
+    @property
+    def jobs(self) -> list[Object]:
+        return self.cluster.items(self.kind.plural, self.kind.group)
 
     # what the trainer does
 
@@ -99,16 +115,16 @@ class Katib:
     def finish(self, job: str) -> None:
         for pod in self.pods(job):
             self._pod(pod, "Succeeded", {"terminated": {"exitCode": 0, "reason": "Completed"}})
-        self._job_condition(job, "Succeeded")
+        self._job_condition(job, self.kind.succeeded)
 
     def crash(self, job: str, code: int, reason: str) -> None:
         self._pod(self.pods(job)[0], "Failed", {"terminated": {"exitCode": code, "reason": reason}})
-        self._job_condition(job, "Failed", f"PyTorchJob {job} is failed because 1 replica(s) failed")
+        self._job_condition(job, "Failed", f"{self.kind.kind} {job} is failed because 1 replica(s) failed")
 
     def _pod(self, name: str, phase: str, state: Object) -> None:
-        statuses = [container(state=state)]
         pod = self.cluster.get("pods", name)
         assert pod
+        statuses = [container(state=state, name=pod["spec"]["containers"][0]["name"])]
         if len(pod["spec"]["containers"]) > 1:  # the collector's comes first, and it fails when the training does
             code = {"terminated": {"exitCode": 255, "reason": "Error"}} if phase == "Failed" else state
             statuses.insert(0, {**container(state=code), "name": COLLECTOR})
@@ -118,7 +134,8 @@ class Katib:
         self.cluster.update("pods", name, lambda item: item.update(status=status))
 
     def _job_condition(self, job: str, kind: str, message: str = "") -> None:
-        self.cluster.update(JOBS, job, lambda item: add_condition(item, kind, f"PyTorchJob{kind}", message), GROUP)
+        change = lambda item: add_condition(item, kind, f"{self.kind.kind}{kind}", message)  # noqa: E731
+        self.cluster.update(self.kind.plural, job, change, self.kind.group)
 
     # what Katib does with a trial
 
@@ -173,7 +190,10 @@ class Katib:
     def _end(self, name: str, condition: str, printed: list[str]) -> None:
         found = self.cluster.get("trials", name, GROUP)
         assert found
-        job = self.cluster.get(JOBS, name, GROUP)
+        job = self.job(name)
+        if job:  # Katib knows nothing of a job but what the template's conditions find (GetDeployedJobStatus)
+            side = "failure" if condition == "Failed" else "success"
+            assert holds(self.experiment["spec"]["trialTemplate"][f"{side}Condition"], job)
         messages = [each["message"] for each in job["status"]["conditions"] if each["type"] == condition] if job else []
 
         def change(trial: Object) -> None:
@@ -193,9 +213,9 @@ class Katib:
     # what Katib does with an Experiment
 
     def _created(self, key: Key, item: Object) -> None:
-        if key[:2] == (GROUP, JOBS):
+        if key[:2] == (self.kind.group, self.kind.plural):
             self.jobs_made += 1
-            make_pods(self.cluster, item)
+            (trainer if self.kind is TRAINJOB else training_operator).make_pods(self.cluster, item)
             self._inject(item)
         elif key[:2] == (GROUP, "experiments"):
             self.experiments_made += 1
@@ -267,7 +287,8 @@ class Katib:
         made = self.cluster.add(trial, "trials", GROUP)
         body = {**trial["spec"]["runSpec"]}
         body["metadata"] = {**body["metadata"], **self._owned(made, name)}
-        key = (GROUP, JOBS, "team", name)
+        assert body["kind"] == self.kind.kind
+        key = (self.kind.group, self.kind.plural, "team", name)
         with self.cluster.lock:
             job = self.cluster._create(key, body)
         for react in self.cluster.on_create:
@@ -318,6 +339,12 @@ class Katib:
             "name": name,
             "ownerReferences": [{**reference, "name": metadata["name"], "uid": metadata["uid"], "controller": True}],
         }
+
+
+def holds(expression: str, job: Object) -> bool:
+    """Whether a condition of Katib's trial template holds for a job; of the form that Katib defaults to."""
+    (kind,) = re.findall(r'^status\.conditions\.#\(type=="(\w+)"\)#\|#\(status=="True"\)#$', expression)
+    return any(each["type"] == kind and each["status"] == "True" for each in job["status"].get("conditions", []))
 
 
 def told(command: Sequence[str]) -> tuple[str, str, dict[str, str]]:

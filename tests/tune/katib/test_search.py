@@ -16,6 +16,7 @@ from kubernetes.client import ApiClient
 
 from components.cluster import kube
 from components.cluster.jobs.experiment import experiment_name
+from components.cluster.jobs.trainjob import TRAINJOB
 from components.cluster.kube import dns_name
 from components.common import lease
 from components.common.errors import InventoryError
@@ -69,7 +70,7 @@ class Scene:
 
     def default(self, accuracy: float = 0.4) -> None:
         """Makes the trial ``default``."""
-        wait_until(lambda: self.cluster.get(JOBS, DEFAULT, GROUP), "the trial default has a job")
+        wait_until(lambda: self.katib.job(DEFAULT), "the trial default has a job")
         self.katib.start(DEFAULT)
         self.katib.train(DEFAULT, [accuracy / 2, accuracy])
         self.katib.finish(DEFAULT)
@@ -247,13 +248,39 @@ def no_katib(scene: Scene) -> str:
     return scene.step().verdict()
 
 
-def no_pytorchjobs(scene: Scene) -> str:
-    scene.cluster.missing_kinds = {f"pytorchjobs.{GROUP}"}
+def no_kind_of_job(scene: Scene) -> str:
+    scene.cluster.missing_kinds = {f"pytorchjobs.{GROUP}", f"trainjobs.{TRAINJOB.group}"}
     return scene.step().verdict()
 
 
-def trainjobs_wanted(scene: Scene) -> str:
+def the_kind_asked_for_is_missing(scene: Scene) -> str:
+    scene.cluster.missing_kinds = {f"trainjobs.{TRAINJOB.group}"}
     return scene.step(cluster={"launcher": "trainjob"}).verdict()
+
+
+def trainjobs_where_there_are_no_pytorchjobs(scene: Scene) -> str:
+    scene.cluster.missing_kinds = {f"pytorchjobs.{GROUP}"}
+    scene.katib.kind = TRAINJOB
+    return happy_path(scene)
+
+
+def trainjobs_of_an_older_trainer_asked_for(scene: Scene) -> str:
+    scene.cluster.releases["trainer"] = "2.1.0"
+    scene.katib.kind = TRAINJOB
+    step = scene.searching(cluster={"launcher": "trainjob", "workers": 2})
+    scene.finish(0.6, 0.3, 0.5)
+    return step.verdict()
+
+
+def a_trainjob_without_a_collector(scene: Scene) -> str:
+    scene.katib.injects, scene.katib.kind = False, TRAINJOB
+    step = scene.searching(cluster={"launcher": "trainjob"})
+    scene.katib.end_without_collector(scene.katib.active[0])
+    return step.verdict()
+
+
+def an_elastic_trainjob(scene: Scene) -> str:
+    return scene.step(cluster={"launcher": "trainjob", "min_workers": 1, "max_workers": 2}).verdict()
 
 
 def trials_that_never_start(scene: Scene) -> str:
@@ -496,8 +523,17 @@ SCENARIOS: list[tuple[Callable[[Scene], str], str, int, int]] = [
     (namespace_without_katibs_label, "lacks the label katib.kubeflow.org/metrics-collector-injection=enabled", 0, 0),
     (namespace_that_may_not_be_read, FOUND, 1, 1),
     (no_katib, "install Katib, or do not tune", 0, 0),
-    (no_pytorchjobs, "the cluster knows no pytorchjobs.kubeflow.org (v1), which trials of a search are", 0, 0),
-    (trainjobs_wanted, "cluster.launcher: trials of a search are PyTorchJobs, no TrainJobs", 0, 0),
+    (no_kind_of_job, "the cluster has neither PyTorchJob (kubeflow.org/v1) nor TrainJob", 0, 0),
+    (the_kind_asked_for_is_missing, "knows no trainjobs.trainer.kubeflow.org (v1alpha1), which trials of this", 0, 0),
+    (trainjobs_where_there_are_no_pytorchjobs, FOUND, 1, 1),
+    (trainjobs_of_an_older_trainer_asked_for, FOUND, 1, 1),
+    (
+        a_trainjob_without_a_collector,
+        "trialResources of katib-config name TrainJob.v1alpha1.trainer.kubeflow.org",
+        1,
+        0,
+    ),
+    (an_elastic_trainjob, "cluster.min_workers: a TrainJob has a fixed number of workers", 0, 0),
     (trials_that_never_start, "FailedScheduling: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu", 1, 0),
     (trials_in_a_queue, FOUND, 1, 1),
     (one_worker_of_two_never_starts, "no trial started within 1 s (cluster.pending_seconds): tune-", 1, 0),
@@ -542,7 +578,7 @@ def test_there_is_one_experiment_or_none_and_the_verdict_is_right(
     assert len(scene.cluster.items("experiments", GROUP)) == left
     if not left:
         assert not scene.katib.trials, "no trial outlives its Experiment"
-        assert len(scene.cluster.items(JOBS, GROUP)) <= 1, "only the default's job is left"
+        assert len(scene.katib.jobs) <= 1, "only the default's job is left"
 
 
 def test_every_trial_is_told_once_with_its_values_and_ends_in_the_result(

@@ -9,7 +9,7 @@ from components.common.errors import InventoryError
 from components.documents.search_result import SearchResult
 from components.tune.compare import Comparison, judge
 from components.tune.optuna.importance import importance
-from components.tune.page.report import in_words, render, render_off
+from components.tune.page.report import in_words, render
 from tests.tune.results import found, trial
 
 
@@ -109,7 +109,3 @@ def test_the_verdict_when_there_is_nothing_to_compare() -> None:
 def test_a_short_search_has_a_page_as_well(trials: int) -> None:
     page = render(found(*(trial(number, 1e-3 / (number + 1)) for number in range(trials))), None, "reuse")
     assert "takes at least 5 finished trials" in page
-
-
-def test_the_page_of_a_run_without_a_search_says_so() -> None:
-    assert "Tuning is off" in render_off()

@@ -1,0 +1,48 @@
+"""Which extra of the package ``bin-inventory`` a command needs, and the line that says so where it is not installed."""
+
+from collections.abc import Iterable
+from importlib.util import find_spec
+
+from components.common.errors import InventoryError
+
+CLIENT, CONTROL, RUN, SERVE = "client", "control", "control,train,serve", "serve"
+EXTRAS = {
+    "run": RUN,
+    **dict.fromkeys(("query", "reconcile", "feedback"), CLIENT),
+    "serve": SERVE,
+    **dict.fromkeys(("compile", "manifests", "preflight", "upload", "submit", "runs"), CONTROL),
+    **dict.fromkeys(("models", "promote", "rollback", "prune", "reproduce"), CONTROL),
+}
+"""The extra of every command that wants one."""
+SIGNS = {"client": ("httpx", "numpy"), "control": ("kfp", "kubernetes"), "train": ("torch",), "serve": ("kserve",)}
+"""Packages that tell whether an extra is installed."""
+KATIB = "kubeflow"
+"""Its SDK is in no extra: pip takes what it says of protobuf for a contradiction to kfp."""
+
+
+def check_installed(command: str) -> None:
+    """Looks for what a command needs, without importing it.
+
+    Raises:
+        InventoryError: naming what to install.
+    """
+    parts = EXTRAS[command].split(",") if command in EXTRAS else []
+    missing = [name for part in parts for name in SIGNS[part] if find_spec(name) is None]
+    if missing:
+        raise not_installed(command, missing)
+    if command == "preflight" and find_spec(KATIB) is None:
+        raise InventoryError("`inventory preflight` also needs Katib's SDK: pip install --no-deps kubeflow-katib")
+
+
+def not_installed(command: str, packages: Iterable[str], extra: str = "") -> InventoryError:
+    """What to say where a command misses packages.
+
+    Args:
+        command: the command.
+        packages: names of what is missing.
+        extra: that brings them; empty for the command's own.
+    """
+    names = ", ".join(packages)
+    return InventoryError(
+        f"`inventory {command}` needs {names}; pip install 'bin-inventory[{extra or EXTRAS[command]}]'"
+    )

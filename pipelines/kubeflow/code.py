@@ -1,0 +1,41 @@
+"""A compiled pipeline whose steps run a working tree's code on their images."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from components.common.code import CODE_VARIABLE, put_code
+from components.common.progress import note
+from components.common.store import open_store
+from components.settings.permitted import check_code_permitted
+from pipelines.kubeflow.arguments import environment_of
+
+
+@contextmanager
+def with_code(package: Path, folder: Path | None) -> Iterator[Path]:
+    """The package to upload: as it is without a folder, else with that folder's code in every step.
+
+    Args:
+        package: what ``inventory compile`` wrote; its images' steps have the interface of the code.
+        folder: a checkout.
+
+    Raises:
+        InventoryError: if the pipeline was compiled for the code of its images alone, the folder is no checkout, or the
+            store of the environment cannot be written to.
+    """
+    if folder is None:
+        yield package
+        return
+    ir, *platform = yaml.safe_load_all(package.read_text())
+    check_code_permitted(environment_of(ir))
+    sha256 = put_code(open_store(), folder)
+    note(f"the steps run the code of {folder}, sha256 {sha256}; the predictor runs that of its image")
+    for executor in ir["deploymentSpec"]["executors"].values():
+        executor["container"].setdefault("env", []).append({"name": CODE_VARIABLE, "value": sha256})
+    with tempfile.TemporaryDirectory(prefix="submit-") as temporary:
+        changed = Path(temporary) / package.name
+        changed.write_text(str(yaml.safe_dump_all([ir, *platform], sort_keys=True)))
+        yield changed

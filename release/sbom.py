@@ -1,0 +1,55 @@
+"""Software bills of materials (CycloneDX) of the Python environments, from the pinned requirements.
+
+``python -m release.sbom PYTHON FOLDER``: PYTHON has ``cyclonedx-bom`` (``requirements/tools/supply.txt``).
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from components.common.errors import InventoryError
+from release.environments import ENVIRONMENTS, ROOT
+
+
+def write_sboms(python: str, folder: Path) -> list[Path]:
+    """Writes one JSON file for each environment; equal requirements give equal bytes.
+
+    Args:
+        python: the interpreter that has cyclonedx-bom.
+        folder: gets ``<environment>.cdx.json``; it is made when it is not there.
+
+    Raises:
+        InventoryError: if a file of requirements is refused.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name in ENVIRONMENTS:
+        file = folder / f"{name}.cdx.json"
+        options = ["--pyproject", str(ROOT / "pyproject.toml"), "--output-reproducible", "--output-file", str(file)]
+        command = [python, "-W", "ignore", "-m", "cyclonedx_py", "requirements"]
+        done = subprocess.run(
+            [*command, *options, str(ROOT / "requirements" / f"{name}.txt")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise InventoryError(f"no bill of materials of {name}.txt: {done.stderr.strip().splitlines()[-1]}")
+        written.append(file)
+    return written
+
+
+def main() -> int:
+    """Writes them all; returns the exit code."""
+    python, folder = sys.argv[1:]
+    try:
+        for file in write_sboms(python, Path(folder)):
+            print(file)
+    except InventoryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

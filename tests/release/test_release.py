@@ -1,0 +1,115 @@
+"""What a release consists of, and what an audit of its packages says."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import __version__
+from components.common.errors import InventoryError
+from release.audit import audit, read
+from release.environments import ENVIRONMENTS, ROOT
+from release.release import notes
+
+CHANGELOG = "# Changelog\n\n## Unreleased\n\n- new\n\n## 1.2.0 (2026-01-01)\n\n- old\n\n## 1.1.0\n\n## 1.0.0\n- first\n"
+SAFE = {"name": "a", "version": "1", "vulns": []}
+WEAK = {"name": "b", "version": "2", "vulns": [{"id": "CVE-1", "fix_versions": ["3"]}]}
+HOPELESS = {"name": "c", "version": "2", "vulns": [{"id": "CVE-2", "fix_versions": []}]}
+UNKNOWN = {"name": "d", "skip_reason": "Dependency not found"}
+
+
+@pytest.mark.parametrize(("version", "said"), [("1.2.0", "- old\n"), ("1.0.0", "- first\n")])
+def test_the_notes_of_a_version_are_its_section_of_the_changelog(version: str, said: str) -> None:
+    assert notes(CHANGELOG, version) == said
+
+
+@pytest.mark.parametrize(
+    ("version", "line"), [("1.3.0", "has no section of 1.3.0"), ("1.1.0", "says nothing of 1.1.0"), ("1.2", "has no")]
+)
+def test_a_version_of_which_the_changelog_says_nothing_is_not_released(version: str, line: str) -> None:
+    with pytest.raises(InventoryError, match=line):
+        notes(CHANGELOG, version)
+
+
+@pytest.mark.parametrize(
+    ("packages", "checked", "unchecked", "found"),
+    [
+        ([SAFE], 1, (), ()),
+        ([SAFE, WEAK], 2, (), ("b 2: CVE-1, mended in 3",)),
+        ([HOPELESS], 1, (), ("c 2: CVE-2, mended in no release yet",)),
+        ([SAFE, UNKNOWN], 1, ("d",), ()),
+    ],
+)
+def test_an_audit_tells_what_was_found_and_what_was_not_looked_up(
+    packages: list[dict[str, Any]], checked: int, unchecked: tuple[str, ...], found: tuple[str, ...]
+) -> None:
+    seen = read(packages)
+    assert (seen.checked, seen.unchecked, seen.found) == (checked, unchecked, found)
+
+
+def test_an_audit_of_which_every_package_was_skipped_is_none() -> None:
+    with pytest.raises(InventoryError, match="nothing was audited"):
+        read([UNKNOWN, UNKNOWN])
+
+
+@pytest.mark.parametrize("printed", ["", "Traceback: no route to host", "[]"])
+def test_a_database_that_cannot_be_reached_is_said_to_be_so(printed: str, tmp_path: Path) -> None:
+    tool = tmp_path / "python"
+    tool.write_text(f"#!/bin/sh\necho '{printed}'\nexit 1\n")
+    tool.chmod(0o755)
+    with pytest.raises(InventoryError, match="the advisory database cannot be reached; nothing was audited"):
+        audit(str(tool), tmp_path / "requirements.txt")
+
+
+@pytest.mark.parametrize("folder", ["requirements", "requirements/tools"])
+def test_pinned_requirements_name_exact_versions_and_no_address(folder: str) -> None:
+    for file in (ROOT / folder).glob("*.txt"):
+        lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
+        assert "//" not in "".join(lines), file
+        if file.name != "overrides.txt":
+            assert all(re.match(r"[\w.-]+==[\w.!+-]+( ;|$)", line) for line in lines), file
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_release_is_one_folder_whose_sums_hold_and_whose_bills_name_what_is_pinned(tmp_path: Path) -> None:
+    python = tmp_path / "tools" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", str(python.parents[1])], check=True)
+    tools = ["-m", "pip", "install", "-q", "--no-deps", "-r", str(ROOT / "requirements" / "tools" / "supply.txt")]
+    installed = subprocess.run([str(python), *tools], capture_output=True, text=True, check=False)
+    if installed.returncode:
+        pytest.skip(f"no package registry can be asked: {installed.stderr.strip().splitlines()[-1]}")
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", "--no-hardlinks", str(ROOT), str(clone)], check=True)
+
+    def release() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "release.release", str(python), str(tmp_path / "out")]
+        environment = {**os.environ, "PYTHONPATH": str(clone)}
+        return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
+
+    changelog = clone / "CHANGELOG.md"
+    changelog.write_text(changelog.read_text().replace("## Unreleased", f"## {__version__}"))
+    refused = release()
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "CHANGELOG.md is changed and not committed" in refused.stderr
+    author = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
+    subprocess.run(["git", *author, "commit", "-qam", "Release"], cwd=clone, check=True)
+    done = release()
+    assert done.returncode == 0, done.stderr
+
+    folder = tmp_path / "out" / __version__
+    sums = dict(line.split("  ")[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
+    assert {file.name for file in folder.iterdir()} == {*sums, "SHA256SUMS"}
+    assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == value for name, value in sums.items())
+    for name in ENVIRONMENTS:
+        bill = json.loads((folder / f"{name}.cdx.json").read_text())
+        assert bill["bomFormat"] == "CycloneDX"
+        pinned = (ROOT / "requirements" / f"{name}.txt").read_text()
+        listed = {f"{part['name']}=={part['version']}" for part in bill["components"]}
+        assert listed == set(re.findall(r"^[\w.-]+==[^\s;]+", pinned, re.MULTILINE))

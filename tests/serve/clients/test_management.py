@@ -1,0 +1,57 @@
+"""Triton's index, statistics and configuration extensions over REST; Triton's own clients ask too."""
+
+import httpx
+import pytest
+
+from tests.tiny_model import Served, photo, serving
+
+INDEX = [{"name": "bin-counter", "version": "test-1", "state": "READY", "reason": ""}]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "answer"),
+    [
+        (b"", 200, INDEX),
+        (b'{"ready": true}', 200, INDEX),
+        (b'{"repository_name": "", "more": 1}', 200, INDEX),
+        (b'{"ready": 1}', 400, None),
+        (b"[]", 400, None),
+        (b" " * 5000, 413, None),
+    ],
+)
+def test_the_index_lists_the_model(server: Served, http: httpx.Client, body: bytes, status: int, answer) -> None:
+    response = http.post(f"{server.url}/v2/repository/index", content=body)
+    assert response.status_code == status
+    assert response.json() == answer if answer else "\n" not in response.json()["error"]
+
+
+def test_statistics_count_requests_photos_and_runs(bundle_folder, http: httpx.Client) -> None:
+    with serving(bundle_folder) as server:
+        url = f"{server.url}/v2/models/{server.name}/stats"
+        (fresh,) = http.get(url).json()["model_stats"]
+        assert (fresh["last_inference"], fresh["inference_count"], fresh["batch_stats"]) == (0, 0, [])
+        for content, status in ((photo(3), 200), (photo(4), 200), (b"\xff\xd8\xffno photo", 400)):
+            assert http.post(server.predict, content=content).status_code == status
+        (told,) = http.get(url).json()["model_stats"]
+        assert (told["inference_count"], told["execution_count"]) == (2, 2)
+        stats = told["inference_stats"]
+        assert (stats["success"]["count"], stats["fail"]["count"]) == (2, 1)
+        assert 0 < stats["compute_infer"]["ns"] < stats["success"]["ns"]
+        assert [(batch["batch_size"], batch["compute_infer"]["count"]) for batch in told["batch_stats"]] == [(1, 2)]
+        assert http.get(f"{server.url}/v2/models/stats").json()["model_stats"] == [told]
+
+
+def test_the_configuration_names_the_tensors_of_the_metadata(server: Served, http: httpx.Client) -> None:
+    model = f"{server.url}/v2/models/{server.name}"
+    told, metadata = http.get(f"{model}/config").json(), http.get(model).json()
+    assert http.get(f"{model}/versions/test-1/config").json() == told
+    for kind in ("input", "output"):
+        assert [each["name"] for each in told[kind]] == [each["name"] for each in metadata[f"{kind}s"]]
+        assert [each["dims"] for each in told[kind]] == [each["shape"] for each in metadata[f"{kind}s"]]
+    assert {each["data_type"] for each in told["input"]} == {"TYPE_STRING", "TYPE_UINT8", "TYPE_INT64"}
+
+
+@pytest.mark.parametrize("path", ["other/stats", "other/config", "bin-counter/versions/9/stats"])
+def test_another_model_or_version_is_not_found(server: Served, http: httpx.Client, path: str) -> None:
+    response = http.get(f"{server.url}/v2/models/{path}")
+    assert (response.status_code, response.json()["error"].startswith("there is no ")) == (404, True)
