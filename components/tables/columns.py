@@ -135,18 +135,8 @@ _COUNTED = (
     "istbestand",
 )
 _CODES = (
-    "asin",
-    "asins",
-    "sku",
-    "skus",
-    "product_id",
-    "product_ids",
-    "product_code",
-    "gtin",
-    "ean",
-    "upc",
-    "barcode",
-    "artikelnummer",
+    *("asin", "asins", "sku", "skus", "fcsku", "fnsku", "product_id", "product_ids", "product_code", "product_number"),
+    *("gtin", "ean", "upc", "isbn", "barcode", "artikelnummer", "artikelnr", "artikel_nr", "materialnummer"),
 )
 _NAMES = ("product_name", "product_names")
 _ITEMS = ("item", "item_name", "artikel", "produkt")
@@ -169,20 +159,7 @@ LENGTH_UNITS = (
 WEIGHT_UNITS = (
     *("lb", "lbs", "pound", "pounds", "oz", "ounce", "ounces", "g", "gram", "grams", "kg", "kilogram", "kilograms"),
 )
-_CODES = (
-    "sku",
-    "fcsku",
-    "fnsku",
-    "product_id",
-    "product_code",
-    "product_number",
-    "item_id",
-    "item_code",
-    "item_number",
-)
-_CODES_ELSEWHERE = ("ean", "upc", "gtin", "isbn", "artikelnummer", "artikelnr", "artikel_nr", "materialnummer")
-
-CODE = Column("asin", (*_CODES, *_CODES_ELSEWHERE), required=False)
+CODE = Column("asin", (*_CODES, "item_id", "item_code", "item_number"), required=False)
 """What a product is known by."""
 LENGTH = Column("length", ("item_length", "länge", "laenge", "depth", "tiefe"), required=False, units=LENGTH_UNITS)
 WIDTH = Column("width", ("item_width", "breite"), required=False, units=LENGTH_UNITS)

@@ -133,6 +133,7 @@ def test_a_full_disk_is_said_before_it_is_full(tmp_path, scratch, monkeypatch):
         (b"", "is an empty file"),
         (gzip.compress(b"path,count\n"), r"is not a whole \.tar"),
     ],
+    ids=["a JPEG", "a PNG", "7z", "RAR", "empty", "no tar in it"],
 )
 def test_a_file_that_is_no_archive_is_called_what_it_is(content, message, tmp_path):
     with pytest.raises(InventoryError, match=f"photos.file {message}"):
