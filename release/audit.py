@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import InventoryError
-from release.environments import ENVIRONMENTS, ROOT
+from release.environments import ENVIRONMENTS
 
 SECONDS = 600
 MOST_NAMED = 5
@@ -50,7 +50,7 @@ def audit(python: str, requirements: Path) -> Audit:
             timeout=SECONDS,
         )
         return read(json.loads(done.stdout)["dependencies"])
-    except (subprocess.TimeoutExpired, ValueError, KeyError) as error:
+    except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
         raise InventoryError("the advisory database cannot be reached; nothing was audited") from error
 
 
@@ -76,13 +76,13 @@ def read(packages: Iterable[dict[str, Any]]) -> Audit:
 def main() -> int:
     """Audits every environment; 1 if a weakness was found or something could not be looked up."""
     code = 0
-    for name in ENVIRONMENTS:
+    for name, requirements in ENVIRONMENTS.items():
         try:
-            seen = audit(sys.argv[1], ROOT / "requirements" / f"{name}.txt")
+            seen = audit(sys.argv[1], requirements)
         except InventoryError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-        print(f"{name}.txt: {seen.checked} packages audited, {len(seen.found)} weaknesses")
+        print(f"{name}: {seen.checked} packages audited, {len(seen.found)} weaknesses")
         for line in seen.found:
             print(f"  {line}")
         if seen.unchecked:

@@ -3,5 +3,9 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ENVIRONMENTS = ("all", "control", "train", "serve", "client", "control-cli")
-"""A checkout, the three images, and the extras of the wheel that no image has, by their files in requirements/."""
+REQUIREMENTS = ROOT / "requirements"
+ENVIRONMENTS = {
+    **{name: REQUIREMENTS / f"{name}.txt" for name in ("all", "control", "train", "serve")},
+    **{f"extra-{name}": REQUIREMENTS / "extras" / f"{name}.txt" for name in ("client", "control")},
+}
+"""A checkout, the three images, and the extras of the wheel that are no image's."""

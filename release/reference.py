@@ -130,12 +130,12 @@ def measurements() -> str:
 
 def versions() -> str:
     """What each environment is pinned to."""
-    pinned = {name: (ROOT / "requirements" / f"{name}.txt").read_text() for name in ENVIRONMENTS}
+    pinned = {name: requirements.read_text() for name, requirements in ENVIRONMENTS.items()}
     rows = []
     for package in MATRIX:
         cells = [re.search(rf"^{package}==([^\s;]+)", text, re.MULTILINE) for text in pinned.values()]
         rows.append(f"| {package} | {' | '.join(cell[1] if cell else '' for cell in cells)} |\n")
-    head = f"| package | {' | '.join(f'{name}.txt' for name in pinned)} |\n|---|{'---|' * len(pinned)}\n"
+    head = f"| package | {' | '.join(pinned)} |\n|---|{'---|' * len(pinned)}\n"
     return f"# Versions\n\nPython 3.11 or newer. What `requirements/` pins:\n\n{head}{''.join(rows)}"
 
 

@@ -23,7 +23,7 @@ def notes(changelog: str, version: str) -> str:
     Raises:
         InventoryError: if there is none, or it is empty.
     """
-    heading = rf"^## \[?{re.escape(version)}\]?( .*)?\n"
+    heading = rf"^## \[?{re.escape(version)}\]?( [^\n]*)?\n"
     found = re.search(heading + r"(?P<text>.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     if found is None:
         raise InventoryError(

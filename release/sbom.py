@@ -23,18 +23,18 @@ def write_sboms(python: str, folder: Path) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name in ENVIRONMENTS:
+    for name, requirements in ENVIRONMENTS.items():
         file = folder / f"{name}.cdx.json"
         options = ["--pyproject", str(ROOT / "pyproject.toml"), "--output-reproducible", "--output-file", str(file)]
         command = [python, "-W", "ignore", "-m", "cyclonedx_py", "requirements"]
         done = subprocess.run(
-            [*command, *options, str(ROOT / "requirements" / f"{name}.txt")],
+            [*command, *options, str(requirements)],
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode:
-            raise InventoryError(f"no bill of materials of {name}.txt: {done.stderr.strip().splitlines()[-1]}")
+            raise InventoryError(f"no bill of materials of {requirements.name}: {done.stderr.strip().splitlines()[-1]}")
         written.append(file)
     return written
 

@@ -13,8 +13,9 @@ from PIL import Image
 
 from components.common.files import sha256_bytes
 from components.common.store import Store
-from components.documents.block import BLOCK_SCHEMA, GivenSplit
+from components.documents.block import GivenSplit
 from components.documents.downloaded import BinsManifest, BlockInfo
+from components.download.fetch import BLOCK_SCHEMA
 
 
 @dataclass

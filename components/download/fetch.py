@@ -9,7 +9,7 @@ import pyarrow as pa
 from components.common.errors import InventoryError
 from components.common.machine import usable_threads
 from components.common.retry import back_off, retry
-from components.documents.block import BLOCK_SCHEMA, GivenSplit
+from components.documents.block import GivenSplit
 from components.download.checks import BadBinError, check_photo
 from components.sources.source import REFUSED, NoAccessError, Source, TransientError, UnreadableError
 
@@ -22,6 +22,16 @@ LONGEST_WAIT_SECONDS = 5.0
 MOST_FAILURES = 20
 """So many objects of one group that stay out of reach mean that the source is away or closed to us."""
 
+BLOCK_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),  # never an integer: "1" and "00001" are different bins
+        ("image", pa.large_binary()),  # the original file's bytes
+        ("expected_quantity", pa.int32()),
+        ("metadata", pa.large_string()),  # the original JSON
+        ("split", pa.string()),  # a GivenSplit, or null; older blocks lack the column, which means null
+    ]
+)
+"""Of a block, the object of the store that holds some hundred bins."""
 METADATA_SCHEMA = pa.schema(
     [("id", pa.string()), ("metadata", pa.large_binary()), ("reason", pa.string()), ("detail", pa.string())]
 )

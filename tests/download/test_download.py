@@ -13,10 +13,10 @@ import pytest
 
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
-from components.documents.block import BLOCK_SCHEMA
 from components.documents.downloaded import BinsManifest
 from components.download import fetch, fetch_processes, groups
 from components.download.checks import NO_PHOTO
+from components.download.fetch import BLOCK_SCHEMA
 from components.download.share import Share
 from components.download.step import download_to, fetch_share
 from components.sources.layout import LayoutSource

@@ -67,7 +67,7 @@ def test_a_database_that_cannot_be_reached_is_said_to_be_so(printed: str, tmp_pa
         audit(str(tool), tmp_path / "requirements.txt")
 
 
-@pytest.mark.parametrize("folder", ["requirements", "requirements/tools"])
+@pytest.mark.parametrize("folder", ["requirements", "requirements/extras", "requirements/tools"])
 def test_pinned_requirements_name_exact_versions_and_no_address(folder: str) -> None:
     for file in (ROOT / folder).glob("*.txt"):
         lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
@@ -107,9 +107,9 @@ def test_a_release_is_one_folder_whose_sums_hold_and_whose_bills_name_what_is_pi
     sums = dict(line.split("  ")[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
     assert {file.name for file in folder.iterdir()} == {*sums, "SHA256SUMS"}
     assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == value for name, value in sums.items())
-    for name in ENVIRONMENTS:
+    for name, requirements in ENVIRONMENTS.items():
         bill = json.loads((folder / f"{name}.cdx.json").read_text())
         assert bill["bomFormat"] == "CycloneDX"
-        pinned = (ROOT / "requirements" / f"{name}.txt").read_text()
+        pinned = requirements.read_text()
         listed = {f"{part['name']}=={part['version']}" for part in bill["components"]}
         assert listed == set(re.findall(r"^[\w.-]+==[^\s;]+", pinned, re.MULTILINE))

@@ -17,8 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import pyarrow as pa
-
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.sources.folder import Folder
@@ -128,6 +126,8 @@ def _gzip(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _zstd(stream: BinaryIO) -> Iterator[bytes]:
+    import pyarrow as pa  # here alone: who only asks a served model may lack it
+
     with pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd") as content:
         yield from iter(partial(content.read, CHUNK_BYTES), b"")
 
