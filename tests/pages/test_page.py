@@ -223,7 +223,7 @@ def test_every_cell_of_a_heat_map_can_be_read_and_wide_tables_take_the_keyboard(
             page.emulate_media(color_scheme=scheme)
             assert min(cell.evaluate(CONTRAST) for cell in page.query_selector_all(".heat td")) >= 4.5
         named = [
-            box.get_attribute("aria-label") for box in page.query_selector_all(".scroll[tabindex='0'][role=region]")
+            box.get_attribute("aria-label") for box in page.query_selector_all(".scroll[tabindex='0'][role=group]")
         ]
     assert len(named) == 2
     assert named[1] == "what it shows"
