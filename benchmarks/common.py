@@ -9,6 +9,7 @@ import venv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.counter.dataset import cache_folder
 
@@ -57,7 +58,7 @@ def report(name: str, unit: str, ours: str, peers: list[Peer], measured: Mapping
         peers: the others, with their targets.
         measured: from ``alternate``; ratios are medians over rounds, each of two neighbours in time.
     """
-    results = []
+    results: list[dict[str, Any]] = []
     print(f"\n{'':24}{'median ' + unit:>18}{'ratio to ours':>16}{'target':>8}")
     print(f"{ours:24}{statistics.median(measured[ours]):18.2f}")
     for peer in peers:

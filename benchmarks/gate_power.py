@@ -126,14 +126,16 @@ def repeat(simulate: Simulation, repeats: int, seed: int, policy: GatePolicy = P
     """Asks the gate about so many simulated pairs."""
     rng = np.random.default_rng(seed)
     seen = np.array([_outcome(simulate(rng), policy) for _ in range(repeats)])
-    return Shares(*seen.mean(axis=0).tolist(), repeats)
+    promoted, vetoed, only_vetoed, higher_score, falls = seen.mean(axis=0).tolist()
+    return Shares(promoted, vetoed, only_vetoed, higher_score, falls, repeats)
 
 
 def _outcome(predictions: Predictions, policy: GatePolicy) -> tuple[bool, ...]:
     decision = decide(predictions, CANDIDATE, INCUMBENT, policy)
     vetoed = not _ok(decision, PER_COUNT)
     better = _ok(decision, "better than the model in service")
-    new, old = (said == predictions.truth for said in (predictions.candidate, predictions.incumbent))
+    assert predictions.incumbent is not None
+    new, old = predictions.candidate == predictions.truth, predictions.incumbent == predictions.truth
     falls = [old[held].mean() - new[held].mean() for held in (predictions.truth == count for count in COUNTS)]
     return decision.promote, vetoed, vetoed and better, new.sum() > old.sum(), max(falls) > 0.10
 
@@ -212,6 +214,8 @@ def main() -> None:
     better, equal = whole[1000, 0.05], whole[1000, 0.0]
     equals = [shares for (_, improvement), shares in whole.items() if improvement == 0]
     equals += [shares for (_, fall, gain), shares in falls.items() if fall == gain == 0]
+    false_veto = sum(shares.vetoed * shares.pairs for shares in equals) / sum(shares.pairs for shares in equals)
+    useless_veto = max(shares.only_vetoed for shares in useless)
     result = {
         "name": "gate_power",
         "ours": better.promoted,
@@ -222,14 +226,14 @@ def main() -> None:
         "equal_promoted": equal.promoted,
         "equal_promoted_peer": equal.higher_score,
         "equal_target": FALSE_TARGET,
-        "false_veto": sum(shares.vetoed * shares.pairs for shares in equals) / sum(shares.pairs for shares in equals),
-        "useless_veto": max(shares.only_vetoed for shares in useless),
+        "false_veto": false_veto,
+        "useless_veto": useless_veto,
         "fall_60_to_20_refused": falls[60, 0.4, 0.0].vetoed,
     }
     result["ok"] = (
         min(better.promoted, falls[60, 0.4, 0.0].vetoed) >= POWER_TARGET
-        and max(equal.promoted, result["false_veto"]) <= FALSE_TARGET
-        and result["useless_veto"] == 0
+        and max(equal.promoted, false_veto) <= FALSE_TARGET
+        and useless_veto == 0
     )
     print(json.dumps(result))
 

@@ -67,7 +67,7 @@ def train(
         ``rate`` in images a second over the training steps of all epochs, and the validation ``loss`` after the last.
     """
     torch.manual_seed(0)
-    network = timm.create_model(backbone)
+    network: Any = timm.create_model(backbone)
     if weights:
         network.load_state_dict(safetensors.torch.load_file(weights), strict=False)
     network.reset_classifier(len(list(folder.iterdir())))
@@ -77,7 +77,8 @@ def train(
     data = DataLoader(
         ImageFolder(folder, training_transform(size)), batch, shuffle=True, num_workers=loaders, drop_last=True
     )
-    held = DataLoader(ImageFolder(validation, check), batch, num_workers=loaders)
+    held_out = ImageFolder(validation, check)
+    held = DataLoader(held_out, batch, num_workers=loaders)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=0.05)
     criterion = nn.CrossEntropyLoss()
     seconds, images = 0.0, 0
@@ -94,4 +95,4 @@ def train(
     network.eval()
     with torch.no_grad():
         losses = [nn.functional.cross_entropy(network(pixels), labels, reduction="sum") for pixels, labels in held]
-    return {"rate": images / seconds, "loss": float(sum(losses)) / len(held.dataset)}
+    return {"rate": images / seconds, "loss": float(sum(losses)) / len(held_out)}

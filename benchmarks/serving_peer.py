@@ -57,7 +57,7 @@ def main() -> None:
     def on_loopback(self: uvicorn.Config, *arguments: Any, **settings: Any) -> None:
         start(self, *arguments, **{**settings, "host": "127.0.0.1"})
 
-    uvicorn.Config.__init__ = on_loopback  # kserve binds 0.0.0.0, and no option changes it
+    uvicorn.Config.__init__ = on_loopback  # type: ignore[method-assign]  # kserve binds 0.0.0.0, and no option changes it
     server = kserve.ModelServer(http_port=port, enable_grpc=False, enable_latency_logging=False)
     server.start([EagerCounter("bin-counter", backbone)])
 

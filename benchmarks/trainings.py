@@ -18,6 +18,7 @@ from torch import nn
 from components.common.local_store.server import local_store
 from components.common.store import Store, open_store
 from components.counter.dataset import DatasetManifest
+from components.counter.training_log import EpochRecord
 from components.documents.downloaded import BinsManifest
 from components.documents.training_spec import TrainingSpec, load_job
 from components.download.step import download_bins
@@ -174,7 +175,7 @@ class Meter:
         self.step_seconds += sum(report.seconds.values())
         self.data_seconds += report.seconds["data"]
 
-    def on_epoch(self, record: dict[str, Any], network: nn.Module) -> None:
+    def on_epoch(self, record: EpochRecord, network: nn.Module) -> None:
         """Notes the time."""
         self.trained_seconds = time.perf_counter() - self._started
 

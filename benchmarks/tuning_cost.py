@@ -15,6 +15,8 @@ from benchmarks.common import options, show
 from benchmarks.head_only import OPTIONS
 from benchmarks.trainings import Bench, bench, train
 from components.settings.presets import resolve
+from components.settings.run import RunSettings
+from components.settings.tuning import TuningSettings
 from components.tune.step import tune
 
 TARGET = 0.5
@@ -30,11 +32,8 @@ def search(place: Bench, trials: int, training: dict[str, Any]) -> tuple[float, 
     """Seconds of the tune step, processor seconds of it and its workers, and its result."""
     os.environ.update({**place.environment, "OMP_NUM_THREADS": str(CORES)})
     epochs = training["epochs"]
-    settings = {
-        "training": resolve("default", {**place.network, **training}).model_dump(mode="json"),
-        "explicit": [],
-        "cluster": {},
-        "tuning": {
+    tuning = TuningSettings.read(
+        {
             "space": {
                 "learning_rate": {"min": 1e-5, "max": 1e-2, "log": True},
                 "batch_size": {"values": [32, 64, 128, 256]},
@@ -42,10 +41,11 @@ def search(place: Bench, trials: int, training: dict[str, Any]) -> tuple[float, 
             },
             "max_trials": trials,
             "parallel_trials": CORES,
-        },
-    }
+        }
+    )
+    settings = RunSettings(training=resolve("default", {**place.network, **training}), tuning=tuning, tune=True)
     started, used = time.perf_counter(), _cpu_seconds()
-    outcome = tune(place.store, place.dataset, settings, "tuned", enabled=True)
+    outcome = tune(place.store, place.dataset, settings, "tuned")
     return time.perf_counter() - started, _cpu_seconds() - used, outcome
 
 

@@ -28,6 +28,7 @@ from torch import nn
 from benchmarks.common import options
 from components.common.local_store.server import local_store
 from components.common.store import Store, open_store
+from components.counter.training_log import EpochRecord
 from components.documents.training_spec import TrainingSpec
 from components.download.step import download_bins
 from components.settings.data import DataSettings
@@ -89,7 +90,7 @@ class Switch:
         if report.step % STEPS == 0:
             self._spent = clocks() - self._began
 
-    def on_epoch(self, record: dict[str, Any], network: nn.Module) -> None:
+    def on_epoch(self, record: EpochRecord, network: nn.Module) -> None:
         """Passes it on, and books the epoch."""
         began = clocks()
         for watcher in self.watching:

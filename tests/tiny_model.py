@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -40,7 +42,7 @@ def write_network(path: Path, counts: list[int] = COUNTS, size: int = SIZE, slow
         helper.make_node("ReduceMean", ["pixels", "axes"], ["colour"], keepdims=0),
         helper.make_node("Gemm", ["colour", "weights", "bias"], ["direct"]),
     ]
-    constants = {"axes": np.array([1, 2], np.int64), "weights": weights, "bias": bias}
+    constants: dict[str, NDArray[Any]] = {"axes": np.array([1, 2], np.int64), "weights": weights, "bias": bias}
     last = "direct"
     if slow_rounds:
         constants |= {
@@ -118,6 +120,8 @@ def serving(folder: Path | str, *options: str) -> Iterator[Served]:
         env={**os.environ, "OMP_NUM_THREADS": "2"},
     )
     try:
+        assert process.stdout
+        assert process.stderr
         line = process.stdout.readline()
         found = re.search(r"http://(127\.0\.0\.1|\[::1\]):\d+", line)
         assert found, f"the server did not start: {line} {process.stderr.read()}"
@@ -129,5 +133,4 @@ def serving(folder: Path | str, *options: str) -> Iterator[Served]:
             process.wait(30)
         finally:
             process.kill()
-            process.stdout.close()
-            process.stderr.close()
+            process.communicate()

@@ -32,8 +32,9 @@ class StepReport:
 class Hook(Protocol):
     """Called on every worker, in the same order; a hook that writes should do so on the leading worker only."""
 
-    exact_times: bool
-    """True makes the loop wait for the device between the parts of the next step; asked before every step."""
+    @property
+    def exact_times(self) -> bool:
+        """True makes the loop wait for the device between the parts of the next step; asked before every step."""
 
     def before_step(self, step: int, network: torch.nn.Module) -> None:
         """The gradients are there and the optimiser has not moved yet: read gradients and weights here."""
