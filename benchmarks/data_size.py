@@ -43,8 +43,9 @@ ERRORS = {"not exact": "accuracy", "RMSE of the expected": "expected_rmse", "los
 
 
 def sizes_up_to(bins: int) -> list[int]:
-    """The sizes that so many training bins allow; the last is all of them."""
-    return [size for size in SIZES if size < 0.8 * bins] + [bins]
+    """The sizes that so many training bins allow, at least three; the last is all of them."""
+    smaller = [size for size in SIZES if size < 0.8 * bins]
+    return [*smaller, bins] if len(smaller) > 1 else [bins // 4, bins // 2, bins]
 
 
 def datasets(place: Bench, seed: int) -> dict[int, DatasetManifest]:
@@ -64,7 +65,7 @@ def epochs_of(run: dict[str, Any], bins: int, largest: int) -> int:
 def resampled(answers: list[Answers], counts: list[int]) -> dict[str, tuple[Floats, Floats]]:
     """By who answers: the figures of ``ERRORS`` [1, 3], and of resampled product groups [DRAWS, 3]."""
     found = {}
-    for name in answers[0].said:
+    for name in answers[0].arrays[0]:
         totals = []
         for one in answers:
             said, labels, groups = one.arrays
@@ -98,7 +99,7 @@ def main() -> None:
         return
     run = CURVES[recipe] | ({"epochs": 1, "image_size": 32} if quick else {})
     folder = Path(chosen.folder) if chosen.folder else cache_folder() / "benchmark-accuracy"
-    source = Path(chosen.source) if chosen.source else SAMPLE
+    source = chosen.source or SAMPLE
     answers: dict[int, list[Answers]] = {}
     with bench(160 if quick else 0, seed=SEED, folder=folder, source=source, extra_counts="auto") as place:
         for seed in range(int(chosen.seeds or (1 if quick else SEEDS))):

@@ -60,7 +60,7 @@ def bench(
     ratios: str = "70/10/20",
     seed: int = 0,
     folder: Path | None = None,
-    source: Path = SAMPLE,
+    source: Path | str = SAMPLE,
     extra_counts: str = "",
 ) -> Iterator[Bench]:
     """Prepares a dataset by the project's own download and split.
@@ -70,7 +70,7 @@ def bench(
         ratios: train/validation/test in percent.
         seed: of the split.
         folder: keeps the store for another time; None forgets it.
-        source: bins; rendered ones are drawn where it does not exist.
+        source: bins, as the pipeline reads them; rendered ones are drawn where a path does not exist.
         extra_counts: of ``DataSettings``.
     """
     with (
@@ -78,7 +78,7 @@ def bench(
         local_store(folder or Path(temporary)) as environment,
     ):
         store = open_store(environment)
-        name = str(source) if source.exists() else RENDERED
+        name = str(source) if isinstance(source, str) or source.exists() else RENDERED
         bins = download_bins(store, DataSettings(source=name, limit_per_count=per_count, extra_counts=extra_counts))
         started = time.perf_counter()
         dataset = split_bins(store, bins, SplitSettings(ratios=ratios, seed=seed))

@@ -55,7 +55,8 @@ class Answers(Document):
     @property
     def arrays(self) -> tuple[dict[str, Floats], Integers, Integers]:
         """Log-probabilities by whom, labels and product groups."""
-        said = {name: np.array(rows, dtype=np.float64) for name, rows in self.said.items()}
+        known = [name for name in (BY_PHOTO, BY_PRODUCTS, BY_BOTH) if name in self.said]
+        said = {name: np.array(self.said[name], dtype=np.float64) for name in known}
         return said, np.array(self.labels, dtype=np.int64), np.array(self.groups, dtype=np.int64)
 
     @classmethod

@@ -28,7 +28,7 @@ from components.gate.decision import (
     common_top,
     decide,
 )
-from components.gate.seen import Seen, seen_by
+from components.gate.trained_on import TrainedOn, trained_on
 from components.settings.gate import GatePolicy
 
 
@@ -91,12 +91,12 @@ def challenge(
         except InventoryError as error:
             gone = Incumbent(incumbent_key, None, gone=str(error), recorded_accuracy=recorded_accuracy)
             return decide(alone, candidate, gone, policy)
-    seen = seen_by(store, old, dataset)
-    incumbent = replace(incumbent, training_known=seen is not None)
+    learned = trained_on(store, old, dataset)
+    incumbent = replace(incumbent, training_known=learned is not None)
     top = common_top(candidate.countable, _countable(old))
     truth, said, old_said = (values if top is None else np.minimum(values, top) for values in (truth, said, old_said))
     rows = np.isin(truth, list(common_counts(candidate.countable, _countable(old))))
-    known = (seen or Seen()).among(test, dataset.source)
+    known = (learned or TrainedOn()).among(test, dataset.source)
     fresh = rows & ~known
     return decide(
         Predictions(truth[fresh], test.groups[fresh], said[fresh], old_said[fresh], int((rows & known).sum())),

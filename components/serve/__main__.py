@@ -12,7 +12,7 @@ from components.common.machine import usable_memory, usable_threads
 from components.common.store import is_address, open_address
 from components.counter import bundle as bundles
 from components.serve.limits import Limits
-from components.serve.memory import give_memory_back
+from components.serve.memory import give_memory_back, keep_what_stays
 from components.serve.monitoring.request_log import log_requests
 from components.serve.predictor import CountPredictor
 from components.serve.server import serve
@@ -120,6 +120,7 @@ def main(arguments: list[str]) -> int:
             threads = options.threads or usable_threads()
             model = CountPredictor(name, folder, threads, limits.decode_bytes, options.drift_window)
             model.load()
+            keep_what_stays()
             with suppress(KeyboardInterrupt):
                 serve(
                     model,

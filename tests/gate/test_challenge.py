@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle, InputTransform, Provenance
 from components.gate.challenge import challenge
-from components.gate.seen import seen_by
+from components.gate.trained_on import trained_on
 from components.settings.gate import GatePolicy
 from tests.evaluate.conftest import SIZE, Made, network, split_rows
 
@@ -169,7 +169,7 @@ def test_shards_that_are_gone_make_the_training_set_unknown(made: Made) -> None:
     other = made.dataset.model_copy(update={"splits": {**made.splits, "train": train}})
     made.store.put_bytes("other.json", other.model_dump_json().encode())
     model = made.bundle.model_copy(update={"provenance": Provenance(dataset_id="x", dataset_key="other.json")})
-    assert seen_by(made.store, model, made.dataset) is None
+    assert trained_on(made.store, model, made.dataset) is None
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "not a bundle"])

@@ -83,7 +83,13 @@ def test_curves_are_means_over_seeds_and_drawn_with_every_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bins", "sizes"), [(3884, [350, 700, 1400, 2800, 3884]), (120, [120]), (227_000, [350 * 2**n for n in range(10)])]
+    ("bins", "sizes"),
+    [
+        (3884, [350, 700, 1400, 2800, 3884]),
+        (120, [30, 60, 120]),
+        (560, [140, 280, 560]),
+        (227_000, [350 * 2**n for n in range(10)]),
+    ],
 )
 def test_sizes_double_up_to_all_bins(bins: int, sizes: list[int]) -> None:
     found = sizes_up_to(bins)

@@ -171,7 +171,7 @@ def test_kserve_reads_binary_outputs_as_it_reads_json(server, http, wanted):
         assert (length is None) == (document is as_json)
         made = InferResponse.from_bytes(response.content, int(length or len(response.content)))
         read.append({output.name: output.as_numpy().tolist() for output in made.outputs})
-        assert (made.id, made.model_name, made.model_version) == ("day-1", server.name, "test-1")
+        assert (made.id, made.model_name) == ("day-1", server.name)
     said, binary = read
     assert list(said) == list(binary) == (wanted or list(said))
     for name, values in binary.items():

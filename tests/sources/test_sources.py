@@ -3,11 +3,13 @@ import json
 import os
 import shutil
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from components.common.errors import InventoryError
+from components.sources.folder import Folder
 from components.sources.open import open_source
 from components.sources.rendered.bins import rendered_bin
 from components.sources.source import TransientError, UnreadableError
@@ -225,3 +227,15 @@ def test_a_source_that_goes_away_is_unreadable_bin_by_bin(tmp_path):
     shutil.rmtree(folder)
     with pytest.raises(UnreadableError):
         source.image("1")
+
+
+def test_a_listing_keeps_little_of_each_file(tmp_path):
+    for number in range(500):
+        (tmp_path / f"{number}.jpg").touch()
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in Folder(tmp_path).files()) == 500
+        largest = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert largest / 500 < 500  # bytes: a name and where it stands, not what the disk says of it

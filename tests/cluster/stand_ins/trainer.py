@@ -44,8 +44,8 @@ def patched_labels(job: Object) -> dict[str, str]:
     """What a TrainJob's patches add to the labels of its pods (plugins/jobset/jobset.go)."""
     labels: dict[str, str] = {}
     for patch in job["spec"].get("runtimePatches", []):
-        for replicated in patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]:
-            labels |= replicated["template"]["spec"]["template"]["metadata"]["labels"]
+        for replicated in patch["trainingRuntimeSpec"]["template"]["spec"].get("replicatedJobs", []):
+            labels |= replicated["template"]["spec"]["template"].get("metadata", {}).get("labels", {})
     for override in job["spec"].get("podTemplateOverrides", []):
-        labels |= override["metadata"]["labels"]
+        labels |= override.get("metadata", {}).get("labels", {})
     return labels

@@ -21,9 +21,9 @@ V2 = (
 
 def curl(*options: str, stdin: bytes = b"") -> tuple[int, str]:
     """The status and the body of the last answer."""
-    command = [str(CURL), "--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}", *options]
+    command = [str(CURL), "--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}\n", *options]
     done = subprocess.run(command, input=stdin, capture_output=True, check=True)
-    body, _, status = done.stdout.decode().rpartition("\n")
+    *_, body, status = done.stdout.decode().splitlines()
     return int(status), body
 
 

@@ -17,7 +17,7 @@ from components.counter.dataset import Bins, DatasetManifest, open_extra, open_s
 
 
 @dataclass(frozen=True)
-class Seen:
+class TrainedOn:
     """The bins that a model was trained or validated on."""
 
     source: str = ""
@@ -32,7 +32,7 @@ class Seen:
         return np.array([id_ in ids or photo in self.photos for id_, photo in pairs], dtype=bool)
 
 
-def seen_by(store: Store, model: Bundle, dataset: DatasetManifest) -> Seen | None:
+def trained_on(store: Store, model: Bundle, dataset: DatasetManifest) -> TrainedOn | None:
     """The bins that a model was trained or validated on, so that it must not be tested on them.
 
     Args:
@@ -44,7 +44,7 @@ def seen_by(store: Store, model: Bundle, dataset: DatasetManifest) -> Seen | Non
         The bins; None when nobody knows.
     """
     if model.provenance.dataset_id == dataset.dataset_id:
-        return Seen()  # none of them is among the test bins of the same dataset
+        return TrainedOn()  # none of them is among the test bins of the same dataset
     key = model.provenance.dataset_key
     own = DatasetManifest.fetch_or_none(store, key) if key else None
     if own is None:
@@ -54,7 +54,7 @@ def seen_by(store: Store, model: Bundle, dataset: DatasetManifest) -> Seen | Non
     except InventoryError as error:
         note(f"the bins that {model.version} was trained on cannot be read: {error}")
         return None
-    return Seen(
+    return TrainedOn(
         own.source,
         frozenset(id_ for bins in parts for id_ in bins.ids),
         frozenset(photo for bins in parts for photo in bins.photo_hashes()),
