@@ -43,6 +43,14 @@ def open_in_browser(path: Path) -> Iterator[tuple[Page, Observations]]:
             browser.close()
 
 
+SETTLED = """async () => {
+  await new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)));
+  await Promise.race([
+    Promise.all(document.getAnimations().map((one) => one.finished)),
+    new Promise((late) => setTimeout(late, 2000)),
+  ]);
+}"""
+"""Waits until colours have faded into those of another scheme."""
 AXE = find_spec("axe_playwright_python")
 
 
@@ -54,6 +62,7 @@ def unreadable(page: Page) -> list[str]:
     for width, scheme in SCREENS:
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)
+        page.evaluate(SETTLED)
         page.evaluate(rules)
         broken = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
         found += [f"{width} {scheme} {rule['id']}: {rule['nodes'][0]['html'][:200]}" for rule in broken]
