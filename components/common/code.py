@@ -21,7 +21,7 @@ PACKAGE = "components"
 SUFFIXES = (".py", ".html", ".css", ".js", ".json", ".j2", ".md")
 """What an image has of the package."""
 MOST_BYTES = 8 * 2**20
-"""Of a pack, and of what it unpacks to eight times that: the package's own text is a tenth of it."""
+"""Of a pack; that of the package is a sixteenth of it."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
