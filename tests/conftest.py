@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from components.common.local_store.server import local_store
 from components.common.store import Store, open_store
@@ -18,6 +19,9 @@ from tests.tiny_model import Served, serving, write_bundle
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Started in the background of a shell, the tests would hand an ignored Ctrl-C down to what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# How fast inputs are made says how busy the machine is.
+settings.register_profile("any-machine", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("any-machine")
 
 SAMPLE = Path(__file__).resolve().parents[2] / "shared" / "abid" / "abid-sample-224.tar"
 

@@ -229,11 +229,11 @@ def one_worker_never_starts(scene: Scene) -> str:
 
 
 def queued_for_longer_than_pods_may_wait(scene: Scene) -> str:
-    scene.pending_seconds, scene.queue = 1.0, "gpus"
+    scene.pending_seconds, scene.queue = 3.0, "gpus"
     kueue = Kueue(scene.cluster, scene.operator.make_pods)
     step = scene.step()
     wait_until(lambda: scene.operator.job, "there is a job")
-    time.sleep(2)
+    time.sleep(4)
     assert not scene.operator.pods
     kueue.admit(scene.kind.plural, JOB)
     scene.operator.start()
@@ -242,7 +242,7 @@ def queued_for_longer_than_pods_may_wait(scene: Scene) -> str:
 
 
 def another_takes_the_place_of_a_running_job(scene: Scene) -> str:
-    scene.pending_seconds, scene.queue = 1.0, "gpus"
+    scene.pending_seconds, scene.queue = 3.0, "gpus"
     kueue = Kueue(scene.cluster, scene.operator.make_pods)
     step = scene.step()
     wait_until(lambda: scene.operator.job, "there is a job")
@@ -250,7 +250,7 @@ def another_takes_the_place_of_a_running_job(scene: Scene) -> str:
     scene.operator.start()
     wait_until(lambda: step.sees(scene.leader) == "Running", "the step has seen the worker")
     kueue.hold(scene.kind.plural, JOB)
-    time.sleep(2)
+    time.sleep(4)
     kueue.admit(scene.kind.plural, JOB)
     scene.operator.start()
     scene.operator.succeed()

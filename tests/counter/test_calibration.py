@@ -52,7 +52,7 @@ def test_temperature_stays_within_bounds(labels: list[int], low: float, high: fl
     assert low <= fit(logits, np.array(labels, np.int64)).temperature <= high
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60))
 def test_calibration_never_makes_the_bins_it_was_fitted_on_less_likely(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)

@@ -94,7 +94,7 @@ def test_whole_photos_pass(data):
 
 
 @given(st.integers(3, len(GOOD) - 1), st.binary(max_size=6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_damage_raises_anything_but_a_reason(at, junk):
     with suppress(BadBinError):
         check_photo(GOOD[:at] + junk + GOOD[at + len(junk) :])

@@ -134,7 +134,7 @@ def test_the_component_writes_the_html_artifact(explored, store_environment, sto
     for artifact, content in zip(artifacts, (bins, dataset), strict=True):
         (tmp_path / artifact.uri).write_text(content.model_dump_json())
     page = dsl.HTML(uri=str(tmp_path / "artifact.html"))
-    component.python_func(bins=artifacts[0], dataset=artifacts[1], page=page)
+    component.python_func(bins=artifacts[0], dataset=artifacts[1], data_report=page)
     assert (tmp_path / "artifact.html").read_text() == path.read_text()
 
 

@@ -197,7 +197,7 @@ def test_a_constant_answer_is_never_a_first_deployment() -> None:
     assert failed(decision) == ["better than one constant answer"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 400), st.sampled_from(["accuracy", "within_one", "mae"]))
 def test_a_model_never_replaces_itself(seed: int, n: int, metric: str) -> None:
     rng = np.random.default_rng(seed)

@@ -126,7 +126,7 @@ def test_photos_of_every_kind_end_in_blocks_and_the_rest_in_the_list(store, tmp_
 NAMES = st.sampled_from(["1", "2", "5+", "6 items", "train", "x", ".git", "a.jpg", "b.PNG", "c.txt", "Thumbs.db"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(paths=st.sets(st.lists(NAMES, min_size=1, max_size=4).map("/".join), max_size=12))
 def test_what_is_used_and_listed_and_said_is_what_is_there(paths, tmp_path):
     names = sorted(name for name in paths if not any(other.startswith(f"{name}/") for other in paths))

@@ -80,7 +80,7 @@ ODD_BINS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(ODD_BINS)
 def test_every_bin_is_used_or_listed_and_what_is_used_leaks_nothing(store, odd):
     for place, bin_ in enumerate(odd):

@@ -50,7 +50,7 @@ def test_only_the_products_method_keeps_products_apart(store, method, leaks):
     assert any(one & other for one in together for other in together if one is not other) == leaks
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(order=st.randoms(use_true_random=False), block_rows=st.integers(10, 60), seed=st.integers(0, 3))
 def test_the_order_of_bins_and_blocks_does_not_matter(store, order, block_rows, seed):
     raw = warehouse(60, 80)
