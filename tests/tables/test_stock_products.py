@@ -64,6 +64,13 @@ def test_a_bin_that_is_written_once_has_the_products_below_it():
     ]
 
 
+@pytest.mark.parametrize("name", ["Bin total", "Sub-total:", "Summe Fach 1", "TOTAL (all shelves)"])
+def test_a_total_below_a_bins_products_is_none_of_them(name):
+    found = stock(f"id,product,quantity\n1,Mug,2\n,Cup,3\n,{name},5\n2,Mug,1\n,Totally cups,1\n")
+    assert {record.id: record.expected_quantity for record in found.records} == {"1": 5, "2": 2}
+    assert list(map(str, found.left_out)) == [f"line 4 is a total ({name})"]
+
+
 def test_a_recount_without_an_id_is_nobodys():
     found = read_table(b"id,counted,products\nA,2,cup\n,3,mug\n", "recount.csv", (ID, COUNTED, PRODUCTS))
     assert [row.texts["id"] for row in found.rows()] == ["A"]
@@ -84,6 +91,7 @@ def test_a_row_that_is_no_part_of_a_record_is_listed():
         ("A,B1,2\nA,B1,3\n", "contradict each other: 2 (line 2), 3 (line 3); give one row for each bin, or for each"),
         ("A,B1,2\nA,B1,3\nA,B2,1\n", "2 (line 2), 3 (line 3) of B1; give one row for each bin and product"),
         ("A,B1,2\nA,,3\n", "contradict each other: 2 (line 2), 3 (line 3)"),
+        ("A,B1,1\nA,,1\nA,B2,1\n", "some name a product, line 3 none; name one in each row, or give one row"),
         ("A,B1,2\nA,B2,many\n", "'many' is not a quantity (line 3)"),
         ("A,B1,1000000\nA,B2,1\n", "sum to 1,000,001: at most 1,000,000 is believed"),
     ],
