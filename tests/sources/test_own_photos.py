@@ -50,6 +50,31 @@ def test_one_photo_twice_with_one_count_is_one_photo(folder):
     assert [row.reason for row in source.left_out] == ["row names a photo a second time"]
 
 
+@pytest.mark.parametrize(
+    ("header", "rows", "reason", "detail"),
+    [
+        ("count,product", ("1,B01", "1,B02"), "give one row for each photo", "1 of B01 on line 2, 1 of B02 on line 3"),
+        ("count,product", ("2,A;B", "2,C"), "give one row for each photo", "2 of A;B on line 2, 2 of C on line 3"),
+        ("count,split", ("2,train", "2,test"), "in another split", "train on line 2, test on line 3"),
+        ("count,split", ("1,train", "2,train"), "with another count", "1 on line 2, 2 on line 3"),
+    ],
+)
+def test_rows_that_cannot_all_be_true_of_a_photo_give_it_no_label(header, rows, reason, detail, folder):
+    text = "".join(f"photos/0.jpg,{row}\n" for row in rows)
+    source = opened(folder, f"path,{header}\n{text}photos/1.jpg,3,\n")
+    assert counts(source) == {"photos/1.jpg": 3}
+    assert [row.id for row in source.left_out] == ["bins.csv line 2", "bins.csv line 3"]
+    for row in source.left_out:
+        assert row.reason.startswith("row names a photo a second time, ")
+        assert reason in row.reason
+        assert row.detail == f"photos/0.jpg: {detail}"
+
+
+def test_a_split_that_one_row_of_a_photo_names_is_the_photos(folder):
+    source = opened(folder, "path,count,split\nphotos/0.jpg,1,\nphotos/0.jpg,1,test\nphotos/1.jpg,3,train\n")
+    assert json.loads(source.metadata("photos/0.jpg"))["SPLIT"] == "test"
+
+
 @pytest.mark.parametrize("written", ["0", "0.JPG", "PHOTOS/0.jpg", "photos/0", "photos/00.jpeg"])
 def test_a_photo_is_found_when_only_one_is_meant(folder, written):
     source = opened(folder, f"file_name,label\n{written},3\n")
@@ -97,6 +122,29 @@ def test_a_table_in_each_folder_of_a_split_gives_the_splits(tmp_path):
     assert {row.id for row in source.left_out} == {"train/metadata.csv line 5", "test/metadata.csv line 5"}
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "reason"),
+    [
+        ("1,,", "1,,", "in another split"),
+        ("1,,train", "2,,train", "with another count"),
+        ("1,B01,train", "1,B02,train", "give one row for each photo"),
+        ("1,,train\n../photos/0.jpg,2,,train", "2,,train", "with another count"),
+    ],
+)
+def test_tables_that_contradict_each_other_on_a_photo_give_it_no_label(train, test, reason, folder):
+    for split, row in (("train", train), ("test", test)):
+        (folder / split).mkdir()
+        only = f"../photos/{1 + (split == 'test')}.jpg,4,,"
+        (folder / split / "metadata.csv").write_text(f"path,count,product,split\n../photos/0.jpg,{row}\n{only}\n")
+    source = open_source(str(folder), environment=NO_STORE)
+    assert counts(source) == {"photos/1.jpg": 4, "photos/2.jpg": 4}
+    assert {row.id for row in source.left_out} >= {"train/metadata.csv line 2", "test/metadata.csv line 2"}
+    for row in source.left_out:
+        assert reason in row.reason
+        assert "on line 2 of train/metadata.csv" in row.detail
+        assert "on line 2 of test/metadata.csv" in row.detail
+
+
 def test_the_lists_of_abid_challenge_begin_at_0_and_its_photos_at_1(tmp_path):
     write_folder(tmp_path, {"00001.jpg": photo(seed=1), "00018.jpg": photo(seed=2)})
     assert counts(opened(tmp_path, "[[0, 4], [17, 2]]", "counting_train.json")) == {"00001.jpg": 4, "00018.jpg": 2}
@@ -104,7 +152,7 @@ def test_the_lists_of_abid_challenge_begin_at_0_and_its_photos_at_1(tmp_path):
 
 def test_a_split_is_taken_and_one_of_another_name_is_said():
     found = read_labels(b"file;menge;Split\na.jpg;1;train\nb.jpg;2;VALID\nc.jpg;3;fold 2\n", "s3://b/t.csv")
-    assert [label.split for label in found.labels.values()] == ["train", "validation", None]
+    assert [row.label.split for row in found.said] == ["train", "validation", None]
     assert "'fold 2'" in found.notes[0]
 
 
