@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from components.documents.block import GivenSplit
 from components.sources.names import split_of
-from components.tables.columns import COUNT, PHOTO, PRODUCT, SPLIT
+from components.tables.columns import CODE, COUNT, PHOTO, PRODUCT, SPLIT
 from components.tables.names import Names, tidy
 from components.tables.numbers import quantity
 from components.tables.read import read_table
 from components.tables.rows import LeftOut, Row, Table
 
-COLUMNS = (PHOTO, COUNT, PRODUCT, SPLIT)
+COLUMNS = (PHOTO, COUNT, CODE, PRODUCT, SPLIT)
 AGAIN = "names a photo a second time"
 CONTRADICTORY = f"{AGAIN}, with another count"
 OTHER_SPLIT = f"{AGAIN}, in another split"
@@ -26,8 +26,8 @@ TOO_FEW = (
 )
 MOST_SHOWN = 6
 """Of the rows that contradict each other on a photo."""
-SEVERAL = re.compile(r"\s*[;|\n]\s*")
-CODES = re.compile(r"(?=[^,]*\d)[\w-]+(?:\s*,\s*(?=[^,]*\d)[\w-]+)+")
+SEVERAL = re.compile(r"[;|]")
+CODES = re.compile(r"(?=[^,]*\d)[\w.-]+(?:\s*,\s*(?=[^,]*\d)[\w.-]+)+")
 """Codes with commas between them; a comma in a name is part of it."""
 
 
@@ -44,9 +44,10 @@ class Label:
 
     @property
     def products(self) -> list[str]:
-        """The products by themselves: ``B01; B02``, ``B01|B02``, a list of JSON, or codes with commas."""
-        parts = self.product.split(",") if CODES.fullmatch(self.product) else SEVERAL.split(self.product)
-        return list(dict.fromkeys(filter(None, map(str.strip, parts))))
+        """The products by themselves: ``B01; B02``, ``B01|B02``, or codes with commas."""
+        parts = [part.strip(" ,") for part in SEVERAL.split(self.product)]
+        names = [name.strip() for part in parts for name in (part.split(",") if CODES.fullmatch(part) else [part])]
+        return list(dict.fromkeys(filter(None, names)))
 
 
 class Said(NamedTuple):
@@ -99,7 +100,8 @@ def _label(row: Row, unknown: Counter[str]) -> Label:
     split = split_of(written)
     if written and not split:
         unknown[written] += 1
-    return Label(row.texts["count"] if value is None else str(value), row.texts["product"], split)
+    product = row.texts[CODE.name] or row.texts[PRODUCT.name]
+    return Label(row.texts["count"] if value is None else str(value), product, split)
 
 
 def placed(found: Labels, folder: PurePosixPath, split: GivenSplit | None) -> Labels:

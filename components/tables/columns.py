@@ -24,6 +24,8 @@ class Column:
     """It holds quantities."""
     goes_on: bool = False
     """A row that has it, and nothing in the first column, is about the same as the row above, as in merged cells."""
+    holds_several: bool = False
+    """Its cells may hold several things: on lines of their own, or as a list that a program wrote."""
     units: tuple[str, ...] = ()
     """It holds measures in one of these units, which a header may name: ``length_cm``, "Length (cm)"."""
 
@@ -144,12 +146,12 @@ _ITEMS = ("item", "item_name", "artikel", "produkt")
 ID = Column("id", (*_ID, *_PHOTO, "path"))
 EXPECTED = Column("expected", _EXPECTED, is_number=True)
 COUNTED = Column("counted", _COUNTED, is_number=True)
-PRODUCTS = Column("products", ("products", "product", *_NAMES, *_CODES, *_ITEMS), required=False)
+PRODUCTS = Column("products", ("products", "product", *_NAMES, *_CODES, *_ITEMS), required=False, holds_several=True)
 PHOTO = Column("path", (*_PHOTO, "id", *_ID))
 COUNT = Column(
     "count", ("label", "labels", "counted", "item_count", "num_items", "expected", *_EXPECTED), is_number=True
 )
-PRODUCT = Column("product", ("products", *_CODES, *_NAMES, *_ITEMS), required=False)
+PRODUCT = Column("product", ("products", *_CODES, *_NAMES, *_ITEMS), required=False, holds_several=True)
 SPLIT = Column("split", ("subset", "set", "part", "partition", "fold"), required=False)
 
 LENGTH_UNITS = (
@@ -159,7 +161,7 @@ LENGTH_UNITS = (
 WEIGHT_UNITS = (
     *("lb", "lbs", "pound", "pounds", "oz", "ounce", "ounces", "g", "gram", "grams", "kg", "kilogram", "kilograms"),
 )
-CODE = Column("asin", (*_CODES, "item_id", "item_code", "item_number"), required=False)
+CODE = Column("asin", (*_CODES, "item_id", "item_code", "item_number"), required=False, holds_several=True)
 """What a product is known by."""
 LENGTH = Column("length", ("item_length", "länge", "laenge", "depth", "tiefe"), required=False, units=LENGTH_UNITS)
 WIDTH = Column("width", ("item_width", "breite"), required=False, units=LENGTH_UNITS)

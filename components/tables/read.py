@@ -12,7 +12,7 @@ from components.tables.columns import Column, needed
 from components.tables.numbers import decimal_mark, quantity
 from components.tables.rows import Cells, LeftOut, RawRows, Table
 from components.tables.spreadsheet import MAX_UNPACKED_BYTES, sheets_of
-from components.tables.structured import json_line_rows, json_rows, parquet_rows
+from components.tables.structured import json_line_rows, json_rows, listed, parquet_rows
 from components.tables.text import DELIMITERS, decode, lines_of, named_delimiter, rows_of
 
 SUFFIXES = (".csv", ".tsv", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".parquet")
@@ -244,8 +244,9 @@ def _taken(row: Cells, header: _Header, columns: Sequence[Column], above: str) -
         detail = f"{filled[-1] + 1} instead of {header.width}; put a text that holds the delimiter into quotes"
         return LeftOut(row.line, "has more cells than the header", detail)
     values = []
-    for places in header.places:
-        written = dict.fromkeys(text for at in places if at < len(row.cells) and (text := _plain(row.cells[at])))
+    for column, places in zip(columns, header.places, strict=True):
+        plain = _each_of if column.holds_several else _plain
+        written = dict.fromkeys(text for at in places if at < len(row.cells) and (text := plain(row.cells[at])))
         if len(written) > 1:
             return LeftOut(row.line, "has two values in columns of one name", ", ".join(written)[:80])
         values.append(next(iter(written), ""))
@@ -261,6 +262,11 @@ def _taken(row: Cells, header: _Header, columns: Sequence[Column], above: str) -
 def is_total(text: str) -> bool:
     """Whether a row that is about this is a total of others."""
     return text.rstrip(": ").casefold() in TOTALS
+
+
+def _each_of(cell: str) -> str:
+    """The things that a cell holds, on one line: ``B01; B02``."""
+    return listed("; ".join(filter(None, map(_plain, cell.splitlines()))))
 
 
 def _plain(cell: str) -> str:

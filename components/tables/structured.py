@@ -2,14 +2,21 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from components.common.errors import InventoryError
+from components.tables.columns import CODE, PRODUCT, Column
 from components.tables.rows import Cells, LeftOut, RawRows
 
 MAX_COLUMNS = 256
 BATCH = 1024
+QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+LIST_OF_TEXTS = re.compile(r"""\[\s*(?:(?:'[^']*'|"[^"]*")[\s,]*)+\]""")
+"""As JSON, Python and NumPy write it."""
+NAME = Column("name", ("title",))
+"""Of an object in a list; as the name of a table's column it may be anything's."""
 
 
 def json_rows(text: str, where: str) -> RawRows:
@@ -98,9 +105,34 @@ def _is_plain(kind: Any) -> bool:
     return not pa.types.is_nested(kind.value_type if is_list else kind)
 
 
+def listed(cell: str) -> str:
+    """A cell that holds a list as programs write one, ``["B01", "B02"]`` or ``['B01' 'B02']``, as ``B01; B02``."""
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return cell
+    if LIST_OF_TEXTS.fullmatch(cell):
+        return "; ".join(filter(None, (text[1:-1].strip() for text in QUOTED.findall(cell))))
+    try:
+        return _text(json.loads(cell)) or cell
+    except (ValueError, RecursionError):
+        return cell
+
+
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "; ".join(filter(None, map(_text, value[:MAX_COLUMNS])))
+    if isinstance(value, dict):
+        return _called(value)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def _called(item: dict[str, Any]) -> str:
+    """What an object that describes a product calls it: the code, or else the name; empty for another object."""
+    for column in (CODE, PRODUCT, NAME):
+        ranked = sorted((rank, key) for key in item if (rank := column.rank(key)) is not None)
+        for _, key in ranked:
+            value = item[key]
+            if isinstance(value, str | int | float) and (text := _text(value)):
+                return text
+    return ""

@@ -3,6 +3,7 @@
 import io
 import json
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -165,6 +166,14 @@ def parquet_of_lists() -> bytes:
     return file.getvalue()
 
 
+def workbook(*rows: tuple[object, ...]) -> bytes:
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    for row in rows:
+        book.active.append(row)
+    book.save(file)
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("text", "name", "products"),
     [
@@ -174,7 +183,23 @@ def parquet_of_lists() -> bytes:
         ('path,count,product\nphotos/0.jpg,2,"Pipe, 12 inch"\n', "a.csv", ["Pipe, 12 inch"]),
         ("path,count,product name,asin\nphotos/0.jpg,2,Mug,B01\n", "a.csv", ["B01"]),
         ("path,count,product\nphotos/0.jpg,2,B01\nphotos/0.jpg,2,B02\n", "a.csv", ["B01", "B02"]),
+        ("path,count,product,asin\nphotos/0.jpg,2,Mug,B01\n", "a.csv", ["B01"]),
+        ("path,count,product,asin\nphotos/0.jpg,2,Mug,\n", "a.csv", ["Mug"]),
+        ("path,count,product,asin\nphotos/0.jpg,2,Mug,B01\nphotos/0.jpg,2,Mug,B02\n", "a.csv", ["B01", "B02"]),
+        ('path,count,product\nphotos/0.jpg,2,"B01\nB02"\n', "a.csv", ["B01", "B02"]),
+        ('path,count,product\nphotos/0.jpg,2,"B01,\n\n B02"\n', "a.csv", ["B01", "B02"]),
+        ('path,count,product\nphotos/0.jpg,2,"[""B01"", ""B02""]"\n', "a.csv", ["B01", "B02"]),
+        ("path,count,product\nphotos/0.jpg,2,\"['Pipe, 12 inch', 'B02']\"\n", "a.csv", ["B02", "Pipe, 12 inch"]),
+        ("path,count,product\nphotos/0.jpg,2,['B01' 'B02']\n", "a.csv", ["B01", "B02"]),
+        ("path;count;product\nphotos/0.jpg;2;[401, 402]\n", "a.csv", ["401", "402"]),
+        ('path;count;product\nphotos/0.jpg;2;[{"asin": "B01"}, {"asin": "B02"}]\n', "a.csv", ["B01", "B02"]),
+        ("path,count,product\nphotos/0.jpg,2,[New] Mug [blue]\n", "a.csv", ["[New] Mug [blue]"]),
+        ('path,count,product\nphotos/0.jpg,2,"602.795.32, 002.638.50"\n', "a.csv", ["002.638.50", "602.795.32"]),
+        ('path,count,product\nphotos/0.jpg,3,"B01,B02;B03"\n', "a.csv", ["B01", "B02", "B03"]),
         (JSON_LINE, "a.jsonl", ["B01", "B02"]),
+        (JSON_LINE.replace('"B01"', '{"asin": "B01", "name": "Mug"}'), "a.jsonl", ["B01", "B02"]),
+        (JSON_LINE.replace('"B01"', '{"name": "Mug", "quantity": 2}'), "a.jsonl", ["B02", "Mug"]),
+        (workbook(("path", "count", "asin"), ("photos/0.jpg", 2, "B01\nB02")), "a.xlsx", ["B01", "B02"]),
         (parquet_of_lists(), "a.parquet", ["B01", "B02"]),
     ],
 )
