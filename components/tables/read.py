@@ -266,7 +266,8 @@ def is_total(text: str) -> bool:
 
 def _each_of(cell: str) -> str:
     """The things that a cell holds, on one line: ``B01; B02``."""
-    return listed("; ".join(filter(None, map(_plain, cell.splitlines()))))
+    items = listed(_plain(cell))
+    return "; ".join(filter(None, map(_plain, cell.splitlines()))) if items is None else items
 
 
 def _plain(cell: str) -> str:

@@ -14,9 +14,9 @@ MAX_COLUMNS = 256
 BATCH = 1024
 QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 LIST_OF_TEXTS = re.compile(r"""\[\s*(?:(?:'[^']*'|"[^"]*")[\s,]*)+\]""")
-"""As JSON, Python and NumPy write it."""
-NAME = Column("name", ("title",))
-"""Of an object in a list; as the name of a table's column it may be anything's."""
+"""With apostrophes, or without commas, as no JSON has it."""
+CALLED = (CODE, PRODUCT, Column("name", ("title",)))
+"""What an object that describes a product calls it, the likeliest first."""
 
 
 def json_rows(text: str, where: str) -> RawRows:
@@ -98,23 +98,25 @@ def parquet_rows(data: bytes, where: str, most_rows: int) -> RawRows:
 
 
 def _is_plain(kind: Any) -> bool:
-    """Whether a column of Parquet holds texts and numbers, or lists of them."""
+    """Whether a column of Parquet holds texts and numbers, or lists of them or of products."""
     import pyarrow as pa
 
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if is_list and pa.types.is_struct(kind.value_type):
+        return any(column.rank(field.name) is not None for field in kind.value_type for column in CALLED)
     return not pa.types.is_nested(kind.value_type if is_list else kind)
 
 
-def listed(cell: str) -> str:
-    """A cell that holds a list as programs write one, ``["B01", "B02"]`` or ``['B01' 'B02']``, as ``B01; B02``."""
+def listed(cell: str) -> str | None:
+    """A cell that holds a list as JSON, Python or NumPy writes it, as ``B01; B02``; None for one that holds none."""
     if not (cell.startswith("[") and cell.endswith("]")):
-        return cell
-    if LIST_OF_TEXTS.fullmatch(cell):
-        return "; ".join(filter(None, (text[1:-1].strip() for text in QUOTED.findall(cell))))
-    try:
-        return _text(json.loads(cell)) or cell
-    except (ValueError, RecursionError):
-        return cell
+        return None
+    for text in (cell, cell.replace("'", '"')):
+        try:
+            return _text(json.loads(text))
+        except (ValueError, RecursionError):
+            continue
+    return "; ".join(text[1:-1] for text in QUOTED.findall(cell)) if LIST_OF_TEXTS.fullmatch(cell) else None
 
 
 def _text(value: Any) -> str:
@@ -129,7 +131,7 @@ def _text(value: Any) -> str:
 
 def _called(item: dict[str, Any]) -> str:
     """What an object that describes a product calls it: the code, or else the name; empty for another object."""
-    for column in (CODE, PRODUCT, NAME):
+    for column in CALLED:
         ranked = sorted((rank, key) for key in item if (rank := column.rank(key)) is not None)
         for _, key in ranked:
             value = item[key]

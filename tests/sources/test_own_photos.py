@@ -160,9 +160,9 @@ def test_a_split_is_taken_and_one_of_another_name_is_said():
 JSON_LINE = '{"file_name": "photos/0.jpg", "count": 2, "products": ["B01", "B02"]}\n'
 
 
-def parquet_of_lists() -> bytes:
+def parquet_of_lists(*products: object) -> bytes:
     file = io.BytesIO()
-    pq.write_table(pa.table({"image": ["photos/0.jpg"], "count": [2], "asins": [["B01", "B02"]]}), file)
+    pq.write_table(pa.table({"image": ["photos/0.jpg"], "count": [2], "asins": [list(products)]}), file)
     return file.getvalue()
 
 
@@ -191,6 +191,8 @@ def workbook(*rows: tuple[object, ...]) -> bytes:
         ('path,count,product\nphotos/0.jpg,2,"[""B01"", ""B02""]"\n', "a.csv", ["B01", "B02"]),
         ("path,count,product\nphotos/0.jpg,2,\"['Pipe, 12 inch', 'B02']\"\n", "a.csv", ["B02", "Pipe, 12 inch"]),
         ("path,count,product\nphotos/0.jpg,2,['B01' 'B02']\n", "a.csv", ["B01", "B02"]),
+        ("path;count;product\nphotos/0.jpg;2;[{'asin': 'B01'}, {'asin': 'B02'}]\n", "a.csv", ["B01", "B02"]),
+        ('path,count,product\nphotos/0.jpg,2,"[\n""Caf\\u00e9"",\n""B02""\n]"\n', "a.csv", ["B02", "Café"]),
         ("path;count;product\nphotos/0.jpg;2;[401, 402]\n", "a.csv", ["401", "402"]),
         ('path;count;product\nphotos/0.jpg;2;[{"asin": "B01"}, {"asin": "B02"}]\n', "a.csv", ["B01", "B02"]),
         ("path,count,product\nphotos/0.jpg,2,[New] Mug [blue]\n", "a.csv", ["[New] Mug [blue]"]),
@@ -200,7 +202,8 @@ def workbook(*rows: tuple[object, ...]) -> bytes:
         (JSON_LINE.replace('"B01"', '{"asin": "B01", "name": "Mug"}'), "a.jsonl", ["B01", "B02"]),
         (JSON_LINE.replace('"B01"', '{"name": "Mug", "quantity": 2}'), "a.jsonl", ["B02", "Mug"]),
         (workbook(("path", "count", "asin"), ("photos/0.jpg", 2, "B01\nB02")), "a.xlsx", ["B01", "B02"]),
-        (parquet_of_lists(), "a.parquet", ["B01", "B02"]),
+        (parquet_of_lists("B01", "B02"), "a.parquet", ["B01", "B02"]),
+        (parquet_of_lists({"asin": "B01"}, {"asin": "B02"}), "a.parquet", ["B01", "B02"]),
     ],
 )
 def test_a_photo_may_show_several_products(text, name, products, folder):
