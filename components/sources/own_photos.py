@@ -23,6 +23,7 @@ from components.sources.source import (
     UnreadableError,
 )
 from components.sources.storage import File, Files
+from components.tables.numbers import PLAIN
 from components.tables.read import MAX_BYTES
 from components.tables.rows import summary_of
 
@@ -65,7 +66,7 @@ class OwnPhotos:
     def metadata(self, id_: str) -> bytes:
         """The label in the public dataset's terms; photos of one product share its name as their ASIN."""
         label = self.labels[id_]
-        count = int(label.count) if label.count.isascii() and label.count.isdigit() else label.count
+        count = int(label.count) if PLAIN.fullmatch(label.count) else label.count
         content: dict[str, Any] = self._described(id_)
         content["EXPECTED_QUANTITY"] = count
         if names := label.products:

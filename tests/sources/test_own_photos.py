@@ -89,10 +89,13 @@ def test_a_photo_that_may_be_any_of_two_is_not_guessed(folder):
 
 
 def test_a_row_with_no_count_is_a_photo_that_the_step_will_list(folder):
-    assert counts(opened(folder, "path,count\nphotos/0.jpg,\nphotos/1.jpg,2.5\nphotos/2.jpg,3.0\n")) == {
+    digits = "9" * 5000  # more than Python makes a number of
+    rows = f"photos/0.jpg,\nphotos/1.jpg,2.5\nphotos/2.jpg,3.0\nphotos/3.jpg,{digits}\n"
+    assert counts(opened(folder, f"path,count\n{rows}")) == {
         "photos/0.jpg": "",
         "photos/1.jpg": "2.5",
         "photos/2.jpg": 3,
+        "photos/3.jpg": digits,
     }
 
 
