@@ -54,8 +54,8 @@ from components.settings.tuning import TuningSettings
 
 Object = dict[str, Any]
 
-LONGEST_NAME = 40
-"""Katib's webhook allows no more; what Katib appends (``-bayesianoptimization``) fits into 63 characters then."""
+LONGEST_NAME = 37
+"""Katib's webhook allows 40; JobSet wants a TrainJob's longest pod name (``-abcd1234-node-0-999-abcde``) within 63."""
 TRIAL_NAME = "trialName"
 CONDITION = 'status.conditions.#(type=="{}")#|#(status=="True")#'
 SEEDED = ("random", "tpe", "bayesianoptimization", "cmaes")
