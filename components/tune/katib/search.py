@@ -9,7 +9,7 @@ back and adopts job and Experiment; after one that was terminated the lease runs
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
-from components.cluster.jobs.choose import choose, runs_on_cluster
+from components.cluster.jobs.choose import choose
 from components.cluster.jobs.experiment import experiment
 from components.cluster.jobs.job import JobKind, run_training
 from components.cluster.jobs.katib import EXPERIMENTS, GROUP, VERSION, check_cluster
@@ -28,13 +28,13 @@ from components.tune.katib.attempt import Attempt, in_words
 from components.tune.katib.trials import measured
 
 
-def cluster_search(settings: ClusterSettings) -> Search | None:
-    """The search for where this process runs; None on one machine.
+def cluster_search(settings: ClusterSettings) -> Search:
+    """The search on the cluster that this process runs on.
 
     Raises:
-        InventoryError: if there is a cluster to run on, and it cannot be reached.
+        InventoryError: if it cannot be reached.
     """
-    return KatibSearch(kube.connect(), kube.namespace(), settings) if runs_on_cluster() else None
+    return KatibSearch(kube.connect(), kube.namespace(), settings)
 
 
 class KatibSearch:
