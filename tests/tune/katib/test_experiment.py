@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -278,6 +279,18 @@ def test_a_trainjob_trials_pods_have_names_that_jobset_takes(workers: int) -> No
     job = trial(experiment(plan(), settings, "team", JOB, describe=trainjob))
     assert len(job["metadata"]["name"]) == LONGEST_NAME + len("-abcd1234"), "as long as can be"
     assert trainjob_refused(job) is None
+
+
+@pytest.mark.parametrize(
+    ("describe", "workers", "stops"),
+    [(pytorchjob, 1, True), (pytorchjob, 2, True), (trainjob, 1, True), (trainjob, 2, False)],
+)
+def test_a_trial_is_stopped_early_where_its_job_ends_with_its_first_worker(
+    describe: Callable[..., Object], workers: int, stops: bool
+) -> None:
+    settings = ClusterSettings.read({"workers": workers})
+    body = experiment(plan({"early_stopping": "median"}), settings, "team", JOB, describe=describe)
+    assert ("earlyStopping" in body["spec"]) == stops
 
 
 def found(log: str, body: Object) -> Object:
