@@ -1,5 +1,7 @@
 """The extras of the wheel: each can be resolved, and alone or with others it contradicts nothing that it pins."""
 
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterable
 from importlib.metadata import requires, version
@@ -8,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipelines.cli.extras import EXTRAS
+from pipelines.cli.extras import EXTRAS, KATIB
 from release.environments import ROOT
 
 
@@ -59,3 +61,35 @@ def test_what_an_extra_pins_agrees_with_what_its_packages_require(names: str) ->
 )
 def test_a_contradiction_is_found(pins: tuple[str, ...], found: int) -> None:
     assert len(contradictions(pins)) == found
+
+
+def test_katibs_sdk_is_advised_at_the_versions_that_everything_is_tested_with() -> None:
+    advised = [package for package in KATIB.values() if "==" in package]
+    assert set(advised) < set((ROOT / "requirements" / "all.txt").read_text().splitlines())
+
+
+@pytest.mark.parametrize("missing", ["", *KATIB])
+def test_beside_the_extra_control_an_experiment_needs_exactly_what_is_advised(missing: str) -> None:
+    """Described in a process that finds nothing but the extra's packages and those that are advised, without one."""
+    advised = [package for module, package in KATIB.items() if module != missing]
+    installed = [canonicalize_name(each.name) for each in here([*extras()["control"], *advised])]
+    described = f"""
+import sys
+from importlib.metadata import packages_distributions
+from packaging.utils import canonicalize_name
+
+owners = {{name: set(map(canonicalize_name, each)) for name, each in packages_distributions().items()}}
+
+class Others:
+    def find_spec(self, name, path=None, target=None):
+        owner = owners.get(name.partition(".")[0], set())
+        hidden = owner and not owner & {{*{installed!r}, "bin-inventory"}}
+        if hidden or name == {missing!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Others())
+import components.cluster.jobs.experiment
+"""
+    done = subprocess.run([sys.executable, "-c", described], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (f"No module named '{missing}" in done.stderr) == bool(missing), done.stderr
+    assert bool(done.returncode) == bool(missing), done.stderr
