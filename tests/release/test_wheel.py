@@ -50,6 +50,8 @@ def test_preflight_misses_katibs_sdk_where_there_is_nothing_of_kubeflow(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "kubeflow", None)
+    for module in extras.KATIB:  # which another test may have imported
+        monkeypatch.delitem(sys.modules, module, raising=False)
     assert main(["preflight", "--help"]) == 1
     assert capsys.readouterr().err == f"error: `inventory preflight` {KATIB_NEEDED}\n"
 
