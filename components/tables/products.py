@@ -72,7 +72,7 @@ def products_in(table: Table, rows: Sequence[Row]) -> Listed:
     )
     units = {column.name: column.unit_in(heading) for column, _, heading in present}
     remarks = [
-        f"of the columns for {name}, '{heading}' is read; not used: {', '.join(map(repr, further))}"
+        f"'{heading}' is taken for the {name}, not {', '.join(map(repr, further))}"
         for name, heading, further in zip(table.names, table.headings, table.besides, strict=True)
         if further
     ]

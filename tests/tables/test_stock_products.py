@@ -156,11 +156,16 @@ def test_three_places_are_no_thousands_unless_something_proves_it(separator, cel
             "weight_kg,weight_lb",
             "1,2.2",
             {"weight": (1, "kg")},
-            "of the columns for weight, 'weight_kg' is read; not used: 'weight_lb'",
+            "'weight_kg' is taken for the weight, not 'weight_lb'",
         ),
-        ("weight,weight_lb", "1,2.2", {"weight": (2.2, "lb")}, "'weight_lb' is read; not used: 'weight'"),
-        ("Gewicht (netto),Gewicht (brutto)", "1,2", {}, "'Gewicht (netto)' is read; not used: 'Gewicht (brutto)'"),
-        ("length_cm,length_in", "2.54,1", {"length": (2.54, "cm")}, "not used: 'length_in'"),
+        ("weight,weight_lb", "1,2.2", {"weight": (2.2, "lb")}, "'weight_lb' is taken for the weight, not 'weight'"),
+        (
+            "Gewicht (netto),Gewicht (brutto)",
+            "1,2",
+            {},
+            "'Gewicht (netto)' is taken for the weight, not 'Gewicht (brutto)'",
+        ),
+        ("length_cm,length_in", "2.54,1", {"length": (2.54, "cm")}, "not 'length_in'"),
     ],
 )
 def test_of_two_columns_of_one_measure_the_one_with_a_known_unit_is_read(header, row, measures, remark):
