@@ -33,18 +33,16 @@ class Column:
         """How well a header names this column: 0 is best; None when it names another."""
         names = (self.name, *self.also)
         words = plain_name(header).split("_")
-        while len(words) > 1 and words[-1] in self.units:
+        while self.units and len(words) > 1 and words[-1] in (*self.units, "in"):  # "Weight in kg"
             words.pop()
         plain = "_".join(words)
         return names.index(plain) if plain in names else None
 
     def unit_in(self, header: str) -> str:
         """The unit that a header of this column names, which may be none of the known; empty for none."""
-        in_brackets = UNIT.search(header)
-        if in_brackets:
-            return in_brackets[0][1:-1].strip(". ").casefold()
+        told = [text[1:-1].strip(". ").casefold().removeprefix("in ") for text in UNIT.findall(header)]
         *_, last = header.casefold().replace("_", " ").split() or [""]
-        return last if last in self.units else ""
+        return next((unit for unit in (*told, last) if unit in self.units), told[0] if told else "")
 
 
 def plain_name(header: str) -> str:

@@ -45,6 +45,8 @@ class _Header(NamedTuple):
     """Of each column, the cells that hold it."""
     texts: list[str]
     """What stands there of each column; empty for one that is not there."""
+    besides: list[list[str]]
+    """Of each column, what stands at further ones of the same measure, which are not read: ``weight_lb``."""
 
 
 def load_table(path: Path, columns: Sequence[Column]) -> Table:
@@ -176,16 +178,22 @@ def _find_header(rows: Iterable[Cells | LeftOut], columns: Sequence[Column]) -> 
 
 def _header(row: Cells, columns: Sequence[Column]) -> _Header | None:
     places: list[list[int]] = []
+    besides: list[list[str]] = []
     taken: set[int] = set()
     for column in columns:
         ranks = {at: rank for at, cell in enumerate(row.cells) if (rank := column.rank(cell)) is not None}
         best = min((rank for at, rank in ranks.items() if at not in taken), default=None)
         if best is None and column.required:
             return None
-        places.append([at for at, rank in ranks.items() if rank == best and at not in taken])
-        taken.update(places[-1])
+        found = [at for at, rank in ranks.items() if rank == best and at not in taken]
+        taken.update(found)
+        if column.units:  # in kg and in lb the same is another number
+            found.sort(key=lambda at: column.unit_in(row.cells[at]) not in column.units)
+        kept = found[:1] if column.units else found
+        places.append(kept)
+        besides.append([row.cells[at].strip() for at in found[len(kept) :]])
     texts = [row.cells[found[0]].strip() if found else "" for found in places]
-    return _Header(row.line, len(row.cells), places, texts)
+    return _Header(row.line, len(row.cells), places, texts, besides)
 
 
 def _is_row(cells: list[str], header: _Header, columns: Sequence[Column]) -> bool:
@@ -226,7 +234,7 @@ def _table(
     mark = decimal_mark((row[at] for row in cells for at in numbers), usual_mark)
     read = {columns[at].name: partial(quantity, mark=mark) for at in numbers}
     names = [column.name for column in columns]
-    return Table(where, names, header.texts, usual_mark, lines, cells, read, left_out, going_on)
+    return Table(where, names, header.texts, header.besides, lines, cells, read, left_out, going_on)
 
 
 def _below(rows: RawRows, line: int) -> Iterator[Cells | LeftOut]:
