@@ -7,10 +7,12 @@ the pack's code: see ``components/__init__.py``.
 
 import gzip
 import io
+import os
 import re
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
@@ -97,6 +99,15 @@ def take_code(sha256: str, store: Store | None = None) -> Path:
                 if not folder.is_dir():  # else another process of this machine was faster
                     raise
     return folder / PACKAGE
+
+
+def of_this_code(value: Any) -> Any:
+    """What a result is named by: ``value``, and beside it the code where that came over the store.
+
+    So a run of other code takes nothing that the images' code has made, and leaves nothing that such a run would take.
+    """
+    code = os.environ.get(CODE_VARIABLE)
+    return {"of": value, "code": code} if code else value
 
 
 def _key(sha256: str) -> str:
