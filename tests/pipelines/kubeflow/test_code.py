@@ -5,16 +5,20 @@ import yaml
 
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.trainjob import trainjob
-from components.common.code import CODE_VARIABLE, take_code
+from components.common.code import CODE_VARIABLE, pack, take_code
 from components.common.errors import InventoryError
+from components.common.files import sha256_bytes
 from components.common.provenance import commit
 from components.common.store import Store
 from components.settings.cluster import ClusterSettings
 from components.settings.permitted import CODE_ALLOWED
+from pipelines.cli.main import main
 from pipelines.compiler import compile_pipeline
+from pipelines.kubeflow.api import default_version
 from pipelines.kubeflow.arguments import environment_of
 from pipelines.kubeflow.code import with_code
 from tests.common.test_code import checkout
+from tests.pipelines.kubeflow.kfp_api import KfpApi, serving
 from tests.pipelines.test_compiler import GOLDEN, small_pipeline
 
 SHA256 = "0a" * 32
@@ -26,13 +30,14 @@ def _place(store: Store, store_environment: dict[str, str], monkeypatch: pytest.
         monkeypatch.setenv(name, value)
 
 
-def test_every_step_is_told_the_code_and_nothing_else_changes(
+def test_every_step_is_told_the_code_and_but_for_the_name_nothing_else_changes(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with with_code(GOLDEN["inventory"], checkout(tmp_path)) as package:
         changed = list(yaml.safe_load_all(package.read_text()))
     ir, *platform = yaml.safe_load_all(GOLDEN["inventory"].read_text())
+    assert changed[0]["pipelineInfo"].pop("name") == f"{ir['pipelineInfo'].pop('name')}-code"
     told = set()
     for name, executor in changed[0]["deploymentSpec"]["executors"].items():
         last = executor["container"]["env"].pop()
@@ -41,6 +46,26 @@ def test_every_step_is_told_the_code_and_nothing_else_changes(
     assert changed == [ir, *platform]
     (sha256,) = told
     assert (take_code(sha256, store) / "marker.py").read_text() == "print('of the working tree')"
+
+
+def test_a_run_of_other_code_adds_no_version_to_the_pipeline_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    package = compile_pipeline(tmp_path / "p.yaml", small_pipeline("registry/control:1.2"))
+    with serving(KfpApi()) as api:
+        command = ["submit", "--host", api.url, "--package", str(package), "--no-follow"]
+        main(command)
+        for says in ("one thing", "another"):
+            main([*command, "--code", str(checkout(tmp_path / says, says))])
+        pipelines = {item["pipeline_id"]: item["display_name"] for item in api.pipelines}
+        versions = {item["pipeline_version_id"]: item["display_name"] for item in api.versions}
+        started = [run["pipeline_version_reference"] for run in api.runs]
+    assert [pipelines[run["pipeline_id"]] for run in started] == ["small", "small-code", "small-code"]
+    released, *others = [versions[run["pipeline_version_id"]] for run in started]
+    assert released == default_version(package)
+    for version, says in zip(others, ("one thing", "another"), strict=True):
+        assert version.startswith(f"1.2-code.{sha256_bytes(pack(tmp_path / says))[:12]}-")
 
 
 def test_without_a_folder_the_package_is_the_compiled_one() -> None:
