@@ -11,6 +11,7 @@ import os
 import re
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from components.common.files import sha256_bytes
 from components.common.store import Store, open_store
 
 CODE_VARIABLE = "INVENTORY_CODE"
+CODE_ALLOWED = "INVENTORY_CODE_ALLOWED"
+"""``no`` in the environment that compiles: the pipeline's steps run the code of their images alone."""
 PACKAGE = "components"
 SUFFIXES = (".py", ".html", ".css", ".js", ".json", ".j2", ".md")
 """What an image has of the package."""
@@ -70,6 +73,19 @@ def put_code(store: Store, folder: Path) -> str:
     return sha256
 
 
+def check_code_permitted(environment: Mapping[str, str] = os.environ) -> None:
+    """Refuses other code than that of the images, where a pipeline was compiled so.
+
+    Raises:
+        InventoryError: saying by which variable.
+    """
+    if environment.get(CODE_ALLOWED, "yes") != "yes":
+        raise InventoryError(
+            f"--code is refused; this pipeline was compiled with {CODE_ALLOWED}={environment[CODE_ALLOWED]}: it runs "
+            "the code of its images alone"
+        )
+
+
 def take_code(sha256: str, store: Store | None = None) -> Path:
     """Fetches and unpacks a pack, once on each machine.
 
@@ -81,8 +97,9 @@ def take_code(sha256: str, store: Store | None = None) -> Path:
         The folder of the package.
 
     Raises:
-        InventoryError: if it is not there, or is not what its name says.
+        InventoryError: if it is refused here, is not there, or is not what its name says.
     """
+    check_code_permitted()
     if not SHA256.fullmatch(sha256):
         raise InventoryError(f"{CODE_VARIABLE} = {sha256[:80]!r} is no sha256; submit the run again with --code")
     folder = Path(tempfile.gettempdir()) / f"inventory-code-{sha256}"

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from components.common.code import CODE_VARIABLE, put_code
+from components.common.code import CODE_VARIABLE, check_code_permitted, put_code
 from components.common.progress import note
 from components.common.store import open_store
-from components.settings.permitted import check_code_permitted
 from pipelines.kubeflow.arguments import environment_of
 
 OWN_NAME = "-code"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.common.code import CODE_VARIABLE, MOST_BYTES, pack, put_code
+from components.common.code import CODE_ALLOWED, CODE_VARIABLE, MOST_BYTES, pack, put_code
 from components.common.errors import InventoryError
 from components.common.store import Store
 
@@ -91,6 +91,17 @@ def test_a_process_that_is_told_to_runs_the_packs_code_and_no_other(
     # of what was imported on the way there nothing stays
     assert run(tmp_path, told, "-c", "import components.common.store").stdout == "the store of the working tree\n"
     assert run(tmp_path, {CODE_VARIABLE: ""}, "-c", "import components.common.store").stdout == ""
+
+
+def test_a_process_that_is_to_run_its_images_code_alone_takes_no_other(
+    store: Store, store_environment: dict[str, str], tmp_path: Path
+) -> None:
+    told = {CODE_VARIABLE: put_code(store, checkout(tmp_path)), **store_environment, "INVENTORY_BUCKET": store.bucket}
+    assert run(tmp_path, told, "-m", "components.marker").returncode == 0  # so that it is there without the store
+    done = run(tmp_path, {**told, CODE_ALLOWED: "no"}, "-m", "components.marker")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: --code is refused; this pipeline was compiled with INVENTORY_CODE_ALLOWED=no")
+    assert done.stderr.count("\n") == 1
 
 
 def test_code_that_is_not_what_it_should_be_is_one_line(

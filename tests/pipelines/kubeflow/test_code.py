@@ -5,16 +5,15 @@ import yaml
 
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.trainjob import trainjob
-from components.common.code import CODE_VARIABLE, pack, take_code
+from components.common.code import CODE_ALLOWED, CODE_VARIABLE, pack, take_code
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.common.provenance import commit
 from components.common.store import Store
 from components.settings.cluster import ClusterSettings
-from components.settings.permitted import CODE_ALLOWED
 from pipelines.cli.main import main
 from pipelines.compiler import compile_pipeline
-from pipelines.kubeflow.api import default_version
+from pipelines.kubeflow.api import default_version, read_package
 from pipelines.kubeflow.arguments import environment_of
 from pipelines.kubeflow.code import with_code
 from tests.common.test_code import checkout
@@ -76,12 +75,10 @@ def test_without_a_folder_the_package_is_the_compiled_one() -> None:
 def test_a_pipeline_that_was_compiled_for_its_images_alone_takes_no_other_code(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(CODE_ALLOWED, "no")
     package = compile_pipeline(tmp_path / "p.yaml", small_pipeline("registry/control:1"))
-    documents = list(yaml.safe_load_all(package.read_text()))
-    (executor,) = documents[0]["deploymentSpec"]["executors"].values()
-    executor["container"]["env"].append({"name": CODE_ALLOWED, "value": "no"})
-    package.write_text(yaml.safe_dump_all(documents))
-    assert environment_of(documents[0])[CODE_ALLOWED] == "no"
+    monkeypatch.delenv(CODE_ALLOWED)
+    assert environment_of(read_package(package))[CODE_ALLOWED] == "no"
     with (
         pytest.raises(InventoryError, match=r"--code is refused; .* compiled with INVENTORY_CODE_ALLOWED=no"),
         with_code(package, checkout(tmp_path)),
