@@ -101,7 +101,12 @@ def test_workers_run_what_their_step_runs(describe, monkeypatch: pytest.MonkeyPa
     assert environment()[CODE_VARIABLE] == SHA256
 
 
-def test_a_models_provenance_names_the_code_and_the_image_that_it_ran_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INVENTORY_COMMIT", "abc")
+@pytest.mark.parametrize(("of_image", "named"), [("abc", "abc"), ("", "unknown"), (None, "unknown")])
+def test_a_models_provenance_names_the_code_and_the_image_that_it_ran_on(
+    of_image: str | None, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("INVENTORY_COMMIT", raising=False)
+    if of_image is not None:
+        monkeypatch.setenv("INVENTORY_COMMIT", of_image)
     monkeypatch.setenv(CODE_VARIABLE, SHA256)
-    assert commit() == f"abc+code.{SHA256}"
+    assert commit() == f"{named}+code.{SHA256}"
