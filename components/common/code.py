@@ -23,7 +23,7 @@ CODE_VARIABLE = "INVENTORY_CODE"
 CODE_ALLOWED = "INVENTORY_CODE_ALLOWED"
 """``no`` in the environment that compiles: the pipeline's steps run the code of their images alone."""
 PACKAGE = "components"
-SUFFIXES = (".py", ".html", ".css", ".js", ".json", ".j2", ".md")
+SUFFIXES = (".py", ".html", ".css", ".js", ".json", ".j2", ".svg", ".md")
 """What an image has of the package."""
 MOST_BYTES = 8 * 2**20
 """Of a pack; that of the package is a sixteenth of it."""

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import tarfile
+import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -57,8 +59,33 @@ def test_the_same_files_give_the_same_pack_of_code_alone(tmp_path: Path) -> None
     assert pack(checkout(tmp_path / "third", "something else")) != pack(one)
 
 
-def test_this_checkout_can_be_packed() -> None:
-    assert len(pack(ROOT)) < MOST_BYTES / 4
+@pytest.fixture(scope="module")
+def files() -> set[str]:
+    """Of the package in this checkout, as git knows them."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "components"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    except OSError:
+        pytest.skip("there is no git")
+    if listed.returncode or not listed.stdout:
+        pytest.skip("this is no checkout of git")
+    return {name for name in listed.stdout.split("\0") if (ROOT / name).is_file()}
+
+
+def test_all_of_this_checkouts_package_is_packed(files: set[str]) -> None:
+    packed = pack(ROOT)
+    assert len(packed) < MOST_BYTES / 4
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        assert set(archive.getnames()) == files
+
+
+def test_all_of_this_checkouts_package_is_installed(files: set[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["*"]
+    left_out = {
+        name for name in files if not any(fnmatchcase(Path(name).name, pattern) for pattern in ("*.py", *patterns))
+    }
+    assert left_out == set()
 
 
 @pytest.mark.parametrize(
