@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import httptools
 import orjson
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES = 64 * 1024
@@ -42,6 +43,27 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+class Reading(FlowControl):
+    """Whether more is read of a connection: not while something waits to be parsed.
+
+    A request at work asks to go on reading, for its body or to see its client go, and knows nothing of what is held. So
+    no more than one read of the socket is held (64 to 256 KiB, as the event loop reads).
+    """
+
+    held: bytes = b""
+    """What came after more requests than are taken in advance."""
+
+    def hold(self, data: bytes) -> None:
+        """Keeps what is not parsed yet."""
+        self.held = data
+        self.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Goes on reading, unless something is held."""
+        if not self.held:
+            super().resume_reading()
+
+
 class Connection(HttpToolsProtocol):
     """One client's connection; what it refuses, it says in JSON."""
 
@@ -51,12 +73,12 @@ class Connection(HttpToolsProtocol):
     _head: int | None = 0
     """Bytes of the request's head so far; None while its body arrives."""
     _late: asyncio.TimerHandle | None = None
-    _held: bytes = b""
-    """What came after more requests than are taken in advance."""
+    flow: Reading
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes a client in; when there are too many, the one that has waited longest makes room."""
         super().connection_made(transport)
+        self.flow = Reading(transport)
         if len(self.connections) > MOST_CONNECTIONS:
             oldest = next(iter(self.waiting), None)
             if oldest is None:
@@ -75,15 +97,12 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Hands on what came, in pieces that are soon parsed; what is not parsed yet waits."""
         self._unset_keepalive_if_required()
-        if self._held:  # reading was paused as this was on its way
-            self._held += data
-        else:
-            self._parse(data)
+        self._parse(data)
 
     def _parse(self, data: bytes) -> None:
         while data and not self.transport.is_closing():
             if len(self.pipeline) >= MOST_PIPELINED:
-                self._held = data
+                self.flow.hold(data)
                 return
             in_head = self._head is not None
             most = min(HEAD_PIECE, HEAD_BYTES - (self._head or 0)) if in_head else BODY_PIECE
@@ -140,8 +159,9 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.pipeline:  # no more is read before these are answered
             self.flow.pause_reading()
-        elif self._held:
-            held, self._held = self._held, b""
+        elif self.flow.held:
+            held, self.flow.held = self.flow.held, b""
+            self.flow.resume_reading()
             self._parse(held)
         if not self.transport.is_closing() and self.cycle.response_complete:
             self.waiting[self] = None

@@ -30,9 +30,11 @@ async def ok(scope, receive, send):
 
 
 @contextmanager
-def answering(app) -> Iterator[int]:
+def answering(app, keep_alive: float = 60) -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=Connection, ws="none", lifespan="off", log_level="error", timeout_keep_alive=60)
+    config = uvicorn.Config(
+        app, http=Connection, ws="none", lifespan="off", log_level="error", timeout_keep_alive=keep_alive
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -160,6 +162,39 @@ def test_requests_in_advance_are_answered_in_order_and_hold_up_nobody(echoing: i
     assert [answer.count(b"200 OK") for answer in answers] == [number] * 4
     assert all(b"POST 9 " in answer[-200:] for answer in answers)
     assert max(waits) < 1, waits
+
+
+def test_no_more_is_read_while_requests_in_advance_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request at work watches for its client to go, and so asks for more."""
+    received, may_end = [0], threading.Event()
+    take = Connection.data_received
+
+    def counting(self: Connection, data: bytes) -> None:
+        received[0] += len(data)
+        take(self, data)
+
+    async def watched(scope, receive, send):
+        while (await receive()).get("more_body"):
+            pass
+        watching = asyncio.ensure_future(receive())
+        while not may_end.is_set():
+            await asyncio.sleep(0.01)
+        watching.cancel()
+        await ok(scope, lambda: asyncio.sleep(0, {}), send)
+
+    monkeypatch.setattr(Connection, "data_received", counting)
+    with answering(watched) as port, connect(port) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx" + SMALL * 40)
+        client.settimeout(0.3)
+        with suppress(TimeoutError):
+            for _ in range(16):  # more than the network holds by itself
+                client.sendall(SMALL * (2**20 // len(SMALL)))
+        assert received[0] < 2**20
+        may_end.set()
+        client.settimeout(10)
+        answers = b""
+        while answers.count(b"200 OK") < 41:
+            answers += client.recv(65536)
 
 
 def test_who_says_nothing_or_too_slowly_is_not_waited_for(port: int) -> None:
