@@ -136,7 +136,8 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request line begins to arrive."""
         super().on_message_begin()
-        if self._late is None:
+        self._head = self._head or 1
+        if self.cycle is None or self.cycle.response_complete:
             self._expect_head()
 
     def on_headers_complete(self) -> None:
@@ -157,6 +158,8 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The client waits again, unless its next request is here already."""
         super().on_response_complete()
+        if self.transport.is_closing():
+            return
         if self.pipeline:  # no more is read before these are answered
             self.flow.pause_reading()
         elif self.flow.held:
@@ -165,13 +168,17 @@ class Connection(HttpToolsProtocol):
             self._parse(held)
         if not self.transport.is_closing() and self.cycle.response_complete:
             self.waiting[self] = None
+            if self._head:  # it has begun while the server worked, which may not have read on
+                self._expect_head()
 
     def send_400_response(self, msg: str) -> None:
         """Says that what came is no HTTP."""
         self._refuse(400, msg)
 
     def _expect_head(self) -> None:
-        self._late = self.loop.call_later(HEAD_SECONDS, self._too_late)
+        self._unset_keepalive_if_required()
+        if self._late is None:
+            self._late = self.loop.call_later(HEAD_SECONDS, self._too_late)
 
     def _too_late(self) -> None:
         if self._head:

@@ -197,6 +197,45 @@ def test_no_more_is_read_while_requests_in_advance_wait(monkeypatch: pytest.Monk
             answers += client.recv(65536)
 
 
+async def slow(scope, receive, send):
+    """Answers after half a second where the path says so."""
+    if scope["path"] == "/slow":
+        await asyncio.sleep(0.5)
+    await ok(scope, receive, send)
+
+
+SLOW = SMALL.replace(b"/ ", b"/slow ", 1)
+
+
+@pytest.mark.parametrize(
+    ("sent", "later", "number"),
+    [
+        (SLOW + SMALL * 300, b"", 301),
+        (SLOW + SMALL[:9], SMALL[9:], 2),
+        (SLOW + SMALL + SMALL[:9], SMALL[9:], 3),
+    ],
+    ids=["cut where it is held", "the second is cut", "the third is cut"],
+)
+def test_no_time_runs_out_while_the_server_works(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes, later: bytes, number: int
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    with answering(slow, keep_alive=0.2) as port, connect(port) as client:
+        client.sendall(sent)
+        time.sleep(0.4)
+        client.sendall(later)
+        assert everything(client).count(b"200 OK") == number
+
+
+def test_a_head_begun_while_the_server_works_has_its_time_from_the_answer_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    with answering(slow, keep_alive=0.1) as port, connect(port) as client:
+        client.sendall(SLOW + SMALL + SMALL[:9])
+        first, second, last = everything(client).split(b"HTTP/1.1 ")[1:]
+    assert first[:3] == second[:3] == b"200"
+    assert last[:3] == b"408"
+
+
 def test_who_says_nothing_or_too_slowly_is_not_waited_for(port: int) -> None:
     with connect(port) as silent, connect(port) as slow, connect(port) as second:
         slow.sendall(b"GET / HTTP/1.1\r\n")
