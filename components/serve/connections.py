@@ -26,6 +26,9 @@ MOST_PIPELINED = 16
 HEAD_PIECE, BODY_PIECE = 4 * 1024, 32 * 1024
 """Bytes that are parsed at once, in which there may be a hundred requests, or some hundred after a body."""
 
+UPGRADING = (b"upgrade", b"http2-settings")
+"""Headers that wish for another protocol, and the options of ``Connection`` that go with them."""
+
 REASONS = {
     400: "Bad Request",
     408: "Request Timeout",
@@ -127,11 +130,17 @@ class Connection(HttpToolsProtocol):
         method = self.parser.get_method()
         if method == b"CONNECT":
             self._refuse(400, "this is no proxy")
+        first = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
         self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
         self._head = 0
-        kept = [(name, value) for name, value in self.headers if name not in (b"upgrade", b"http2-settings")]
-        lines = b"".join(b"%b: %b\r\n" % line for line in kept if line[0] != b"connection")
-        return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, self.url, lines)
+        lines = []
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b",".join(token for token in value.split(b",") if token.strip().lower() not in UPGRADING)
+            if name not in UPGRADING and (value or name != b"connection"):
+                lines.append(b"%b: %b\r\n" % (name, value))
+        return first + b"".join(lines) + b"\r\n"
 
     def on_message_begin(self) -> None:
         """A request line begins to arrive."""

@@ -139,6 +139,27 @@ def test_a_wish_for_another_protocol_is_passed_over(echoing: int, pieces: int) -
     assert b"GET 0 ['host']" in told
 
 
+@pytest.mark.parametrize(
+    ("version", "options", "is_kept"),
+    [
+        ("1.1", "Upgrade, HTTP2-Settings", True),
+        ("1.1", "Upgrade, close", False),
+        ("1.1", "close,UPGRADE", False),
+        ("1.0", "Upgrade", False),
+    ],
+)
+def test_a_request_with_a_wish_for_another_protocol_stays_what_it_is_besides(
+    echoing: int, version: str, options: str, is_kept: bool
+) -> None:
+    head = f"GET / HTTP/{version}\r\nHost: x\r\nConnection: {options}\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n"
+    with connect(echoing) as client:
+        client.sendall(head.encode() + SMALL.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        answers = everything(client)
+    assert answers.count(b"HTTP/1.1 200 OK") == answers.count(b"HTTP/1.1 ") == 1 + is_kept
+    assert answers.count(b"connection: close") == 1
+    assert (b"'connection'" in answers.split(b"HTTP/1.1 ")[1]) == ("close" in options)
+
+
 def test_requests_in_advance_are_answered_in_order_and_hold_up_nobody(echoing: int) -> None:
     """20,000 in one go on four connections, and a client that comes meanwhile."""
     number = 5000
