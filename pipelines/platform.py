@@ -15,6 +15,8 @@ from components.settings.permitted import CODE_ALLOWED, permitted
 
 STEP_SECONDS = 2 * 86_400
 """The longest that a step may take; a training's own limits are in the ``cluster`` parameter."""
+SEARCH_SECONDS = 2 * STEP_SECONDS
+"""Of the step that may search before it trains."""
 
 
 class Amounts(NamedTuple):
