@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import httptools
 import orjson
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES = 64 * 1024
@@ -24,6 +25,9 @@ MOST_PIPELINED = 16
 """Requests of a connection that wait for the one that is answered; what comes after them is not parsed yet."""
 HEAD_PIECE, BODY_PIECE = 4 * 1024, 32 * 1024
 """Bytes that are parsed at once, in which there may be a hundred requests, or some hundred after a body."""
+
+UPGRADING = (b"upgrade", b"http2-settings")
+"""Headers that wish for another protocol, and the options of ``Connection`` that go with them."""
 
 REASONS = {
     400: "Bad Request",
@@ -42,6 +46,27 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+class Reading(FlowControl):
+    """Whether more is read of a connection: not while something waits to be parsed.
+
+    A request at work asks to go on reading, for its body or to see its client go, and knows nothing of what is held. So
+    no more than one read of the socket is held (64 to 256 KiB, as the event loop reads).
+    """
+
+    held: bytes = b""
+    """What came after more requests than are taken in advance."""
+
+    def hold(self, data: bytes) -> None:
+        """Keeps what is not parsed yet."""
+        self.held = data
+        self.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Goes on reading, unless something is held."""
+        if not self.held:
+            super().resume_reading()
+
+
 class Connection(HttpToolsProtocol):
     """One client's connection; what it refuses, it says in JSON."""
 
@@ -51,12 +76,12 @@ class Connection(HttpToolsProtocol):
     _head: int | None = 0
     """Bytes of the request's head so far; None while its body arrives."""
     _late: asyncio.TimerHandle | None = None
-    _held: bytes = b""
-    """What came after more requests than are taken in advance."""
+    flow: Reading
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes a client in; when there are too many, the one that has waited longest makes room."""
         super().connection_made(transport)
+        self.flow = Reading(transport)
         if len(self.connections) > MOST_CONNECTIONS:
             oldest = next(iter(self.waiting), None)
             if oldest is None:
@@ -75,15 +100,12 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Hands on what came, in pieces that are soon parsed; what is not parsed yet waits."""
         self._unset_keepalive_if_required()
-        if self._held:  # reading was paused as this was on its way
-            self._held += data
-        else:
-            self._parse(data)
+        self._parse(data)
 
     def _parse(self, data: bytes) -> None:
         while data and not self.transport.is_closing():
             if len(self.pipeline) >= MOST_PIPELINED:
-                self._held = data
+                self.flow.hold(data)
                 return
             in_head = self._head is not None
             most = min(HEAD_PIECE, HEAD_BYTES - (self._head or 0)) if in_head else BODY_PIECE
@@ -108,16 +130,23 @@ class Connection(HttpToolsProtocol):
         method = self.parser.get_method()
         if method == b"CONNECT":
             self._refuse(400, "this is no proxy")
+        first = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
         self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
         self._head = 0
-        kept = [(name, value) for name, value in self.headers if name not in (b"upgrade", b"http2-settings")]
-        lines = b"".join(b"%b: %b\r\n" % line for line in kept if line[0] != b"connection")
-        return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, self.url, lines)
+        lines = []
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b",".join(token for token in value.split(b",") if token.strip().lower() not in UPGRADING)
+            if name not in UPGRADING and (value or name != b"connection"):
+                lines.append(b"%b: %b\r\n" % (name, value))
+        return first + b"".join(lines) + b"\r\n"
 
     def on_message_begin(self) -> None:
         """A request line begins to arrive."""
         super().on_message_begin()
-        if self._late is None:
+        self._head = self._head or 1
+        if self.cycle is None or self.cycle.response_complete:
             self._expect_head()
 
     def on_headers_complete(self) -> None:
@@ -138,20 +167,27 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The client waits again, unless its next request is here already."""
         super().on_response_complete()
+        if self.transport.is_closing():
+            return
         if self.pipeline:  # no more is read before these are answered
             self.flow.pause_reading()
-        elif self._held:
-            held, self._held = self._held, b""
+        elif self.flow.held:
+            held, self.flow.held = self.flow.held, b""
+            self.flow.resume_reading()
             self._parse(held)
         if not self.transport.is_closing() and self.cycle.response_complete:
             self.waiting[self] = None
+            if self._head:  # it has begun while the server worked, which may not have read on
+                self._expect_head()
 
     def send_400_response(self, msg: str) -> None:
         """Says that what came is no HTTP."""
         self._refuse(400, msg)
 
     def _expect_head(self) -> None:
-        self._late = self.loop.call_later(HEAD_SECONDS, self._too_late)
+        self._unset_keepalive_if_required()
+        if self._late is None:
+            self._late = self.loop.call_later(HEAD_SECONDS, self._too_late)
 
     def _too_late(self) -> None:
         if self._head:

@@ -30,9 +30,11 @@ async def ok(scope, receive, send):
 
 
 @contextmanager
-def answering(app) -> Iterator[int]:
+def answering(app, keep_alive: float = 60) -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=Connection, ws="none", lifespan="off", log_level="error", timeout_keep_alive=60)
+    config = uvicorn.Config(
+        app, http=Connection, ws="none", lifespan="off", log_level="error", timeout_keep_alive=keep_alive
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -137,6 +139,27 @@ def test_a_wish_for_another_protocol_is_passed_over(echoing: int, pieces: int) -
     assert b"GET 0 ['host']" in told
 
 
+@pytest.mark.parametrize(
+    ("version", "options", "is_kept"),
+    [
+        ("1.1", "Upgrade, HTTP2-Settings", True),
+        ("1.1", "Upgrade, close", False),
+        ("1.1", "close,UPGRADE", False),
+        ("1.0", "Upgrade", False),
+    ],
+)
+def test_a_request_with_a_wish_for_another_protocol_stays_what_it_is_besides(
+    echoing: int, version: str, options: str, is_kept: bool
+) -> None:
+    head = f"GET / HTTP/{version}\r\nHost: x\r\nConnection: {options}\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n"
+    with connect(echoing) as client:
+        client.sendall(head.encode() + SMALL.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        answers = everything(client)
+    assert answers.count(b"HTTP/1.1 200 OK") == answers.count(b"HTTP/1.1 ") == 1 + is_kept
+    assert answers.count(b"connection: close") == 1
+    assert (b"'connection'" in answers.split(b"HTTP/1.1 ")[1]) == ("close" in options)
+
+
 def test_requests_in_advance_are_answered_in_order_and_hold_up_nobody(echoing: int) -> None:
     """20,000 in one go on four connections, and a client that comes meanwhile."""
     number = 5000
@@ -160,6 +183,78 @@ def test_requests_in_advance_are_answered_in_order_and_hold_up_nobody(echoing: i
     assert [answer.count(b"200 OK") for answer in answers] == [number] * 4
     assert all(b"POST 9 " in answer[-200:] for answer in answers)
     assert max(waits) < 1, waits
+
+
+def test_no_more_is_read_while_requests_in_advance_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request at work watches for its client to go, and so asks for more."""
+    received, may_end = [0], threading.Event()
+    take = Connection.data_received
+
+    def counting(self: Connection, data: bytes) -> None:
+        received[0] += len(data)
+        take(self, data)
+
+    async def watched(scope, receive, send):
+        while (await receive()).get("more_body"):
+            pass
+        watching = asyncio.ensure_future(receive())
+        while not may_end.is_set():
+            await asyncio.sleep(0.01)
+        watching.cancel()
+        await ok(scope, lambda: asyncio.sleep(0, {}), send)
+
+    monkeypatch.setattr(Connection, "data_received", counting)
+    with answering(watched) as port, connect(port) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx" + SMALL * 40)
+        client.settimeout(0.3)
+        with suppress(TimeoutError):
+            for _ in range(16):  # more than the network holds by itself
+                client.sendall(SMALL * (2**20 // len(SMALL)))
+        assert received[0] < 2**20
+        may_end.set()
+        client.settimeout(10)
+        answers = b""
+        while answers.count(b"200 OK") < 41:
+            answers += client.recv(65536)
+
+
+async def slow(scope, receive, send):
+    """Answers after half a second where the path says so."""
+    if scope["path"] == "/slow":
+        await asyncio.sleep(0.5)
+    await ok(scope, receive, send)
+
+
+SLOW = SMALL.replace(b"/ ", b"/slow ", 1)
+
+
+@pytest.mark.parametrize(
+    ("sent", "later", "number"),
+    [
+        (SLOW + SMALL * 300, b"", 301),
+        (SLOW + SMALL[:9], SMALL[9:], 2),
+        (SLOW + SMALL + SMALL[:9], SMALL[9:], 3),
+    ],
+    ids=["cut where it is held", "the second is cut", "the third is cut"],
+)
+def test_no_time_runs_out_while_the_server_works(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes, later: bytes, number: int
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    with answering(slow, keep_alive=0.2) as port, connect(port) as client:
+        client.sendall(sent)
+        time.sleep(0.4)
+        client.sendall(later)
+        assert everything(client).count(b"200 OK") == number
+
+
+def test_a_head_begun_while_the_server_works_has_its_time_from_the_answer_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    with answering(slow, keep_alive=0.1) as port, connect(port) as client:
+        client.sendall(SLOW + SMALL + SMALL[:9])
+        first, second, last = everything(client).split(b"HTTP/1.1 ")[1:]
+    assert first[:3] == second[:3] == b"200"
+    assert last[:3] == b"408"
 
 
 def test_who_says_nothing_or_too_slowly_is_not_waited_for(port: int) -> None:
