@@ -159,6 +159,8 @@ REFUSED = {
     "no input": (request(), INVALID, "1 to 3 inputs"),
     "many inputs": (request(*[photos(b"a")] * 4), INVALID, "1 to 3 inputs"),
     "many outputs": (request(photos(b"a"), outputs=[{"name": "count"}] * 17), INVALID, "at most 16 outputs"),
+    "an output twice": (request(photos(b"a"), outputs=[{"name": "count"}] * 2), INVALID, "one of them twice"),
+    "an id without end": (request(photos(b"a"), id="x" * 1001), INVALID, "at most 1,000 characters"),
     "no photo": (request(photos()), INVALID, "holds no photo"),
     "not a photo": (request(photos(b"text")), INVALID, "JPEG, PNG or WebP"),
     "many photos": (request(photos(*[b"a"] * 33)), INVALID, "at most 32 photos"),
