@@ -116,7 +116,9 @@ async def _collect(request: Request, limits: Limits, buffered: Budget, pieces: l
 
 
 def _too_large(limits: Limits) -> RequestError:
-    return RequestError(f"the body is larger than {limits.body_bytes / 2**20:.0f} MiB", status=413)
+    most = limits.body_bytes
+    said = f"{most / 2**20:.0f} MiB" if most >= 2**20 else f"{most / 2**10:.0f} KiB"
+    return RequestError(f"the body is larger than {said}", status=413)
 
 
 async def unless_gone(request: Request, work: Awaitable[T]) -> T:
