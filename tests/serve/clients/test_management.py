@@ -89,6 +89,13 @@ def test_statistics_count_requests_photos_and_runs(bundle_folder, http: httpx.Cl
         assert (stats["success"]["count"], stats["fail"]["count"]) == (2, 1)
         assert 0 < stats["compute_infer"]["ns"] < stats["success"]["ns"]
         assert [(batch["batch_size"], batch["compute_infer"]["count"]) for batch in told["batch_stats"]] == [(1, 2)]
+        unmeasured = {"queue", "compute_input", "compute_output", "cache_hit", "cache_miss"}
+        assert {name: stats[name] for name in unmeasured} == {name: {"count": 0, "ns": 0} for name in unmeasured}
+        (batch,) = told["batch_stats"]
+        assert batch["compute_input"] == batch["compute_output"] == {"count": 0, "ns": 0}
+        described = http.get(f"{server.url}/openapi.json").json()["components"]["schemas"]["InferStatistics"]
+        assert "not measured and always 0" in described["description"]
+        assert unmeasured < set(described["properties"])
         assert http.get(f"{server.url}/v2/models/stats").json()["model_stats"] == [told]
 
 
