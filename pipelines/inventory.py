@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from google.protobuf import json_format
-from kfp import dsl
+from kfp import dsl, kubernetes
 from kfp.dsl.graph_component import GraphComponent
 
 from components.check_settings.component import settings as settings_step
@@ -20,7 +20,7 @@ from components.gate.component import gate as gate_step
 from components.settings.parameters import PARAMETERS, form_default
 from components.split.component import split as split_step
 from components.train.component import train as train_step
-from pipelines.platform import FIRST_STEP, Amounts, on_cluster, with_model_registry, with_permissions
+from pipelines.platform import FIRST_STEP, SEARCH_SECONDS, Amounts, on_cluster, with_model_registry, with_permissions
 
 NAME = "bin-inventory"
 FETCH_RETRIES = 2
@@ -117,5 +117,6 @@ def inventory(*channels: Any) -> None:
     steps = (*fetched, downloaded, parted, explored, trained, evaluated, gated, deployed)
     on_cluster(settled, store_secret=parameters["store_secret"], amounts=FIRST_STEP)
     on_cluster(*steps, store_secret=parameters["store_secret"], amounts=amounts)
+    kubernetes.set_timeout(trained, SEARCH_SECONDS)
     with_permissions(settled)
     with_model_registry(gated, deployed)

@@ -9,12 +9,15 @@ from kfp.dsl.pipeline_channel import PipelineParameterChannel
 
 from components.client.token_hosts import TOKEN_HOSTS_VARIABLE
 from components.cluster.pods import STEP_LABELS, STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED, USER, WITHOUT_ISTIO
+from components.common.code import CODE_ALLOWED
 from components.common.s3.identity import FOLDER_VARIABLE
 from components.common.step.container_images import REGISTRY, TAG
-from components.settings.permitted import CODE_ALLOWED, permitted
+from components.settings.permitted import permitted
 
 STEP_SECONDS = 2 * 86_400
 """The longest that a step may take; a training's own limits are in the ``cluster`` parameter."""
+SEARCH_SECONDS = 2 * STEP_SECONDS
+"""Of the step that may search before it trains."""
 
 
 class Amounts(NamedTuple):
@@ -54,6 +57,8 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
         task.set_memory_request(amounts.memory).set_memory_limit(amounts.memory_limit)
         # the images of workers and trials that a step starts are those of the pipeline
         task.set_env_variable("INVENTORY_REGISTRY", REGISTRY).set_env_variable("INVENTORY_TAG", TAG)
+        if allowed := os.environ.get(CODE_ALLOWED):
+            task.set_env_variable(CODE_ALLOWED, allowed)
         # a step looks at its source and at the store, which Kubeflow's cache does not know
         task.set_caching_options(False)
         for key, value in {**STEP_LABELS, **WITHOUT_ISTIO}.items():
@@ -63,9 +68,8 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
 
 
 def with_permissions(task: PipelineTask) -> None:
-    """Fixes which secrets, accounts, images, hosts and code a run may name, by the environment that compiles."""
-    given = {name: os.environ.get(name) for name in (TOKEN_HOSTS_VARIABLE, CODE_ALLOWED)}
-    for name, value in {**permitted(), **given}.items():
+    """Fixes which secrets, accounts, images and hosts a run may name, by the environment that compiles."""
+    for name, value in {**permitted(), TOKEN_HOSTS_VARIABLE: os.environ.get(TOKEN_HOSTS_VARIABLE)}.items():
         if value:
             task.set_env_variable(name, value)
 

@@ -12,7 +12,7 @@ lock() {
 
 lock all.in --output-file all.txt
 lock clients.in --output-file clients.txt
-for name in control train serve extras/control extras/client; do
+for name in control train serve extras/control extras/client extras/train; do
   lock --constraints all.txt "$name.in" --output-file "$name.txt"
 done
 for tools in docs supply; do

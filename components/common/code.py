@@ -7,18 +7,23 @@ the pack's code: see ``components/__init__.py``.
 
 import gzip
 import io
+import os
 import re
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.common.store import Store, open_store
 
 CODE_VARIABLE = "INVENTORY_CODE"
+CODE_ALLOWED = "INVENTORY_CODE_ALLOWED"
+"""``no`` in the environment that compiles: the pipeline's steps run the code of their images alone."""
 PACKAGE = "components"
-SUFFIXES = (".py", ".html", ".css", ".js", ".json", ".j2", ".md")
+SUFFIXES = (".py", ".html", ".css", ".js", ".json", ".j2", ".svg", ".md")
 """What an image has of the package."""
 MOST_BYTES = 8 * 2**20
 """Of a pack; that of the package is a sixteenth of it."""
@@ -68,6 +73,19 @@ def put_code(store: Store, folder: Path) -> str:
     return sha256
 
 
+def check_code_permitted(environment: Mapping[str, str] = os.environ) -> None:
+    """Refuses other code than that of the images, where a pipeline was compiled so.
+
+    Raises:
+        InventoryError: saying by which variable.
+    """
+    if environment.get(CODE_ALLOWED, "yes") != "yes":
+        raise InventoryError(
+            f"--code is refused; this pipeline was compiled with {CODE_ALLOWED}={environment[CODE_ALLOWED]}: it runs "
+            "the code of its images alone"
+        )
+
+
 def take_code(sha256: str, store: Store | None = None) -> Path:
     """Fetches and unpacks a pack, once on each machine.
 
@@ -79,8 +97,9 @@ def take_code(sha256: str, store: Store | None = None) -> Path:
         The folder of the package.
 
     Raises:
-        InventoryError: if it is not there, or is not what its name says.
+        InventoryError: if it is refused here, is not there, or is not what its name says.
     """
+    check_code_permitted()
     if not SHA256.fullmatch(sha256):
         raise InventoryError(f"{CODE_VARIABLE} = {sha256[:80]!r} is no sha256; submit the run again with --code")
     folder = Path(tempfile.gettempdir()) / f"inventory-code-{sha256}"
@@ -97,6 +116,15 @@ def take_code(sha256: str, store: Store | None = None) -> Path:
                 if not folder.is_dir():  # else another process of this machine was faster
                     raise
     return folder / PACKAGE
+
+
+def of_this_code(value: Any) -> Any:
+    """What a result is named by: ``value``, and beside it the code where that came over the store.
+
+    So a run of other code takes nothing that the images' code has made, and leaves nothing that such a run would take.
+    """
+    code = os.environ.get(CODE_VARIABLE)
+    return {"of": value, "code": code} if code else value
 
 
 def _key(sha256: str) -> str:

@@ -31,11 +31,14 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 def commit() -> str | None:
     """The commit of this code: ``INVENTORY_COMMIT`` (set in images) or what git says, None when neither knows.
 
-    Code that came over the store has no commit: it is named by its hash, and the image's commit that it stands on.
+    Code that came over the store has no commit: it is named by its hash, and the image's commit that it stands on
+    (``unknown`` of an image that was built without).
     """
-    if given := os.environ.get(COMMIT_VARIABLE):
-        code = os.environ.get(CODE_VARIABLE)
-        return f"{given}+code.{code}" if code else given
+    given = os.environ.get(COMMIT_VARIABLE)
+    if code := os.environ.get(CODE_VARIABLE):
+        return f"{given or 'unknown'}+code.{code}"
+    if given:
+        return given
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=GIT_SECONDS

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from components.common.code import of_this_code
 from components.common.files import content_hash, sha256_bytes
 from components.common.store import Store
 from components.download.fetch import Packed
@@ -34,7 +35,8 @@ class CachedGroup(BaseModel):
 
 def group_key(kind: str, uri: str, entries: Iterable[Entry]) -> str:
     """The key of a group: a hash of the source and of the bins' ids and versions."""
-    return f"downloads/{kind}/{content_hash([FORMAT, uri, [[entry.id, entry.version] for entry in entries]])}.arrow"
+    content = [FORMAT, uri, [[entry.id, entry.version] for entry in entries]]
+    return f"downloads/{kind}/{content_hash(of_this_code(content))}.arrow"
 
 
 def find(store: Store, key: str) -> CachedGroup | None:

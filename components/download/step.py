@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common import progress
+from components.common.code import of_this_code
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes, write_atomic
 from components.common.step.run_step import document_step
@@ -53,7 +54,7 @@ def download_bins(
     def work() -> BinsManifest:
         nonlocal is_new
         is_new = True
-        return asked.download(store).run(asked.entries, f"downloads/skipped/{content_hash(inputs)}.jsonl")
+        return asked.download(store).run(asked.entries, f"downloads/skipped/{content_hash(of_this_code(inputs))}.jsonl")
 
     outcome = document_step(store, "download", inputs, BinsManifest, work)
     if not all(_is_intact(store, block) for block in outcome.blocks) or not _has_skipped(store, outcome):

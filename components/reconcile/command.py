@@ -30,10 +30,10 @@ def run_reconcile(options: argparse.Namespace) -> int:
             options.concurrency, options.top, options.error_rate, options.past_recounts, options.missed_cost
         )
     )
-    photos = open_photos(options.photos, options.source_endpoint)
-    endpoint = chosen_endpoint(options)
     progress = redirect_stdout(sys.stderr if options.json else sys.stdout)
     with progress, tempfile.TemporaryDirectory(prefix="records-") as scratch:
+        photos = open_photos(options.photos, options.source_endpoint)
+        endpoint = chosen_endpoint(options)
         stock = fetch_records(options.records, Path(scratch), options.source_endpoint)
         total, records = open_records(stock, options.photos, options.source_endpoint)
         summary = reconcile(records, total, photos, endpoint, options.out, settings, listed=records)

@@ -19,8 +19,6 @@ STORE_SECRETS, SERVICE_ACCOUNTS = "INVENTORY_STORE_SECRETS", "INVENTORY_SERVICE_
 WORKER_IMAGES, TOKEN_SECRETS = "INVENTORY_WORKER_IMAGES", "INVENTORY_TOKEN_SECRETS"
 SERVING_SECRETS, SERVING_ENV = "INVENTORY_SERVING_SECRETS", "INVENTORY_SERVING_ENV"
 SERVING_LABELS, SERVING_ANNOTATIONS = "INVENTORY_SERVING_LABELS", "INVENTORY_SERVING_ANNOTATIONS"
-CODE_ALLOWED = "INVENTORY_CODE_ALLOWED"
-"""``no`` in the environment that compiles: the pipeline runs the code of its images alone."""
 DEFAULT_TOKEN_SECRET = "inventory-query"  # noqa: S105 - a secret's name
 DEFAULT_SERVING_SECRET = "inventory-serving"  # noqa: S105 - a secret's name
 DEFAULTS = {
@@ -67,19 +65,6 @@ def check_permitted(run: RunSettings, environment: Mapping[str, str] = os.enviro
     ):
         for name in names:
             check_name(option, name, variable, environment)
-
-
-def check_code_permitted(environment: Mapping[str, str]) -> None:
-    """Refuses other code than that of the images, where a pipeline was compiled so.
-
-    Raises:
-        InventoryError: saying by which variable.
-    """
-    if environment.get(CODE_ALLOWED, "yes") != "yes":
-        raise InventoryError(
-            f"--code is refused; this pipeline was compiled with {CODE_ALLOWED}={environment[CODE_ALLOWED]}: it runs "
-            "the code of its images alone"
-        )
 
 
 def check_name(option: str, given: str, variable: str, environment: Mapping[str, str] = os.environ) -> None:

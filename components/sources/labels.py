@@ -3,25 +3,31 @@
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from components.documents.block import GivenSplit
 from components.sources.names import split_of
-from components.tables.columns import COUNT, PHOTO, PRODUCT, SPLIT
+from components.tables.columns import CODE, COUNT, PHOTO, PRODUCT, SPLIT
 from components.tables.names import Names, tidy
+from components.tables.numbers import quantity
 from components.tables.read import read_table
 from components.tables.rows import LeftOut, Row, Table
 
-COLUMNS = (PHOTO, COUNT, PRODUCT, SPLIT)
+COLUMNS = (PHOTO, COUNT, CODE, PRODUCT, SPLIT)
 AGAIN = "names a photo a second time"
 CONTRADICTORY = f"{AGAIN}, with another count"
-
-
-SEVERAL = re.compile(r"\s*[;|\n]\s*")
-CODES = re.compile(r"(?=[^,]*\d)[\w-]+(?:\s*,\s*(?=[^,]*\d)[\w-]+)+")
+OTHER_SPLIT = f"{AGAIN}, in another split"
+TOO_FEW = (
+    f"{AGAIN}, with another product and a count below the number of its products; "
+    "give one row for each photo, with its total and with its products in one cell"
+)
+MOST_SHOWN = 6
+"""Of the rows that contradict each other on a photo."""
+SEVERAL = re.compile(r"[;|]")
+CODES = re.compile(r"(?=[^,]*\d)[\w.-]+(?:\s*,\s*(?=[^,]*\d)[\w.-]+)+")
 """Codes with commas between them; a comma in a name is part of it."""
 
 
@@ -38,22 +44,30 @@ class Label:
 
     @property
     def products(self) -> list[str]:
-        """The products by themselves: ``B01; B02``, ``B01|B02``, a list of JSON, or codes with commas."""
-        parts = self.product.split(",") if CODES.fullmatch(self.product) else SEVERAL.split(self.product)
-        return list(dict.fromkeys(filter(None, map(str.strip, parts))))
+        """The products by themselves: ``B01; B02``, ``B01|B02``, or codes with commas."""
+        parts = [part.strip(" ,") for part in SEVERAL.split(self.product)]
+        names = [name.strip() for part in parts for name in (part.split(",") if CODES.fullmatch(part) else [part])]
+        return list(dict.fromkeys(filter(None, names)))
+
+
+class Said(NamedTuple):
+    """What a row says of a photo."""
+
+    photo: str
+    """Its path, relative to the table's folder, with / between folders."""
+    label: Label
+    table: str
+    line: int
 
 
 class Labels(NamedTuple):
-    """What a table says of photos."""
+    """What a table says of photos; a photo may be named several times."""
 
-    labels: dict[str, Label]
-    """By path, relative to the table's folder, with / between folders."""
+    said: list[Said]
     left_out: list[LeftOut]
     """The other rows."""
     notes: list[str]
     """What is to be said of the table as a whole."""
-    lines: dict[str, int]
-    """Where each label stands."""
 
 
 def read_labels(data: bytes, where: str) -> Labels:
@@ -70,14 +84,14 @@ def read_labels(data: bytes, where: str) -> Labels:
 
 
 def labels_of(table: Table) -> Labels:
-    """One label for each photo; see ``read_labels``."""
+    """A label for each row; see ``read_labels``."""
     unknown: Counter[str] = Counter()
-    named = [(tidy(row.texts["path"]), row.line, _label(row, unknown)) for row in table.rows()]
+    said = [Said(tidy(row.texts["path"]), _label(row, unknown), table.where, row.line) for row in table.rows()]
     notes = [
         f"{number:,} photos are put into a split '{split}', which is not train, validation or test; it is not used"
         for split, number in unknown.most_common(3)
     ]
-    return _without_contradictions(named, table.left_out, notes)
+    return Labels(said, table.left_out, notes)
 
 
 def _label(row: Row, unknown: Counter[str]) -> Label:
@@ -86,17 +100,20 @@ def _label(row: Row, unknown: Counter[str]) -> Label:
     split = split_of(written)
     if written and not split:
         unknown[written] += 1
-    return Label(row.texts["count"] if value is None else str(value), row.texts["product"], split)
+    product = row.texts[CODE.name] or row.texts[PRODUCT.name]
+    return Label(row.texts["count"] if value is None else str(value), product, split)
 
 
 def placed(found: Labels, folder: PurePosixPath, split: GivenSplit | None) -> Labels:
     """Labels of a table in a folder, whose photos are of a split unless their rows name another."""
-    labels = {photo: replace(label, split=label.split or split) for photo, label in found.labels.items()}
-    path = {photo: posixpath.normpath(folder / photo) if folder.name else photo for photo in labels}
-    return found._replace(
-        labels={path[photo]: label for photo, label in labels.items()},
-        lines={path[photo]: line for photo, line in found.lines.items()},
-    )
+    said = [
+        each._replace(
+            photo=posixpath.normpath(folder / each.photo) if folder.name else each.photo,
+            label=replace(each.label, split=each.label.split or split),
+        )
+        for each in found.said
+    ]
+    return found._replace(said=said)
 
 
 def matched(found: Labels, there: Iterable[str]) -> Labels:
@@ -107,31 +124,64 @@ def matched(found: Labels, there: Iterable[str]) -> Labels:
         there: paths of photos relative to the table's folder, with / between folders.
     """
     names = Names(there)
-    named, notes = [], []
-    for photo, label in found.labels.items():
-        match = names.match(photo)
+    said, notes = [], []
+    for each in found.said:
+        match = names.match(each.photo)
         if match.remark:
-            notes.append(f"line {found.lines[photo]}: {match.remark}")
-        named.append((match.name or photo, found.lines[photo], label))
+            notes.append(f"line {each.line}: {match.remark}")
+        said.append(each._replace(photo=match.name or each.photo))
     more = [f"{len(notes):,} photos were found under another name: {'; '.join(notes[:3])}"] if notes else []
-    return _without_contradictions(named, found.left_out, found.notes + more)
+    return Labels(said, found.left_out, found.notes + more)
 
 
-def _without_contradictions(named: list[tuple[str, int, Label]], left_out: list[LeftOut], notes: list[str]) -> Labels:
-    """A photo that is named again with the same count has one label; with another count it has none."""
-    rows: dict[str, list[tuple[int, Label]]] = {}
-    for photo, line, label in named:
-        rows.setdefault(photo, []).append((line, label))
-    labels, lines, left_out = {}, {}, list(left_out)
-    for photo, found in rows.items():
-        (first, label), *others = found
-        if len({label.count for _, label in found}) == 1:
-            if len({label.product for _, label in found}) > 1:  # a row for each product of the photo
-                every = dict.fromkeys(product for _, label in found for product in label.products)
-                label = replace(label, product="; ".join(every))
-            labels[photo], lines[photo] = label, first
-            left_out += [LeftOut(line, AGAIN, photo) for line, _ in others]
-        else:
-            counts = ", ".join(f"{label.count or 'no count'} on line {line}" for line, label in found)
-            left_out += [LeftOut(line, CONTRADICTORY, f"{photo}: {counts}") for line, _ in found]
-    return Labels(labels, sorted(left_out), notes, lines)
+def agreed(said: Iterable[Said]) -> tuple[dict[str, Label], dict[str, list[LeftOut]]]:
+    """One label for each photo, with the products of all its rows; none where its rows contradict each other.
+
+    Args:
+        said: the rows of all tables.
+
+    Returns:
+        The labels, and of each table the rows that are none.
+    """
+    by_photo: dict[str, list[Said]] = {}
+    for each in said:
+        by_photo.setdefault(each.photo, []).append(each)
+    labels: dict[str, Label] = {}
+    left_out: dict[str, list[LeftOut]] = {}
+    for photo, rows in by_photo.items():
+        reason, detail = _contradiction(rows) if len(rows) > 1 else ("", "")
+        if not reason:
+            labels[photo] = _joined([row.label for row in rows])
+        for row in rows if reason else rows[1:]:
+            left_out.setdefault(row.table, []).append(LeftOut(row.line, reason or AGAIN, detail or photo))
+    return labels, left_out
+
+
+def _contradiction(rows: Sequence[Said]) -> tuple[str, str]:
+    """Why rows cannot all be true of one photo, and what each of them says; empty when they can."""
+    labels = [row.label for row in rows]
+    kinds = {frozenset(label.products) for label in labels}
+    count = quantity(labels[0].count).value
+    if len({label.count for label in labels}) > 1:
+        reason, texts = CONTRADICTORY, [label.count or "no count" for label in labels]
+    elif len({label.split for label in labels} - {None}) > 1:
+        reason, texts = OTHER_SPLIT, [label.split or "no split" for label in labels]
+    elif len(kinds) > 1 and count is not None and count < len(frozenset.union(*kinds)):
+        reason, texts = TOO_FEW, [f"{label.count} of {label.product or 'no product'}" for label in labels]
+    else:
+        return "", ""
+    in_several = len({row.table for row in rows}) > 1
+    places = [f"line {row.line}" + (f" of {row.table}" if in_several else "") for row in rows]
+    shown = [f"{text} on {place}" for text, place in zip(texts, places, strict=True)][:MOST_SHOWN]
+    return reason, f"{rows[0].photo}: {', '.join(shown)}" + (", …" if len(rows) > MOST_SHOWN else "")
+
+
+def _joined(labels: Sequence[Label]) -> Label:
+    first, *others = labels
+    if not others:
+        return first
+    split = next((label.split for label in labels if label.split), None)
+    if all(set(label.products) == set(first.products) for label in others):
+        return replace(first, split=split)
+    every = dict.fromkeys(product for label in labels for product in label.products)
+    return replace(first, product="; ".join(every), split=split)

@@ -12,7 +12,7 @@ from components.common.errors import InventoryError
 from components.common.progress import note
 from components.documents.block import GivenSplit
 from components.sources.folder import Folder
-from components.sources.labels import Label, Labels, matched, placed, read_labels
+from components.sources.labels import Label, Labels, agreed, matched, placed, read_labels
 from components.sources.names import is_photo
 from components.sources.source import (
     MAX_IMAGE_BYTES,
@@ -23,6 +23,7 @@ from components.sources.source import (
     UnreadableError,
 )
 from components.sources.storage import File, Files
+from components.tables.numbers import PLAIN
 from components.tables.read import MAX_BYTES
 from components.tables.rows import summary_of
 
@@ -65,7 +66,7 @@ class OwnPhotos:
     def metadata(self, id_: str) -> bytes:
         """The label in the public dataset's terms; photos of one product share its name as their ASIN."""
         label = self.labels[id_]
-        count = int(label.count) if label.count.isascii() and label.count.isdigit() else label.count
+        count = int(label.count) if PLAIN.fullmatch(label.count) else label.count
         content: dict[str, Any] = self._described(id_)
         content["EXPECTED_QUANTITY"] = count
         if names := label.products:
@@ -123,7 +124,7 @@ def open_tables_in(files: Files, tables: Mapping[str, GivenSplit | None]) -> Own
     """Reads tables of photos, see ``components.sources.labels``; paths start at the folder of their table.
 
     A photo that is not there as written is found by another case of its name or without its suffix, when only one can
-    be meant.
+    be meant. A photo that tables contradict each other on is left out.
 
     Args:
         files: holds the tables, and the photos.
@@ -133,15 +134,19 @@ def open_tables_in(files: Files, tables: Mapping[str, GivenSplit | None]) -> Own
         InventoryError: if one is no such table, or no row can be used.
     """
     found = {name: _read(files, name, split) for name, split in tables.items()}
-    labels = {photo: label for each in found.values() for photo, label in each.labels.items()}
+    labels, further = agreed(row for each in found.values() for row in each.said)
+    unused = {name: sorted([*each.left_out, *further.get(name, ())]) for name, each in found.items()}
+    for name, rows in unused.items():
+        if line := summary_of(rows):
+            note(f"{name}: {line}")
     if not labels:
-        why = next((f": {row}" for each in found.values() for row in each.left_out), "")
+        why = next((f": {row}" for rows in unused.values() for row in rows), "")
         names = ", ".join(tables)
         raise InventoryError(f"{names} lists no photo that can be used{why}; add rows of path,count[,product]")
     left_out = [
         LeftOut(f"{name} line {row.line}", f"row {row.reason}", row.detail)
-        for name, each in found.items()
-        for row in each.left_out
+        for name, rows in unused.items()
+        for row in rows
     ]
     notes = [line for each in found.values() for line in each.notes]
     labels, on_splits = given_splits(labels)
@@ -156,9 +161,8 @@ def _read(files: Files, name: str, split: GivenSplit | None) -> Labels:
     except (UnreadableError, TransientError) as error:
         raise InventoryError(f"cannot read {name}: {error.args[-1]}") from error
     found = placed(read_labels(data, name), PurePosixPath(name).parent, split)
-    if len(files.known(found.labels)) < len(found.labels) and files.can_list:
+    photos = {row.photo for row in found.said}
+    if len(files.known(photos)) < len(photos) and files.can_list:
         there = [file.name for file in islice(files.files(), MOST_FILES) if is_photo(file.name)]
-        found = matched(found, there)
-    if line := summary_of(found.left_out):
-        note(f"{name}: {line}")
+        return matched(found, there)
     return found

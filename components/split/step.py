@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from components.common.code import of_this_code
 from components.common.errors import InventoryError
 from components.common.progress import Counter, note
 from components.common.step.run_step import document_step
@@ -182,7 +183,7 @@ def _parts(
 def _dataset_id(bins: list[Bin], parts: list[int], placeholders: Collection[str], source: BinsManifest) -> str:
     """Hash over what training and evaluation can see: every bin's content, label and split, and what labels mean."""
     meaning = [source.counts, source.open_top, source.extra_counts, source.extra_open_top, sorted(placeholders)]
-    content = hashlib.sha256(json.dumps(meaning).encode())
+    content = hashlib.sha256(json.dumps(of_this_code(meaning)).encode())
     for bin_, part in zip(bins, parts, strict=True):
         content.update(bytes([part]) + bin_.digest)
     return content.hexdigest()

@@ -24,6 +24,8 @@ class Column:
     """It holds quantities."""
     goes_on: bool = False
     """A row that has it, and nothing in the first column, is about the same as the row above, as in merged cells."""
+    holds_several: bool = False
+    """Its cells may hold several things: on lines of their own, or as a list that a program wrote."""
     units: tuple[str, ...] = ()
     """It holds measures in one of these units, which a header may name: ``length_cm``, "Length (cm)"."""
 
@@ -31,18 +33,16 @@ class Column:
         """How well a header names this column: 0 is best; None when it names another."""
         names = (self.name, *self.also)
         words = plain_name(header).split("_")
-        while len(words) > 1 and words[-1] in self.units:
+        while self.units and len(words) > 1 and words[-1] in (*self.units, "in"):  # "Weight in kg"
             words.pop()
         plain = "_".join(words)
         return names.index(plain) if plain in names else None
 
     def unit_in(self, header: str) -> str:
         """The unit that a header of this column names, which may be none of the known; empty for none."""
-        in_brackets = UNIT.search(header)
-        if in_brackets:
-            return in_brackets[0][1:-1].strip(". ").casefold()
+        told = [text[1:-1].strip(". ").casefold().removeprefix("in ") for text in UNIT.findall(header)]
         *_, last = header.casefold().replace("_", " ").split() or [""]
-        return last if last in self.units else ""
+        return next((unit for unit in (*told, last) if unit in self.units), told[0] if told else "")
 
 
 def plain_name(header: str) -> str:
@@ -144,12 +144,12 @@ _ITEMS = ("item", "item_name", "artikel", "produkt")
 ID = Column("id", (*_ID, *_PHOTO, "path"))
 EXPECTED = Column("expected", _EXPECTED, is_number=True)
 COUNTED = Column("counted", _COUNTED, is_number=True)
-PRODUCTS = Column("products", ("products", "product", *_NAMES, *_CODES, *_ITEMS), required=False)
+PRODUCTS = Column("products", ("products", "product", *_NAMES, *_CODES, *_ITEMS), required=False, holds_several=True)
 PHOTO = Column("path", (*_PHOTO, "id", *_ID))
 COUNT = Column(
     "count", ("label", "labels", "counted", "item_count", "num_items", "expected", *_EXPECTED), is_number=True
 )
-PRODUCT = Column("product", ("products", *_CODES, *_NAMES, *_ITEMS), required=False)
+PRODUCT = Column("product", ("products", *_CODES, *_NAMES, *_ITEMS), required=False, holds_several=True)
 SPLIT = Column("split", ("subset", "set", "part", "partition", "fold"), required=False)
 
 LENGTH_UNITS = (
@@ -159,7 +159,7 @@ LENGTH_UNITS = (
 WEIGHT_UNITS = (
     *("lb", "lbs", "pound", "pounds", "oz", "ounce", "ounces", "g", "gram", "grams", "kg", "kilogram", "kilograms"),
 )
-CODE = Column("asin", (*_CODES, "item_id", "item_code", "item_number"), required=False)
+CODE = Column("asin", (*_CODES, "item_id", "item_code", "item_number"), required=False, holds_several=True)
 """What a product is known by."""
 LENGTH = Column("length", ("item_length", "länge", "laenge", "depth", "tiefe"), required=False, units=LENGTH_UNITS)
 WIDTH = Column("width", ("item_width", "breite"), required=False, units=LENGTH_UNITS)

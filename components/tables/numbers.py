@@ -12,11 +12,13 @@ SHOWN = 20
 """Characters of a refused text that a message shows."""
 SPACES = re.compile(r"[\s\u00a0\u2007\u2009\u202f]+", re.ASCII)
 PLAIN = re.compile(r"[0-9]{1,15}")
-GROUPED = re.compile(r"[0-9]{1,3}([ '\u2019,.])[0-9]{3}(?:\1[0-9]{3})*")
+GROUPED = re.compile(r"[1-9][0-9]{0,2}([ '\u2019,.])[0-9]{3}(?:\1[0-9]{3})*")
 """Thousands with one separator."""
-DECIMAL = re.compile(r"([0-9]{1,15}|[0-9]{1,3}(?:([ '\u2019,.])[0-9]{3})(?:\2[0-9]{3})*)([.,])([0-9]+)")
-EITHER = re.compile(r"[0-9]{1,3}[.,][0-9]{3}")
-"""Thousands, or a decimal with three places."""
+DECIMAL = re.compile(r"([0-9]{1,15}|[1-9][0-9]{0,2}(?:([ '\u2019,.])[0-9]{3})(?:\2[0-9]{3})*)([.,])([0-9]+)")
+EITHER = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}")
+"""Thousands, or a decimal with three places; what begins with 0 is no thousand."""
+BARE = re.compile(r"[.,][0-9]")
+"""How a decimal begins that is written without its zero: ``.5``."""
 
 
 class Quantity(NamedTuple):
@@ -73,15 +75,19 @@ def decimal(text: str, mark: str = "") -> float | None:
         text: a number without a unit.
         mark: the table's decimal mark, see ``decimal_mark``; where it is not known, ``1.234`` has three places.
     """
-    written = SPACES.sub("", text).replace("'", "").replace("\u2019", "")
-    marks = [sign for sign in written if sign in ".,"]
-    if len(written) > LONGEST or not written.strip(".,") or not written.replace(".", "").replace(",", "").isdecimal():
+    written = _with_zero(text).removesuffix(".")
+    if len(written) > LONGEST:
         return None
-    last = marks[-1] if marks else ""
-    if marks.count(last) > 1 or (len(marks) == 1 and mark not in ("", last) and EITHER.fullmatch(written)):
-        last = ""  # all of them stand between thousands
-    whole, _, places = written.rpartition(last) if last else (written, "", "")
-    return float(f"{''.join(filter(str.isdigit, whole))}.{places}" if places else "".join(filter(str.isdigit, whole)))
+    grouped = GROUPED.fullmatch(written)
+    if PLAIN.fullmatch(written) or (grouped and (mark not in ("", grouped[1]) or not EITHER.fullmatch(written))):
+        return float(_digits(written))
+    places = DECIMAL.fullmatch(written)
+    return float(f"{_digits(places[1])}.{places[4]}") if places and places[2] != places[3] else None
+
+
+def _with_zero(text: str) -> str:
+    written = SPACES.sub(" ", text).strip()
+    return f"0{written}" if BARE.match(written) else written
 
 
 def _digits(written: str) -> int:
@@ -89,16 +95,16 @@ def _digits(written: str) -> int:
 
 
 def decimal_mark(cells: Iterable[str], otherwise: str = "") -> str:
-    """The decimal mark of a table, from what cannot be read in two ways: ``3.0`` and ``1,000.5`` have a point.
+    """The decimal mark of a table, from what cannot be read in two ways: ``3.0``, ``0.454``, ``1,000.5`` have a point.
 
     Args:
-        cells: the quantities of the table.
+        cells: the numbers of the table, without units.
         otherwise: what is likely when they do not tell.
 
     Returns:
         "." or ","; empty when the cells contradict each other.
     """
-    marks = {mark for cell in cells if (mark := _mark(cell.strip()))}
+    marks = {mark for cell in cells if (mark := _mark(_with_zero(cell)))}
     return otherwise if not marks else marks.pop() if len(marks) == 1 else ""
 
 

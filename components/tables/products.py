@@ -10,8 +10,10 @@ from components.tables.rows import Row, Table
 
 MEASURES = ((LENGTH, SIZE_UNIT), (WIDTH, SIZE_UNIT), (HEIGHT, SIZE_UNIT), (WEIGHT, WEIGHT_UNIT))
 """Each with the column that may name its unit row by row."""
-CELL = re.compile(r"([0-9][0-9.,'\u2019\s]*)(.*)")
+CELL = re.compile(r"\s*([.,]?[0-9](?:[0-9.,'\u2019\s]*[0-9])?)(.*)")
 """A number, and what stands behind it: a unit."""
+FEET = ("'", "\u2019", "\u2032")
+"""The sign of feet, as people and phones write it."""
 BETWEEN_CODES = re.compile(r"[;,|]")
 UNKNOWN = ("", "-", "?", "n/a", "na", "none", "null", "nan", "unknown", "unbekannt")
 SHORT = 2
@@ -64,11 +66,17 @@ def products_in(table: Table, rows: Sequence[Row]) -> Listed:
     """
     known = [(column, beside, _heading(table, column)) for column, beside in MEASURES]
     present = [each for each in known if each[2]]
+    # a file's usual mark is no proof: three places are as usual for weights as thousands are
     mark = decimal_mark(
-        (row.texts[column.name] for row in rows for column, _, _ in present), otherwise=table.usual_mark
+        cell[1] for row in rows for column, _, _ in present if (cell := CELL.fullmatch(row.texts[column.name]))
     )
     units = {column.name: column.unit_in(heading) for column, _, heading in present}
     remarks = [
+        f"'{heading}' is taken for the {name}, not {', '.join(map(repr, further))}"
+        for name, heading, further in zip(table.names, table.headings, table.besides, strict=True)
+        if further
+    ]
+    remarks += [
         f"the sizes under '{heading}' are not used: '{units[column.name]}' is no unit that is known; write one of "
         + ", ".join(unit for unit in column.units if unit.isalpha() and len(unit) <= SHORT)
         for column, _, heading in present
@@ -116,11 +124,12 @@ def _products(row: Row, measures: dict[str, Measure]) -> tuple[Product, ...]:
 
 
 def _measure(text: str, unit: str, mark: str) -> Measure | None:
-    cell = CELL.fullmatch(text.strip())
+    cell = CELL.fullmatch(text)
     value = decimal(cell[1], mark) if cell else None
     if cell is None or not value:
         return None
-    return Measure(value, cell[2].strip(". ").casefold() or unit)
+    written = cell[2].strip(". ").casefold()
+    return Measure(value, "ft" if written in FEET else written or unit)
 
 
 def _says_nothing(text: str) -> bool:

@@ -12,7 +12,7 @@ from components.tables.columns import Column, needed
 from components.tables.numbers import decimal_mark, quantity
 from components.tables.rows import Cells, LeftOut, RawRows, Table
 from components.tables.spreadsheet import MAX_UNPACKED_BYTES, sheets_of
-from components.tables.structured import json_line_rows, json_rows, parquet_rows
+from components.tables.structured import json_line_rows, json_rows, listed, parquet_rows
 from components.tables.text import DELIMITERS, decode, lines_of, named_delimiter, rows_of
 
 SUFFIXES = (".csv", ".tsv", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".parquet")
@@ -45,6 +45,8 @@ class _Header(NamedTuple):
     """Of each column, the cells that hold it."""
     texts: list[str]
     """What stands there of each column; empty for one that is not there."""
+    besides: list[list[str]]
+    """Of each column, what stands at further ones of the same measure, which are not read: ``weight_lb``."""
 
 
 def load_table(path: Path, columns: Sequence[Column]) -> Table:
@@ -176,16 +178,22 @@ def _find_header(rows: Iterable[Cells | LeftOut], columns: Sequence[Column]) -> 
 
 def _header(row: Cells, columns: Sequence[Column]) -> _Header | None:
     places: list[list[int]] = []
+    besides: list[list[str]] = []
     taken: set[int] = set()
     for column in columns:
         ranks = {at: rank for at, cell in enumerate(row.cells) if (rank := column.rank(cell)) is not None}
         best = min((rank for at, rank in ranks.items() if at not in taken), default=None)
         if best is None and column.required:
             return None
-        places.append([at for at, rank in ranks.items() if rank == best and at not in taken])
-        taken.update(places[-1])
+        found = [at for at, rank in ranks.items() if rank == best and at not in taken]
+        taken.update(found)
+        if column.units:  # in kg and in lb the same is another number
+            found.sort(key=lambda at: column.unit_in(row.cells[at]) not in column.units)
+        kept = found[:1] if column.units else found
+        places.append(kept)
+        besides.append([row.cells[at].strip() for at in found[len(kept) :]])
     texts = [row.cells[found[0]].strip() if found else "" for found in places]
-    return _Header(row.line, len(row.cells), places, texts)
+    return _Header(row.line, len(row.cells), places, texts, besides)
 
 
 def _is_row(cells: list[str], header: _Header, columns: Sequence[Column]) -> bool:
@@ -226,7 +234,7 @@ def _table(
     mark = decimal_mark((row[at] for row in cells for at in numbers), usual_mark)
     read = {columns[at].name: partial(quantity, mark=mark) for at in numbers}
     names = [column.name for column in columns]
-    return Table(where, names, header.texts, usual_mark, lines, cells, read, left_out, going_on)
+    return Table(where, names, header.texts, header.besides, lines, cells, read, left_out, going_on)
 
 
 def _below(rows: RawRows, line: int) -> Iterator[Cells | LeftOut]:
@@ -244,8 +252,9 @@ def _taken(row: Cells, header: _Header, columns: Sequence[Column], above: str) -
         detail = f"{filled[-1] + 1} instead of {header.width}; put a text that holds the delimiter into quotes"
         return LeftOut(row.line, "has more cells than the header", detail)
     values = []
-    for places in header.places:
-        written = dict.fromkeys(text for at in places if at < len(row.cells) and (text := _plain(row.cells[at])))
+    for column, places in zip(columns, header.places, strict=True):
+        plain = _each_of if column.holds_several else _plain
+        written = dict.fromkeys(text for at in places if at < len(row.cells) and (text := plain(row.cells[at])))
         if len(written) > 1:
             return LeftOut(row.line, "has two values in columns of one name", ", ".join(written)[:80])
         values.append(next(iter(written), ""))
@@ -261,6 +270,12 @@ def _taken(row: Cells, header: _Header, columns: Sequence[Column], above: str) -
 def is_total(text: str) -> bool:
     """Whether a row that is about this is a total of others."""
     return text.rstrip(": ").casefold() in TOTALS
+
+
+def _each_of(cell: str) -> str:
+    """The things that a cell holds, on one line: ``B01; B02``."""
+    items = listed(_plain(cell))
+    return "; ".join(filter(None, map(_plain, cell.splitlines()))) if items is None else items
 
 
 def _plain(cell: str) -> str:

@@ -53,8 +53,8 @@ class Table(NamedTuple):
     """The columns, the first of which names what a row is about."""
     headings: list[str]
     """What the file calls each of them; empty for one that it has not."""
-    usual_mark: str
-    """The decimal mark that the file's form stands for; empty where it stands for none."""
+    besides: list[list[str]]
+    """What the file calls further columns of the same measure, which are not read."""
     lines: list[int]
     cells: list[tuple[str, ...]]
     """Of each row, by column."""

@@ -15,6 +15,7 @@ from components.tables.columns import (
     WEIGHT,
     WEIGHT_UNIT,
     WIDTH,
+    WORDS,
 )
 from components.tables.names import Names
 from components.tables.numbers import LARGEST
@@ -25,6 +26,7 @@ from components.tables.rows import LeftOut, Row, Table
 _NAMES = (replace(CODE, goes_on=True), replace(PRODUCTS, goes_on=True))
 COLUMNS = (ID, EXPECTED, *_NAMES, LENGTH, WIDTH, HEIGHT, WEIGHT, SIZE_UNIT, WEIGHT_UNIT)
 AGAIN = "names a bin a second time, with another quantity"
+UNNAMED = "names a bin a second time, of whose rows some name a product and some none"
 AGAIN_PRODUCT = "names a bin and product a second time"
 CONTRADICT = "the records of this bin contradict each other"
 LIST_COLUMNS = (
@@ -122,9 +124,9 @@ def restored(rows: Sequence[tuple[int, str]], there: Iterable[str]) -> tuple[lis
 
 
 def _sums(row: Row, goes_on: bool) -> bool:
-    """Whether a row is a total of others; one without an id also when its name begins so: "Total of all shelves"."""
+    """Whether a row is a total of others; one without an id also when a word of its name says so: "Bin total"."""
     name = name_of(row)
-    return is_total(name) or (goes_on and is_total(name.partition(" ")[0]))
+    return is_total(name) or (goes_on and any(map(is_total, WORDS.findall(name))))
 
 
 def _on_rows(further: Sequence[int]) -> list[str]:
@@ -186,14 +188,24 @@ def _one_each(id_: str, lines: Sequence[_Line]) -> tuple[list[Record], list[Left
     said: dict[str, list[int]] = {}
     for line in lines:
         said.setdefault(line.quantity, []).append(line.row.line)
+    named = {line.name for line in lines if line.name}
+    if len(said) == 1 and len(named) > 1:
+        without = ", ".join(str(line.row.line) for line in lines if not line.name)
+        problem = f"{CONTRADICT}: some name a product, line {without} none; name one in each row, or give one row"
+        return _problem(id_, lines, problem, UNNAMED)
     if len(said) == 1:
         return [_record(line, id_) for line in lines], []
     quantities = ", ".join(
         f"{written or 'none'} (line {', '.join(map(str, places))})" for written, places in said.items()
     )
     problem = f"{CONTRADICT}: {quantities}; give one row for each bin, or for each bin and product"
+    return _problem(id_, lines, problem, AGAIN)
+
+
+def _problem(id_: str, lines: Sequence[_Line], problem: str, reason: str) -> tuple[list[Record], list[LeftOut]]:
+    """One record for all rows of a bin, which expects nothing."""
     record = Record(id_, None, _named(lines[0]), problem)
-    return [record], [LeftOut(line.row.line, AGAIN, f"{id_}: {line.quantity or 'none'}") for line in lines[1:]]
+    return [record], [LeftOut(line.row.line, reason, f"{id_}: {line.quantity or 'none'}") for line in lines[1:]]
 
 
 def _record(line: _Line, id_: str) -> Record:

@@ -2,14 +2,21 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from components.common.errors import InventoryError
+from components.tables.columns import CODE, PRODUCT, Column
 from components.tables.rows import Cells, LeftOut, RawRows
 
 MAX_COLUMNS = 256
 BATCH = 1024
+QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+LIST_OF_TEXTS = re.compile(r"""\[\s*(?:(?:'[^']*'|"[^"]*")[\s,]*)+\]""")
+"""With apostrophes, or without commas, as no JSON has it."""
+CALLED = (CODE, PRODUCT, Column("name", ("title",)))
+"""What an object that describes a product calls it, the likeliest first."""
 
 
 def json_rows(text: str, where: str) -> RawRows:
@@ -91,16 +98,43 @@ def parquet_rows(data: bytes, where: str, most_rows: int) -> RawRows:
 
 
 def _is_plain(kind: Any) -> bool:
-    """Whether a column of Parquet holds texts and numbers, or lists of them."""
+    """Whether a column of Parquet holds texts and numbers, or lists of them or of products."""
     import pyarrow as pa
 
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if is_list and pa.types.is_struct(kind.value_type):
+        return any(column.rank(field.name) is not None for field in kind.value_type for column in CALLED)
     return not pa.types.is_nested(kind.value_type if is_list else kind)
+
+
+def listed(cell: str) -> str | None:
+    """A cell that holds a list as JSON, Python or NumPy writes it, as ``B01; B02``; None for one that holds none."""
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return None
+    for text in (cell, cell.replace("'", '"')):
+        try:
+            return _text(json.loads(text))
+        except (ValueError, RecursionError):
+            continue
+    return "; ".join(text[1:-1] for text in QUOTED.findall(cell)) if LIST_OF_TEXTS.fullmatch(cell) else None
 
 
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "; ".join(filter(None, map(_text, value[:MAX_COLUMNS])))
+    if isinstance(value, dict):
+        return _called(value)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def _called(item: dict[str, Any]) -> str:
+    """What an object that describes a product calls it: the code, or else the name; empty for another object."""
+    for column in CALLED:
+        ranked = sorted((rank, key) for key in item if (rank := column.rank(key)) is not None)
+        for _, key in ranked:
+            value = item[key]
+            if isinstance(value, str | int | float) and (text := _text(value)):
+                return text
+    return ""

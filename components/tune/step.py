@@ -88,12 +88,13 @@ def _tune(
 
 
 def _search(cluster: ClusterSettings) -> Search:
-    """Katib on a cluster, Optuna on one machine."""
-    from components.tune.katib.search import cluster_search
+    """Katib on a cluster, Optuna on one machine, where Katib's SDK may be missing."""
+    from components.cluster.jobs.choose import runs_on_cluster
 
-    chosen = cluster_search(cluster)
-    if chosen is not None:
-        return chosen
+    if runs_on_cluster():
+        from components.tune.katib.search import cluster_search
+
+        return cluster_search(cluster)
     from components.tune.optuna.search import search
 
     return search

@@ -10,7 +10,7 @@ from typing import NoReturn
 from components import __version__
 from components.common.errors import InventoryError
 from components.common.suggest import did_you_mean
-from pipelines.cli.extras import CONTROL, check_installed, not_installed
+from pipelines.cli.extras import CONTROL, KATIB, check_installed, katib_not_installed, not_installed
 from pipelines.cli.parser import Parser
 
 OURS = ("components", "pipelines")
@@ -76,7 +76,9 @@ def carry_out(arguments: list[str]) -> int:
         name = (error.name or "").partition(".")[0]
         if command not in COMMANDS or name in OURS:
             raise
-        print(f"error: {not_installed(command, [name], CONTROL)}", file=sys.stderr)
+        of_katib = name in {module.partition(".")[0] for module in KATIB}
+        said = katib_not_installed(command) if of_katib else not_installed(command, [name], CONTROL)
+        print(f"error: {said}", file=sys.stderr)
         return 1
 
 

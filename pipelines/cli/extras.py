@@ -16,8 +16,9 @@ EXTRAS = {
 """The extra of every command that wants one."""
 SIGNS = {"client": ("httpx", "numpy"), "control": ("kfp", "kubernetes"), "train": ("torch",), "serve": ("kserve",)}
 """Packages that tell whether an extra is installed."""
-KATIB = "kubeflow"
-"""Its SDK is in no extra: pip takes what it says of protobuf for a contradiction to kfp."""
+KATIB = {"kubeflow.katib": "kubeflow-katib==0.19.0", "kubeflow.training": "kubeflow-training==1.9.0", "grpc": "grpcio"}
+"""Katib's SDK and what it imports beside the extra ``control``: in no extra, since pip takes what the SDK says of
+protobuf for a contradiction to kfp."""
 
 
 def check_installed(command: str) -> None:
@@ -27,11 +28,25 @@ def check_installed(command: str) -> None:
         InventoryError: naming what to install.
     """
     parts = EXTRAS[command].split(",") if command in EXTRAS else []
-    missing = [name for part in parts for name in SIGNS[part] if find_spec(name) is None]
+    missing = [name for part in parts for name in SIGNS[part] if not _is_installed(name)]
     if missing:
         raise not_installed(command, missing)
-    if command == "preflight" and find_spec(KATIB) is None:
-        raise InventoryError("`inventory preflight` also needs Katib's SDK: pip install --no-deps kubeflow-katib")
+    if command == "preflight" and not all(map(_is_installed, KATIB)):
+        raise katib_not_installed(command)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it would lie in
+        return False
+
+
+def katib_not_installed(command: str) -> InventoryError:
+    """What to say where a command misses Katib's SDK."""
+    return InventoryError(
+        f"`inventory {command}` also needs Katib's SDK: pip install --no-deps {' '.join(KATIB.values())}"
+    )
 
 
 def not_installed(command: str, packages: Iterable[str], extra: str = "") -> InventoryError:

@@ -19,11 +19,12 @@ from kfp import Client
 from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
 from components.cluster import kube
+from components.common.code import CODE_VARIABLE
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.common.progress import note
 from pipelines.compiler import images
-from pipelines.kubeflow.arguments import check_parameters
+from pipelines.kubeflow.arguments import check_parameters, environment_of
 from pipelines.kubeflow.form import completed, description, knows_drop_downs, without_drop_downs
 
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
@@ -211,7 +212,7 @@ def upload(client: Client, access: Access, package: Path, version: str | None = 
         client: of ``open_client``.
         access: what the client was opened with.
         package: the YAML that ``inventory compile`` wrote.
-        version: default the images' tag and a hash of the file.
+        version: default as ``default_version``.
 
     Raises:
         InventoryError: if the file is no compiled pipeline, or the API refuses.
@@ -291,9 +292,10 @@ def read_package(package: Path) -> dict[str, Any]:
 
 
 def default_version(package: Path) -> str:
-    """The images' tag and the first digits of the file's hash: the same file, the same version."""
+    """The images' tag, code that is not theirs, and the file's hash, shortened: the same file, the same version."""
     tag = images(package.read_text())[0].rpartition(":")[2][:20]
-    return f"{tag}-{sha256_bytes(package.read_bytes())[:8]}"
+    code = environment_of(read_package(package)).get(CODE_VARIABLE)
+    return "-".join([tag, *([f"code.{code[:12]}"] if code else []), sha256_bytes(package.read_bytes())[:8]])
 
 
 def submit(

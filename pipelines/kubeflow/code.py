@@ -7,16 +7,19 @@ from pathlib import Path
 
 import yaml
 
-from components.common.code import CODE_VARIABLE, put_code
+from components.common.code import CODE_VARIABLE, check_code_permitted, put_code
 from components.common.progress import note
 from components.common.store import open_store
-from components.settings.permitted import check_code_permitted
 from pipelines.kubeflow.arguments import environment_of
+
+OWN_NAME = "-code"
+"""Ends the name of a pipeline of other code: of the pipeline itself, the form and some recurring runs take the newest
+version."""
 
 
 @contextmanager
 def with_code(package: Path, folder: Path | None) -> Iterator[Path]:
-    """The package to upload: as it is without a folder, else with that folder's code in every step.
+    """The package to upload: as it is without a folder, else named apart and with that folder's code in every step.
 
     Args:
         package: what ``inventory compile`` wrote; its images' steps have the interface of the code.
@@ -33,6 +36,7 @@ def with_code(package: Path, folder: Path | None) -> Iterator[Path]:
     check_code_permitted(environment_of(ir))
     sha256 = put_code(open_store(), folder)
     note(f"the steps run the code of {folder}, sha256 {sha256}; the predictor runs that of its image")
+    ir["pipelineInfo"]["name"] += OWN_NAME
     for executor in ir["deploymentSpec"]["executors"].values():
         executor["container"].setdefault("env", []).append({"name": CODE_VARIABLE, "value": sha256})
     with tempfile.TemporaryDirectory(prefix="submit-") as temporary:

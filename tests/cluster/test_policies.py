@@ -140,6 +140,7 @@ ALL, TRAINING = (
 )
 ANY: Labels = {}
 TRAINER = {"app.kubernetes.io/name": "trainer", "app.kubernetes.io/component": "manager"}
+TRAINER_BY_HELM = {**TRAINER, "app.kubernetes.io/name": "kubeflow-trainer"}
 """Of its controller (manifests/base/manager/manager.yaml of release 2.3)."""
 
 
@@ -163,6 +164,7 @@ TRAINER = {"app.kubernetes.io/name": "trainer", "app.kubernetes.io/component": "
         ("early stopping", FOREIGN["Katib's algorithm"], TEAM, 6788, "TCP", {"trial"}),
         ("Katib's algorithm", FOREIGN["Katib's algorithm"], TEAM, 6789, "TCP", {"trial"}),
         ("Kubeflow Trainer's status server", TRAINER, {"kubernetes.io/metadata.name": "k-s"}, 10443, "TCP", TRAINING),
+        ("the same by Helm", TRAINER_BY_HELM, {"kubernetes.io/metadata.name": "k-s"}, 10443, "TCP", TRAINING),
         ("Kubeflow Trainer's webhook", TRAINER, KUBEFLOW, 9443, "TCP", set()),
         ("mail", None, {}, 25, "TCP", set()),
         ("a database of the cluster", {"app": "mysql"}, KUBEFLOW, 3306, "TCP", set()),

@@ -104,6 +104,7 @@ VIOLATIONS = [
     ),
     ("TrainJob", put("metadata.name", "9train"), "must match RFC 1035 DNS label format"),
     ("TrainJob", put("metadata.name", "t" * 64), "must be no more than 63 characters"),
+    ("TrainJob", put("metadata.name", "t" * 49), "pod names generated for this JobSet will exceed 63 characters"),
     ("TrainJob", put("spec.trainer.env.0.name", "PET_NNODES"), "must not have reserved envs"),
     ("TrainJob", put("spec.runtimePatches.0.manager", "train"), "must be a domain-prefixed path"),
     ("TrainJob", put(f"{PATCH}.name", "worker"), "must not have replicated job that doesn't exist"),

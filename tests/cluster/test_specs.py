@@ -13,8 +13,9 @@ from components.cluster.jobs.trainjob import trainjob
 from components.cluster.kube import dns_name
 from components.cluster.pods import STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED
 from components.common.errors import InventoryError
-from components.settings.cluster import ClusterSettings
+from components.settings.cluster import MOST_PODS, ClusterSettings
 from tests.cluster.stand_ins.pod_security import violations
+from tests.cluster.stand_ins.rules import trainjob_refused
 from tests.cluster.stand_ins.schemas import problems
 from tests.tune.katib.step import plan
 
@@ -182,5 +183,6 @@ def test_names_come_from_the_run_and_fit_into_labels() -> None:
     assert len(odd) <= 45
     assert odd == dns_name("train-My Run / " + "x" * 80)
     assert odd != dns_name("train-My Run / " + "x" * 81)
+    assert trainjob_refused(trainjob(odd, "team", run, [], ClusterSettings.read({"workers": MOST_PODS}))) is None
     assert odd.replace("-", "").isalnum()
     assert odd.islower()

@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 import tarfile
+import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
-from components.common.code import CODE_VARIABLE, MOST_BYTES, pack, put_code
+from components.common.code import CODE_ALLOWED, CODE_VARIABLE, MOST_BYTES, pack, put_code
 from components.common.errors import InventoryError
 from components.common.store import Store
 
@@ -57,8 +59,33 @@ def test_the_same_files_give_the_same_pack_of_code_alone(tmp_path: Path) -> None
     assert pack(checkout(tmp_path / "third", "something else")) != pack(one)
 
 
-def test_this_checkout_can_be_packed() -> None:
-    assert len(pack(ROOT)) < MOST_BYTES / 4
+@pytest.fixture(scope="module")
+def files() -> set[str]:
+    """Of the package in this checkout, as git knows them."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "components"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    except OSError:
+        pytest.skip("there is no git")
+    if listed.returncode or not listed.stdout:
+        pytest.skip("this is no checkout of git")
+    return {name for name in listed.stdout.split("\0") if (ROOT / name).is_file()}
+
+
+def test_all_of_this_checkouts_package_is_packed(files: set[str]) -> None:
+    packed = pack(ROOT)
+    assert len(packed) < MOST_BYTES / 4
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        assert set(archive.getnames()) == files
+
+
+def test_all_of_this_checkouts_package_is_installed(files: set[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["*"]
+    left_out = {
+        name for name in files if not any(fnmatchcase(Path(name).name, pattern) for pattern in ("*.py", *patterns))
+    }
+    assert left_out == set()
 
 
 @pytest.mark.parametrize(
@@ -91,6 +118,17 @@ def test_a_process_that_is_told_to_runs_the_packs_code_and_no_other(
     # of what was imported on the way there nothing stays
     assert run(tmp_path, told, "-c", "import components.common.store").stdout == "the store of the working tree\n"
     assert run(tmp_path, {CODE_VARIABLE: ""}, "-c", "import components.common.store").stdout == ""
+
+
+def test_a_process_that_is_to_run_its_images_code_alone_takes_no_other(
+    store: Store, store_environment: dict[str, str], tmp_path: Path
+) -> None:
+    told = {CODE_VARIABLE: put_code(store, checkout(tmp_path)), **store_environment, "INVENTORY_BUCKET": store.bucket}
+    assert run(tmp_path, told, "-m", "components.marker").returncode == 0  # so that it is there without the store
+    done = run(tmp_path, {**told, CODE_ALLOWED: "no"}, "-m", "components.marker")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: --code is refused; this pipeline was compiled with INVENTORY_CODE_ALLOWED=no")
+    assert done.stderr.count("\n") == 1
 
 
 def test_code_that_is_not_what_it_should_be_is_one_line(

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from components.common.code import CODE_VARIABLE
+from components.common.files import content_hash
 from components.common.progress import PROGRESS_VARIABLE
 from components.common.step.run_step import run_step
 from components.common.store import Store
@@ -30,6 +32,21 @@ def test_is_skipped_for_the_same_inputs_and_done_again_for_others(store: Store) 
     assert run_step(store, "count", {"b": [2], "a": 1}, work) == {"answer": 1}
     assert run_step(store, "count", {"a": 2, "b": [2]}, work) == {"answer": 2}
     assert run_step(store, "count", {"a": 2, "b": [2]}, work, always=True) == {"answer": 3}
+
+
+def test_what_other_code_made_is_not_taken_by_a_run_of_this_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def done_by(code: str | None) -> dict[str, object]:
+        if code:
+            monkeypatch.setenv(CODE_VARIABLE, code)
+        else:
+            monkeypatch.delenv(CODE_VARIABLE, raising=False)
+        return run_step(store, "count", {"a": 1}, lambda: {"by": code})
+
+    for _ in range(2):
+        assert [done_by(code)["by"] for code in ("0a" * 32, None, "0b" * 32)] == ["0a" * 32, None, "0b" * 32]
+    # what runs of an image left stays known to them
+    assert store.exists(f"completions/count/{content_hash({'a': 1})}.json")
+    assert len(list(store.list("completions/count/"))) == 3
 
 
 def test_failed_work_is_not_remembered(store: Store) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
+from components.common.code import CODE_VARIABLE
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.documents.downloaded import BinsManifest
@@ -178,6 +179,20 @@ def test_a_second_run_fetches_nothing_and_another_selection_only_what_is_new(sto
     write_folder(tmp_path, objects)
     assert download_bins(store, source).selected == 101
     assert len(asked) < 101 + 2 * 20 + 1  # the metadata is one group, the photos are many
+
+
+def test_other_code_fetches_anew_and_writes_over_nothing(store, tmp_path, monkeypatch):
+    source = str(write_folder(tmp_path, good_bins(10)))
+    first = download_bins(store, source)
+    monkeypatch.setenv(CODE_VARIABLE, "0a" * 32)
+    asked = count_reads(monkeypatch)
+    other = download_bins(store, source)
+    assert asked
+    assert other.skipped_key != first.skipped_key
+    assert not {block.key for block in other.blocks} & {block.key for block in first.blocks}
+    asked.clear()
+    assert download_bins(store, source) == other
+    assert asked == []
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Nothing or little checked is no success: the command says so, with an example of what lies there."""
 
 import argparse
+import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,13 @@ from components.reconcile.options import add_reconcile_arguments
 from tests.tiny_model import photo
 
 
-def run(tmp_path: Path, server, ids: list[str], place: Path) -> int:
+def run(tmp_path: Path, server, ids: list[str], place: Path, *further: str) -> int:
     lines = [id_ if "," in id_ else f"{id_},1" for id_ in ids]
     (tmp_path / "stock.csv").write_text("\n".join(["id,expected", *lines]))
     parser = argparse.ArgumentParser()
     add_reconcile_arguments(parser)
     given = ["--records", tmp_path / "stock.csv", "--photos", place, "--url", server.url, "--out", tmp_path / "out"]
-    return run_reconcile(parser.parse_args(list(map(str, given))))
+    return run_reconcile(parser.parse_args([*map(str, given), *further]))
 
 
 @pytest.fixture
@@ -58,3 +60,12 @@ def test_records_without_a_quantity_are_not_laid_to_the_photos(tmp_path, photos,
     with pytest.raises(InventoryError, match=r"'many' is not a quantity\); 2 records name no whole number") as caught:
         run(tmp_path, server, ["IMG_1,many", "IMG_2,some", "IMG_2.JPG"], photos)
     assert "lies for example" not in str(caught.value)
+
+
+def test_json_stands_alone_on_stdout_whatever_is_told_of_the_photos(tmp_path, photos, server, capsys):
+    with tarfile.open(tmp_path / "photos.tgz", "w:gz") as archive:
+        archive.add(photos / "shelf", "1")
+    assert run(tmp_path, server, ["1/IMG_1.jpg", "1/IMG_2.JPG"], tmp_path / "photos.tgz", "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["bins"] == 2
+    assert "unpacking photos.tgz" in said.err

@@ -11,11 +11,14 @@ import pytest
 from pipelines.cli import extras
 from pipelines.cli.commands import COMMANDS
 from pipelines.cli.main import main
+from release.environments import ROOT
 from release.wheel import build_wheel
 from tests.tiny_model import photo, serving, write_bundle
 
 CLIENT_MB = 60
 """What a machine that only asks a served model is to download at most."""
+
+KATIB_NEEDED = "also needs Katib's SDK: pip install --no-deps kubeflow-katib==0.19.0 kubeflow-training==1.9.0 grpcio"
 
 
 @pytest.mark.parametrize(
@@ -25,7 +28,9 @@ CLIENT_MB = 60
         ("query", {"httpx"}, "`inventory query` needs httpx; pip install 'bin-inventory[client]'"),
         ("serve", {"kserve"}, "`inventory serve` needs kserve; pip install 'bin-inventory[serve]'"),
         ("run", {"torch", "kserve"}, "needs torch, kserve; pip install 'bin-inventory[control,train,serve]'"),
-        ("preflight", {"kubeflow"}, "also needs Katib's SDK: pip install --no-deps kubeflow-katib"),
+        ("preflight", {"kubeflow.katib"}, f"`inventory preflight` {KATIB_NEEDED}"),
+        ("preflight", {"kubeflow.training"}, f"`inventory preflight` {KATIB_NEEDED}"),
+        ("preflight", {"grpc"}, f"`inventory preflight` {KATIB_NEEDED}"),
     ],
 )
 def test_a_command_says_on_one_line_which_extra_it_wants(
@@ -39,6 +44,29 @@ def test_a_command_says_on_one_line_which_extra_it_wants(
     assert main([command, "--help"]) == 1
     (said,) = capsys.readouterr().err.splitlines()
     assert line in said
+
+
+def test_preflight_misses_katibs_sdk_where_there_is_nothing_of_kubeflow(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "kubeflow", None)
+    for module in extras.KATIB:  # which another test may have imported
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    assert main(["preflight", "--help"]) == 1
+    assert capsys.readouterr().err == f"error: `inventory preflight` {KATIB_NEEDED}\n"
+
+
+def test_a_search_that_is_to_be_submitted_misses_katibs_sdk(tmp_path: Path) -> None:
+    package = ROOT / "tests" / "pipelines" / "inventory.golden.yaml"
+    without = f"""
+import sys
+sys.modules["kubeflow"] = None  # as where it is not installed
+from pipelines.cli.main import main
+sys.exit(main(["submit", "tune=yes", "--package", {str(package)!r}, "--host", "http://127.0.0.1:9"]))
+"""
+    done = subprocess.run([sys.executable, "-c", without], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr == f"error: `inventory submit` {KATIB_NEEDED}\n"
+    assert done.returncode == 1
 
 
 def test_an_option_that_needs_more_than_its_command_says_so(tmp_path: Path) -> None:

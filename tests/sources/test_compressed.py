@@ -12,9 +12,10 @@ import pytest
 
 from components.common.errors import InventoryError
 from components.sources.archives import compressed
+from components.sources.archives.tar import open_tar
 from components.sources.open import open_source
 from components.sources.source import TransientError
-from components.sources.storage import PartFile
+from components.sources.storage import File, PartFile
 from tests.sources.bins_on_disk import good_bins, photo, write_tar
 
 PHOTOS = {f"{count}/{number}.jpg": photo(seed=10 * count + number) for count in (1, 2) for number in range(3)}
@@ -60,6 +61,16 @@ def test_a_compressed_tar_holds_what_the_plain_one_does(suffix, tmp_path):
 def test_what_a_parallel_compressor_writes_in_pieces_is_read_whole(suffix, tmp_path):
     data = plain(tmp_path)
     pieces = b"".join(COMPRESS[suffix](data[at : at + 5000]) for at in range(0, len(data), 5000))
+    source = open_source(written(tmp_path, suffix, pieces))
+    assert {entry.id: source.image(entry.id) for entry in source.entries()} == PHOTOS
+
+
+@pytest.mark.parametrize("suffix", ["tar.bz2", "tar.xz"])
+@pytest.mark.parametrize("zeros", [4, 8, 100], ids=lambda number: f"{number} zeros")
+def test_zeros_between_and_behind_pieces_are_skipped(suffix, zeros, tmp_path, monkeypatch):
+    monkeypatch.setattr(compressed, "CHUNK_BYTES", 16)  # some hold nothing else
+    data = plain(tmp_path)
+    pieces = b"".join(COMPRESS[suffix](data[at : at + 5000]) + bytes(zeros) for at in range(0, len(data), 5000))
     source = open_source(written(tmp_path, suffix, pieces))
     assert {entry.id: source.image(entry.id) for entry in source.entries()} == PHOTOS
 
@@ -121,6 +132,38 @@ def test_a_full_disk_is_said_before_it_is_full(tmp_path, scratch, monkeypatch):
     with pytest.raises(InventoryError, match=r"has no room to unpack photos\.tgz.*TMPDIR"):
         open_source(written(tmp_path, "tgz", gzip.compress(plain(tmp_path))))
     assert not list(scratch.iterdir())
+
+
+def test_a_machine_without_a_folder_for_temporary_files_is_told_so(tmp_path, scratch):
+    scratch.rmdir()
+    with pytest.raises(InventoryError, match=r"cannot unpack photos\.tgz into .*: No such file.*; set TMPDIR"):
+        open_source(written(tmp_path, "tgz", gzip.compress(plain(tmp_path))))
+
+
+def test_a_disk_that_refuses_the_file_is_told_of_and_left_clean(tmp_path, scratch, monkeypatch):
+    monkeypatch.setattr(compressed, "CONTENT", "x" * 300)
+    with pytest.raises(InventoryError, match=r"cannot unpack photos\.tgz into .*: File name too long; set TMPDIR"):
+        open_source(written(tmp_path, "tgz", gzip.compress(plain(tmp_path))))
+    assert not list(scratch.iterdir())
+
+
+def test_an_objects_name_may_be_longer_than_a_files(tmp_path):
+    name = "x" * 300 + ".tgz"
+    data = gzip.compress(plain(tmp_path))
+
+    class Store:
+        def stat(self, name: str) -> File:
+            return File(name, len(data), "1")
+
+        def read_part(self, name: str, offset: int, size: int) -> bytes:
+            return data[offset : offset + size]
+
+        def address(self, name: str) -> str:
+            return f"s3://some/{name}"
+
+    archive = open_tar(compressed.unpack(Store(), name), name)
+    assert {name: archive.read(name, 10**6) for name in PHOTOS} == PHOTOS
+    assert archive.uri == f"s3://some/{name}"
 
 
 @pytest.mark.parametrize(

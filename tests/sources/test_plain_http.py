@@ -31,8 +31,8 @@ def server(*connections: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}", requests
 
 
-def pool() -> PlainHttpPool:
-    return PlainHttpPool(timeout=urllib3.Timeout(connect=5, read=5), retries=urllib3.Retry(total=0))
+def pool(retries: urllib3.Retry | None = None) -> PlainHttpPool:
+    return PlainHttpPool(timeout=urllib3.Timeout(connect=5, read=5), retries=retries or urllib3.Retry(total=0))
 
 
 def get(client: PlainHttpPool, url: str) -> urllib3.BaseHTTPResponse:
@@ -77,6 +77,21 @@ def test_a_connection_that_the_server_closed_meanwhile_is_replaced():
 def test_an_answer_that_breaks_off_is_an_error(answer):
     with server([answer]) as (url, _), pytest.raises(urllib3.exceptions.HTTPError):
         get(pool(), url + "/")
+
+
+@pytest.mark.parametrize("failure", [WHOLE.replace(b"200 OK", b"503 Slow Down"), b""], ids=["503", "broken off"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_client_with_retries_asks_again(failure, times):
+    client = pool(urllib3.Retry(total=None, status=2, read=2, other=2, status_forcelist=(503,)))
+    with server(*[[failure]] * times, [WHOLE]) as (url, requests):
+        assert get(client, url + "/").read() == b"hello"
+    assert len(requests) == times + 1
+
+
+def test_a_client_without_retries_is_told_what_the_store_answered():
+    client = pool(urllib3.Retry(total=None, status=0, status_forcelist=(503,)))
+    with server([WHOLE.replace(b"200 OK", b"503 Slow Down")]) as (url, _):
+        assert get(client, url + "/").status == 503
 
 
 def test_nobody_there_is_an_error():

@@ -11,7 +11,7 @@ import pytest
 from components.common.errors import InventoryError
 from components.common.s3.identity import Keys
 from components.sources.open import open_source
-from components.sources.s3.find import find_bucket, read_object
+from components.sources.s3.find import find_bucket, find_object, read_object
 from components.sources.s3.region import region_of
 from components.sources.source import Entry, UnreadableError
 from tests.sources.bins_on_disk import good_bins, put_all
@@ -226,6 +226,21 @@ def test_a_store_that_asks_to_slow_down_is_asked_again_whatever_pause_it_names(s
 
     with store_of(answers) as endpoint:
         assert len(open_source("s3://bins", endpoint, {}).entries()) == 3
+
+
+def test_the_opening_of_one_object_waits_for_a_store_that_asks_to_slow_down():
+    asked = []
+
+    def answers(path: str, query: dict[str, str], signed: str) -> Answer | bytes:
+        asked.append(path)
+        return error(503, "SlowDown") if len(asked) in (1, 3) else b"x"
+
+    with store_of(answers) as endpoint:
+        found = find_object("s3://bins/photos.tar", endpoint, {})
+        assert found is not None
+        bucket, name = found
+        assert bucket.stat(name).size == 1
+    assert asked == ["/bins/photos.tar"] * 4
 
 
 def test_a_store_that_answers_nothing_else_is_called_so(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from components.common.code import CODE_VARIABLE
 from components.common.errors import InventoryError
 from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard, open_split
 from components.settings.parameters import read_parameters
@@ -67,6 +68,18 @@ def test_another_seed_or_another_photo_is_another_dataset(store):
     raw[3].image = photo(seed=12345)
     ids.append(split_bins(store, pack(store, raw), "70/10/20").dataset_id)
     assert len(set(ids)) == 3
+
+
+def test_other_code_writes_over_nothing_of_a_dataset_of_equal_bins(store, monkeypatch):
+    bins = pack(store, warehouse())
+    first = split_bins(store, bins, "70/10/20")
+    there = store.sizes("datasets/")
+    monkeypatch.setenv(CODE_VARIABLE, "0a" * 32)
+    other = split_bins(store, bins, "70/10/20")
+    assert {info.ids_sha256 for info in other.splits.values()} == {info.ids_sha256 for info in first.splits.values()}
+    new = set(store.sizes("datasets/")) - set(there)
+    assert len(new) == len(there)
+    assert all(key.startswith(f"datasets/{other.dataset_id}/") for key in new)
 
 
 def test_what_cannot_be_used_is_listed_with_its_reason_beside_what_download_skipped(store):

@@ -20,6 +20,9 @@ from components.tables.read import read_table
         ("1.000", ".", 1),
         ("1.000", "", None),
         ("1.234", ".", None),
+        ("0,000", "", 0),
+        ("0,500", ".", None),
+        ("0.454", ",", None),
         ("1,000.0", "", 1000),
         ("1.000,00", "", 1000),
         ("1 000", "", 1000),
@@ -50,6 +53,9 @@ def test_quantities_as_people_write_them(written, mark, value):
         (["1,000,000"], "."),
         (["1.000,5"], ","),
         (["1.000", "7"], "?"),
+        (["0.454", "1.250"], "."),
+        (["0,000", "12,000"], ","),
+        ([".5"], "."),
         (["1.5", "1,5"], ""),
     ],
 )
@@ -66,6 +72,7 @@ def test_the_decimal_mark_is_taken_from_what_can_be_read_one_way_only(cells, mar
         ("id,expected\n1,1.000\n2,3\n", [1, 3]),
         ("id;expected\n1;3.0\n2;1.000\n", [3, 1]),
         ("id\texpected\n1\t1.000\n2\t3\n", [None, 3]),
+        ("id\texpected\n1\t12,000\n2\t0,000\n", [12, 0]),
     ],
 )
 def test_a_point_in_a_german_file_is_no_decimal_mark(text, values):

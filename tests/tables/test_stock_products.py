@@ -22,6 +22,9 @@ def stock(text: str) -> Stock:
         ("id,product,quantity\nA,cup,2\nB,cup,1\nA,mug,3\n", {"A": 5, "B": 1}, {"A": ["cup", "mug"], "B": ["cup"]}),
         ("Lagerplatz;Artikelnummer;Artikel;Bestand\nA;7;Tee;2\nA;8;Tee;1\n", {"A": 3}, {"A": ["7", "8"]}),
         ("id,sku,quantity\nA,B1; B2,4\nB,,1\n", {"A": 4, "B": 1}, {"A": ["B1", "B2"], "B": []}),
+        ('id,sku,quantity\nA,"B1\nB2",4\n', {"A": 4}, {"A": ["B1", "B2"]}),
+        ('id,sku,quantity\nA,"[""B1"", ""B2""]",4\n', {"A": 4}, {"A": ["B1", "B2"]}),
+        ('[{"id": "A", "quantity": 4, "skus": [{"sku": "B1"}, {"sku": "B2"}]}]', {"A": 4}, {"A": ["B1", "B2"]}),
         ("id,asin,quantity\nA,B1,2\nA,B1,2\nA,B2,0\n", {"A": 2}, {"A": ["B1", "B2"]}),
         ("id,asin,quantity\nA,B1,2\nA,B2,3\nA,Total,5\n", {"A": 5}, {"A": ["B1", "B2"]}),
         ("id,quantity,weight_kg\nA,2,1\nB,2,\n", {"A": 2, "B": 2}, {"A": [""], "B": []}),
@@ -33,6 +36,9 @@ def stock(text: str) -> Stock:
         "names",
         "German",
         "codes in one cell",
+        "codes on lines",
+        "codes as JSON",
+        "objects",
         "repeated",
         "subtotal",
         "weights alone",
@@ -64,6 +70,13 @@ def test_a_bin_that_is_written_once_has_the_products_below_it():
     ]
 
 
+@pytest.mark.parametrize("name", ["Bin total", "Sub-total:", "Summe Fach 1", "TOTAL (all shelves)"])
+def test_a_total_below_a_bins_products_is_none_of_them(name):
+    found = stock(f"id,product,quantity\n1,Mug,2\n,Cup,3\n,{name},5\n2,Mug,1\n,Totally cups,1\n")
+    assert {record.id: record.expected_quantity for record in found.records} == {"1": 5, "2": 2}
+    assert list(map(str, found.left_out)) == [f"line 4 is a total ({name})"]
+
+
 def test_a_recount_without_an_id_is_nobodys():
     found = read_table(b"id,counted,products\nA,2,cup\n,3,mug\n", "recount.csv", (ID, COUNTED, PRODUCTS))
     assert [row.texts["id"] for row in found.rows()] == ["A"]
@@ -84,6 +97,7 @@ def test_a_row_that_is_no_part_of_a_record_is_listed():
         ("A,B1,2\nA,B1,3\n", "contradict each other: 2 (line 2), 3 (line 3); give one row for each bin, or for each"),
         ("A,B1,2\nA,B1,3\nA,B2,1\n", "2 (line 2), 3 (line 3) of B1; give one row for each bin and product"),
         ("A,B1,2\nA,,3\n", "contradict each other: 2 (line 2), 3 (line 3)"),
+        ("A,B1,1\nA,,1\nA,B2,1\n", "some name a product, line 3 none; name one in each row, or give one row"),
         ("A,B1,2\nA,B2,many\n", "'many' is not a quantity (line 3)"),
         ("A,B1,1000000\nA,B2,1\n", "sum to 1,000,001: at most 1,000,000 is believed"),
     ],
@@ -105,6 +119,9 @@ def test_rows_of_a_bin_that_give_no_sum_are_that_bins_problem(rows, problem):
         ("depth,weight", '"1,000","1.5"', 1000, 1.5),
         ("length,length_unit,weight,weight_unit", "2.54,CM,16,ounces", 1, 1),
         ("length,weight", "12.5,3", 12.5, 3),
+        ("length,weight", "12',.5 lb", 144, 0.5),
+        ("Länge in cm,Gewicht in kg", "2.54,0.45359237", 1, 1),
+        ("Länge (in cm),Gewicht (netto) in kg", "2.54,0.45359237", 1, 1),
         ("length_cm,weight_kg", "-,0", None, None),
     ],
 )
@@ -126,6 +143,54 @@ def test_a_german_list_writes_sizes_with_a_comma():
 
 
 @pytest.mark.parametrize(
+    ("separator", "cells", "values"),
+    [
+        (",", ["0.454", "1.250"], [0.454, 1.25]),
+        (",", ["12.500", "0.750"], [12.5, 0.75]),
+        (";", ["0,454", "1,250"], [0.454, 1.25]),
+        (";", ["0.454", "1.250"], [0.454, 1.25]),
+        (",", ['"0,454"', '"1,250"'], [0.454, 1.25]),
+        (";", ["1.250", "2.500"], [1.25, 2.5]),
+        (",", ["0.454 kg", "12.5 kg"], [0.454, 12.5]),
+        (";", ["0.454 kg", "1.250 kg"], [0.454, 1.25]),
+        (";", ["1.250 g", "2,5 g"], [1250, 2.5]),
+        (";", ["1.250.000", "1 250"], [1_250_000, 1250]),
+    ],
+)
+def test_three_places_are_no_thousands_unless_something_proves_it(separator, cells, values):
+    rows = "".join(f"{number}{separator}2{separator}{cell}\n" for number, cell in enumerate(cells))
+    records = stock(f"id{separator}quantity{separator}weight_kg\n{rows}").records
+    assert [record.listed[0].measures["weight"].value for record in records] == values
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "measures", "remark"),
+    [
+        (
+            "weight_kg,weight_lb",
+            "1,2.2",
+            {"weight": (1, "kg")},
+            "'weight_kg' is taken for the weight, not 'weight_lb'",
+        ),
+        ("weight,weight_lb", "1,2.2", {"weight": (2.2, "lb")}, "'weight_lb' is taken for the weight, not 'weight'"),
+        (
+            "Gewicht (netto),Gewicht (brutto)",
+            "1,2",
+            {},
+            "'Gewicht (netto)' is taken for the weight, not 'Gewicht (brutto)'",
+        ),
+        ("length_cm,length_in", "2.54,1", {"length": (2.54, "cm")}, "not 'length_in'"),
+    ],
+)
+def test_of_two_columns_of_one_measure_the_one_with_a_known_unit_is_read(header, row, measures, remark):
+    found = stock(f"id,quantity,asin,{header}\nA,2,B1,{row}\n")
+    (product,) = found.records[0].listed
+    assert product.measures == measures
+    assert remark in found.on_products[0]
+    assert found.left_out == []
+
+
+@pytest.mark.parametrize(
     ("text", "remarks"),
     [
         ("id,quantity,length,weight\nA,1,2,3\n", ["inches are taken", "pounds are taken"]),
@@ -135,6 +200,7 @@ def test_a_german_list_writes_sizes_with_a_comma():
         ),
         ("id,quantity,length_cm\nA,1,x\nB,1,2 ells\n", ["2 sizes or weights are no number .* such as line 2: 'x'"]),
         ("id,quantity,length_cm\nA,1,\nB,1,n/a\n", []),
+        ("id,quantity,length_cm\nA,1,10 20 30\nB,1,5'6\"\n", ["2 sizes or weights .* such as line 2: '10 20 30"]),
     ],
 )
 def test_sizes_that_cannot_be_used_are_said_in_one_line_each(text, remarks):
@@ -165,6 +231,12 @@ def test_sizes_that_cannot_be_used_are_said_in_one_line_each(text, remarks):
         (".", "", None),
         ("1e5", "", None),
         ("-3", "", None),
+        ("0.454", ",", 0.454),
+        ("0,454", ".", 0.454),
+        ("1 250,5", "", 1250.5),
+        ("10 20 30", "", None),
+        ("5'6", "", None),
+        ("1.234.5", "", None),
         ("9" * 400, "", None),
     ],
 )

@@ -1,15 +1,18 @@
 """The whole step: from a run's settings to those of its training."""
 
 import json
+import sys
 from typing import Any
 
 import pytest
 
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
+from components.settings.cluster import ClusterSettings
 from components.settings.run import RunSettings
 from components.settings.tuning import TuningSettings
-from components.tune.step import tune
+from components.tune.optuna.search import search
+from components.tune.step import _search, tune
 from tests.train.fitting import fast
 from tests.tune.searching import HEAD, SPACE
 
@@ -17,6 +20,12 @@ from tests.tune.searching import HEAD, SPACE
 def settings(explicit: tuple[str, ...] = (), **tuning: Any) -> RunSettings:
     searched = {"space": SPACE, "max_trials": 3, "objective": "loss", **tuning}
     return RunSettings(training=fast(**HEAD), explicit=explicit, tune=True, tuning=TuningSettings.read(searched))
+
+
+def test_a_search_on_one_machine_needs_no_sdk_of_katibs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVENTORY_TRAIN_ON", "local")
+    monkeypatch.setitem(sys.modules, "components.tune.katib.search", None)  # as where its import fails
+    assert _search(ClusterSettings()) is search
 
 
 def test_a_search_without_the_test_split_improves_the_settings(

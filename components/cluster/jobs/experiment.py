@@ -54,8 +54,8 @@ from components.settings.tuning import TuningSettings
 
 Object = dict[str, Any]
 
-LONGEST_NAME = 40
-"""Katib's webhook allows no more; what Katib appends (``-bayesianoptimization``) fits into 63 characters then."""
+LONGEST_NAME = 37
+"""Katib's webhook allows 40; JobSet wants a TrainJob's longest pod name (``-abcd1234-node-0-999-abcde``) within 63."""
 TRIAL_NAME = "trialName"
 CONDITION = 'status.conditions.#(type=="{}")#|#(status=="True")#'
 SEEDED = ("random", "tpe", "bayesianoptimization", "cmaes")
@@ -104,6 +104,7 @@ def experiment(
     tuning = plan.tuning
     trials = tuning.max_trials - 1
     _check_algorithm(plan)
+    template = _trial_template(plan, cluster, namespace, job, describe)
     made = V1beta1Experiment(
         api_version=f"{GROUP}/{VERSION}",
         kind="Experiment",
@@ -117,7 +118,7 @@ def experiment(
         spec=V1beta1ExperimentSpec(
             objective=_objective(tuning.objective),
             algorithm=_algorithm(plan),
-            early_stopping=_early_stopping(tuning),
+            early_stopping=_early_stopping(tuning) if can_stop_early(template.trial_spec["kind"], cluster) else None,
             parameters=[_parameter(name, parameter, tuning.algorithm) for name, parameter in plan.space.items()],
             max_trial_count=trials,
             parallel_trial_count=min(tuning.parallel_trials, trials),
@@ -128,7 +129,7 @@ def experiment(
                 collector=V1beta1CollectorSpec(kind="StdOut"),
                 source=V1beta1SourceSpec(filter=V1beta1FilterSpec(metrics_format=[pattern(name) for name in LINES])),
             ),
-            trial_template=_trial_template(plan, cluster, namespace, job, describe),
+            trial_template=template,
         ),
     )
     body: Object = ApiClient().sanitize_for_serialization(made)
@@ -182,6 +183,15 @@ def _algorithm(plan: SearchPlan) -> V1beta1AlgorithmSpec:
         settings |= {"resource_name": HYPERBAND_RESOURCE, "r_l": str(epochs.max), "eta": str(HYPERBAND_ETA)}
     listed = [V1beta1AlgorithmSetting(name=setting, value=value) for setting, value in settings.items()]
     return V1beta1AlgorithmSpec(algorithm_name=name, algorithm_settings=listed)
+
+
+def can_stop_early(kind: str, cluster: ClusterSettings) -> bool:
+    """Whether Katib can end a trial of this kind early.
+
+    It ends the first worker alone: a PyTorchJob ends with it, but a TrainJob's other workers start again and wait for
+    it.
+    """
+    return kind != TRAINJOB.kind or cluster.workers == 1
 
 
 def _early_stopping(tuning: TuningSettings) -> V1beta1EarlyStoppingSpec | None:

@@ -1,7 +1,8 @@
 """What every step does around its own work: skip what is done, report, and fail with one line.
 
-A step is done when its *completion object*, keyed by the hash of its inputs, exists in the store and can be read. The
-same rule makes a run that was killed go on where it stood, on a laptop and on a cluster.
+A step is done when its *completion object*, keyed by the hash of its inputs and of code that is not its image's, exists
+in the store and can be read. The same rule makes a run that was killed go on where it stood, on a laptop and on a
+cluster.
 """
 
 import errno
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
+from components.common.code import of_this_code
 from components.common.document import Document, NewerVersionError
 from components.common.errors import InventoryError
 from components.common.files import content_hash
@@ -50,6 +52,7 @@ def run_step(
     Returns:
         The outcome, from ``work`` or from the completion object of an earlier attempt.
     """
+    inputs = of_this_code(inputs)
     key = f"completions/{name}/{content_hash(inputs)}.json"
     emit({"kind": "start", "step": name})
     started = time.time()

@@ -12,6 +12,7 @@ import tempfile
 import weakref
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,13 +33,15 @@ SUSPICIOUS_BYTES, SUSPICIOUS_RATIO = 100_000_000, 100
 """What grows further is no archive of photos, which hardly compress, nor of their metadata."""
 LEAST_FREE_BYTES = 500_000_000
 """So much of the disk is left to others."""
+CONTENT = "archive.tar"
+"""The temporary file: an object's name may be longer than a file's."""
 
 Decompressor = bz2.BZ2Decompressor | lzma.LZMADecompressor
 
 
 @dataclass(frozen=True)
 class Unpacked(Folder):
-    """A folder of one file, which stands for the archive that it was unpacked from."""
+    """A folder of one file, which stands under any name for the archive that it was unpacked from."""
 
     origin: str
     """Address of the archive."""
@@ -49,7 +52,10 @@ class Unpacked(Folder):
         return self.origin
 
     def stat(self, name: str) -> File:  # noqa: D102
-        return super().stat(name)._replace(version=self.version)
+        return super().stat(CONTENT)._replace(name=name, version=self.version)
+
+    def read_part(self, name: str, offset: int, size: int) -> bytes:  # noqa: ARG002, D102, RUF100
+        return super().read_part(CONTENT, offset, size)
 
 
 def is_compressed(start: bytes) -> bool:
@@ -58,7 +64,7 @@ def is_compressed(start: bytes) -> bool:
 
 
 def unpack(storage: Storage, name: str) -> Unpacked:
-    """Decompresses a file of a storage into a temporary one of this machine, under the same name.
+    """Decompresses a file of a storage into a temporary one of this machine.
 
     Args:
         storage: holds the file.
@@ -75,14 +81,15 @@ def unpack(storage: Storage, name: str) -> Unpacked:
     file = storage.stat(name)
     kind = _kind(storage.read_part(name, 0, 8)) or _gzip
     note(f"unpacking {name}, {file.size / 1e6:,.0f} MB, into a temporary file: no part of it can be read alone")
-    folder = Path(tempfile.mkdtemp(prefix="inventory-archive-"))
+    with _writing(name):
+        folder = Path(tempfile.mkdtemp(prefix="inventory-archive-"))
     unpacked = Unpacked(folder, storage.address(name), file.version)
     remove = weakref.finalize(unpacked, shutil.rmtree, folder, ignore_errors=True)
     source = PartFile(storage, name, file.size)
     stream = cast(BinaryIO, io.BufferedReader(source, BUFFER_BYTES))
     size = 0
     try:
-        with (folder / name).open("wb") as target:
+        with _writing(name), (folder / CONTENT).open("wb") as target:
             for piece in _checked(kind(stream), name):
                 size += len(piece)
                 if size > max(SUSPICIOUS_BYTES, SUSPICIOUS_RATIO * file.size):
@@ -106,17 +113,24 @@ def _checked(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 def _write(target: BinaryIO, piece: bytes, name: str) -> None:
     where = tempfile.gettempdir()
-    try:
-        free = shutil.disk_usage(where).free
-        if free < LEAST_FREE_BYTES + len(piece):
-            raise InventoryError(
-                f"{where} has no room to unpack {name}: {free / 1e6:,.0f} MB are free; "
-                "unpack it elsewhere and give the folder or the plain .tar, or set TMPDIR to a larger disk"
-            )
-        target.write(piece)
-    except OSError as error:
+    free = shutil.disk_usage(where).free
+    if free < LEAST_FREE_BYTES + len(piece):
         raise InventoryError(
-            f"cannot unpack {name} into {where}: {error.strerror}; set TMPDIR to another disk"
+            f"{where} has no room to unpack {name}: {free / 1e6:,.0f} MB are free; "
+            "unpack it elsewhere and give the folder or the plain .tar, or set TMPDIR to a larger disk"
+        )
+    target.write(piece)
+
+
+@contextmanager
+def _writing(name: str) -> Iterator[None]:
+    """Turns what this machine's disk refuses into one line."""
+    try:
+        yield
+    except OSError as error:
+        where = tempfile.tempdir or "a temporary folder"
+        raise InventoryError(
+            f"cannot unpack {name} into {where}: {error.strerror}; set TMPDIR to a folder of another disk"
         ) from error
 
 
@@ -142,8 +156,8 @@ def _xz(stream: BinaryIO) -> Iterator[bytes]:
 
 def _joined(stream: BinaryIO, new: Callable[[], Decompressor]) -> Iterator[bytes]:
     """The content of one compressed stream after another, as parallel compressors write them."""
-    data = stream.read(CHUNK_BYTES)
-    while data.strip(b"\0"):  # zeros may follow the last
+    data = b""
+    while data := _after_zeros(stream, data):
         decompressor = new()
         while not decompressor.eof:
             yield decompressor.decompress(data, CHUNK_BYTES)
@@ -152,7 +166,16 @@ def _joined(stream: BinaryIO, new: Callable[[], Decompressor]) -> Iterator[bytes
                 data = stream.read(CHUNK_BYTES)
                 if not data:
                     raise EOFError("it is cut short")
-        data = decompressor.unused_data or stream.read(CHUNK_BYTES)
+        data = decompressor.unused_data
+
+
+def _after_zeros(stream: BinaryIO, data: bytes) -> bytes:
+    """The start of the next stream, behind the zeros that may stand before it; empty at the end of the file."""
+    while not (data := data.lstrip(b"\0")):
+        data = stream.read(CHUNK_BYTES)
+        if not data:
+            break
+    return data
 
 
 KINDS: tuple[tuple[bytes, Callable[[BinaryIO], Iterator[bytes]]], ...] = (

@@ -20,7 +20,7 @@ AWS = "https://s3.amazonaws.com"
 OWN = "SOURCE_"
 """Before the variables of the source's own keys, which are else called like the store's."""
 RETRIES = 4
-"""Of a request that opens a bucket: 6 seconds for a store that asks to slow down."""
+"""Of a request that opens a bucket: 3 seconds for a store that asks to slow down."""
 IDS_TO_TRY = 5
 """So many bins of a file list are read from a bucket that denies listing before it counts as closed."""
 NO_LISTING = ("AccessDenied", "MethodNotAllowed", "NotImplemented")

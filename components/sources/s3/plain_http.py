@@ -22,11 +22,12 @@ LARGEST_BODY = 32_000_000
 
 
 class PlainHttpPool(urllib3.PoolManager):
-    """Streams small answers to plain-HTTP GET requests itself; everything else is urllib3's."""
+    """Streams small answers to plain-HTTP GET requests itself; everything else is urllib3's, further tries too."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self._timeout = settings["timeout"]
+        self._retries: urllib3.Retry = settings["retries"]
         self._idle: dict[str, deque[socket.socket]] = {}
 
     def urlopen(  # type: ignore[override]  # as PoolManager's own
@@ -34,8 +35,14 @@ class PlainHttpPool(urllib3.PoolManager):
     ) -> BaseHTTPResponse:
         """As ``urllib3.PoolManager.urlopen``."""
         if method == "GET" and url.startswith("http://") and request.get("preload_content") is False:
-            answer = self._get(url, request["headers"])
-            if answer is not None:
+            asks_again = bool(self._retries.status)  # how often, and after which pauses, is urllib3's
+            try:
+                answer = self._get(url, request["headers"])
+            except ProtocolError:
+                if not asks_again:
+                    raise
+                answer = None
+            if answer is not None and not (asks_again and self._retries.is_retry(method, answer.status)):
                 return answer
         return super().urlopen(method, url, redirect, **request)
 

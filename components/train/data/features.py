@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from components.common.code import of_this_code
 from components.common.errors import InventoryError
 from components.common.files import content_hash
 from components.common.progress import Counter, note
@@ -60,16 +61,15 @@ def reason_not_to_cache(settings: TrainingSettings) -> str | None:
 
 def cache_key(settings: TrainingSettings, weights_sha256: str | None, device: torch.device) -> str:
     """Names the cache by all that the features of a bin depend on."""
-    return content_hash(
-        {
-            "format": 2,
-            "backbone": settings.backbone,
-            "weights": weights_sha256 or f"random, seed {settings.seed}",
-            "normalise": settings.normalise,
-            "transform": InputTransform(size=settings.image_size).model_dump(),
-            "bf16": uses_bf16(settings, device),
-        }
-    )
+    depends = {
+        "format": 2,
+        "backbone": settings.backbone,
+        "weights": weights_sha256 or f"random, seed {settings.seed}",
+        "normalise": settings.normalise,
+        "transform": InputTransform(size=settings.image_size).model_dump(),
+        "bf16": uses_bf16(settings, device),
+    }
+    return content_hash(of_this_code(depends))
 
 
 class FeatureCache:

@@ -9,8 +9,8 @@ back and adopts job and Experiment; after one that was terminated the lease runs
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
-from components.cluster.jobs.choose import choose, runs_on_cluster
-from components.cluster.jobs.experiment import experiment
+from components.cluster.jobs.choose import choose
+from components.cluster.jobs.experiment import can_stop_early, experiment
 from components.cluster.jobs.job import JobKind, run_training
 from components.cluster.jobs.katib import EXPERIMENTS, GROUP, VERSION, check_cluster
 from components.cluster.kube import Object, Resource, dns_name, owner_references, with_retries
@@ -28,13 +28,13 @@ from components.tune.katib.attempt import Attempt, in_words
 from components.tune.katib.trials import measured
 
 
-def cluster_search(settings: ClusterSettings) -> Search | None:
-    """The search for where this process runs; None on one machine.
+def cluster_search(settings: ClusterSettings) -> Search:
+    """The search on the cluster that this process runs on.
 
     Raises:
-        InventoryError: if there is a cluster to run on, and it cannot be reached.
+        InventoryError: if it cannot be reached.
     """
-    return KatibSearch(kube.connect(), kube.namespace(), settings) if runs_on_cluster() else None
+    return KatibSearch(kube.connect(), kube.namespace(), settings)
 
 
 class KatibSearch:
@@ -63,6 +63,11 @@ class KatibSearch:
         experiments = Resource(self._api, GROUP, VERSION, EXPERIMENTS, self._namespace)
         if plan.tuning.max_trials > 1:  # what Katib would refuse is found out before the first trial is trained
             with_retries(lambda: experiments.create(body, dry_run=True), *waits)
+        if plan.tuning.early_stopping != "none" and not can_stop_early(launcher.kind.kind, self._cluster):
+            note(
+                "tuning: no trial is stopped early, since Katib would end one worker of a TrainJob alone; "
+                "for that, use one worker or launcher pytorchjob"
+            )
         abandoned = lease.is_stale(store, plan.run_id)
         with lease.held(store, plan.run_id, self._timeouts.renew):
             name, arguments = dns_name(f"tune-{plan.run_id}-{DEFAULT_TRIAL}"), ["--job", address]

@@ -229,6 +229,9 @@ def predictor_services(service: Object) -> list[str]:
 def trainjob_refused(job: Object, _: Object | None = None) -> str | None:
     """Trainer 2: trainjob_types.go (names), plugins/jobset/jobset.go (patches), plugins/torch/torch.go (environment).
 
+    A TrainJob's JobSet has its name, and JobSet 0.8 and later refuses one whose pods' names would be too long
+    (kubernetes-sigs/jobset, pkg/webhooks/jobset_webhook.go): such a TrainJob would never start.
+
     Of the runtime's template it is taken that it is ``torch-distributed``, with one job and one container, ``node``.
     """
     name, spec = job["metadata"]["name"], job["spec"]
@@ -236,6 +239,8 @@ def trainjob_refused(job: Object, _: Object | None = None) -> str | None:
         return "metadata.name must match RFC 1035 DNS label format"
     if len(name) > 63:
         return "metadata.name must be no more than 63 characters"
+    if len(f"{name}-node-0-{spec.get('trainer', {}).get('numNodes', 1) - 1}-abcde") > 63:
+        return "JobSet name is too long, pod names generated for this JobSet will exceed 63 characters"
     reserved = TORCH_ENVIRONMENT & {each["name"] for each in spec.get("trainer", {}).get("env", [])}
     if reserved:
         return (

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from components.common.code import CODE_VARIABLE
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
 from components.settings.training import TrainingSettings
@@ -105,7 +106,7 @@ def test_a_damaged_block_is_computed_again(
     assert "is damaged and computed again" in capsys.readouterr().out
 
 
-def test_whatever_the_features_depend_on_is_in_the_key() -> None:
+def test_whatever_the_features_depend_on_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = fast(**HEAD)
     keys = {
         cache_key(settings, None, CPU),
@@ -121,7 +122,9 @@ def test_whatever_the_features_depend_on_is_in_the_key() -> None:
             )
         ),
     }
-    assert len(keys) == 7
+    monkeypatch.setenv(CODE_VARIABLE, "0a" * 32)
+    keys.add(cache_key(settings, None, CPU))
+    assert len(keys) == 8
 
 
 def test_another_dataset_with_the_same_training_bins_finds_their_features(

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,15 +19,16 @@ from kubeflow.katib import ApiClient
 
 from components.cluster.jobs.experiment import LONGEST_NAME, experiment, experiment_name
 from components.cluster.jobs.pytorchjob import pytorchjob
+from components.cluster.jobs.trainjob import trainjob
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter.training_log import LINES
 from components.documents.search_plan import SearchPlan
-from components.settings.cluster import ClusterSettings
+from components.settings.cluster import MOST_PODS, ClusterSettings
 from components.settings.training import TrainingSettings
 from components.settings.tuning import TuningSettings
 from tests.cluster.stand_ins.pod_security import violations
-from tests.cluster.stand_ins.rules import experiment_refused
+from tests.cluster.stand_ins.rules import experiment_refused, trainjob_refused
 from tests.cluster.stand_ins.schemas import problems
 from tests.cluster.stand_ins.training_operator import environment
 from tests.drawn_bins import make_dataset
@@ -266,9 +268,29 @@ def test_names_leave_room_for_what_katib_appends() -> None:
         name = experiment_name(run)
         assert name == experiment_name(run)
         assert name != experiment_name(f"{run}2")
-        assert len(name) <= LONGEST_NAME == 40
+        assert len(name) <= LONGEST_NAME <= 40
         assert len(f"{name}-bayesianoptimization") <= 63
         assert len(f"{name}-abcd1234-worker-999") <= 63
+
+
+@pytest.mark.parametrize("workers", [1, 2, MOST_PODS])
+def test_a_trainjob_trials_pods_have_names_that_jobset_takes(workers: int) -> None:
+    settings = ClusterSettings.read({"workers": workers, "launcher": "trainjob"})
+    job = trial(experiment(plan(), settings, "team", JOB, describe=trainjob))
+    assert len(job["metadata"]["name"]) == LONGEST_NAME + len("-abcd1234"), "as long as can be"
+    assert trainjob_refused(job) is None
+
+
+@pytest.mark.parametrize(
+    ("describe", "workers", "stops"),
+    [(pytorchjob, 1, True), (pytorchjob, 2, True), (trainjob, 1, True), (trainjob, 2, False)],
+)
+def test_a_trial_is_stopped_early_where_its_job_ends_with_its_first_worker(
+    describe: Callable[..., Object], workers: int, stops: bool
+) -> None:
+    settings = ClusterSettings.read({"workers": workers})
+    body = experiment(plan({"early_stopping": "median"}), settings, "team", JOB, describe=describe)
+    assert ("earlyStopping" in body["spec"]) == stops
 
 
 def found(log: str, body: Object) -> Object:

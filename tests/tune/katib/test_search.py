@@ -636,6 +636,16 @@ def test_reasons_of_trials_that_wait_are_told_while_they_wait(scene: Scene, caps
     assert step.verdict() == FOUND
 
 
+def test_trials_that_cannot_be_stopped_early_are_told_so(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.katib.kind = TRAINJOB
+    step = scene.searching(cluster={"launcher": "trainjob", "workers": 2})
+    (made,) = scene.cluster.items("experiments", GROUP)
+    assert "earlyStopping" not in made["spec"]
+    scene.finish(0.6, 0.3, 0.5)
+    assert step.verdict() == FOUND
+    assert capsys.readouterr().out.count("tuning: no trial is stopped early") == 1
+
+
 def test_experiment_and_default_belong_to_the_runs_workflow(scene: Scene) -> None:
     happy_path(scene)
     for plural, name in (("experiments", EXPERIMENT), (JOBS, DEFAULT)):
