@@ -5,7 +5,7 @@ does not arrive, 429 with ``Retry-After`` when the server is busy.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -116,7 +116,28 @@ async def _collect(request: Request, limits: Limits, buffered: Budget, pieces: l
 
 
 def _too_large(limits: Limits) -> RequestError:
-    return RequestError(f"the body is larger than {limits.body_bytes / 2**20:.0f} MiB", status=413)
+    most = limits.body_bytes
+    said = f"{most / 2**20:.0f} MiB" if most >= 2**20 else f"{most / 2**10:.0f} KiB"
+    return RequestError(f"the body is larger than {said}", status=413)
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Runs work in a thread and stays until it ends, even when nobody waits for it any more.
+
+    No thread can be stopped, so that what its caller has booked and locked must stay so until then.
+
+    Args:
+        work: what to run.
+
+    Returns:
+        What the work returns.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise
 
 
 async def unless_gone(request: Request, work: Awaitable[T]) -> T:

@@ -23,6 +23,10 @@ from components.counter.verdict import MAX_QUANTITY
 
 MAX_PHOTOS = 32
 """Photos in one request."""
+MOST_OUTPUTS = 16
+"""Named in one request; each is written once, so that an answer is no larger than the photos make it."""
+MOST_ID = 1000
+"""Characters of a request's id, which the answer repeats."""
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
 """How JPEG, PNG and WebP files begin; a body that begins so is a photo, whatever the client calls it."""
 MOST_PARSED_BYTES = 96 * 2**20
@@ -181,6 +185,8 @@ def parse_v2(body: bytes, header_length: str | None, transform: InputTransform) 
     tensors, used = {}, 0
     for position, tensor in enumerate(inputs):
         name, values, length = _tensor(tensor, position, tail, used, transform)
+        if name in tensors:
+            raise RequestError(f"inputs[{position}] has the name of another input")
         tensors[name], used = values, used + length
     if used != len(tail):
         raise RequestError("the binary data is longer than the tensors' binary_data_size")
@@ -198,8 +204,8 @@ def parse_v2(body: bytes, header_length: str | None, transform: InputTransform) 
     if len(records) != len(images):
         raise RequestError(f"{RECORD_INPUT} must have one text for each photo, shape [{len(images)}]")
     request_id = document.get("id")
-    if request_id is not None and not isinstance(request_id, str):
-        raise RequestError('"id" must be text')
+    if request_id is not None and (not isinstance(request_id, str) or len(request_id) > MOST_ID):
+        raise RequestError(f'"id" must be text of at most {MOST_ID:,} characters')
     parameters = _parameters(document, "the request")
     photos = [Photo(*each) for each in zip(images, wanted, records, strict=True)]
     return V2Request(photos, request_id, _outputs(document), parameters.get("binary_data_output") is True)
@@ -295,6 +301,8 @@ def _flat(values: list[Any], count: int) -> list[int]:
 
 def _files(tensor: dict[str, Any], raw: bytes | None, count: int, where: str) -> list[bytes]:
     if raw is None:
+        if len(tensor["data"]) != count:
+            raise RequestError(f"{where}: the shape says {count} photos, {len(tensor['data'])} were sent")
         data = [item[0] if isinstance(item, list) and len(item) == 1 else item for item in tensor["data"]]
         files = [from_base64(item, f"{where}.data[{position}]") for position, item in enumerate(data)]
     else:
@@ -335,6 +343,10 @@ def _outputs(document: dict[str, Any]) -> list[tuple[str, bool]]:
         isinstance(item, dict) and isinstance(item.get("name"), str) for item in outputs
     ):
         raise RequestError('"outputs" must be a list of objects with a name')
+    if len(outputs) > MOST_OUTPUTS:
+        raise RequestError(f"at most {MOST_OUTPUTS} outputs can be asked for; none named is all of them")
+    if len({item["name"] for item in outputs}) != len(outputs):
+        raise RequestError('"outputs" names one of them twice')
     return [(item["name"], _parameters(item, "an output").get("binary_data") is True) for item in outputs]
 
 

@@ -229,7 +229,7 @@ def create_app(
     read("/v1/models/{model_name}", v1.model_ready)
     read("/v1/models/{model_name}/bundle", description)
     read("/v1/models/{model_name}/record", record_model)
-    add_management(app, model)
+    add_management(app, model, limits, buffered)
     read("/v2/health/live", v2.live)
     read("/v2/health/ready", ready)
     read("/v2/models", v2.models)

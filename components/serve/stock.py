@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, FailFast, Field, ValidationError
 
 from components.common.errors import InventoryError
 from components.counter.answers import class_of
@@ -32,6 +32,12 @@ MOST_ROWS = 20_000
 """Of a stock list; more are for ``inventory reconcile``."""
 MOST_PHOTOS = 5_000
 """Whose names and answers the page may send."""
+MOST_LISTED = 50_000
+"""Products of all bins together that are ranked; ten for each photo."""
+MOST_LABELS = 1000
+"""Of an answer; no model has more counts."""
+MOST_WHERE = 200
+"""Characters of where a document is wrong, which its sender may have named."""
 SUM_TOLERANCE = 1e-3
 
 Asked = TypeVar("Asked", bound=BaseModel)
@@ -47,18 +53,25 @@ class _Stock(BaseModel):
     """File names."""
 
 
+def _few(shares: Any) -> Any:
+    """Before pydantic sees them, which notes what is wrong with each: that takes far more memory than what was sent."""
+    if isinstance(shares, dict) and len(shares) > MOST_LABELS:
+        raise ValueError(f"more than the {MOST_LABELS:,} that any model answers")
+    return shares
+
+
 class _Judged(BaseModel):
     """What the model said of a photo, and what its record says."""
 
     expected_quantity: Annotated[int, Field(ge=0, le=MAX_QUANTITY)]
-    probabilities: dict[str, Annotated[float, Field(ge=0, le=1)]]
+    probabilities: Annotated[dict[str, Annotated[float, Field(ge=0, le=1)]], BeforeValidator(_few)]
     """Of the photo alone."""
-    record: Annotated[list[dict[str, Any]], Field(max_length=MOST_PRODUCTS)] = []
+    record: Annotated[list[Any], Field(max_length=MOST_PRODUCTS)] = []
     """The products in the bin, as ``read_record`` takes them; none where nobody says."""
 
 
 class _Judgements(BaseModel):
-    bins: Annotated[list[_Judged], Field(min_length=1, max_length=MOST_PHOTOS)]
+    bins: Annotated[list[_Judged], Field(min_length=1, max_length=MOST_PHOTOS), FailFast()]
     missed_cost: Annotated[float, Field(ge=1, le=MOST_COST)] = MISSED_COST
     """What an error that nobody finds costs, in recounts."""
 
@@ -136,10 +149,17 @@ def rank_records(body: bytes, bundle: Bundle, known: RecordModel | None = None) 
         how many records are wrong, in one sentence.
 
     Raises:
-        RequestError: if the answers are not those of this model, or a record is beyond its counts.
+        RequestError: if the answers are not those of this model, a record is beyond its counts, or there are too many
+            products.
     """
     asked = _checked(_Judgements, body)
     bins = asked.bins
+    products = sum(len(bin_.record) for bin_ in bins)
+    if products > MOST_LISTED:
+        raise RequestError(
+            f"the bins hold {products:,} products; at most {MOST_LISTED:,} are ranked here; use inventory reconcile",
+            status=413,
+        )
     labels = [bundle.label(place) for place in range(len(bundle.counts))]
     photo = np.array([_shares(bin_.probabilities, labels) for bin_ in bins])
     probabilities, together = _with_products(photo, bins, known)
@@ -177,7 +197,7 @@ def _with_products(
     if known is None:
         return photo, np.zeros(len(bins), np.bool_)
     try:
-        listed = Listed.of([read_record(bin_.record) for bin_ in bins])
+        listed = Listed.of(read_record(bin_.record) for bin_ in bins)
     except InventoryError as error:
         raise RequestError(str(error)) from error
     logits = np.log(np.maximum(photo, np.finfo(np.float64).tiny))
@@ -215,5 +235,5 @@ def _checked(kind: type[Asked], body: bytes) -> Asked:
         return kind.model_validate(json_object(body))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where = ".".join(map(str, first["loc"]))[:MOST_WHERE]
         raise RequestError(f"{where}: {first['msg']}") from error

@@ -1,10 +1,13 @@
 """The Open Inference Protocol over gRPC, asked with plain stubs: the answers and refusals of REST."""
 
+import asyncio
 import json
 import re
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -16,6 +19,10 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 
 from components.counter.verdict import MAX_QUANTITY
 from components.serve.__main__ import main
+from components.serve.grpc.service import InferenceService, Shared
+from components.serve.limits import PARSE_IN_THREAD_BYTES, Budget
+from components.serve.monitoring.request_log import Asked
+from components.serve.requests import RequestError
 from tests.serve.test_server import b64, pixels
 from tests.tiny_model import SIZE, Served, photo, serving, write_bundle
 
@@ -159,6 +166,8 @@ REFUSED = {
     "no input": (request(), INVALID, "1 to 3 inputs"),
     "many inputs": (request(*[photos(b"a")] * 4), INVALID, "1 to 3 inputs"),
     "many outputs": (request(photos(b"a"), outputs=[{"name": "count"}] * 17), INVALID, "at most 16 outputs"),
+    "an output twice": (request(photos(b"a"), outputs=[{"name": "count"}] * 2), INVALID, "one of them twice"),
+    "an id without end": (request(photos(b"a"), id="x" * 1001), INVALID, "at most 1,000 characters"),
     "no photo": (request(photos()), INVALID, "holds no photo"),
     "not a photo": (request(photos(b"text")), INVALID, "JPEG, PNG or WebP"),
     "many photos": (request(photos(*[b"a"] * 33)), INVALID, "at most 32 photos"),
@@ -201,6 +210,38 @@ def test_other_names_are_not_found_and_nobody_loads_or_unloads_a_model(stub: Stu
     assert refused(stub.ModelMetadata, messages.ModelMetadataRequest(name=NAME, version="x"))[0] == LOST
     unload = messages.RepositoryModelUnloadRequest(model_name=NAME)
     assert refused(stub.RepositoryModelUnload, unload)[0] == grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_call_that_is_given_up_holds_its_bytes_until_its_thread_is_done(
+    monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    shared = Shared(Budget(2**20, "bytes"), Budget(1, "photos"))
+    service = InferenceService(SimpleNamespace(get_output_types=list), shared)
+    begun, end = threading.Event(), threading.Event()
+
+    def parsed(*_: Any) -> None:
+        begun.set()
+        assert end.wait(10)
+        if fails:
+            raise RequestError("no message")
+
+    monkeypatch.setattr(service, "_parsed", parsed)
+
+    async def give_up() -> None:
+        size = PARSE_IN_THREAD_BYTES
+        call = asyncio.ensure_future(service._infer(bytes(size), Asked("1", None, size)))
+        await asyncio.to_thread(begun.wait, 10)
+        call.cancel()
+        await asyncio.sleep(0.05)
+        held = shared.buffered.taken, service._parsing.locked()
+        end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert held == (size, True)
+        assert (shared.buffered.taken, service._parsing.locked()) == (0, False)
+
+    asyncio.run(give_up())
 
 
 def test_a_message_above_the_limit_of_a_body_is_refused(stub: Stub) -> None:

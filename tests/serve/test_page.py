@@ -47,6 +47,28 @@ def test_photos_are_counted_and_compared_with_the_stock_record(page, tmp_path):
     expect(rows.filter(has_text=re.compile(r"^\s*3"))).to_contain_text(re.compile(r"9\d\s%"))
 
 
+def test_photos_are_hashed_one_after_the_other_and_a_file_that_is_gone_stops_none(page, tmp_path):
+    page.evaluate("""() => {
+      const whole = Blob.prototype.arrayBuffer;
+      [window.reading, window.most] = [0, 0];
+      Blob.prototype.arrayBuffer = async function () {
+        window.most = Math.max(window.most, ++window.reading);
+        try {
+          if (this.name === "bin-1.jpg") throw new DOMException("it is gone", "NotFoundError");
+          return await whole.call(this);
+        } finally {
+          window.reading -= 1;
+        }
+      };
+    }""")
+    page.get_by_label("Choose photos").set_input_files(files(tmp_path, 3, 5, 1, 2, 4))
+    rows = "[...document.querySelectorAll('.bin')].map(({ dataset }) => JSON.parse(dataset.row))"
+    page.wait_for_function(f"() => {rows}.filter((row) => row.photo_sha256).length === 4")
+    named = {row["id"]: row["photo_sha256"] != "" for row in page.evaluate(f"() => {rows}")}
+    assert named == {f"bin-{place}": place != 1 for place in range(5)}
+    assert page.evaluate("() => window.most") == 1
+
+
 def test_the_page_breaks_no_rule_of_axe_before_and_after_photos(page, tmp_path):
     assert unreadable(page) == []
     page.get_by_label("Expected quantity").fill("3")

@@ -244,6 +244,11 @@ BAD_V2 = {
     "parameters that are a list": (flat([""], [1]) | {"parameters": []}, 400, "parameters"),
     "an unknown output": (flat([b64(photo(1))], [1]) | {"outputs": [{"name": "colour"}]}, 400, "colour"),
     "an id that is a number": (flat([b64(photo(1))], [1]) | {"id": 7}, 400, '"id"'),
+    "an id without end": (flat([b64(photo(1))], [1]) | {"id": "x" * 1001}, 400, "at most 1,000 characters"),
+    "outputs without end": (flat([b64(photo(1))], [1]) | {"outputs": [{"name": "count"}] * 17}, 400, "16 outputs"),
+    "an output twice": (flat([b64(photo(1))], [1]) | {"outputs": [{"name": "count"}] * 2}, 400, "one of them twice"),
+    "an input twice": ({"inputs": flat([b64(photo(1))], [1])["inputs"] * 2}, 400, "the name of another input"),
+    "photos without end": (flat([""] * 50_000, [1]), 400, "1 photos, 50000 were sent"),
 }
 
 

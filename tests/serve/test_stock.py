@@ -5,6 +5,7 @@ import io
 import json
 import re
 import sqlite3
+import tracemalloc
 
 import numpy as np
 import openpyxl
@@ -211,6 +212,42 @@ def test_products_move_a_bin_where_the_photo_cannot_tell(bundle):
     assert (doubtful["verdict"], agreeing["verdict"], silent["with_products"]) == ("recount", "agrees", None)
     alone = rank_records(body, bundle)["bins"]
     assert [(bin_["rank"], bin_["with_products"]) for bin_ in alone] == [(1, None), (2, None), (3, None)]
+
+
+@pytest.mark.parametrize(("products", "ranked"), [([200] * 2 + [99], True), ([200] * 2 + [101], False)])
+def test_the_products_of_all_bins_together_are_bounded(bundle, monkeypatch, products, ranked):
+    monkeypatch.setattr(stock, "MOST_LISTED", 500)
+    body = with_records(*[(2, TWO_OR_THREE, [{"asin": f"P{place}"} for place in range(each)]) for each in products])
+    if ranked:
+        assert len(rank_records(body, bundle, as_many_as_products())["bins"]) == 3
+    else:
+        with pytest.raises(RequestError, match="hold 501 products; at most 500") as refused:
+            rank_records(body, bundle, as_many_as_products())
+        assert refused.value.status == 413
+
+
+def one_bin(probabilities: dict[str, float]) -> dict[str, object]:
+    return {"expected_quantity": 1, "probabilities": probabilities}
+
+
+@pytest.mark.parametrize(
+    "bins",
+    [
+        [one_bin({f"{place}": 7.0 for place in range(100_000)})],
+        [one_bin({f"{place}": 7.0 for place in range(900)})] * 200,
+        [one_bin({"x" * 1_000_000: 7.0})],
+    ],
+    ids=["many shares", "many bins", "a long label"],
+)
+def test_what_is_wrong_takes_no_more_memory_than_what_was_sent(bundle, bins):
+    body = json.dumps({"bins": bins}).encode()
+    tracemalloc.start()
+    with pytest.raises(RequestError) as refused:
+        rank_records(body, bundle)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 40 * 2**20
+    assert len(str(refused.value)) < 400
 
 
 def test_quantities_in_a_record_change_nothing(bundle):

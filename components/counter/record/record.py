@@ -6,7 +6,7 @@ answered with one can see a quantity or their sum.
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -105,12 +105,17 @@ class Listed:
     """``MEASURES`` of each product, float64 [P, 4]; not a number where nothing is known."""
 
     @classmethod
-    def of(cls, records: Sequence[NamedProducts]) -> Self:
-        """The products of some records, one for each bin."""
-        products = [(row, product) for row, record in enumerate(records) for product in record.products]
-        measures = [[getattr(product, name) for name in MEASURES] for _, product in products]
-        rows = np.array([row for row, _ in products], dtype=np.int64)
-        return cls(len(records), rows, np.array(measures, dtype=np.float64).reshape(-1, len(MEASURES)))
+    def of(cls, records: Iterable[NamedProducts]) -> Self:
+        """The products of some records, one for each bin; no record is needed once its numbers are taken."""
+        nothing = np.empty((0, len(MEASURES)))
+        measures = [
+            np.array([[getattr(product, name) for name in MEASURES] for product in record.products], dtype=np.float64)
+            if record.products
+            else nothing
+            for record in records
+        ]
+        rows = np.repeat(np.arange(len(measures)), np.array(list(map(len, measures)), dtype=np.int64))
+        return cls(len(measures), rows, np.concatenate([nothing, *measures]))
 
     def take(self, chosen: NDArray[np.int64]) -> Self:
         """The products of some of the bins, which are then numbered in that order."""

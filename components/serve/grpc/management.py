@@ -27,9 +27,19 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "InferStatistics": {
         "success": (1, ".StatisticDuration"),
         "fail": (2, ".StatisticDuration"),
+        "queue": (3, ".StatisticDuration"),
+        "compute_input": (4, ".StatisticDuration"),
         "compute_infer": (5, ".StatisticDuration"),
+        "compute_output": (6, ".StatisticDuration"),
+        "cache_hit": (7, ".StatisticDuration"),
+        "cache_miss": (8, ".StatisticDuration"),
     },
-    "InferBatchStatistics": {"batch_size": (1, COUNT), "compute_infer": (3, ".StatisticDuration")},
+    "InferBatchStatistics": {
+        "batch_size": (1, COUNT),
+        "compute_input": (2, ".StatisticDuration"),
+        "compute_infer": (3, ".StatisticDuration"),
+        "compute_output": (4, ".StatisticDuration"),
+    },
     "ModelStatistics": {
         "name": (1, TEXT),
         "version": (2, TEXT),

@@ -15,9 +15,9 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInf
 from components.counter.answers import Answer
 from components.counter.bundle import InputTransform
 from components.serve.outputs import columns, raw, with_lengths
-from components.serve.requests import MAX_PHOTOS, RequestError, V2Request, parse_v2
+from components.serve.requests import MAX_PHOTOS, MOST_OUTPUTS, RequestError, V2Request, parse_v2
 
-MOST_INPUTS, MOST_OUTPUTS, MOST_SIDES = 3, 16, 8
+MOST_INPUTS, MOST_SIDES = 3, 8
 """Of a tensor, more sides than any of ours has: the parser refuses it."""
 MOST_VALUES = 1_000_000
 """Typed numbers of a tensor, each of which becomes a Python object."""

@@ -17,7 +17,7 @@ from components.counter.photo import BadImageError
 from components.serve.connections import HEAD_BYTES
 from components.serve.grpc import messages as ours
 from components.serve.grpc.management import management
-from components.serve.limits import CLIENT_GONE, NO_MEMORY, PARSE_IN_THREAD_BYTES, Budget, Limits
+from components.serve.limits import CLIENT_GONE, NO_MEMORY, PARSE_IN_THREAD_BYTES, Budget, Limits, in_thread
 from components.serve.management import documents
 from components.serve.memory import trim
 from components.serve.monitoring import metrics, request_log
@@ -167,7 +167,7 @@ class InferenceService:
                 wanted = parse()
             else:  # one at a time, since it copies what is large
                 async with self._parsing:
-                    wanted = await asyncio.to_thread(parse)
+                    wanted = await in_thread(parse)
             check_outputs(wanted, [output["name"] for output in outputs])
             with self._shared.at_work.taking(len(wanted.photos)):
                 asked.answers, _ = await model(wanted.photos)

@@ -1,7 +1,8 @@
 """What both protocols tell of the server and its one model: Triton's index, statistics and configuration extensions.
 
 The documents have the names that Triton's clients read, over REST and gRPC alike (triton-inference-server/server,
-docs/protocol). Nobody loads or unloads a model, and what is not measured is left out.
+docs/protocol). Nobody loads or unloads a model. What is not measured is 0, since clients read
+every duration.
 """
 
 from typing import Literal
@@ -54,19 +55,33 @@ class Duration(BaseModel):
         return cls(count=sum(part.count for part in parts), ns=sum(part.ns for part in parts))
 
 
+NOT_MEASURED = Duration(count=0, ns=0)
+
+
 class InferStatistics(BaseModel):
-    """Requests that were answered and refused, and the network's part in them."""
+    """Requests that were answered and refused, and the network's part in them.
+
+    queue, compute_input and compute_output are not measured and always 0; so are cache_hit and cache_miss: there is no
+    cache.
+    """
 
     success: Duration
     fail: Duration
+    queue: Duration = NOT_MEASURED
+    compute_input: Duration = NOT_MEASURED
     compute_infer: Duration
+    compute_output: Duration = NOT_MEASURED
+    cache_hit: Duration = NOT_MEASURED
+    cache_miss: Duration = NOT_MEASURED
 
 
 class BatchStatistics(BaseModel):
-    """Runs of the network with one number of photos."""
+    """Runs of the network with one number of photos; compute_input and compute_output are not measured and always 0."""
 
     batch_size: int
+    compute_input: Duration = NOT_MEASURED
     compute_infer: Duration
+    compute_output: Duration = NOT_MEASURED
 
 
 class ModelStatistics(BaseModel):

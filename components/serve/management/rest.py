@@ -1,11 +1,13 @@
 """The paths of Triton's index, statistics and configuration extensions."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, ValidationError
 
+from components.serve.limits import Budget, Limits, read_body
 from components.serve.management import documents
 from components.serve.management.documents import (
     AllStatistics,
@@ -22,27 +24,26 @@ MOST_INDEX_BYTES = 4096
 BODY = {"requestBody": {"content": {"application/json": {"schema": IndexRequest.model_json_schema()}}}}
 
 
-def add_management(app: FastAPI, model: CountPredictor) -> None:
+def add_management(app: FastAPI, model: CountPredictor, limits: Limits, buffered: Budget) -> None:
     """Adds what tells of the server and its model.
 
     Args:
         app: the application.
         model: loaded.
+        limits: what to refuse.
+        buffered: bytes of all requests that are being read.
     """
+    of_index = replace(limits, body_bytes=MOST_INDEX_BYTES)
 
     async def server() -> Response:
         return _told(documents.server())
 
     async def repository_index(request: Request) -> Response:
-        body = b""
-        async for piece in request.stream():
-            body += piece
-            if len(body) > MOST_INDEX_BYTES:
-                raise RequestError("what to list is larger than any such request", status=413)
-        try:
-            asked = IndexRequest.model_validate_json(body or b"{}", strict=True)
-        except ValidationError as error:
-            raise RequestError('the body must be {"ready": true} or {}') from error
+        async with read_body(request, of_index, buffered) as body:
+            try:
+                asked = IndexRequest.model_validate_json(body or b"{}", strict=True)
+            except ValidationError as error:
+                raise RequestError('the body must be {"ready": true} or {}') from error
         return _told(documents.index(model, asked))
 
     async def every_model() -> Response:
@@ -69,7 +70,9 @@ def add_management(app: FastAPI, model: CountPredictor) -> None:
         responses={
             200: {"model": list[ModelIndex]},
             400: {"description": "not a request"},
+            408: {"description": "the body did not arrive in time"},
             413: {"description": "larger than any such request"},
+            429: {"description": "busy; see Retry-After"},
         },
         openapi_extra=BODY,
     )

@@ -15,6 +15,7 @@ let atWork = 0;
 let lastKey = 0;
 let ranking = 0;
 let brought = Promise.resolve();
+let named = Promise.resolve();
 
 const say = (text) => { one("#status").textContent = text; };
 const plural = (number, kind, kinds = `${kind}s`) => `${number} ${number === 1 ? kind : kinds}`;
@@ -62,15 +63,16 @@ function addCard({ key, file, typed = "", answer = null, count = "" }) {
   setCount(card, count);
   describe(card);
   list.append(card);
-  nameContent(card);
+  named = named.then(() => nameContent(card)).catch(() => {}); // of a file that is gone the column stays empty
   return card;
 }
 
 // Names the photo's content in the bin's row, so that a count is of this photo whatever becomes of its name. Browsers
-// compute hashes only for pages that came over HTTPS or from this machine; elsewhere the column stays empty.
+// compute hashes only for pages that came over HTTPS or from this machine; elsewhere the column stays empty. A photo is
+// read whole for it, so that they come one after the other.
 async function nameContent(card) {
-  if (!crypto.subtle) return;
   const bin = bins.get(card);
+  if (!crypto.subtle || !bin) return; // the photo was removed meanwhile
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", await bin.file.arrayBuffer()));
   bin.sha256 = [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   card.dataset.row = JSON.stringify({ ...rowOf(card), photo_sha256: bin.sha256 });

@@ -1,8 +1,15 @@
 """Triton's index, statistics and configuration extensions over REST; Triton's own clients ask too."""
 
+import asyncio
+from typing import Any
+
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from components.serve.limits import Limits
+from components.serve.predictor import CountPredictor
+from components.serve.server import create_app
 from tests.tiny_model import Served, photo, serving
 
 INDEX = [{"name": "bin-counter", "version": "test-1", "state": "READY", "reason": ""}]
@@ -25,6 +32,50 @@ def test_the_index_lists_the_model(server: Served, http: httpx.Client, body: byt
     assert response.json() == answer if answer else "\n" not in response.json()["error"]
 
 
+BODIES = (
+    "/v1/models/bin-counter:predict",
+    "/v2/models/bin-counter/infer",
+    "/v2/models/bin-counter/versions/test-1/infer",
+    "/v2/repository/index",
+    "/stock/read",
+    "/stock/rank",
+)
+
+
+def status_of(app: FastAPI, path: str, *messages: dict[str, Any]) -> int:
+    """What a path answers to a client that sends these messages, and then nothing more."""
+    left, sent = iter(messages), []
+
+    async def receive() -> dict[str, Any]:
+        for message in left:
+            return message
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
+    asyncio.run(asyncio.wait_for(app(scope, receive, send), 10))
+    return sent[0]["status"]
+
+
+def test_no_path_waits_for_a_body_that_never_comes_or_fails_when_its_client_goes(bundle_folder) -> None:
+    model = CountPredictor("bin-counter", bundle_folder, 1, 2**20)
+    model.load()
+    app = create_app(model, Limits(idle_seconds=0.05))
+    posted = [
+        route.path.format(model_name=model.name, model_version="test-1")
+        for route in app.routes
+        if "POST" in route.methods
+    ]
+    assert set(posted) == set(BODIES)
+    piece = {"type": "http.request", "body": b"{", "more_body": True}
+    for path in BODIES:
+        assert (path, status_of(app, path, piece)) == (path, 408)
+        assert (path, status_of(app, path, piece, {"type": "http.disconnect"})) == (path, 400)
+    assert app.state.shared.buffered.taken == 0
+
+
 def test_statistics_count_requests_photos_and_runs(bundle_folder, http: httpx.Client) -> None:
     with serving(bundle_folder) as server:
         url = f"{server.url}/v2/models/{server.name}/stats"
@@ -38,6 +89,13 @@ def test_statistics_count_requests_photos_and_runs(bundle_folder, http: httpx.Cl
         assert (stats["success"]["count"], stats["fail"]["count"]) == (2, 1)
         assert 0 < stats["compute_infer"]["ns"] < stats["success"]["ns"]
         assert [(batch["batch_size"], batch["compute_infer"]["count"]) for batch in told["batch_stats"]] == [(1, 2)]
+        unmeasured = {"queue", "compute_input", "compute_output", "cache_hit", "cache_miss"}
+        assert {name: stats[name] for name in unmeasured} == {name: {"count": 0, "ns": 0} for name in unmeasured}
+        (batch,) = told["batch_stats"]
+        assert batch["compute_input"] == batch["compute_output"] == {"count": 0, "ns": 0}
+        described = http.get(f"{server.url}/openapi.json").json()["components"]["schemas"]["InferStatistics"]
+        assert "not measured and always 0" in described["description"]
+        assert unmeasured < set(described["properties"])
         assert http.get(f"{server.url}/v2/models/stats").json()["model_stats"] == [told]
 
 
