@@ -1,6 +1,7 @@
 """Which extra of the package ``bin-inventory`` a command needs, and the line that says so where it is not installed."""
 
 from collections.abc import Iterable
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 
 from components.common.errors import InventoryError
@@ -36,10 +37,12 @@ def check_installed(command: str) -> None:
 
 
 def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package that it would lie in
-        return False
+    """As ``find_spec`` says it, which for a part of a package would import the package."""
+    package, *parts = module.split(".")
+    found = find_spec(package)
+    for part in parts:
+        found = found and PathFinder.find_spec(f"{found.name}.{part}", found.submodule_search_locations)
+    return found is not None
 
 
 def katib_not_installed(command: str) -> InventoryError:
