@@ -11,6 +11,7 @@ from pathlib import Path
 
 from components.common.errors import InventoryError
 from release import reference
+from release.command import carry_out
 from release.environments import ROOT
 
 CONFIG = ROOT / "mkdocs.yml"
@@ -47,12 +48,15 @@ def _link(link: re.Match[str], page: Path, folder: Path) -> str:
     return link[0]
 
 
-def build(python: str, site: Path) -> None:
+def build(python: str, site: Path) -> list[Path]:
     """Builds the site.
 
     Args:
         python: the interpreter that has MkDocs Material.
         site: gets the pages.
+
+    Returns:
+        The first of them.
 
     Raises:
         InventoryError: if a link, a heading or a page of the navigation is not there.
@@ -66,19 +70,8 @@ def build(python: str, site: Path) -> None:
         said = done.stderr.splitlines()
         wrong = [line for line in said if line.startswith(("WARNING", "ERROR"))] or said[-1:]
         raise InventoryError("the site is not built:\n" + "\n".join(wrong))
-
-
-def main() -> int:
-    """Builds it; returns the exit code."""
-    python, site = sys.argv[1:]
-    try:
-        build(python, Path(site))
-    except InventoryError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(Path(site) / "index.html")
-    return 0
+    return [site / "index.html"]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(carry_out(build))

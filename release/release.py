@@ -12,6 +12,7 @@ from pathlib import Path
 from components import __version__
 from components.common.errors import InventoryError
 from components.common.files import sha256_file
+from release.command import carry_out
 from release.environments import ROOT
 from release.sbom import write_sboms
 from release.wheel import build_wheel
@@ -68,17 +69,5 @@ def _changed() -> str:
     return done.stdout[3:].partition("\n")[0]
 
 
-def main() -> int:
-    """Makes the release; returns the exit code."""
-    python, folder = sys.argv[1:]
-    try:
-        for file in make_release(python, Path(folder)):
-            print(file)
-    except InventoryError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(carry_out(make_release))

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from components.common.errors import InventoryError
+from release.command import carry_out
 from release.environments import ENVIRONMENTS, ROOT
 
 
@@ -39,17 +40,5 @@ def write_sboms(python: str, folder: Path) -> list[Path]:
     return written
 
 
-def main() -> int:
-    """Writes them all; returns the exit code."""
-    python, folder = sys.argv[1:]
-    try:
-        for file in write_sboms(python, Path(folder)):
-            print(file)
-    except InventoryError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(carry_out(write_sboms))

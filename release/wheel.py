@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 from components.common.errors import InventoryError
+from release.environments import ROOT
 
-ROOT = Path(__file__).parents[1]
 BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 
 

@@ -1,10 +1,8 @@
 """The site: what its navigation names is there, links lead somewhere, and it is built as `make docs` builds it."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import yaml
 from release.docs import CONFIG, stage
 from release.environments import ROOT
 from release.reference import PAGES, PYTHON_API
+from tests.release.programs import clone, run, tools
 
 
 def navigated(part: Any) -> Iterator[str]:
@@ -72,26 +71,14 @@ def test_the_reference_is_made_from_the_code(page: str, said: str, staged: Path)
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_site_is_built_and_a_broken_link_ends_the_build(tmp_path: Path) -> None:
-    python = tmp_path / "tools" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", str(python.parents[1])], check=True)
-    tools = ["-m", "pip", "install", "-q", "--no-deps", "-r", str(ROOT / "requirements" / "tools" / "docs.txt")]
-    installed = subprocess.run([str(python), *tools], capture_output=True, text=True, check=False)
-    if installed.returncode:
-        pytest.skip(f"no package registry can be asked: {installed.stderr.strip().splitlines()[-1]}")
-    clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "-q", "--no-hardlinks", str(ROOT), str(clone)], check=True)
-
-    def build() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "release.docs", str(python), str(tmp_path / "site")]
-        environment = {**os.environ, "PYTHONPATH": str(clone)}
-        return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
-
-    done = build()
+    cloned = clone(tmp_path)
+    make = partial(run, "docs", cloned, tools(tmp_path, "docs.txt"), tmp_path / "site")
+    done = make()
     assert done.returncode == 0, done.stderr
     made = (tmp_path / "site" / "reference" / "python" / "index.html").read_text()
     assert all(f'id="{module}' in made for module in PYTHON_API)
-    page = clone / "docs" / "run.md"
+    page = cloned / "docs" / "run.md"
     page.write_text(f"{page.read_text()}\n[nowhere](run.md#no-such-heading)\n")
-    refused = build()
+    refused = make()
     assert refused.returncode == 1
     assert "no-such-heading" in refused.stderr

@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import os
 import re
 import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from components.common.errors import InventoryError
 from release.audit import audit, read
 from release.environments import ENVIRONMENTS, ROOT
 from release.release import notes
+from tests.release.programs import clone, run, tools
 
 CHANGELOG = "# Changelog\n\n## Unreleased\n\n- new\n\n## 1.2.0 (2026-01-01)\n\n- old\n\n## 1.1.0\n\n## 1.0.0\n- first\n"
 SAFE = {"name": "a", "version": "1", "vulns": []}
@@ -79,28 +79,16 @@ def test_pinned_requirements_name_exact_versions_and_no_address(folder: str) -> 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_release_is_one_folder_whose_sums_hold_and_whose_bills_name_what_is_pinned(tmp_path: Path) -> None:
-    python = tmp_path / "tools" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", str(python.parents[1])], check=True)
-    tools = ["-m", "pip", "install", "-q", "--no-deps", "-r", str(ROOT / "requirements" / "tools" / "supply.txt")]
-    installed = subprocess.run([str(python), *tools], capture_output=True, text=True, check=False)
-    if installed.returncode:
-        pytest.skip(f"no package registry can be asked: {installed.stderr.strip().splitlines()[-1]}")
-    clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "-q", "--no-hardlinks", str(ROOT), str(clone)], check=True)
-
-    def release() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "release.release", str(python), str(tmp_path / "out")]
-        environment = {**os.environ, "PYTHONPATH": str(clone)}
-        return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
-
-    changelog = clone / "CHANGELOG.md"
+    cloned = clone(tmp_path)
+    make = partial(run, "release", cloned, tools(tmp_path, "supply.txt"), tmp_path / "out")
+    changelog = cloned / "CHANGELOG.md"
     changelog.write_text(changelog.read_text().replace("## Unreleased", f"## {__version__}"))
-    refused = release()
+    refused = make()
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert "CHANGELOG.md is changed and not committed" in refused.stderr
     author = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
-    subprocess.run(["git", *author, "commit", "-qam", "Release"], cwd=clone, check=True)
-    done = release()
+    subprocess.run(["git", *author, "commit", "-qam", "Release"], cwd=cloned, check=True)
+    done = make()
     assert done.returncode == 0, done.stderr
 
     folder = tmp_path / "out" / __version__
