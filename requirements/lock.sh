@@ -1,6 +1,7 @@
 #!/bin/sh
 # Pins all.txt, which everything is tested with, and what each image and each extra of the wheel (pyproject.toml)
 # installs at its versions. Run after a change of a .in file: sh requirements/lock.sh; pins move only as far as that change needs.
+# What tells OpenVINO's makers how its converter is used, which nothing here calls, is overridden away.
 # The files hold no registry's address; they are complete, so they are installed with `pip install --no-deps`.
 set -eu
 cd "$(dirname "$0")"
@@ -12,7 +13,7 @@ lock() {
 
 lock all.in --output-file all.txt
 lock clients.in --output-file clients.txt
-for name in control train serve extras/control extras/client extras/train; do
+for name in control train serve extras/control extras/client extras/train extras/openvino; do
   lock --constraints all.txt "$name.in" --output-file "$name.txt"
 done
 for tools in docs supply; do

@@ -1,12 +1,10 @@
 """Runs the very file that will be served over a split of the dataset."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from components.common.errors import InventoryError
@@ -88,30 +86,3 @@ def score(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logi
             "the training diverged: lower its learning rate and train again"
         )
     return logits
-
-
-def median_seconds(
-    sessions: list[onnxruntime.InferenceSession], images: Pixels, repeats: int = 20, limit_seconds: float = 20
-) -> list[float]:
-    """Median seconds that each model takes for the same photos, timed in turns so that a busy moment hits all alike.
-
-    Args:
-        sessions: opened models.
-        images: uint8 [N, S, S, 3].
-        repeats: how many rounds are timed, after two that are not.
-        limit_seconds: no further round is begun after so long; at least one is timed.
-    """
-    times: list[list[float]] = []
-    for _ in range(2):
-        for session in sessions:
-            run(session, images)
-    deadline = time.monotonic() + limit_seconds
-    while len(times) < repeats and (not times or time.monotonic() < deadline):
-        times.append([_seconds(session, images) for session in sessions])
-    return [float(value) for value in np.median(times, axis=0)]
-
-
-def _seconds(session: onnxruntime.InferenceSession, images: Pixels) -> float:
-    started = time.perf_counter()
-    run(session, images)
-    return time.perf_counter() - started

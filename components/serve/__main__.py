@@ -6,11 +6,13 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import get_args
 
 from components.common.errors import InventoryError
 from components.common.machine import usable_memory, usable_threads
 from components.common.store import is_address, open_address
 from components.counter import bundle as bundles
+from components.counter.engines.names import Choice
 from components.serve.limits import Limits
 from components.serve.memory import give_memory_back, keep_what_stays
 from components.serve.monitoring.request_log import log_requests
@@ -49,6 +51,12 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--threads", type=_number(int, 0, 256), default=0, help="default: one for each core that it may use"
+    )
+    made.add_argument(
+        "--engine",
+        choices=get_args(Choice),
+        default="auto",
+        help="what runs the network; auto measures those that are installed and answer alike (%(default)s)",
     )
     made.add_argument(
         "--max-body-mib",
@@ -118,7 +126,7 @@ def main(arguments: list[str]) -> int:
             folder = _bundle_folder(options.bundle, Path(scratch))
             name = options.name or bundles.load(folder).name
             threads = options.threads or usable_threads()
-            model = CountPredictor(name, folder, threads, limits.decode_bytes, options.drift_window)
+            model = CountPredictor(name, folder, threads, limits.decode_bytes, options.drift_window, options.engine)
             model.load()
             keep_what_stays()
             with suppress(KeyboardInterrupt):

@@ -25,7 +25,7 @@ VERDICTS = Counter("bin_counter_verdicts", "Photos sent with an expected quantit
 DRIFT_PSI = Gauge("bin_counter_drift_psi", "Population stability index of the last photos, by measure", ["measure"])
 DRIFT_STATE = Gauge("bin_counter_drift_state", "0 stable, 1 changed, 2 retrain, by measure", ["measure"])
 DRIFT_PHOTOS = Gauge("bin_counter_drift_photos", "Photos in the window that is compared with the bundle's reference")
-MODEL = Gauge("bin_counter_model_info", "The model in service", ["name", "version", "backbone"])
+MODEL = Gauge("bin_counter_model_info", "The model in service", ["name", "version", "backbone", "engine"])
 
 
 def record_answers(answers: Sequence[Answer]) -> None:
