@@ -75,7 +75,7 @@ def open_engine(folder: Path, bundle: Bundle, threads: int, choice: Choice = "au
 
 
 def trial_photos(size: int) -> Pixels:
-    """Photos to compare engines with, always the same: colours from coarse to fine, as bright as photos are.
+    """Photos to compare engines with, always the same: colours from dark and coarse to bright and fine.
 
     Returns:
         uint8 [PHOTOS, size, size, 3].
@@ -84,7 +84,8 @@ def trial_photos(size: int) -> Pixels:
     photos = []
     for place in range(PHOTOS):
         side = 2 + 2 * place
-        patches = Image.fromarray(generator.integers(0, 256, (side, side, 3), dtype=np.uint8))
+        levels = generator.normal(256 * (place + 0.5) / PHOTOS, 60, (side, side, 3))
+        patches = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
         photos.append(np.asarray(patches.resize((size, size), Image.Resampling.BICUBIC)))
     return np.stack(photos)
 
