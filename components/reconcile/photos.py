@@ -43,15 +43,12 @@ class Photos(Protocol):
         Raises:
             PhotoError: if there is none or it cannot be read.
         """
-        ...
 
     def ids(self, wanted: Collection[str]) -> list[str]:
         """The ids of the photos that are there; none where they cannot be listed, or where far more lie than wanted."""
-        ...
 
     def example(self) -> str:
         """One thing that lies there, for a message; empty for nothing."""
-        ...
 
 
 @dataclass(frozen=True)

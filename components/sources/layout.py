@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from components.common.errors import InventoryError
+from components.documents.block import LeftOut
 from components.sources.names import PHOTO_SUFFIXES, is_litter, is_metadata, is_photo
 from components.sources.passed_over import PassedOver
 from components.sources.source import (
@@ -16,7 +17,6 @@ from components.sources.source import (
     MAX_METADATA_BYTES,
     METADATA,
     Entry,
-    LeftOut,
     NoAccessError,
     UnreadableError,
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from components.common.errors import InventoryError
 from components.common.progress import note
-from components.documents.block import GivenSplit
+from components.documents.block import GivenSplit, LeftOut
 from components.sources.folder import Folder
 from components.sources.labels import Label, Labels, agreed, matched, placed, read_labels
 from components.sources.names import is_photo
@@ -18,7 +18,6 @@ from components.sources.source import (
     MAX_IMAGE_BYTES,
     MAX_METADATA_BYTES,
     Entry,
-    LeftOut,
     TransientError,
     UnreadableError,
 )

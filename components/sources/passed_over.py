@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from components.sources.source import LeftOut
+from components.documents.block import LeftOut
 
 
 @dataclass

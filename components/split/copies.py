@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from components.split.bins import Bin, Exclusion
+from components.documents.block import LeftOut
+from components.split.bins import Bin
 
 MOST_COPIES = 4
 """A photo that more bins have is a placeholder, such as the black picture of a broken camera."""
@@ -13,7 +14,7 @@ NAMED = 5
 """So many of the other bins does the reason name."""
 
 
-def leave_out_contradictions(bins: Sequence[Bin]) -> tuple[list[Bin], list[Exclusion]]:
+def leave_out_contradictions(bins: Sequence[Bin]) -> tuple[list[Bin], list[LeftOut]]:
     """Leaves out bins whose photo stands under another count too: at most one is right, and nobody knows which.
 
     Counts that mean the same to a model, such as those of an open top, do not contradict each other. Extra bins take
@@ -35,7 +36,7 @@ def leave_out_contradictions(bins: Sequence[Bin]) -> tuple[list[Bin], list[Exclu
     return kept, sorted(left_out, key=lambda exclusion: exclusion.id)
 
 
-def _exclusions(same: Sequence[Bin]) -> Iterator[Exclusion]:
+def _exclusions(same: Sequence[Bin]) -> Iterator[LeftOut]:
     """Yields the bins with one photo, each with some of the others: those with other counts first."""
     of_count: defaultdict[int, list[Bin]] = defaultdict(list)
     for bin_ in same:
@@ -50,7 +51,7 @@ def _exclusions(same: Sequence[Bin]) -> Iterator[Exclusion]:
             key=lambda other: (other.expected_quantity == count, other.id),
         )
         names = ", ".join(f"{other.id} has {other.expected_quantity}" for other in others[:NAMED])
-        yield Exclusion(bin_.id, CONTRADICTION, f"EXPECTED_QUANTITY is {count}, but with the same photo {names}{more}")
+        yield LeftOut(bin_.id, CONTRADICTION, f"EXPECTED_QUANTITY is {count}, but with the same photo {names}{more}")
 
 
 def forget_placeholders(bins: Sequence[Bin]) -> tuple[list[Bin], int]:

@@ -22,16 +22,13 @@ class Member(Protocol):
     @property
     def size(self) -> int:
         """Bytes of the content."""
-        ...
 
     @property
     def offset(self) -> int:
         """Tells members of one archive apart."""
-        ...
 
     def read(self, storage: Storage, archive: str) -> bytes:
         """The content; raises as ``Files.read``."""
-        ...
 
 
 class Unusable(NamedTuple):

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from components.common.files import sha256_bytes
+from components.documents.block import LeftOut
 from components.sources.rendered.bins import metadata, rendered_bin
-from components.sources.source import Entry, LeftOut
+from components.sources.source import Entry
 
 
 @dataclass(frozen=True)
