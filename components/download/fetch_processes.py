@@ -37,7 +37,7 @@ class Fetcher(Protocol):
 @contextmanager
 def open_fetcher(source: Source, bins: int) -> Iterator[Fetcher]:
     """Opens what is right for the number of bins; the fetcher may be used from ``groups_at_once`` threads at once."""
-    if bins < FEWEST_BINS_FOR_PROCESSES or not source.keeps_busy:
+    if bins < FEWEST_BINS_FOR_PROCESSES or not (source.is_remote or source.keeps_busy):
         with ThreadPoolExecutor(THREADS) as pool:
             yield lambda fetch, group: fetch(source, pool, group)
         return

@@ -14,7 +14,7 @@ from components.tables.columns import CODE, COUNT, PHOTO, PRODUCT, SPLIT
 from components.tables.names import Names, tidy
 from components.tables.numbers import quantity
 from components.tables.read import read_table
-from components.tables.rows import LeftOut, Row, Table
+from components.tables.rows import LeftOut, Row
 
 COLUMNS = (PHOTO, COUNT, CODE, PRODUCT, SPLIT)
 AGAIN = "names a photo a second time"
@@ -80,13 +80,9 @@ def read_labels(data: bytes, where: str) -> Labels:
     Raises:
         InventoryError: if it is no such table.
     """
-    return labels_of(read_table(data, where, COLUMNS))
-
-
-def labels_of(table: Table) -> Labels:
-    """A label for each row; see ``read_labels``."""
+    table = read_table(data, where, COLUMNS)
     unknown: Counter[str] = Counter()
-    said = [Said(tidy(row.texts["path"]), _label(row, unknown), table.where, row.line) for row in table.rows()]
+    said = [Said(tidy(row.texts["path"]), _label(row, unknown), where, row.line) for row in table.rows()]
     notes = [
         f"{number:,} photos are put into a split '{split}', which is not train, validation or test; it is not used"
         for split, number in unknown.most_common(3)

@@ -17,7 +17,7 @@ from components.sources.archives.tar import open_tar
 from components.sources.archives.zip import open_zip
 from components.sources.find_layout import open_files
 from components.sources.folder import Folder, kind_of
-from components.sources.own_photos import open_table_in
+from components.sources.own_photos import open_tables
 from components.sources.rendered.source import RenderedSource
 from components.sources.s3.find import find_bucket, find_object
 from components.sources.source import Source, TransientError, UnreadableError
@@ -81,7 +81,7 @@ def _open_file(storage: Storage, name: str) -> Source:
     """Opens a file by its suffix, and an archive by how it begins."""
     try:
         if name.lower().endswith(TABLE_SUFFIXES):
-            return open_table_in(storage, name)
+            return open_tables(storage, {name: None})
         archive = _open_archive(storage, name)
     except (UnreadableError, TransientError) as error:
         raise InventoryError(f"cannot read the source {name}: {error.args[-1]}") from error

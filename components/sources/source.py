@@ -46,11 +46,11 @@ class Source(Protocol):
 
     @property
     def keeps_busy(self) -> bool:
-        """True when delivering bins takes an interpreter's time, not only waiting: several processes then pay."""
+        """True when delivering bins takes an interpreter's time even of a source that is not remote."""
 
     @property
     def is_remote(self) -> bool:
-        """True when each bin costs a request, which is waited for."""
+        """True when each bin costs a request, which is waited for, and an interpreter's time."""
 
     @property
     def uri(self) -> str:

@@ -25,7 +25,7 @@ from components.reconcile.records import Record, open_records, records_from_tabl
 from components.reconcile.results.page import beyond, how_far, how_many_wrong
 from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import reconcile
-from components.sources.own_photos import open_table
+from components.sources.open import open_source
 from tests import documents
 from tests.browser import assert_self_contained
 from tests.documents import answered as whole_answer
@@ -322,7 +322,7 @@ def test_recounts_become_labels_that_training_takes(warehouse, server):
     outcome = labels_from_recounts(warehouse / "recounted.csv", photos, warehouse / "labels")
     assert (outcome.labels, outcome.wrong) == (4, 3)
     assert len(outcome.left_out) == BINS - 4
-    source = open_table(outcome.source)
+    source = open_source(str(outcome.source))
     entries = source.entries()
     assert len(entries) == 4
     for entry in entries:

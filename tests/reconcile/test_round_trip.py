@@ -17,7 +17,7 @@ from components.reconcile.photos import FolderPhotos, open_photos
 from components.reconcile.records import open_records, records_from_table
 from components.reconcile.settings import ReconcileSettings
 from components.reconcile.step import reconcile
-from components.sources.own_photos import open_table
+from components.sources.open import open_source
 from tests.tiny_model import photo
 
 COUNTS = {"00001": 1, "00002": 2, "00003": 3, "00176": 4, "Fach Ä": 5}
@@ -155,7 +155,7 @@ def test_the_recount_list_comes_back_from_a_spreadsheet(tmp_path, photos, server
     (tmp_path / "back").write_bytes(saved(recounted(tmp_path)))
     outcome = labels_from_recounts(tmp_path / "back", open_photos(str(photos)), tmp_path / "labels")
     assert (outcome.labels, outcome.wrong, outcome.left_out) == (5, 1, [])
-    source = open_table(outcome.source)
+    source = open_source(str(outcome.source))
     counts = {Path(e.id).stem: json.loads(source.metadata(e.id))["EXPECTED_QUANTITY"] for e in source.entries()}
     assert counts == {"Fach%20%C3%84" if id_ == "Fach Ä" else id_: count for id_, count in COUNTS.items()}
 
@@ -231,7 +231,7 @@ def test_a_recounted_photo_of_any_kind_is_kept_as_training_takes_it(tmp_path, ki
         image.save(tmp_path / "photos" / f"bin-1.{kind.lower()}", kind)
     path = stock(tmp_path, "id,counted\nbin-1,3\n")
     outcome = labels_from_recounts(path, FolderPhotos(tmp_path / "photos"), tmp_path / "labels")
-    source = open_table(outcome.source)
+    source = open_source(str(outcome.source))
     (entry,) = source.entries()
     assert source.image(entry.id).startswith(b"\xff\xd8\xff")
 

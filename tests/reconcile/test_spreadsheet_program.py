@@ -14,7 +14,7 @@ from components.reconcile.photos import FolderPhotos
 from components.reconcile.records import records_from_table
 from components.reconcile.settings import ReconcileSettings
 from components.reconcile.step import reconcile
-from components.sources.own_photos import open_table
+from components.sources.open import open_source
 from tests.tiny_model import Served, photo
 
 PROGRAM = shutil.which("soffice") or shutil.which("libreoffice")
@@ -106,7 +106,7 @@ def test_the_recount_list_comes_back(tmp_path: Path, photos: FolderPhotos, serve
         assert outcome.left_out == []
         assert (outcome.labels, outcome.wrong) == (len(COUNTS), 2)
         assert labels_in(outcome.source) == truth
-        assert len(open_table(outcome.source).entries()) == len(COUNTS)
+        assert len(open_source(str(outcome.source)).entries()) == len(COUNTS)
 
 
 def test_a_stock_list_is_read_as_the_program_saves_it(tmp_path: Path, photos: FolderPhotos, desk: Desk) -> None:

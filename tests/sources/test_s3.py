@@ -58,7 +58,7 @@ def quick_retries(monkeypatch) -> None:
     """The same tries with shorter waits."""
     monkeypatch.setattr(fetch, "FIRST_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(s3_bucket, "READ_SECONDS", 1.0)
-    s3_bucket._client.cache_clear()
+    s3_bucket.Access.client.cache_clear()
 
 
 def test_a_public_bucket_is_read_anonymously(public, store):
