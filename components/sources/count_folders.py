@@ -21,9 +21,6 @@ def open_count_folders(files: Files) -> OwnPhotos | None:
     Folders above it may name a split (``train/3/…``). Metadata of the public dataset's form that lies beside the
     photos, or in a folder ``metadata``, tells their products.
 
-    Args:
-        files: the storage.
-
     Returns:
         The photos; None if none of them has a count.
 

@@ -37,11 +37,7 @@ class _Holder(NamedTuple):
 
 
 def open_files(files: Files, where: str) -> Source:
-    """Finds out in which form a storage holds bins.
-
-    Args:
-        files: the storage.
-        where: names it in errors.
+    """Finds out in which form a storage, which ``where`` names in errors, holds bins.
 
     Raises:
         InventoryError: if it cannot be listed, holds bins in no known form or several times.

@@ -71,15 +71,7 @@ class Labels(NamedTuple):
 
 
 def read_labels(data: bytes, where: str) -> Labels:
-    """Reads the bytes of a table of photos: the columns path, count, and optionally product and split, by usual names.
-
-    Args:
-        data: CSV, .xlsx, JSON, JSON lines or Parquet; see ``components.tables.read``.
-        where: names the table in errors.
-
-    Raises:
-        InventoryError: if it is no such table.
-    """
+    """Reads a table of photos: the columns path, count, and optionally product and split; see ``read_table``."""
     table = read_table(data, where, COLUMNS)
     unknown: Counter[str] = Counter()
     said = [Said(tidy(row.texts["path"]), _label(row, unknown), where, row.line) for row in table.rows()]
@@ -113,12 +105,7 @@ def placed(found: Labels, folder: PurePosixPath, split: GivenSplit | None) -> La
 
 
 def matched(found: Labels, there: Iterable[str]) -> Labels:
-    """Labels by the names of the photos that are there, where case, suffix or leading zeros differ.
-
-    Args:
-        found: from ``read_labels``.
-        there: paths of photos relative to the table's folder, with / between folders.
-    """
+    """Labels by the names of the photos that are there, where case, suffix or leading zeros differ."""
     names = Names(there)
     said, notes = [], []
     for each in found.said:
@@ -132,9 +119,6 @@ def matched(found: Labels, there: Iterable[str]) -> Labels:
 
 def agreed(said: Iterable[Said]) -> tuple[dict[str, Label], dict[str, list[LeftOut]]]:
     """One label for each photo, with the products of all its rows; none where its rows contradict each other.
-
-    Args:
-        said: the rows of all tables.
 
     Returns:
         The labels, and of each table the rows that are none.

@@ -110,7 +110,7 @@ def open_tables(files: Files, tables: Mapping[str, GivenSplit | None]) -> OwnPho
     be meant. A photo that tables contradict each other on is left out.
 
     Args:
-        files: holds the tables, and the photos.
+        files: holds the tables and the photos.
         tables: each with the split of its photos, as far as its rows name none.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from components.common.files import sha256_bytes
 from components.documents.block import LeftOut
-from components.sources.rendered.bins import metadata, rendered_bin
+from components.sources.rendered.bins import metadata, rendered_photo
 from components.sources.source import Entry
 
 
@@ -38,7 +38,7 @@ class RenderedSource:
         return json.dumps(metadata(_index(id_), self.seed)).encode()
 
     def image(self, id_: str) -> bytes:  # noqa: D102
-        return rendered_bin(_index(id_), self.seed).image
+        return rendered_photo(_index(id_), self.seed)
 
 
 def _index(id_: str) -> int:
