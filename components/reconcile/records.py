@@ -77,12 +77,12 @@ def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
 
 
 def open_records(path: Path | None, place: str, endpoint: str = "") -> tuple[int, Records]:
-    """Opens the stock system's view.
+    """Opens the stock system's view: a table, see ``records_from_table``, or without one the bins' own metadata.
 
     Args:
-        path: a table, see ``records_from_table``; None takes the bins' own metadata.
-        place: the photos, see ``open_photos``.
-        endpoint: as ``open_photos``.
+        path: of the table.
+        place: of the photos; it and the endpoint as for ``open_photos``.
+        endpoint: of the store.
 
     Returns:
         The number of records, and the records.
@@ -144,29 +144,8 @@ def _with_products(record: Record) -> Record:
     )
 
 
-def restored(rows: Sequence[tuple[int, str]], photos: Photos | None) -> tuple[list[str], list[str]]:
-    """Ids as the photos have them, where a spreadsheet removed zeros and only one can be meant.
-
-    Args:
-        rows: line and id of each row.
-        photos: tell which ids there are; None leaves all as they are written.
-
-    Returns:
-        The ids, and what is to be said of those that were changed, each with its line.
-    """
-    wanted = {id_ for _, id_ in rows}
-    ids, remarks = stock.restored(rows, photos.ids(wanted) if photos else ())
-    say_taken(remarks)
-    return ids, remarks
-
-
 def say_taken(remarks: Sequence[str], how: str = "by another spelling") -> None:
-    """Says of ids that they were taken for others.
-
-    Args:
-        remarks: one for each, with its line.
-        how: the photos were found.
-    """
+    """Says of ids that they were taken for others, and how the photos were found."""
     if remarks:
         shown = "; ".join(remarks[:SHOWN_REMARKS]) + ("; …" if len(remarks) > SHOWN_REMARKS else "")
         number = "1 id was" if len(remarks) == 1 else f"{len(remarks):,} ids were"

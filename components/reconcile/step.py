@@ -18,7 +18,7 @@ from components.counter.statistics.wrong_records import WrongRecords, wrong_reco
 from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store, coverage
 from components.reconcile.asking import kept
-from components.reconcile.asking.ask import ask_all
+from components.reconcile.asking.ask import Asking
 from components.reconcile.asking.file import open_answers
 from components.reconcile.records import Photos, Record, Records
 from components.reconcile.results import report
@@ -60,7 +60,7 @@ def reconcile(
     """
     database = open_answers(folder / ANSWERS_FILE)
     try:
-        model = ask_all(endpoint, database, records, total, photos, settings.concurrency, keep)
+        model = Asking(endpoint, database, records, total, photos, settings.concurrency, keep).ask_all()
         wrong = _wrong_records(database, settings)
         rate = answer_store.rate_with(database, wrong.all.mean) if wrong else None
         if rate is not None:
