@@ -14,13 +14,7 @@ TOO_MANY = "the record names more products than this model can count items"
 
 
 def answered_with(bundle: Bundle, model: RecordModel | None, counted: Answer, record: NamedProducts) -> Answer:
-    """Adds what photo and record say together.
-
-    Args:
-        bundle: the description of the model that counted.
-        model: its record model.
-        counted: the answer for the photo.
-        record: which products the record names.
+    """Adds what photo and record say together to the answer of the model that counted, given its record model.
 
     Returns:
         The same answer with ``with_record``, but for an unusable photo, on which nothing can be counted.

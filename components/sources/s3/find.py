@@ -108,7 +108,7 @@ def _first_open(
     places: Iterable[Bucket], attempt: Callable[[Bucket], None]
 ) -> tuple[Bucket | None, Sequence[_Refusal]]:
     """The first place where the attempt succeeds, and what those before it answered."""
-    refusals = []
+    refusals: list[_Refusal] = []
     for place in places:
         opened = _opened(place, attempt)
         if isinstance(opened, Bucket):
