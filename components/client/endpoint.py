@@ -58,11 +58,7 @@ class _FileToken(httpx.Auth):
 
 
 def read_token(file: str) -> str:
-    """Reads a bearer token.
-
-    Raises:
-        InventoryError: if the file cannot be read or holds no token; what it holds is not shown.
-    """
+    """Reads a bearer token; what a file that holds none holds is not shown."""
     try:
         return checked_token(Path(file).read_text(), f"the token file {file}")
     except (OSError, UnicodeDecodeError) as error:

@@ -2,7 +2,7 @@
 
 import base64
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -49,7 +49,6 @@ def query(
     url: str,
     image: bytes,
     expected_quantity: int | None = None,
-    headers: Mapping[str, str] | None = None,
     record: NamedProducts | None = None,
 ) -> Answer:
     """Asks the only model at a URL for one photo.
@@ -58,26 +57,20 @@ def query(
         url: ``http(s)://host[:port]``.
         image: the bytes of a JPEG, PNG or WebP file.
         expected_quantity: what the stock record says, when known.
-        headers: sent with the request.
         record: which products the stock record names, when known; the answer then has ``with_record``.
 
     Raises:
         PhotoError: if the server refuses this photo (no image, too large).
         InventoryError: if the server cannot be reached, stays busy, or does not answer like a model server.
     """
-    unnamed = Endpoint(url, "", headers or {})
+    unnamed = Endpoint(url, "")
     with open_client(unnamed) as client:
         named = replace(unnamed, model_name=served_model(client, unnamed))
         return ask(client, named, image, expected_quantity, record=record)
 
 
 def served_model(client: httpx.Client, endpoint: Endpoint, attempts: int = ATTEMPTS) -> str:
-    """The name of the only model at an endpoint.
-
-    Args:
-        client: from ``open_client``.
-        endpoint: where it is served.
-        attempts: tries while nobody answers.
+    """The name of the only model at an endpoint, of which it is asked so often while nobody answers.
 
     Raises:
         InventoryError: if there is none or more than one, or the address is no model server.
@@ -100,15 +93,9 @@ def description(client: httpx.Client, endpoint: Endpoint) -> Bundle:
 
 
 def record_model(client: httpx.Client, endpoint: Endpoint, model: Bundle) -> RecordModel | None:
-    """What the served model has learnt of stock records' products; None when it has not, or the server tells nobody.
+    """What the served model, of this ``description``, has learnt of stock records' products; raises as ``query``.
 
-    Args:
-        client: from ``open_client``.
-        endpoint: where the model is served.
-        model: its ``description``.
-
-    Raises:
-        InventoryError: as ``query``.
+    None when it has learnt nothing, or the server tells nobody.
     """
     if RECORD_FILE not in model.files:
         return None

@@ -9,6 +9,7 @@ import ctypes
 import fcntl
 import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -29,6 +30,16 @@ def die_with_parent() -> None:
     """For ``preexec_fn``: Linux ends the new process when the one that started it is killed (prctl(2), PDEATHSIG)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Ends a process: by SIGTERM, and by SIGKILL when it takes longer."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_and_exit(lock: Path) -> None:

@@ -16,7 +16,7 @@ BLOCKS = 200
 def units_of(method: Method, ids: Sequence[str], groups: NDArray[np.int32]) -> NDArray[np.int32]:
     """The number of every bin's unit, int32 [bins], which must stay in one part.
 
-    By ``products``: the bins' product groups, int32 [bins]; by ``blocks``: runs of neighbouring ids; ``random``: itself.
+    By ``products``: the bins' product groups, int32 [bins]; by ``blocks``: runs of neighbouring ids; else each alone.
     """
     if method == "products":
         return groups

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from components.common.parent_process import die_with_parent
+from components.common.parent_process import die_with_parent, stop
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 20
@@ -23,12 +23,10 @@ USAGE = "usage: python -m components.common.local_store.supervise LOCKFILE -- co
 
 
 def supervise(lock: Path, command: list[str]) -> int:
-    """Runs ``command`` until it ends by itself or the exclusive lock on ``lock`` is released.
+    """Runs ``command`` until it ends by itself or the exclusive ``flock`` on ``lock`` is released.
 
-    Args:
-        lock: the file that the owner holds an exclusive ``flock`` on.
-        command: the program and its arguments. It gets SIGTERM when the lock is released or the supervisor itself is
-            asked to stop, and SIGKILL when it does not end within ``STOP_SECONDS``.
+    The command gets SIGTERM when that is so or the supervisor itself is asked to stop, and SIGKILL when it does not end
+    within ``STOP_SECONDS``.
 
     Returns:
         The command's exit code; 0 when it was stopped because the lock was released.
@@ -40,7 +38,7 @@ def supervise(lock: Path, command: list[str]) -> int:
                 time.sleep(POLL_SECONDS)
         return child.returncode or 0
     finally:
-        _stop(child)
+        stop(child, STOP_SECONDS)
 
 
 def _shared(descriptor: int) -> bool:
@@ -50,15 +48,6 @@ def _shared(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
-    try:
-        child.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
 
 
 def main(arguments: list[str]) -> NoReturn:

@@ -68,7 +68,7 @@ class Prior:
 
     @classmethod
     def of_recounts(cls, wrong: int, checked: int) -> "Prior":
-        """The weak prior and past recounts of bins taken at random: how many records were wrong, of so many, one or more."""
+        """The weak prior and past recounts of bins taken at random: so many records wrong, of so many (one or more)."""
         weight = min(1.0, RECOUNTS_KEPT / checked)
         return cls(cls.wrong + weight * wrong, cls.right + weight * (checked - wrong))
 
