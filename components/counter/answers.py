@@ -95,19 +95,19 @@ def answer(
 
     They are not looked at for an unusable photo.
     """
-    classes = range(len(probabilities))
-    best = max(classes, key=probabilities.__getitem__)
+    labels = bundle.labels
+    best = max(range(len(labels)), key=probabilities.__getitem__)
     counted = Answer(
         count=bundle.counts[best],
-        label=bundle.label(best),
-        probabilities={bundle.label(index): probabilities[index] for index in classes},
+        label=labels[best],
+        probabilities=dict(zip(labels, probabilities, strict=True)),
         confidence=probabilities[best],
         brightness=brightness,
         model=bundle.version,
     )
     if unusable:
-        nothing = dict.fromkeys(counted.probabilities, 1 / len(classes))
-        said = {"count": NO_COUNT, "label": NO_LABEL, "probabilities": nothing, "confidence": 1 / len(classes)}
+        nothing = dict.fromkeys(labels, 1 / len(labels))
+        said = {"count": NO_COUNT, "label": NO_LABEL, "probabilities": nothing, "confidence": 1 / len(labels)}
         counted = counted.model_copy(update={**said, "unusable": unusable})
     return counted if expected_quantity is None else judged(counted, expected_quantity)
 

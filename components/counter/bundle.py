@@ -23,6 +23,7 @@ from components.common.errors import InventoryError
 from components.common.files import content_hash, new_file, sha256_bytes, sha256_file
 from components.common.progress import note
 from components.common.store import Store
+from components.counter.counts import count_labels
 from components.counter.statistics.bootstrap import Interval
 from components.counter.statistics.drift import ReferenceDistribution
 from components.counter.statistics.metrics import CountScore
@@ -185,10 +186,14 @@ class Bundle(Document):
             rows.append([power / total for power in powers])
         return rows
 
+    @property
+    def labels(self) -> list[str]:
+        """The counts as text; "6+" for an open top."""
+        return count_labels(self.counts, self.open_top)
+
     def label(self, index: int) -> str:
-        """The count of class ``index`` as text; "6+" for an open top."""
-        text = str(self.counts[index])
-        return f"{text}+" if self.open_top and index == len(self.counts) - 1 else text
+        """The count of class ``index`` as text."""
+        return self.labels[index]
 
 
 def save(bundle: Bundle, folder: Path) -> Bundle:

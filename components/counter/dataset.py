@@ -19,6 +19,7 @@ from components.common.document import Document, Part
 from components.common.errors import InventoryError
 from components.common.files import atomic_path, content_hash, sha256_bytes, sha256_file
 from components.common.store import Store
+from components.counter.counts import count_labels
 
 CODES_FOR_ASINS = (
     "split by an earlier version, which took the code of a product for its ASIN: one product may be in two splits "
@@ -110,6 +111,11 @@ class DatasetManifest(Document):
         if isinstance(content, dict) and content.get("format") == f"inventory-{cls.KIND}/1":
             return {**content, "notes": [*content.get("notes", []), CODES_FOR_ASINS]}
         return content
+
+    @property
+    def labels(self) -> list[str]:
+        """The counts as text; "6+" for an open top."""
+        return count_labels(self.counts, self.open_top)
 
     def split(self, name: str) -> SplitInfo:
         """Returns one part of the dataset.

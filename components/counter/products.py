@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from components.counter.record.measures import INCHES, POUNDS, measured
+from components.common.measures import INCHES, POUNDS, measured
 
 TABLE = "BIN_FCSKU_DATA"
 MAX_QUANTITY = 2**31 - 1

@@ -13,8 +13,8 @@ from components.common.errors import InventoryError
 from components.common.machine import usable_threads
 from components.common.prefetch import CombinedTasks, prefetch
 from components.common.progress import Counter
-from components.counter.bundle import InputTransform
-from components.counter.dataset import Bins
+from components.counter.bundle import Bundle, InputTransform
+from components.counter.dataset import Bins, DatasetManifest
 from components.counter.network import Pixels, open_session, run
 from components.counter.photo import preprocess
 
@@ -23,6 +23,15 @@ Logits = NDArray[np.float32]
 BATCH = 32
 MAX_THREADS = 8
 ROUNDS, ROUNDS_SECONDS = 20, 20.0
+
+
+def same_counts(bundle: Bundle, dataset: DatasetManifest) -> None:
+    """Raises ``InventoryError`` unless a model can answer what a dataset asks: they have the same counts."""
+    if (bundle.counts, bundle.open_top) != (dataset.counts, dataset.open_top):
+        raise InventoryError(
+            f"model {bundle.version} answers the counts {', '.join(bundle.labels)}, the dataset holds "
+            f"{', '.join(dataset.labels)}; evaluate it on a dataset with the same counts"
+        )
 
 
 def threads() -> int:

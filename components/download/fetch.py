@@ -68,10 +68,7 @@ def groups_at_once() -> int:
 
 
 def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> bytes | LeftOut:
-    """Reads one object, waiting exponentially longer (with jitter) between tries.
-
-    Returns:
-        The bytes, or why the bin must be left out.
+    """Reads one object, or says why the bin must be left out, waiting exponentially longer between tries.
 
     Raises:
         InventoryError: if no object can be read with our credentials.

@@ -33,16 +33,11 @@ def download_bins(
     data: DataSettings,
     environment: Mapping[str, str] = os.environ,
 ) -> BinsManifest:
-    """Fetches the selected bins of a source into blocks in the store.
+    """Fetches the selected bins of a source into blocks in the store, under ``downloads/``.
 
     What an attempt has put into the store is not fetched again, whether the attempt ended or was killed; what the
     source refused or did not deliver is asked for again. Bins that cannot be used are listed in the object
-    ``skipped_key``, and so are kept bins whose quantity is doubtful.
-
-    Args:
-        store: receives ``downloads/``.
-        data: which bins of which source.
-        environment: names the object store and the source's credentials; see ``open_source``.
+    ``skipped_key``, and so are kept bins whose quantity is doubtful. For the environment see ``open_source``.
 
     Raises:
         InventoryError: if the source or the store cannot be used, or no bin is selected.
@@ -73,12 +68,6 @@ def fetch_share(store: Store, data: DataSettings, share: Share, environment: Map
     which bins cannot be used, ``download_bins`` says of them all. With so many bins of each count and no list of them
     nothing is fetched: they are chosen in one order.
 
-    Args:
-        store: receives ``downloads/``.
-        data: which bins of which source.
-        share: of the listing's groups.
-        environment: as for ``download_bins``.
-
     Returns:
         Usable bins of the share.
 
@@ -96,11 +85,7 @@ def fetch_share(store: Store, data: DataSettings, share: Share, environment: Map
 
 
 def download_to(path: str, store: Store, data: DataSettings) -> BinsManifest:
-    """Does ``download_bins`` and writes the manifest to a file.
-
-    Raises:
-        InventoryError: as ``download_bins``, and if the file cannot be written.
-    """
+    """Does ``download_bins`` and writes the manifest to a file; an error of the disk is an ``InventoryError``, too."""
     manifest = download_bins(store, data)
     try:
         write_atomic(Path(path), manifest.model_dump_json(indent=1))

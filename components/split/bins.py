@@ -73,9 +73,6 @@ def collect(
 
     Returns:
         The bins by id, so that the order of the blocks does not matter, and those left out.
-
-    Raises:
-        InventoryError: if the store's blocks are not those of the manifest.
     """
     bins: list[Bin] = []
     exclusions: list[LeftOut] = []

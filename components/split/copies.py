@@ -57,10 +57,8 @@ def _exclusions(same: Sequence[Bin]) -> Iterator[LeftOut]:
 def forget_placeholders(bins: Sequence[Bin]) -> tuple[list[Bin], int]:
     """Takes placeholders out of what tells that two bins show one product: they would join all of their products.
 
-    Extra bins do not count, so that the split of the others is what it would be without them.
-
-    Returns:
-        The bins, and how many photos are placeholders.
+    Extra bins do not count, so that the split of the others is what it would be without them. Returns how many photos
+    are placeholders, too.
     """
     copies = Counter(bin_.photo for bin_ in bins if not bin_.is_extra)
     many = {photo for photo, count in copies.items() if count > MOST_COPIES}
@@ -68,12 +66,7 @@ def forget_placeholders(bins: Sequence[Bin]) -> tuple[list[Bin], int]:
 
 
 def notes_on_copies(contradictions: int, placeholders: int) -> list[str]:
-    """Lines for readers of the dataset.
-
-    Args:
-        contradictions: bins left out.
-        placeholders: photos of too many bins.
-    """
+    """Lines for readers of the dataset on so many bins left out and so many placeholders."""
     notes = []
     if contradictions:
         notes.append(

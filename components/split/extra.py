@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.counter.assignment import TRAIN
+from components.counter.counts import count_labels
 from components.counter.splits import SPLITS
 from components.documents.block import LeftOut
 from components.split.bins import Bin
@@ -18,7 +19,7 @@ def note_on(extra: Sequence[Bin], left_out: Sequence[LeftOut], counts: Sequence[
     """A line for readers of the dataset; none when there are no extra bins."""
     if not extra and not left_out:
         return []
-    names = ", ".join(map(str, counts)) + ("+" if open_top else "")
+    names = ", ".join(count_labels(counts, open_top))
     return [
         f"{len(extra):,} bins with {names} items are for training only; {len(left_out):,} more belong to, or share a "
         "product with, validation or test"
@@ -30,13 +31,8 @@ def usable_extra(
 ) -> tuple[list[Bin], list[LeftOut]]:
     """Leaves out extra bins that the source gives to validation or test, or that share a product with a bin there.
 
-    The split of the other bins is what it would be without extra ones, so that results can be compared.
-
-    Args:
-        extra: bins with further counts.
-        bins: those with counts to answer.
-        parts: int8 [bins], the part of each of these.
-        method: of the split; a ``random`` one shares products on purpose, and so may one that was given.
+    The split of the other bins, whose parts are int8 [bins], is what it would be without extra ones, so that results
+    can be compared. A ``random`` split shares products on purpose, and so may one that was given.
 
     Returns:
         The extra bins to train on, and those left out.

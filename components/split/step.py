@@ -40,13 +40,9 @@ def split_bins(
     settings: SplitSettings,
     short_side: int = SHORT_SIDE,
 ) -> DatasetManifest:
-    """Splits downloaded bins, packs them into shards in the store, and describes the result.
+    """Splits downloaded bins, packs them into shards in the store under ``datasets/<dataset id>/``, and describes them.
 
-    Args:
-        store: holds the blocks and receives ``datasets/<dataset id>/``.
-        bins: what download handed on.
-        settings: what share each split gets, what must stay in one split, and the seed of the draw.
-        short_side: photos are made so small that their short side has at most this many pixels.
+    Photos are made so small that their short side has at most ``short_side`` pixels.
 
     Raises:
         InventoryError: if ``short_side`` is too small, no bin is usable, or too few are there to fill every split.

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from components.common.measures import INCHES, POUNDS
+
 WORDS = re.compile(r"[^\W_]+")
 UNIT = re.compile(r"[(\[].*?[)\]]")
 """As in "Expected (pcs)"."""
@@ -58,7 +60,7 @@ def needed(columns: Sequence[Column]) -> str:
     )
 
 
-_PHOTO = (
+_PHOTO = [
     "file_name",
     "filename",
     "file",
@@ -80,8 +82,8 @@ _PHOTO = (
     "foto",
     "datei",
     "dateiname",
-)
-_ID = (
+]
+_ID = [
     "bin_id",
     "bin",
     "bin_no",
@@ -97,8 +99,8 @@ _ID = (
     "behälter",
     "image_id",
     "photo_id",
-)
-_EXPECTED = (
+]
+_EXPECTED = [
     "expected_quantity",
     "expected_qty",
     "expected_count",
@@ -117,8 +119,8 @@ _EXPECTED = (
     "soll",
     "sollmenge",
     "sollbestand",
-)
-_COUNTED = (
+]
+_COUNTED = [
     "counted_quantity",
     "counted_qty",
     "recount",
@@ -133,7 +135,7 @@ _COUNTED = (
     "ist",
     "istmenge",
     "istbestand",
-)
+]
 _CODES = (
     *("asin", "asins", "sku", "skus", "fcsku", "fnsku", "product_id", "product_ids", "product_code", "product_number"),
     *("gtin", "ean", "upc", "isbn", "barcode", "artikelnummer", "artikelnr", "artikel_nr", "materialnummer"),
@@ -142,8 +144,8 @@ _NAMES = ("product_name", "product_names")
 _ITEMS = ("item", "item_name", "artikel", "produkt")
 
 ID = Column("id", (*_ID, *_PHOTO, "path"))
-EXPECTED = Column("expected", _EXPECTED, is_number=True)
-COUNTED = Column("counted", _COUNTED, is_number=True)
+EXPECTED = Column("expected", (*_EXPECTED,), is_number=True)
+COUNTED = Column("counted", (*_COUNTED,), is_number=True)
 PRODUCTS = Column("products", ("products", "product", *_NAMES, *_CODES, *_ITEMS), required=False, holds_several=True)
 PHOTO = Column("path", (*_PHOTO, "id", *_ID))
 COUNT = Column(
@@ -152,13 +154,7 @@ COUNT = Column(
 PRODUCT = Column("product", ("products", *_CODES, *_NAMES, *_ITEMS), required=False, holds_several=True)
 SPLIT = Column("split", ("subset", "set", "part", "partition", "fold"), required=False)
 
-LENGTH_UNITS = (
-    *("in", "inch", "inches", '"', "ft", "foot", "feet", "mm", "cm", "m", "millimeter", "millimeters", "millimetre"),
-    *("millimetres", "centimeter", "centimeters", "centimetre", "centimetres", "meter", "meters", "metre", "metres"),
-)
-WEIGHT_UNITS = (
-    *("lb", "lbs", "pound", "pounds", "oz", "ounce", "ounces", "g", "gram", "grams", "kg", "kilogram", "kilograms"),
-)
+LENGTH_UNITS, WEIGHT_UNITS = tuple(INCHES), tuple(POUNDS)
 CODE = Column("asin", (*_CODES, "item_id", "item_code", "item_number"), required=False, holds_several=True)
 """What a product is known by."""
 LENGTH = Column("length", ("item_length", "länge", "laenge", "depth", "tiefe"), required=False, units=LENGTH_UNITS)

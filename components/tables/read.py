@@ -50,11 +50,7 @@ class _Header(NamedTuple):
 
 
 def load_table(path: Path, columns: Sequence[Column]) -> Table:
-    """Reads a file; see ``read_table``.
-
-    Raises:
-        InventoryError: also if it cannot be read.
-    """
+    """Reads a file, see ``read_table``; ``InventoryError`` also if it cannot be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InventoryError(f"cannot read {path}: it is no file")

@@ -27,11 +27,12 @@ def answered_with(bundle: Bundle, model: RecordModel | None, counted: Answer, re
         shares = softmax(model.with_record(np.log(np.maximum(shares, np.finfo(np.float64).tiny)), listed))
     probabilities = dict(zip(counted.probabilities, shares[0].tolist(), strict=True))
     best = int(shares[0].argmax())
+    label = bundle.label(best)
     said = WithRecord(
         count=bundle.counts[best],
-        label=bundle.label(best),
+        label=label,
         probabilities=probabilities,
-        confidence=probabilities[bundle.label(best)],
+        confidence=probabilities[label],
         products=len(record.products),
     )
     recorded = counted.expected_quantity
