@@ -60,82 +60,24 @@ def needed(columns: Sequence[Column]) -> str:
     )
 
 
-_PHOTO = [
-    "file_name",
-    "filename",
-    "file",
-    "file_path",
-    "filepath",
-    "image",
-    "image_name",
-    "image_file",
-    "image_filename",
-    "image_path",
-    "img",
-    "img_path",
-    "photo",
-    "photo_name",
-    "photo_file",
-    "photo_path",
-    "picture",
-    "bild",
-    "foto",
-    "datei",
-    "dateiname",
-]
-_ID = [
-    "bin_id",
-    "bin",
-    "bin_no",
-    "bin_number",
-    "bin_code",
-    "bin_name",
-    "location",
-    "location_id",
-    "slot",
-    "lagerplatz",
-    "platz",
-    "fach",
-    "behälter",
-    "image_id",
-    "photo_id",
-]
-_EXPECTED = [
-    "expected_quantity",
-    "expected_qty",
-    "expected_count",
-    "quantity",
-    "qty",
-    "count",
-    "stock",
-    "stock_quantity",
-    "on_hand",
-    "quantity_on_hand",
-    "book_quantity",
-    "items",
-    "menge",
-    "anzahl",
-    "bestand",
-    "soll",
-    "sollmenge",
-    "sollbestand",
-]
-_COUNTED = [
-    "counted_quantity",
-    "counted_qty",
-    "recount",
-    "recounted",
-    "recounted_quantity",
-    "actual",
-    "actual_quantity",
-    "actual_count",
-    "found",
-    "gezählt",
-    "zählmenge",
-    "ist",
-    "istmenge",
-    "istbestand",
-]
+_PHOTO = (
+    *("file_name", "filename", "file", "file_path", "filepath", "image", "image_name", "image_file"),
+    *("image_filename", "image_path", "img", "img_path", "photo", "photo_name", "photo_file", "photo_path"),
+    *("picture", "bild", "foto", "datei", "dateiname"),
+)
+_ID = (
+    *("bin_id", "bin", "bin_no", "bin_number", "bin_code", "bin_name", "location", "location_id", "slot"),
+    *("lagerplatz", "platz", "fach", "behälter", "image_id", "photo_id"),
+)
+_EXPECTED = (
+    *("expected_quantity", "expected_qty", "expected_count", "quantity", "qty", "count", "stock", "stock_quantity"),
+    *("on_hand", "quantity_on_hand", "book_quantity", "items", "menge", "anzahl", "bestand", "soll", "sollmenge"),
+    *("sollbestand",),
+)
+_COUNTED = (
+    *("counted_quantity", "counted_qty", "recount", "recounted", "recounted_quantity", "actual", "actual_quantity"),
+    *("actual_count", "found", "gezählt", "zählmenge", "ist", "istmenge", "istbestand"),
+)
 _CODES = (
     *("asin", "asins", "sku", "skus", "fcsku", "fnsku", "product_id", "product_ids", "product_code", "product_number"),
     *("gtin", "ean", "upc", "isbn", "barcode", "artikelnummer", "artikelnr", "artikel_nr", "materialnummer"),
@@ -144,8 +86,8 @@ _NAMES = ("product_name", "product_names")
 _ITEMS = ("item", "item_name", "artikel", "produkt")
 
 ID = Column("id", (*_ID, *_PHOTO, "path"))
-EXPECTED = Column("expected", (*_EXPECTED,), is_number=True)
-COUNTED = Column("counted", (*_COUNTED,), is_number=True)
+EXPECTED = Column("expected", _EXPECTED, is_number=True)
+COUNTED = Column("counted", _COUNTED, is_number=True)
 PRODUCTS = Column("products", ("products", "product", *_NAMES, *_CODES, *_ITEMS), required=False, holds_several=True)
 PHOTO = Column("path", (*_PHOTO, "id", *_ID))
 COUNT = Column(
