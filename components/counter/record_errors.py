@@ -89,17 +89,14 @@ def wrong_probability(odds: Number, share: float) -> Number:
 
 
 def wrong_probabilities(odds: Floats, wrong: float) -> Floats:
-    """P(count != record | photo, record) of each record, so that they sum to a number of wrong ones, 0 to N.
+    """P(count != record | photo, record) of each record, so that they sum to a number of wrong ones, 0 to N."""
+    return wrong_probability(odds, wrong_share(odds, wrong))
 
-    The share e of the formula above is found from it.
 
-    Args:
-        odds: float64 [N], of ``mismatch_odds``.
-        wrong: how many records are wrong.
-    """
+def wrong_share(odds: Floats, wrong: float) -> float:
+    """The share e of the formula above with which these probabilities sum to a number of wrong records, 0 to N."""
     low, high = 0.0, 1.0
     for _ in range(BISECTIONS):
         share = (low + high) / 2
-        found = wrong_probability(odds, share)
-        low, high = (share, high) if found.sum() < wrong else (low, share)
-    return found
+        low, high = (share, high) if wrong_probability(odds, share).sum() < wrong else (low, share)
+    return share

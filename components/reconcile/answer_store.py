@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from components.client.query import PhotoError
 from components.counter.answers import Answer, Recorded, class_of
-from components.counter.record_errors import likelihood_if_wrong
+from components.counter.record_errors import likelihood_if_wrong, wrong_share
 from components.counter.statistics.metrics import Integers
 from components.counter.verdict import verdict
 from components.reconcile.records import Record
 
-BISECTIONS = 30
 STORED = np.dtype("<f4")
 """How probabilities are kept."""
 
@@ -39,7 +38,8 @@ APART = {
 }
 """Bins that are not ranked, in the order of the lists: the model has no class for their record's quantity, their photo
 shows nothing, or there is no answer. ``problem`` says why of the last two."""
-ORDER = "ORDER BY if_wrong / max(1 - doubt, 1e-300) DESC, position"
+ODDS = "if_wrong / max(1 - doubt, 1e-300)"
+ORDER = f"ORDER BY {ODDS} DESC, position"
 """The most doubtful record first, whatever the share of wrong ones."""
 
 
@@ -117,12 +117,8 @@ def rate_with(database: sqlite3.Connection, wrong: float) -> float:
 
     That number is above 0 and less than the number of countable bins, of which there is at least one.
     """
-    low, high = 0.0, 1.0
-    query = f"SELECT sum({WRONG}) FROM bins WHERE mismatch IS NOT NULL"  # noqa: S608
-    for _ in range(BISECTIONS):
-        rate = (low + high) / 2
-        low, high = (rate, high) if database.execute(query, {"rate": rate}).fetchone()[0] < wrong else (low, rate)
-    return (low + high) / 2
+    rows = database.execute(f"SELECT {ODDS} FROM bins WHERE mismatch IS NOT NULL")  # noqa: S608
+    return wrong_share(np.fromiter((odds for (odds,) in rows), np.float64), wrong)
 
 
 def ranked(database: sqlite3.Connection, rate: float) -> Iterator[sqlite3.Row]:

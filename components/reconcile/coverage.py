@@ -16,18 +16,18 @@ MOST_ROWS = 1000
 """Rows that a report lists."""
 
 
-def of_rows(database: sqlite3.Connection, listed: Records | None) -> dict[str, Any]:
+def of_rows(database: sqlite3.Connection, listed: Records) -> dict[str, Any]:
     """The fields of a ``Reconciliation`` that tell of rows and bins which were not used."""
     kinds = (answer_store.apart(database, kind, 1) for kind in ("not checked", "unusable"))
     first = next(chain.from_iterable(kinds), None)
     fields: dict[str, Any] = {"first_problem": f"bin {first['id'][:80]}: {first['problem']}"} if first else {}
     fields["without_quantity"] = answer_store.number(database, "expected IS NULL")
-    if listed and listed.left_out:
+    if listed.left_out:
         fields["rows_left_out"] = len(listed.left_out)
         fields["left_out"] = [str(row) for row in listed.left_out[:MOST_ROWS]]
-    if listed and listed.remarks:
+    if listed.remarks:
         fields["remarks"] = list(listed.remarks[:MOST_ROWS])
-    if listed and listed.on_products:
+    if listed.on_products:
         fields["on_products"] = list(listed.on_products)
     return fields
 

@@ -3,7 +3,7 @@
 import json
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -41,7 +41,9 @@ class DescribedRecord(Record):
 class Records:
     """The stock system's view, and what was done with its table."""
 
-    found: Iterable[Record]
+    items: Sequence[Any]
+    describe: Callable[[Any], Record] = lambda record: record
+    """Makes the record of an item, anew for each passage: all at once with their products would fill the memory."""
     left_out: Sequence[LeftOut] = ()
     """Rows of the table that are no record of their own."""
     remarks: Sequence[str] = ()
@@ -50,12 +52,15 @@ class Records:
     """On the products in the table: rows, units, and sizes that cannot be read."""
 
     def __iter__(self) -> Iterator[Record]:
-        return iter(self.found)
+        return map(self.describe, self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
 
     @property
     def describe_products(self) -> bool:
         """Whether a record, or its first, tells more of a bin's products than a text."""
-        return any(isinstance(record, DescribedRecord) for record in islice(self.found, 1))
+        return any(isinstance(record, DescribedRecord) for record in islice(self, 1))
 
 
 def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
@@ -76,7 +81,7 @@ def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
     return path
 
 
-def open_records(path: Path | None, place: str, endpoint: str = "") -> tuple[int, Records]:
+def open_records(path: Path | None, place: str, endpoint: str = "") -> Records:
     """Opens the stock system's view: a table, see ``records_from_table``, or without one the bins' own metadata.
 
     Args:
@@ -84,18 +89,13 @@ def open_records(path: Path | None, place: str, endpoint: str = "") -> tuple[int
         place: of the photos; it and the endpoint as for ``open_photos``.
         endpoint: of the store.
 
-    Returns:
-        The number of records, and the records.
-
     Raises:
         InventoryError: if the table or the source cannot be read.
     """
     if path is not None:
-        records = records_from_table(path, open_photos(place, endpoint))
-        return sum(1 for _ in records), records
+        return records_from_table(path, open_photos(place, endpoint))
     source = open_source(place, endpoint)
-    entries = source.entries()
-    return len(entries), Records(SourceRecords(source, entries))
+    return Records(source.entries(), partial(_of_metadata, source))
 
 
 def records_from_table(path: Path, photos: Photos | None = None) -> Records:
@@ -121,17 +121,7 @@ def records_from_table(path: Path, photos: Photos | None = None) -> Records:
         raise InventoryError(f"{path} names no bin that can be checked{why}; every row needs id,expected")
     for line in filter(None, [summary_of(left_out), *on_products]):
         note(f"{path}: {line}")
-    return Records(_Described(records), left_out, remarks, on_products)
-
-
-@dataclass(frozen=True)
-class _Described:
-    """Records of a table with their products, described anew for each passage: all at once they fill the memory."""
-
-    listed: Sequence[Record]
-
-    def __iter__(self) -> Iterator[Record]:
-        return map(_with_products, self.listed)
+    return Records(records, _with_products, left_out, remarks, on_products)
 
 
 def _with_products(record: Record) -> Record:
@@ -152,25 +142,16 @@ def say_taken(remarks: Sequence[str], how: str = "by another spelling") -> None:
         note(f"{number} found among the photos {how}: {shown}")
 
 
-@dataclass(frozen=True)
-class SourceRecords:
-    """Expected quantities and product names from the bins' own metadata, which is read anew for each passage."""
-
-    source: Source
-    entries: Sequence[Entry]
-
-    def __iter__(self) -> Iterator[Record]:
-        return map(self._record, self.entries)
-
-    def _record(self, entry: Entry) -> Record:
-        try:
-            content = json.loads(with_retries(partial(self.source.metadata, entry.id)))
-        except (PhotoError, ValueError, RecursionError) as error:
-            return Record(entry.id, None, problem=f"no readable metadata: {error}")
-        quantity = content.get("EXPECTED_QUANTITY") if isinstance(content, dict) else None
-        if isinstance(quantity, bool) or not isinstance(quantity, int) or not 0 <= quantity <= MAX_QUANTITY:
-            return Record(entry.id, None, problem="the metadata holds no EXPECTED_QUANTITY")
-        return DescribedRecord(entry.id, quantity, _names(content), described=_described(content))
+def _of_metadata(source: Source, entry: Entry) -> Record:
+    """Expected quantity and products from the bin's own metadata."""
+    try:
+        content = json.loads(with_retries(partial(source.metadata, entry.id)))
+    except (PhotoError, ValueError, RecursionError) as error:
+        return Record(entry.id, None, problem=f"no readable metadata: {error}")
+    quantity = content.get("EXPECTED_QUANTITY") if isinstance(content, dict) else None
+    if isinstance(quantity, bool) or not isinstance(quantity, int) or not 0 <= quantity <= MAX_QUANTITY:
+        return Record(entry.id, None, problem="the metadata holds no EXPECTED_QUANTITY")
+    return DescribedRecord(entry.id, quantity, _names(content), described=_described(content))
 
 
 def _described(content: Any) -> NamedProducts:

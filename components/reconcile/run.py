@@ -100,12 +100,11 @@ def reconcile_run(
             key = f"{prefix}/{ANSWERS_FILE}"
             _fetch_kept(store, key, folder / ANSWERS_FILE)
             photos = open_photos(stock.photos, stock.endpoint)
-            total, records = open_records(
-                fetch_records(stock.records, folder, stock.endpoint), stock.photos, stock.endpoint
-            )
+            table = fetch_records(stock.records, folder, stock.endpoint)
+            records = open_records(table, stock.photos, stock.endpoint)
             try:
                 keep = _copy_to_store(store, key, folder)
-                summary = reconcile(records, total, photos, endpoint, folder, checked(settings), keep, records)
+                summary = reconcile(records, photos, endpoint, folder, checked(settings), keep)
             except InventoryError:
                 if (folder / ANSWERS_FILE).exists():
                     store.put_file(key, folder / ANSWERS_FILE)

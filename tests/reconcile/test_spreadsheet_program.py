@@ -90,7 +90,7 @@ def test_the_recount_list_comes_back(tmp_path: Path, photos: FolderPhotos, serve
     stock.write_text("id,expected\n" + "".join(f"{id_},{count}\n" for id_, count in EXPECTED.items()))
     records = records_from_table(stock, photos)
     out = tmp_path / "out"
-    reconcile(records, len(EXPECTED), photos, Endpoint(server.url, server.name), out, ReconcileSettings())
+    reconcile(records, photos, Endpoint(server.url, server.name), out, ReconcileSettings())
     with (out / "recount.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["id"] for row in rows[:2]} == {"00001", "7E5"}

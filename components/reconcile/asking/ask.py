@@ -24,7 +24,7 @@ from components.reconcile import answer_store
 from components.reconcile.answer_store import Checked
 from components.reconcile.asking import kept
 from components.reconcile.photos import Photos
-from components.reconcile.records import DescribedRecord, Record
+from components.reconcile.records import DescribedRecord, Record, Records
 
 WRITE_SECONDS = 1.0
 NEW_MODEL_PAUSES = (0.0, 10.0, 60.0)
@@ -60,10 +60,7 @@ class Asking:
     endpoint: Endpoint
     database: sqlite3.Connection
     """From ``open_answers``."""
-    records: Iterable[Record]
-    """Can be gone through several times, in a fixed order."""
-    total: int
-    """How many, for the progress."""
+    records: Records
     photos: Photos
     concurrency: int
     """Requests in flight."""
@@ -94,7 +91,7 @@ class Asking:
         model = description(client, self.endpoint)
         name, known = kept.identity(model), record_model(client, self.endpoint, model)
         answer_store.begin(self.database)
-        counter, before = Counter("bins", self.total), 0
+        counter, before = Counter("bins", len(self.records)), 0
         for batch in _batches(self._answers(client, name), counter):
             new = [
                 (asked.found.sha256, asked.answer)
@@ -113,7 +110,7 @@ class Asking:
                 kept.forget(self.database, name)  # an answer names the version alone
                 raise ModelChangedError(f"another model of version {model.version} came into service")
         if before:
-            note(f"{before:,} of {self.total:,} bins were answered before: the same photo, by the same model")
+            note(f"{before:,} of {len(self.records):,} bins were answered before: the same photo, by the same model")
         return model
 
     def _answers(self, client: httpx.Client, model: str) -> Iterator[_Asked]:
