@@ -18,6 +18,7 @@ from components.common.prefetch import prefetch
 from components.common.retry import back_off, retry
 from components.counter.answers import Answer
 from components.counter.bundle import Bundle
+from components.counter.images.kinds import format_of
 from components.counter.record.model import RECORD_FILE, RecordModel
 from components.counter.record.record import NamedProducts
 
@@ -134,7 +135,7 @@ def ask(
     quantity = {} if expected_quantity is None else {"expected_quantity": expected_quantity}
     path = f"/v1/models/{endpoint.model_name}:predict"
     if record is None:
-        headers = {"content-type": _content_type(image)}
+        headers = {"content-type": f"image/{(format_of(image) or 'JPEG').lower()}"}
         request = client.build_request("POST", path, content=image, params=quantity or None, headers=headers)
     else:
         instance = {"b64": base64.b64encode(image).decode(), **quantity, "record": record.as_sent()}
@@ -150,12 +151,6 @@ def ask(
         return Answer.model_validate(predictions[0])
     except ValidationError as error:
         raise InventoryError(f"{wrong} ({first_error(error)}); {what}") from error
-
-
-def _content_type(image: bytes) -> str:
-    if image.startswith(b"\x89PNG"):
-        return "image/png"
-    return "image/webp" if image.startswith(b"RIFF") else "image/jpeg"
 
 
 def ask_many(

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from components.counter.bundle import InputTransform
-from components.counter.images import jpeg, png, webp
+from components.counter.images import jpeg, png
 from components.counter.images.file import WANTED, BadImageError, PhotoFile
-from components.counter.images.kinds import kind_of
+from components.counter.images.kinds import READERS, format_of, kind_of
 from components.counter.images.orientation import TURNS, orientation
 from components.counter.images.rgb import reduced, to_rgb
 
@@ -43,15 +43,11 @@ def read_file(data: bytes | memoryview) -> PhotoFile:
             decode to more than ``MAX_PIXELS`` or in more scans than a photo has.
     """
     content = bytes(data)
-    if content.startswith(jpeg.SIGNATURE):
-        photo = jpeg.read_jpeg(content)
-    elif content.startswith(png.SIGNATURE):
-        photo = png.read_png(content)
-    elif webp.is_webp(content):
-        photo = webp.read_webp(content)
-    else:
+    known = format_of(content)
+    if known is None:
         kind = kind_of(content)
         raise BadImageError(f"{kind}; {WANTED}" if kind else UNREADABLE)
+    photo = READERS[known](content)
     if photo.pixels > MAX_PIXELS or max(photo.width, photo.height) > MAX_SIDE:
         raise BadImageError(
             f"the photo has {photo.width}x{photo.height} pixels; at most {MAX_PIXELS:,} are read, {MAX_SIDE:,} a side"

@@ -12,6 +12,7 @@ from components.client.query import PhotoError
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes, write_atomic
 from components.common.progress import note
+from components.counter.images.kinds import format_of
 from components.counter.photo import decode
 from components.pages.text import plural
 from components.reconcile.photos import Photos
@@ -167,7 +168,7 @@ def _file_name(id_: str) -> str:
 def _as_jpeg(data: bytes) -> bytes:
     """The photo as training takes it; raises ``BadImageError`` for one that cannot be decoded."""
     image = decode(data)
-    if data.startswith(b"\xff\xd8\xff"):
+    if format_of(data) == "JPEG":
         return data
     encoded = io.BytesIO()
     image.save(encoded, "JPEG", quality=JPEG_QUALITY, subsampling=0)

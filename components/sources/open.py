@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.common.errors import InventoryError
 from components.common.store import is_address
-from components.counter.images import jpeg, png, webp
+from components.counter.images.kinds import format_of
 from components.counter.images.kinds import kind_of as kind_of_content
 from components.settings.source import KINDS, check_endpoint, check_source, is_rendered, read_rendered
 from components.sources.archives import compressed
@@ -100,12 +100,6 @@ def _open_archive(storage: Storage, name: str) -> Archive:
     try:
         return open_tar(storage, name)
     except InventoryError as error:
-        if kind := _content(start):
+        if kind := "a photo" if format_of(start) else kind_of_content(start):
             raise InventoryError(f"the source {name} is {kind}; give {KINDS}") from error
         raise
-
-
-def _content(start: bytes) -> str | None:
-    """What a file that is no archive is by its beginning; None if that is not known."""
-    is_photo = start.startswith((jpeg.SIGNATURE, png.SIGNATURE)) or webp.is_webp(start)
-    return "a photo" if is_photo else kind_of_content(start)
