@@ -1,8 +1,9 @@
 """Where a model is served, and how to get in: address, host name, certificates, bearer token."""
 
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -96,7 +97,7 @@ def open_client(endpoint: Endpoint, concurrency: int = 1) -> httpx.Client:
             base_url=endpoint.url.rstrip("/"),
             headers=dict(endpoint.headers),
             auth=_FileToken(endpoint.token_file) if endpoint.token_file else None,
-            event_hooks={"request": [_ask_for(endpoint.host)] if endpoint.host else []},
+            event_hooks={"request": [partial(_name_in_handshake, endpoint.host)] if endpoint.host else []},
             verify=ssl.create_default_context(cafile=endpoint.ca_file) if endpoint.ca_file else True,
             timeout=TIMEOUT,
             mounts=DIRECT,
@@ -110,10 +111,6 @@ def open_client(endpoint: Endpoint, concurrency: int = 1) -> httpx.Client:
         raise InventoryError(f"cannot read the certificates {endpoint.ca_file}: {error.strerror or error}") from error
 
 
-def _ask_for(host: str) -> Callable[[httpx.Request], None]:
-    """Names the service in the TLS handshake too, as a gateway with several certificates needs it."""
-
-    def hook(request: httpx.Request) -> None:
-        request.extensions["sni_hostname"] = urlsplit(f"//{host}").hostname
-
-    return hook
+def _name_in_handshake(host: str, request: httpx.Request) -> None:
+    """Names the service to TLS too, as a gateway with several certificates needs it."""
+    request.extensions["sni_hostname"] = urlsplit(f"//{host}").hostname
