@@ -116,21 +116,10 @@ def ask(
     attempts: int = ATTEMPTS,
     record: NamedProducts | None = None,
 ) -> Answer:
-    """Asks for one photo over an open client.
+    """Asks for one photo over an open client, with what the stock record says, when known; raises as ``query``.
 
     Tries again after 408, 429, 502, 503, 504 and connection errors, with exponential back-off or as ``Retry-After``
     says. A photo that the server fails on (500), or that never reaches it in time (408), is that photo's error.
-
-    Args:
-        client: from ``open_client``.
-        endpoint: where the model is served.
-        image: the bytes of a JPEG, PNG or WebP file.
-        expected_quantity: what the stock record says, when known.
-        attempts: tries in all.
-        record: which products the stock record names, when known.
-
-    Raises:
-        PhotoError, InventoryError: as ``query``.
     """
     quantity = {} if expected_quantity is None else {"expected_quantity": expected_quantity}
     path = f"/v1/models/{endpoint.model_name}:predict"
@@ -170,8 +159,7 @@ def ask_many(
             come. The function is called in a worker thread and may raise ``PhotoError``.
         concurrency: requests in flight.
         attempts: tries for each photo.
-        record_of: which products the stock record of a photo's bin names, by key; called in a worker thread, and may
-            raise ``PhotoError``.
+        record_of: which products the stock record of a photo's bin names, by key; called like the function.
 
     Yields:
         (key, answer) in the order of ``photos``; instead of an answer the error, for a photo that has none.

@@ -190,15 +190,9 @@ def _answered_by(database: sqlite3.Connection, column: str) -> dict[Any, int]:
 
 
 def shares(database: sqlite3.Connection, column: str, edges: list[float]) -> list[float]:
-    """How the values of ``confidence`` or ``brightness`` are distributed over intervals.
+    """How the values of ``confidence`` or ``brightness`` are distributed over intervals: shares that sum to 1.
 
-    Args:
-        database: the answers.
-        column: which of the two.
-        edges: inner borders, ascending; a value equal to a border lies above it.
-
-    Returns:
-        Shares that sum to 1, one more than borders.
+    The edges are the inner borders, ascending; a value equal to a border lies above it.
     """
     below = ", ".join(f"avg({column} < ?)" for _ in edges)
     cumulated = [*database.execute(f"SELECT {below} FROM bins WHERE problem IS NULL", edges).fetchone(), 1.0]  # noqa: S608

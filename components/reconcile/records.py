@@ -64,12 +64,7 @@ class Records:
 
 
 def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
-    """The file of a stock list.
-
-    Args:
-        place: a path, or an ``s3://`` address, whose content is put into ``folder``; empty for none.
-        folder: an existing one.
-        endpoint: as ``open_photos``.
+    """The file of a stock list: a path, or an ``s3://`` address, whose content is put into the folder; None for none.
 
     Raises:
         InventoryError: if the address cannot be read.
@@ -84,10 +79,7 @@ def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
 def open_records(path: Path | None, place: str, endpoint: str = "") -> Records:
     """Opens the stock system's view: a table, see ``records_from_table``, or without one the bins' own metadata.
 
-    Args:
-        path: of the table.
-        place: of the photos; it and the endpoint as for ``open_photos``.
-        endpoint: of the store.
+    For the place of the photos and the endpoint see ``open_photos``.
 
     Raises:
         InventoryError: if the table or the source cannot be read.
@@ -103,11 +95,8 @@ def records_from_table(path: Path, photos: Photos | None = None) -> Records:
 
     A record whose quantity is no whole number carries the problem instead. Records that name one bin with different
     quantities are one with that problem, but where each row is of another product of the bin: then they are summed. A
-    list that tells which products lie in a bin gives ``DescribedRecord``s.
-
-    Args:
-        path: see ``components.tables.read``.
-        photos: tell which ids there are, so that 176 can be 00176.
+    list that tells which products lie in a bin gives ``DescribedRecord``s. The photos tell which ids there are, so that
+    176 can be 00176.
 
     Raises:
         InventoryError: if it is no such table or names no bin.

@@ -37,19 +37,12 @@ def reconcile(
     settings: ReconcileSettings,
     keep: Callable[[sqlite3.Connection], None] = lambda _: None,
 ) -> Reconciliation:
-    """Asks about every record, and writes the ranked list.
+    """Asks about every record, and writes the ranked list, its page and its numbers into the folder.
 
     What is answered is kept in ``folder/answers.sqlite`` at once, and no model is asked twice about the same photo: a
     reconciliation that was killed goes on when it is started again, and a second one on the same day asks about new
-    photos and what failed. Memory does not grow with the number of bins.
-
-    Args:
-        records: gone through again when another model comes into service.
-        photos: of the bins.
-        endpoint: where the model is served.
-        folder: for ``recount.csv``, ``recount.json`` and ``recount.html``, ``summary.json`` and the answers.
-        settings: how to.
-        keep: called with the answers whenever some were added.
+    photos and what failed. Memory does not grow with the number of bins. ``keep`` is called with the answers whenever
+    some were added.
 
     Raises:
         InventoryError: if the server cannot be asked, or the folder cannot be written or is in use.

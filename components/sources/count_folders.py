@@ -19,13 +19,7 @@ def open_count_folders(files: Files) -> OwnPhotos | None:
     """Takes every photo that lies below a folder whose name states a count; others are listed with their reason.
 
     Folders above it may name a split (``train/3/…``). Metadata of the public dataset's form that lies beside the
-    photos, or in a folder ``metadata``, tells their products.
-
-    Returns:
-        The photos; None if none of them has a count.
-
-    Raises:
-        InventoryError: if the storage cannot be listed.
+    photos, or in a folder ``metadata``, tells their products. None if no photo has a count.
     """
     passed = PassedOver()
     found: dict[str, File] = {}

@@ -16,12 +16,9 @@ def identity(model: Bundle) -> str:
 
 
 def find(database: sqlite3.Connection, photo: str, model: str) -> Answer | None:
-    """The answer of a model to a photo; None when it was not asked, or answered in a form of another version.
+    """The answer of a model, by its ``identity``, to a photo, by the sha256 of its file.
 
-    Args:
-        database: from ``open_answers``.
-        photo: sha256 of the file, in hexadecimal.
-        model: its ``identity``.
+    None when it was not asked, or answered in a form of another version.
     """
     row = database.execute("SELECT answer FROM answers WHERE photo = ? AND model = ?", (photo, model)).fetchone()
     try:
