@@ -12,11 +12,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from typing import IO, Any
 
 RUN_FOLDER_VARIABLE = "INVENTORY_RUN_DIR"
 LOCK_FILE = "lock"
 ABANDONED_EXIT_CODE = 143  # as if by SIGTERM
+POLL_SECONDS = 0.2
 
 
 def end_with_run() -> None:
@@ -40,6 +43,18 @@ def stop(process: subprocess.Popen[bytes], seconds: float) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def wait_for_lock(file: IO[Any], operation: int, process: subprocess.Popen[bytes]) -> bool:
+    """Waits until a file can be locked (``flock``); False when the process ends before."""
+    while process.poll() is None:
+        try:
+            fcntl.flock(file, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(POLL_SECONDS)
+        else:
+            return True
+    return False
 
 
 def _wait_and_exit(lock: Path) -> None:

@@ -123,7 +123,7 @@ class Refused:
     def __init__(self, code: str) -> None:
         self.code = code
 
-    def get_object(self, bucket: str, key: str) -> NoReturn:
+    def get_object(self, bucket: str, key: str, **part: int) -> NoReturn:
         raise S3Error(None, self.code, "no", key, "1", "1", bucket, key)
 
 

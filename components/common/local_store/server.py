@@ -25,7 +25,7 @@ from components.common.document import Document
 from components.common.errors import InventoryError
 from components.common.files import read_json, write_atomic
 from components.common.local_store.internals import close_internals
-from components.common.parent_process import die_with_parent, stop
+from components.common.parent_process import die_with_parent, stop, wait_for_lock
 from components.common.s3.client import connect
 from components.common.s3.identity import Keys
 
@@ -271,14 +271,8 @@ def keep(folder: Path) -> int:
                 time.sleep(0.1)
             state.write(folder / STATE_FILE)
             with (folder / "users.lock").open("w") as users:
-                while True:
-                    try:
-                        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        break
-                    except BlockingIOError:
-                        if server.poll() is not None:
-                            return 1
-                        time.sleep(0.2)
+                if not wait_for_lock(users, fcntl.LOCK_EX, server):
+                    return 1
                 stop(server, STOP_SECONDS)  # while the exclusive lock keeps new users waiting
                 _forget(folder)
             return 0

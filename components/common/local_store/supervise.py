@@ -11,13 +11,11 @@ import fcntl
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NoReturn
 
-from components.common.parent_process import die_with_parent, stop
+from components.common.parent_process import die_with_parent, stop, wait_for_lock
 
-POLL_SECONDS = 0.2
 STOP_SECONDS = 20
 USAGE = "usage: python -m components.common.local_store.supervise LOCKFILE -- command [argument …]"
 
@@ -34,20 +32,10 @@ def supervise(lock: Path, command: list[str]) -> int:
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
     try:
         with lock.open() as file:
-            while child.poll() is None and not _shared(file.fileno()):
-                time.sleep(POLL_SECONDS)
+            wait_for_lock(file, fcntl.LOCK_SH, child)
         return child.returncode or 0
     finally:
         stop(child, STOP_SECONDS)
-
-
-def _shared(descriptor: int) -> bool:
-    """True when nobody holds the exclusive lock any more."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def main(arguments: list[str]) -> NoReturn:

@@ -163,8 +163,8 @@ def look_of(dice: Dice) -> Look:
 def lay_out(looks: list[Look], dice: Dice) -> Scene:
     """Stands the items in columns on the bin's floor.
 
-    The columns together cover a share of the compartment that is drawn without looking at the number of items. Copies of
-    a product follow each other in ``looks``.
+    The columns together cover a share of the compartment that is drawn without looking at the number of items. Copies
+    of a product follow each other in ``looks``.
     """
     width, height = size = dice.pick(SIZES)
     left, right = width * dice.between(0.02, 0.14), width * dice.between(0.86, 0.98)

@@ -120,7 +120,7 @@ class Bucket:
     def stat(self, name: str) -> File:
         """Size and tag of one object: a read of its first byte, whose refusal says more than a HEAD request's."""
         try:
-            with self._opened(name, retries=2, offset=0, length=1) as response:
+            with self._opened(name, retries=2, length=1) as response:
                 headers = response.headers
         except _EmptyError:
             return File(name, 0, "empty")
@@ -138,11 +138,11 @@ class Bucket:
             return response.read(size)
 
     @contextmanager
-    def _opened(self, name: str, retries: int, **part: int) -> Iterator[BaseHTTPResponse]:
+    def _opened(self, name: str, retries: int, offset: int = 0, length: int = 0) -> Iterator[BaseHTTPResponse]:
         """The answer to a request for an object or a part; what the client raises becomes what it means for that."""
         key = self.prefix + name
         try:
-            response = self.access.client(retries=retries).get_object(self.bucket, key, **part)
+            response = self.access.client(retries=retries).get_object(self.bucket, key, offset=offset, length=length)
             try:
                 yield response
             finally:
