@@ -52,7 +52,8 @@ def download_bins(
         return asked.download(store).run(asked.entries, f"downloads/skipped/{content_hash(of_this_code(inputs))}.jsonl")
 
     outcome = document_step(store, "download", inputs, BinsManifest, work)
-    if not all(_is_intact(store, block) for block in outcome.blocks) or not _has_skipped(store, outcome):
+    has_skipped = not outcome.skipped_key or store.exists(outcome.skipped_key)
+    if not has_skipped or not all(_is_intact(store, block) for block in outcome.blocks):
         progress.note("download: the store has lost blocks or holds other ones; fetching those again")
         outcome = document_step(store, "download", inputs, BinsManifest, work, always=True)
     elif not is_new and any(map(is_passing, outcome.skipped)):
@@ -144,10 +145,6 @@ def _look(data: DataSettings, environment: Mapping[str, str]) -> _Asked:
 def _is_intact(store: Store, block: BlockInfo) -> bool:
     cached = find(store, block.key)
     return cached is not None and cached.sha256 == block.sha256
-
-
-def _has_skipped(store: Store, bins: BinsManifest) -> bool:
-    return not bins.skipped_key or store.exists(bins.skipped_key)
 
 
 def _read_file_list(file_list: str, endpoint: str, environment: Mapping[str, str]) -> bytes:

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from components.counter.dataset import Bins, DatasetManifest
+from components.counter.record.stored import products_of
 from components.counter.splits import SPLITS
-from components.explore.samples import lists_products, samples, shared_pairs
+from components.explore.samples import samples, shared_pairs
 from components.pages.page import render_page
 from components.pages.text import of_items
 
@@ -36,7 +37,7 @@ def render(dataset: DatasetManifest, opened: dict[str, Bins], exclusion_lines: I
             for column, (split, part) in enumerate(parts.items())
         },
         most=max(names, key=lambda name: sum(per_name[name])),
-        lists_products=any(map(lists_products, opened.values())),
+        lists_products=any(len(products_of(bins)[0]) for bins in opened.values()),
         pairs={
             split: shared_pairs(opened["train"], opened[split], split, PAIRS)
             for split, shared in dataset.shared_products.items()

@@ -46,11 +46,6 @@ def shared_pairs(train: Bins, other: Bins, name: str, limit: int) -> list[dict[s
     ]
 
 
-def lists_products(bins: Bins) -> bool:
-    """Says whether any bin names a product."""
-    return len(products_of(bins)[0]) > 0
-
-
 def shown(bins: Bins, row: int, split: str) -> dict[str, Any]:
     """One bin for the page: its ``split``, its ``photo`` and the columns of the table, such as ``products``."""
     facts: dict[str, Any] = bins.table.slice(row, 1).drop_columns("image").to_pylist()[0]

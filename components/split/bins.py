@@ -6,7 +6,6 @@ each bin, whatever their number.
 
 import json
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -77,8 +76,8 @@ def collect(
     bins: list[Bin] = []
     exclusions: list[LeftOut] = []
     count_photo = Counter("photos", manifest.selected)
-    with ThreadPoolExecutor(usable_threads()) as pool:  # Pillow's codecs release the interpreter lock
-        for block in _blocks(store, manifest.blocks, folder):
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(usable_threads()) as pool:  # Pillow releases the lock
+        for block in prefetch(lambda block: reader.submit(_read_block, store, block, folder), manifest.blocks, ahead=1):
             images = [memoryview(value.as_buffer()) for value in block.column("image")]
             rows = block.drop_columns("image").to_pylist()
             for outcome in pool.map(partial(_prepare, manifest, short_side), rows, images):
@@ -97,12 +96,6 @@ def read_spooled(spool: BinaryIO, bin_: Bin) -> tuple[bytes, list[Product]]:
     """Reads one bin's JPEG and products back from the spool."""
     content = os.pread(spool.fileno(), bin_.photo_bytes + bin_.products_bytes, bin_.offset)
     return content[: bin_.photo_bytes], [Product(**fields) for fields in json.loads(content[bin_.photo_bytes :])]
-
-
-def _blocks(store: Store, blocks: list[BlockInfo], folder: Path) -> Iterator[pa.Table]:
-    """Yields the blocks, fetching one ahead."""
-    with ThreadPoolExecutor(1) as pool:
-        yield from prefetch(lambda block: pool.submit(_read_block, store, block, folder), blocks, ahead=1)
 
 
 def _read_block(store: Store, block: BlockInfo, folder: Path) -> pa.Table:

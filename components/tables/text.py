@@ -53,11 +53,6 @@ def _decode_line(line: bytes) -> str:
     return line.decode("latin-1")
 
 
-def lines_of(text: str) -> list[str]:
-    """Lines by the ends that files have: LF, CRLF, CR."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-
 def named_delimiter(lines: list[str]) -> str:
     """The delimiter that the first line says; empty when it says none."""
     first = lines[0].strip('" ').lower() if lines else ""

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, ClassVar
@@ -226,7 +226,9 @@ def _serve(folder: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], Runni
             "-admin.ui=false",
         ],
         cwd=folder,  # where security.toml is; and a socket's path may have 107 bytes only
-        env=_without_settings(os.environ) | {"GODEBUG": "http2server=0,http2client=0"},  # HTTP/2 delays the stop
+        # without what would win over security.toml; and HTTP/2 delays the stop
+        env={name: value for name, value in os.environ.items() if not name.startswith("WEED_")}
+        | {"GODEBUG": "http2server=0,http2client=0"},
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -243,11 +245,6 @@ def _serve(folder: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], Runni
         },
         sockets=[SOCKET.format(service=name, port=port + GRPC_OFFSET) for name, port in ports.items()],
     )
-
-
-def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what would win over ``security.toml``."""
-    return {name: value for name, value in environment.items() if not name.startswith("WEED_")}
 
 
 def _forget(folder: Path) -> None:

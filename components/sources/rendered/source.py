@@ -29,7 +29,9 @@ class RenderedSource:
         return f"rendered:{self.bins}:{self.seed}"
 
     def entries(self, wanted: Collection[str] | None = None) -> list[Entry]:  # noqa: ARG002, D102, RUF100
-        version = _drawing_version()
+        # changes with the code that draws, so that no block of an older drawing is taken for the new one
+        code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+        version = sha256_bytes(code)[:16]
         # other seeds draw other bins, so they have other ids
         begin = f"{self.seed}-" if self.seed else ""
         return sorted(Entry(f"{begin}{index:05d}", version, 0) for index in range(self.bins))
@@ -43,8 +45,3 @@ class RenderedSource:
 
 def _index(id_: str) -> int:
     return int(id_.rpartition("-")[2])  # our own ids: all of them end in a number
-
-
-def _drawing_version() -> str:
-    """Changes with the code that draws, so that no block of an older drawing is taken for the new one."""
-    return sha256_bytes(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))[:16]
