@@ -98,10 +98,10 @@ class _Refusal(NamedTuple):
     answer: str
 
 
-def _places(bucket: str, prefix: str, endpoint: str, environment: Mapping[str, str]) -> list[Bucket]:
+def _places(bucket: str, prefix: str, endpoint: str, environment: Mapping[str, str]) -> Iterator[Bucket]:
     """The prefix at every endpoint, with every identity that may be tried there."""
     named = f"{Address(bucket, prefix)}{f' at {endpoint}' if endpoint else ''}"
-    return [Bucket(access, bucket, prefix, named) for access in _accesses(endpoint, environment)]
+    return (Bucket(access, bucket, prefix, named) for access in _accesses(endpoint, environment))
 
 
 def _first_open(
