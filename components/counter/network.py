@@ -14,6 +14,8 @@ from components.counter.bundle import Bundle, served_network
 
 Pixels = NDArray[np.uint8]
 
+ROUNDS, ROUNDS_SECONDS = 20, 20.0
+
 
 class Session(Protocol):
     """An opened network, of whatever engine."""
@@ -23,12 +25,7 @@ class Session(Protocol):
 
 
 def open_session(file: Path, threads: int, content: bytes | None = None) -> onnxruntime.InferenceSession:
-    """Loads an ONNX file for the processor.
-
-    Args:
-        file: the file.
-        threads: to compute with.
-        content: what was read of the file already.
+    """Loads an ONNX file, or the content that was read of it already, for so many threads of the processor.
 
     Raises:
         InventoryError: if ONNX Runtime cannot read it.
@@ -67,36 +64,27 @@ def open_served(folder: Path, bundle: Bundle, threads: int) -> onnxruntime.Infer
 
 
 def run(session: Session, images: Pixels) -> NDArray[np.float32]:
-    """Runs the network.
-
-    Args:
-        session: of ``open_session``, ``open_served`` or ``components.counter.engines``.
-        images: uint8 [n, size, size, 3], RGB.
-
-    Returns:
-        logits, float32 [n, classes].
-    """
+    """Runs the network on images, uint8 [n, size, size, 3], RGB; returns logits, float32 [n, classes]."""
     logits: NDArray[np.float32] = session.run(["logits"], {"images": images})[0]
     return logits
 
 
-def median_seconds(
-    sessions: Sequence[Session], images: Pixels, repeats: int = 20, limit_seconds: float = 20
-) -> list[float]:
+def median_seconds(sessions: Sequence[Session], images: Pixels, limit_seconds: float = ROUNDS_SECONDS) -> list[float]:
     """Median seconds that each model takes for the same photos, timed in turns so that a busy moment hits all alike.
+
+    Two rounds are not timed, and then at most ``ROUNDS`` are, as many as begin within ``limit_seconds``.
 
     Args:
         sessions: opened models.
         images: uint8 [N, S, S, 3].
-        repeats: how many rounds are timed, after two that are not.
-        limit_seconds: no further round is begun after so long; at least one is timed.
+        limit_seconds: at least one round is timed, however long it takes.
     """
     times: list[list[float]] = []
     for _ in range(2):
         for session in sessions:
             run(session, images)
     deadline = time.monotonic() + limit_seconds
-    while len(times) < repeats and (not times or time.monotonic() < deadline):
+    while len(times) < ROUNDS and (not times or time.monotonic() < deadline):
         times.append([_seconds(session, images) for session in sessions])
     return [float(value) for value in np.median(times, axis=0)]
 

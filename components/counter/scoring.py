@@ -11,8 +11,8 @@ from components.common.errors import InventoryError
 from components.common.machine import usable_threads
 from components.common.prefetch import CombinedTasks, prefetch
 from components.common.progress import Counter
-from components.counter.bundle import InputTransform
-from components.counter.dataset import Bins
+from components.counter.bundle import Bundle, InputTransform
+from components.counter.dataset import Bins, DatasetManifest
 from components.counter.network import Pixels, open_session, run
 from components.counter.photo import preprocess
 
@@ -22,21 +22,24 @@ BATCH = 32
 MAX_THREADS = 8
 
 
+def same_counts(bundle: Bundle, dataset: DatasetManifest) -> None:
+    """Raises ``InventoryError`` unless a model can answer what a dataset asks: they have the same counts."""
+    if (bundle.counts, bundle.open_top) != (dataset.counts, dataset.open_top):
+        raise InventoryError(
+            f"model {bundle.version} answers the counts {', '.join(bundle.labels)}, the dataset holds "
+            f"{', '.join(dataset.labels)}; evaluate it on a dataset with the same counts"
+        )
+
+
 def threads() -> int:
     """How many threads to use: one for each core that this process may use, at most ``MAX_THREADS``."""
     return min(usable_threads(), MAX_THREADS)
 
 
 def batches(bins: Bins, transform: InputTransform, rows: NDArray[np.int64] | None = None) -> Iterator[Pixels]:
-    """Yields preprocessed photos in row order, decoding the next batch while the last one is worked on.
+    """Yields preprocessed photos, uint8 [<= BATCH, S, S, 3], decoding the next batch while the last is worked on.
 
-    Args:
-        bins: an opened split.
-        transform: the bundle's input transform.
-        rows: which bins; all when None.
-
-    Yields:
-        uint8 [<= BATCH, S, S, 3].
+    They come in row order, those of all bins when ``rows`` is None.
     """
     chosen = np.arange(len(bins)) if rows is None else rows
     chunks = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
@@ -49,11 +52,7 @@ def batches(bins: Bins, transform: InputTransform, rows: NDArray[np.int64] | Non
 
 
 def answers(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logits:
-    """What ``score`` returns, whether the answers are finite or not.
-
-    Raises:
-        InventoryError: if the model cannot be loaded.
-    """
+    """What ``score`` returns, whether the answers are finite or not; raises if the model cannot be loaded."""
     session = open_session(file, threads())
     counter = Counter(label, len(bins))
     parts = []
@@ -64,16 +63,9 @@ def answers(file: Path, bins: Bins, transform: InputTransform, label: str) -> Lo
 
 
 def score(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logits:
-    """Scores every bin of a split.
+    """Scores every bin of a split: logits, float32 [len(bins), K], in row order.
 
-    Args:
-        file: the ONNX file, ``folder / bundle.serve_file`` for what will be served.
-        bins: an opened split.
-        transform: the bundle's input transform.
-        label: what the progress lines call it.
-
-    Returns:
-        float32 [len(bins), K], in row order.
+    The file is ``folder / bundle.serve_file`` for what will be served; the label is what the progress lines say.
 
     Raises:
         InventoryError: if the model cannot be loaded or answers with something other than finite numbers.
