@@ -11,7 +11,7 @@ import httpx
 
 from components.common.errors import InventoryError
 
-# A line for every request at level INFO, which the executor of Kubeflow Pipelines prints: ours would be lost among them.
+# A line for every request at level INFO, which Kubeflow Pipelines' executor prints: ours would be lost among them.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
