@@ -1,5 +1,6 @@
 """Where a model is served, and how to get in: address, host name, certificates, bearer token."""
 
+import logging
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from components.common.errors import InventoryError
+
+# A line for every request at level INFO, which the executor of Kubeflow Pipelines prints: ours would be lost among them.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 DIRECT = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}

@@ -46,6 +46,13 @@ def ok(_: int = 0) -> Reply:
     return 200, "application/json", json.dumps(ANSWER).encode(), {}
 
 
+def test_a_step_whose_executor_prints_every_info_prints_no_line_for_a_request(server, caplog):
+    """``_setup_logging`` of kfp/dsl/executor_main.py sets the root logger to INFO before a step begins."""
+    caplog.set_level("INFO")
+    query(server.url, photo(3))
+    assert "HTTP Request" not in caplog.text
+
+
 def test_a_photo_is_asked_by_url_alone(server):
     answer = query(server.url, photo(3), expected_quantity=4)
     assert (answer.count, answer.verdict) == (3, "recount")
