@@ -12,7 +12,7 @@ import httpx
 
 from components.common.errors import InventoryError
 
-# A line for every request at level INFO, which the executor of Kubeflow Pipelines prints: ours would be lost among them.
+# At INFO it logs each request, which the executor of Kubeflow Pipelines prints: our own lines would be lost among them.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
