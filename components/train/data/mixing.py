@@ -20,9 +20,6 @@ def mix(
         targets: class probabilities [N, K].
         settings: ``mixup`` and ``cutmix``, the alphas of the Beta distributions.
         random: decides everything.
-
-    Returns:
-        Mixed images and targets.
     """
     ways = [way for way, alpha in ((_blend, settings.mixup), (_paste, settings.cutmix)) if alpha]
     if not ways or len(images) < 2:

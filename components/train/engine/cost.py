@@ -21,12 +21,9 @@ def cost_of(runs: Sequence[Run], on_demand_price: float, spot_price: float) -> C
     here they are the seconds that machines were held. Steps that were lost and repeated are paid for on both sides.
 
     Args:
-        runs: all runs of the training.
+        runs: all of the training.
         on_demand_price: dollars per hour and host; 0 when not given.
         spot_price: the same for spot capacity.
-
-    Returns:
-        Seconds, and dollars as far as prices were given.
     """
     billable = sum((run.end - run.start) * run.hosts for run in runs)
     cost = Cost(

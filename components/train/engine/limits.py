@@ -14,12 +14,7 @@ from components.train.engine.run_times import Run
 
 
 def ran_out(runs: Sequence[Run], settings: TrainingSettings) -> str | None:
-    """Why the training should end with what it has, or None.
-
-    Args:
-        runs: of the training, the last one going on.
-        settings: ``max_run``, seconds; 0 does not limit.
-    """
+    """Why the training, whose last run goes on, should end with what it has (``max_run``); None when it need not."""
     seconds = run_seconds(runs)
     if settings.max_run and seconds >= settings.max_run:
         return f"it ran {seconds:.0f} s, max_run is {settings.max_run:g}"
@@ -27,12 +22,7 @@ def ran_out(runs: Sequence[Run], settings: TrainingSettings) -> str | None:
 
 
 def waited_too_long(runs: Sequence[Run], settings: TrainingSettings) -> str | None:
-    """Why the training has to fail, or None.
-
-    Args:
-        runs: of the training, the last one going on.
-        settings: ``max_wait``, seconds since the first start; 0 does not limit.
-    """
+    """Why the training, whose last run goes on, has to fail (``max_wait``); None when it need not."""
     seconds = wall_seconds(runs)
     if settings.max_wait and seconds > settings.max_wait:
         return (

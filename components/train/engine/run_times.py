@@ -5,7 +5,6 @@ more, still counts up to its last beat: at most ``BEAT_SECONDS`` of it are missi
 found each other (the image's pull and the pod's start are not in it) and ends when the bundle is in the store.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,30 +35,25 @@ class Run(BaseModel):
 RUNS = TypeAdapter(list[Run])
 
 
-def _read(data: bytes) -> list[Run]:
-    try:
-        return RUNS.validate_json(data)
-    except ValidationError:
-        note("the times of this training's earlier runs are damaged in the store and do not count")
-        return []
-
-
 class RunTimes:
-    """The runs of a training so far, this one included; all workers make one together.
+    """The runs of a training so far, this one included; all workers make one together, the leading one writes.
 
     Args:
         store: holds the earlier runs and gets this one.
         key: where they lie.
-        workers: of this run; the leading one writes.
+        workers: of this run.
         training: says which training it is; runs of others do not count.
     """
 
     def __init__(self, store: Store, key: str, workers: Workers, training: str = "") -> None:
         self.store, self.key, self.workers = store, key, workers
-        data = store.get_bytes_or_none(key)
-        self._training = training
-        self._earlier = [run for run in _read(data) if run.training == training] if data else []
-        self._start = time.time()
+        try:
+            known = RUNS.validate_json(store.get_bytes_or_none(key) or b"[]")
+        except ValidationError:
+            note("the times of this training's earlier runs are damaged in the store and do not count")
+            known = []
+        self._training, self._start = training, time.time()
+        self._earlier = [run for run in known if run.training == training]
         workers.wait()  # everybody has read before anybody writes
 
     @property
@@ -70,11 +64,7 @@ class RunTimes:
 
     @contextmanager
     def recording(self, beat_seconds: float = BEAT_SECONDS) -> Iterator[None]:
-        """Keeps the store up to date while the block runs; beside the training, so that a slow store does not slow it.
-
-        Args:
-            beat_seconds: between two writes.
-        """
+        """Keeps the store up to date while the block runs, beside the training: a slow store must not slow it."""
         if not self.workers.leads:
             yield
             return
@@ -86,6 +76,6 @@ class RunTimes:
 
     def _write(self) -> None:
         try:
-            self.store.put_bytes(self.key, json.dumps([run.model_dump() for run in self.runs]).encode())
+            self.store.put_bytes(self.key, RUNS.dump_json(self.runs))
         except InventoryError as error:
             note(f"the time of this run was not stored, the next write has it too: {error}")

@@ -42,10 +42,8 @@ class StepTimes:
     def step(self, report: StepReport, exact: bool, traced: bool) -> None:
         """Books a step that has just ended and what came before it.
 
-        Args:
-            report: of the step.
-            exact: its parts are true times, not only those to queue work on a GPU.
-            traced: it was slowed down by a trace.
+        The parts of an ``exact`` one are true times, not only those to queue work on a GPU; a trace slows a ``traced``
+        one down.
         """
         gap, inside = self._since_last(), sum(report.seconds.get(part, 0.0) for part in PARTS)
         before = "preparing" if self.first_step is None else "traced" if traced else "between"
