@@ -104,8 +104,8 @@ def evaluate_bundle(
 
     Args:
         folder: holds the bundle's files.
-        bundle: the bundle as trained.
-        splits: the opened splits, by name, and the ``extra`` bins.
+        bundle: as trained.
+        splits: opened, by name, and the ``extra`` bins.
         dataset: their manifest.
         model: what training handed on.
 
