@@ -51,18 +51,11 @@ def ask(search: Connection, question: dict[str, Any]) -> bool:
 
 
 def run_trial(job: TrainingSpec, metric: Metric, final: bool, search: Connection, store: Store) -> dict[str, Any]:
-    """Runs one trial, whatever comes of it.
+    """Runs one trial, whatever comes of it, and returns the message that tells the search how it ended.
 
-    Args:
-        job: of the trial.
-        metric: the objective.
-        final: go on to the model bundle. While the search runs nobody knows whether it will be wanted, and writing one
-            takes longer than many a trial; from the checkpoint it can be written later.
-        search: is asked after every epoch, unless the trial is final.
-        store: of the job.
-
-    Returns:
-        The message that tells the search how it ended.
+    A ``final`` one goes on to the model bundle, and the search is not asked after every epoch. While the search runs
+    nobody knows whether a bundle will be wanted, and writing one takes longer than many a trial; from the checkpoint it
+    can be written later.
     """
     try:
         outcome = run_job(job, store, [] if final else [Asking(search, metric)], keep=lambda _: final)

@@ -23,8 +23,7 @@ from components.documents.trained import TrainedModel
 from components.documents.training_spec import TrainingSpec
 from components.settings.training import MACHINE_OPTIONS, TrainingSettings
 from components.train.data.batches import ImageFeed
-from components.train.data.features import FeatureCache, FeatureFeed, cache_key, reason_not_to_cache
-from components.train.data.feed import Feed
+from components.train.data.features import FeatureCache, FeatureFeed, Feed, cache_key, reason_not_to_cache
 from components.train.data.shards import ShardedBins
 from components.train.engine.checkpoint import Checkpoints
 from components.train.engine.cost import cost_of
@@ -72,11 +71,8 @@ def run_job(
         job: what to train.
         store: holds the dataset, gets checkpoints, bundle and outcome.
         hooks: watch the training.
-        keep: asked with the outcome whether to write it and the bundle, which takes seconds; a search of
-            hyperparameters keeps only those that are better than the ones before.
-
-    Returns:
-        The outcome; with times and cost when it is kept.
+        keep: asked with the outcome whether to write it, with times and cost, and the bundle, which takes seconds; a
+            search of hyperparameters keeps only those that are better than the ones before.
 
     Raises:
         InventoryError: for an empty split, an unknown backbone, weights that cannot be had or do not fit, or a

@@ -6,6 +6,7 @@ without the copies and the start-up of worker processes.
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +17,6 @@ from components.common.prefetch import CombinedTasks, prefetch
 from components.counter.bundle import InputTransform
 from components.counter.photo import preprocess
 from components.settings.training import TrainingSettings
-from components.train.data.feed import Batch
 from components.train.data.sampler import EpochPlan, Rows
 from components.train.data.shards import ShardedBins
 from components.train.data.transforms import augment, epoch_draws, epoch_size, read_training_image
@@ -27,6 +27,17 @@ from components.train.model.network import CountingNetwork, ServedCounter
 BATCHES_AHEAD = 2
 IMAGES_PER_TASK = 8
 MOST_THREADS = 16
+
+
+class Batch(NamedTuple):
+    """Some bins, on the CPU."""
+
+    inputs: Tensor
+    """Images, uint8 [N, 3, S, S]; or cached features, float32 [N, views, F]."""
+    labels: Tensor
+    """Class index, int64 [N]."""
+    draws: Tensor
+    """Random draws of the augmentation, float32 [N, DRAWS]; [N, 0] in validation."""
 
 
 def decode_threads(settings: TrainingSettings, workers: Workers) -> int:

@@ -20,8 +20,7 @@ from components.common.progress import Counter, note
 from components.common.store import Store
 from components.counter.bundle import InputTransform
 from components.settings.training import TrainingSettings
-from components.train.data.batches import served_batches
-from components.train.data.feed import Batch
+from components.train.data.batches import Batch, ImageFeed, served_batches
 from components.train.data.sampler import EpochPlan, Rows
 from components.train.data.shards import ShardedBins
 from components.train.data.transforms import MIRROR, epoch_draws
@@ -71,14 +70,9 @@ def cache_key(settings: TrainingSettings, weights_sha256: str | None, device: to
 
 
 class FeatureCache:
-    """Features of one frozen backbone, on any bins.
+    """Features of one frozen backbone, on any bins, under ``key`` of ``cache_key``; the workers fill it together.
 
-    Args:
-        store: where the blocks lie.
-        key: of ``cache_key``.
-        network: whose ``embed`` computes what is missing; on the training's device.
-        settings: of the training.
-        workers: fill the cache together, each its own blocks.
+    The network, on the training's device, computes by ``embed`` what is missing.
     """
 
     def __init__(
@@ -88,11 +82,7 @@ class FeatureCache:
         self.settings, self.workers = settings, workers
 
     def features(self, name: str, bins: ShardedBins, view: int) -> Tensor:
-        """Features [bins, F] of a split's images or mirror images, computed as far as they are missing.
-
-        Raises:
-            InventoryError: if the store cannot be written or read.
-        """
+        """Features [bins, F] of a split's images or mirror images, computed as far as they are missing."""
         place = f"{bins.content}/{view}"
         starts = range(0, len(bins), BLOCK)
         sizes = {start: min(BLOCK, len(bins) - start) for start in starts}
@@ -206,6 +196,10 @@ class FeatureFeed:
         if self.settings.flip_tta:
             logits = average_views(logits, self.logits_of(network.head(inputs[:, MIRRORED]).float()))
         return logits
+
+
+Feed = ImageFeed | FeatureFeed
+"""What a training is fed with."""
 
 
 def _needed(bins: ShardedBins, rows: Rows) -> Rows:

@@ -83,15 +83,9 @@ class Checkpoints:
         return self._entries
 
     def write(self, content: dict[str, Any], steps: int, best: tuple[int, dict[str, torch.Tensor]] | None) -> bool:
-        """Stores a checkpoint; when the store refuses, says so, and what was there before stays.
+        """Stores a checkpoint, named by its steps; when the store refuses, says so, and what was there before stays.
 
-        Args:
-            content: tensors and plain values.
-            steps: optimiser steps taken, which names it.
-            best: the epoch that validated best so far and its weights; stored once.
-
-        Returns:
-            Whether it was stored.
+        ``best`` is the epoch that validated best so far and its weights, stored once. Returns whether it was stored.
         """
         try:
             old = [known for known in self.entries() if known.steps != steps]
@@ -123,13 +117,10 @@ class Checkpoints:
         return Best(key=key, sha256=sha256_bytes(data), epoch=epoch)
 
     def read_newest(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
-        """Returns content and best weights of the newest checkpoint that is intact and belongs to this training.
+        """Content and best weights of the newest checkpoint that is intact and belongs to this training.
 
         What is wrong with the ones passed over is said in a note. Nothing writes while workers resume, so all of them
         find the same one.
-
-        Raises:
-            InventoryError: if the store cannot be read.
         """
         for entry in self.entries():
             try:

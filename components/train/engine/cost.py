@@ -6,8 +6,7 @@ Nothing is guessed: without a price there is no amount, and without both prices 
 from collections.abc import Sequence
 
 from components.documents.trained import Cost
-from components.train.engine.limits import run_seconds, wall_seconds
-from components.train.engine.run_times import Run
+from components.train.engine.run_times import Run, run_seconds, wall_seconds
 
 HOUR = 3600
 

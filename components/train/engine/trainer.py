@@ -15,15 +15,15 @@ from components.common.errors import InventoryError
 from components.common.progress import Counter, note
 from components.settings.training import TrainingSettings
 from components.train.data import sampler
-from components.train.data.feed import Batch, Feed
+from components.train.data.batches import Batch
+from components.train.data.features import Feed
 from components.train.data.mixing import mix
 from components.train.data.sampler import EpochPlan, Layout
 from components.train.engine.checkpoint import Checkpoints
 from components.train.engine.clock import Clock
 from components.train.engine.hooks import Hook, StepReport, stop_reason
-from components.train.engine.limits import ran_out, waited_too_long
 from components.train.engine.optimizer import set_learning_rate
-from components.train.engine.run_times import RunTimes
+from components.train.engine.run_times import RunTimes, ran_out, waited_too_long
 from components.train.engine.state import State, best_epoch
 from components.train.engine.stopping import Agreement, Interrupted, Signals
 from components.train.engine.workers import Restart, Workers

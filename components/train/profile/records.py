@@ -122,11 +122,7 @@ class Recorded:
 
 
 def read_records(store: Store, prefix: str) -> Recorded:
-    """Reads all that the workers of a training left under a prefix.
-
-    Raises:
-        InventoryError: if the store cannot be read.
-    """
+    """Reads all that the workers of a training left under a prefix."""
     records = [WorkerRecord.fetch_if_whole(store, key) for key in store.list(f"{prefix}/")]
     return put_together([record for record in records if record])  # a damaged one counts as one that was not left
 

@@ -160,16 +160,10 @@ def read_saved(store: Store, saved: Saved) -> dict[str, torch.Tensor]:
 def read_history(
     store: Store, prefix: str, name: str, kind: Literal["train", "validation"] = "train"
 ) -> list[tuple[int, torch.Tensor]]:
-    """Reads one tensor over the whole training.
-
-    Args:
-        store: holds the files.
-        prefix: ``<output>/train/tensors``.
-        name: such as ``loss`` or ``gradient/head.weight``.
-        kind: of the saves to look at.
+    """Reads one tensor, such as ``loss`` or ``gradient/head.weight``, over the whole training.
 
     Returns:
-        Step and value of each save that has it, in the order of steps.
+        Step and value of each save of that kind that has it, in the order of steps.
 
     Raises:
         InventoryError: if no save has it.
