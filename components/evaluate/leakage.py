@@ -90,8 +90,7 @@ def split_leaks(
         seed: of the split.
 
     Returns:
-        The part of every bin (index into ``SPLITS``, int8 [N]), and the leaking test bins (bool [N], False outside the
-        test part).
+        The part of every bin (index into ``SPLITS``, int8 [N]), and the leaking test bins (bool [N]).
 
     Raises:
         InventoryError: if the bins cannot be split so.
@@ -110,7 +109,7 @@ def what_splits_would_leak(parts_of_dataset: Sequence[Bins], ratios: Sequence[fl
     """For every method that can split the dataset's bins, the test bins that would share a product with training.
 
     Args:
-        parts_of_dataset: the opened splits that together hold the dataset's bins.
+        parts_of_dataset: the opened splits that together hold the bins.
         ratios: shares of train, validation and test.
         seed: of the split.
     """
