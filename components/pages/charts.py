@@ -137,13 +137,7 @@ class Axis:
 
 
 def coordinates(axes: Sequence[Axis], rows: Sequence[Sequence[Any]], text: Text) -> Marks:
-    """Parallel coordinates: a vertical axis for every quantity, a line for everything that has a value of each.
-
-    Args:
-        axes: from left to right.
-        rows: a value for every axis.
-        text: how to write a value.
-    """
+    """Parallel coordinates: a vertical axis for every quantity, from left to right, a line for each row of values."""
     places = [LEFT + AXIS_GAP * number for number in range(len(axes))]
     return {
         "width": places[-1] + LEFT + 60,

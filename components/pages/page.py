@@ -120,11 +120,7 @@ def policy_hash(text: str) -> str:
 
 
 def thumbnail(photo: bytes | memoryview, side: int = THUMBNAIL_SIDE) -> str:
-    """A photo as a small JPEG in a ``data:`` address.
-
-    Args:
-        photo: JPEG, PNG or WebP.
-        side: the longest side in pixels; a smaller photo is not enlarged.
+    """A JPEG, PNG or WebP as a small JPEG in a ``data:`` address; its longest side is at most ``side`` pixels.
 
     Raises:
         BadImageError: if the bytes are not such a photo.
