@@ -56,11 +56,6 @@ class Deployer(Protocol):
 def put_into_service(deployer: Deployer, candidate: Candidate, bins: list[LabelledBin]) -> DeployedModel:
     """Starts a candidate, asks it about labelled bins, and promotes it or rolls it back.
 
-    Args:
-        deployer: where to serve it.
-        candidate: the model.
-        bins: labelled bins for the smoke test.
-
     Raises:
         InventoryError: if the candidate does not come up or fails the smoke test; it has been rolled back then.
     """
