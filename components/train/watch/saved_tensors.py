@@ -168,11 +168,16 @@ def read_history(
     Raises:
         InventoryError: if no save has it.
     """
-    read = [(saved.step, read_saved(store, saved)) for saved in list_saved(store, prefix) if saved.kind == kind]
-    found = [(step, tensors[name]) for step, tensors in read if name in tensors]
+    found: list[tuple[int, torch.Tensor]] = []
+    names: set[str] = set()
+    for saved in list_saved(store, prefix):
+        if saved.kind == kind:
+            tensors = read_saved(store, saved)
+            names |= tensors.keys()
+            found += [(saved.step, tensors[name])] if name in tensors else []
     if not found:
-        names = sorted({name for _, tensors in read for name in tensors})
-        raise InventoryError(f"no {kind} save under {prefix} has {name}; they have {', '.join(names) or 'nothing'}")
+        there = ", ".join(sorted(names)) or "nothing"
+        raise InventoryError(f"no {kind} save under {prefix} has {name}; they have {there}")
     return found
 
 
