@@ -43,11 +43,7 @@ class Deployer(Protocol):
         """
 
     def promote(self, revision: Revision) -> str:
-        """Gives the revision all requests; what was in service before ends after its last answer.
-
-        Returns:
-            The service's address.
-        """
+        """Gives the revision all requests and returns the address; the one before ends after its last answer."""
 
     def roll_back(self, revision: Revision) -> None:
         """Removes the revision; what was in service stays."""

@@ -33,13 +33,7 @@ def linear(low: float, high: float) -> Scale:
 
 
 def bars(categories: Sequence[str], series: Mapping[str, Sequence[float]], text: Text) -> Marks:
-    """Vertical bars, grouped by category.
-
-    Args:
-        categories: names along the x axis.
-        series: name to one value (not negative) for each category.
-        text: how to write a value.
-    """
+    """Vertical bars, grouped by category: of each series one value (not negative) for each category."""
     ticks = nice_ticks(0, max((value for values in series.values() for value in values), default=0))
     up = linear(0, ticks[-1])
     slot = (RIGHT - LEFT) / max(1, len(categories))
