@@ -37,12 +37,12 @@ with open(sys.argv[1], "w") as lock:
 """
 
 
-@pytest.fixture
 def served(store: Store) -> str:
     """The version in service."""
     return read_index(open_registry(store), "bin-counter").in_service.version
 
 
+@pytest.fixture
 def dataset(store: Store) -> DatasetManifest:
     bins = [RawBin(f"{number:05d}", number % 5 + 1, [f"A{number}"], photo(number % 5 + 1), {}) for number in range(60)]
     return split_bins(store, pack(store, bins), "60/20/20")
