@@ -75,11 +75,7 @@ def with_permissions(task: PipelineTask) -> None:
 
 
 def with_model_registry(*tasks: PipelineTask) -> None:
-    """Gives tasks the address of Kubeflow's Model Registry, and a token for it, where the namespace has their secret.
-
-    Args:
-        tasks: that register models or look what is registered.
-    """
+    """Gives tasks the address of Kubeflow's Model Registry, and a token, where the namespace has their secret."""
     for task in tasks:
         names = {name: name for name in ("MODEL_REGISTRY_URL", "MODEL_REGISTRY_TOKEN")}
         kubernetes.use_secret_as_env(task, MODEL_REGISTRY_SECRET, names, optional=True)

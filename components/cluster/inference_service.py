@@ -231,12 +231,8 @@ def canary_ready(service: Object, uri: str, before: str) -> bool:
     """Whether the new model's pods answer, beside the one in service or alone.
 
     ``status.observedGeneration`` does not say whether the controller has seen a change: KServe copies it from the
-    Deployment or the Knative service. Standard mode names canaries by model; Knative makes a new revision.
-
-    Args:
-        service: as it is now.
-        uri: of the new model.
-        before: ``revision_before`` of the service when it was changed; "" if nothing was changed.
+    Deployment or the Knative service. Standard mode names canaries by model; Knative makes a new revision, other than
+    ``before``, the ``revision_before`` of the service when it was changed ("" if nothing was changed).
     """
     status = service.get("status", {})
     if mode(service) == "Standard" and service["spec"].get("canary"):

@@ -34,11 +34,7 @@ class LocalDeployer:
         self.run_folder = run_folder
 
     def start(self, candidate: Candidate) -> Revision:
-        """Starts the server and waits until it is ready.
-
-        Raises:
-            InventoryError: if it does not come up; the message names its log.
-        """
+        """Starts the server and waits until it is ready; the error of one that does not come up names its log."""
         log = self.run_folder / LOG_FILE
         log.unlink(missing_ok=True)  # a server that still runs goes on writing to its own file
         with log.open("wb") as output:

@@ -44,14 +44,9 @@ class Change:
 
 
 def promote(store: Store, registry: Registry, name: str, version: str, cluster: Cluster | None = None) -> Change:
-    """Puts a registered model into service.
+    """Puts a registered model into service under a name.
 
-    Args:
-        store: holds the bundle and its dataset.
-        registry: where models are registered, and the change is recorded.
-        name: the serving name.
-        version: of the model.
-        cluster: where its InferenceService is; None records what shall be served on this machine.
+    Without a cluster, where its InferenceService would be, it is recorded what shall be served on this machine.
 
     Raises:
         InventoryError: if there is no such model, its files are gone, or it does not answer as it should; what was in

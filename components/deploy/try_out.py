@@ -22,9 +22,6 @@ from components.registry.entry import Entry
 def try_out(deployer: Deployer, candidate: Candidate, bins: list[LabelledBin]) -> SmokeTest:
     """Starts a model, asks it about labelled bins and ends it.
 
-    Returns:
-        As ``smoke_test``.
-
     Raises:
         InventoryError: if it does not come up or answers wrongly.
     """

@@ -31,11 +31,11 @@ def gate(
 
     Args:
         store: holds the bundles and the dataset; ``runs/<run_id>/gate.json`` and ``gate.html`` are written there.
-        dataset: the dataset on whose test bins it is decided.
-        evaluated: the evaluate step's outcome; where the bundle lies and which rules fired is read.
+        dataset: on whose test bins it is decided.
+        evaluated: says where the bundle lies and which rules fired.
         run_id: the run.
         policy: what a model must show.
-        serving: the service; its name is the one under which models are registered.
+        serving: the service, under whose name models are registered.
 
     Raises:
         InventoryError: if the model cannot be run or has other counts than the dataset, there is
@@ -49,17 +49,17 @@ def gate(
         known = read_index(registry, serving.name)
         incumbent, candidate = find_in_service(store, known, serving), bundles.fetch_description(store, key)
         if _is_same(incumbent, key, candidate):
-            decision = _already(candidate.version)
+            said = f"Promoted: {candidate.version} is in service already"
+            decision = Decision(promote=True, summary=said, criteria=[], n=0)
         else:
-            decision = _decide(store, dataset, key, incumbent, policy, failed_rules)
+            recorded = incumbent.entry.metrics.accuracy if incumbent and incumbent.entry else None
+            before = incumbent.bundle_key if incumbent else None
+            decision = challenge(store, dataset, key, before, policy, failed_rules, recorded, overwritten=before == key)
         if not decision.promote:
-            way_out = (
-                f"To overrule: {_promotion(candidate.version, serving.name)}"
-                if policy.enforce
-                else "Deployed all the same: gate.enforce is false"
-            )
-            summary = f"{decision.summary}. {way_out}"
-            decision = decision.model_copy(update={"summary": summary})
+            way_out = "Deployed all the same: gate.enforce is false"
+            if policy.enforce:
+                way_out = f"To overrule: {_promotion(candidate.version, serving.name)}"
+            decision = decision.model_copy(update={"summary": f"{decision.summary}. {way_out}"})
         note(f"gate: {decision.summary}")
         outcome = GatedModel(
             approved="yes" if decision.promote or not policy.enforce else "no",
@@ -101,29 +101,3 @@ def _promotion(version: str, name: str) -> str:
     words += ["--name", name] if name != DEFAULT_SERVICE.name else []
     words += ["--namespace", kube.namespace()] if serves_on_cluster() else []
     return " ".join(words)
-
-
-def _already(version: str) -> Decision:
-    return Decision(promote=True, summary=f"Promoted: {version} is in service already", criteria=[], n=0)
-
-
-def _decide(
-    store: Store,
-    dataset: DatasetManifest,
-    key: str,
-    incumbent: InService | None,
-    policy: GatePolicy,
-    failed_rules: list[str],
-) -> Decision:
-    if incumbent is None:
-        return challenge(store, dataset, key, None, policy, failed_rules)
-    return challenge(
-        store,
-        dataset,
-        key,
-        incumbent.bundle_key,
-        policy,
-        failed_rules,
-        recorded_accuracy=incumbent.entry.metrics.accuracy if incumbent.entry else None,
-        overwritten=incumbent.bundle_key == key,
-    )

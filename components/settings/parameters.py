@@ -127,10 +127,7 @@ def parameter_from_text(name: str, text: str) -> Any:
 
 
 def read_parameters(given: Mapping[str, Any]) -> RunSettings:
-    """Checks and completes what a user asks for.
-
-    Args:
-        given: the pipeline's parameters; those not given have their defaults.
+    """Checks and completes what a user asks for; parameters that are not given have their defaults.
 
     Raises:
         InventoryError: naming the first field that is refused, what was given and what is allowed.

@@ -29,7 +29,7 @@ def train(
 
     Args:
         dataset_path: the dataset artifact of the split step.
-        model_path: where to write the model artifact, a small JSON file.
+        model_path: where to write the model artifact, what is returned as a small JSON file.
         run_id: names the bundle's folder in the store.
         store: holds the dataset's shards and gets the bundle.
         preset: one of ``presets.PRESETS``, or ``auto``.
@@ -37,9 +37,6 @@ def train(
         launcher: runs the workers; on this machine when None.
         trained: ``outcome_key`` of a training with these very options that the search of hyperparameters has done
             already; its model is taken as it is.
-
-    Returns:
-        What was trained; also the content of the model artifact.
 
     Raises:
         InventoryError: for refused options, an empty split, an unknown backbone, weights that do not fit, and

@@ -53,13 +53,7 @@ def katib_not_installed(command: str) -> InventoryError:
 
 
 def not_installed(command: str, packages: Iterable[str], extra: str = "") -> InventoryError:
-    """What to say where a command misses packages.
-
-    Args:
-        command: the command.
-        packages: names of what is missing.
-        extra: that brings them; empty for the command's own.
-    """
+    """What to say where a command misses packages, which ``extra`` brings, or else the command's own."""
     names = ", ".join(packages)
     return InventoryError(
         f"`inventory {command}` needs {names}; pip install 'bin-inventory[{extra or EXTRAS[command]}]'"

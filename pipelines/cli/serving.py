@@ -6,10 +6,10 @@ import sys
 from typing import Any, NoReturn
 
 from components.client.options import ATTEMPTS, add_endpoint_options
-from components.counter.verdict import MISSED_COST, WRONG_SHARE
+from components.counter.verdict import MISSED_COST, MOST_COST, WRONG_SHARE
 from components.reconcile.options import add_feedback_arguments, add_reconcile_arguments
 from components.reconcile.settings import ReconcileSettings, checked
-from pipelines.cli.parser import missed_cost, port, whole
+from pipelines.cli.parser import number, port, whole
 
 CONCURRENCY = 8
 
@@ -45,7 +45,7 @@ def _add_query(commands: Any) -> None:
     parser.add_argument("--expected", type=whole(0), metavar="N", help="the count that the stock system says")
     parser.add_argument(
         "--missed-cost",
-        type=missed_cost,
+        type=number(1, MOST_COST),
         default=MISSED_COST,
         metavar="RECOUNTS",
         help=f"what an error that nobody finds costs, in recounts; decides the verdict [{MISSED_COST:g}]",

@@ -1,7 +1,6 @@
 """The deploy step against a stand-in Kubernetes API whose controller the test plays; models are real servers."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from kubernetes.client import ApiClient
@@ -17,7 +16,7 @@ from components.deploy.deployer import Candidate, put_into_service
 from components.deploy.smoke import LabelledBin
 from components.documents.deployed import DeployedModel
 from components.settings.serving import ServingSettings
-from tests.cluster.stand_ins.api import Cluster, merge, running
+from tests.cluster.stand_ins.api import Cluster, merge
 from tests.cluster.stand_ins.rules import inference_service_refused
 from tests.cluster.stand_ins.schemas import CRDS, problems
 from tests.deploy.kserve_controller import NAME, TRIAL, Controller
@@ -41,17 +40,6 @@ def models(tmp_path_factory) -> Iterator[dict[str, tuple[Candidate, str]]]:
             version: (Candidate(bundles.load(folder), folder, f"s3://inventory/runs/{version}/model"), server.url)
             for version, folder, server in (("1", first, one), ("2", second, two))
         }
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    yield from running(Cluster())
-
-
-@pytest.fixture
-def api(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ApiClient:
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "kubeconfig")))
-    return kube.connect()
 
 
 @pytest.fixture
