@@ -70,9 +70,9 @@ def _install(folder: Path) -> str:
     print(f"installing {REQUIREMENTS.name} into a fresh environment …", file=sys.stderr, flush=True)
     venv.create(folder, with_pip=True)
     python = str(folder / "bin" / "python")
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
-        [*command, "-r", str(REQUIREMENTS)],
+        [*command, "--no-deps", "--require-hashes", "-r", str(REQUIREMENTS)],
         env={name: value for name, value in os.environ.items() if not name.startswith(("S3_", "AWS_", "PYTHON"))},
         stderr=subprocess.PIPE,
         text=True,
