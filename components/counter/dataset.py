@@ -270,6 +270,12 @@ class _Shard:
 def open_split(store: Store, manifest: DatasetManifest, name: str, limit_bytes: int | None = None) -> Bins:
     """Fetches one split's shards into the local cache and opens them.
 
+    Args:
+        store: holds the shards.
+        manifest: of the dataset.
+        name: ``train``, ``validation`` or ``test``.
+        limit_bytes: when given, other shards leave the cache until it fits.
+
     Raises:
         InventoryError: if the split is empty or a shard is damaged.
     """

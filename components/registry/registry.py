@@ -55,12 +55,22 @@ def open_registry(store: Store, environment: Mapping[str, str] = os.environ) -> 
 
 
 def read_index(registry: Registry, name: str) -> Index:
-    """The models of a name, as they are now."""
+    """The models of a name, as they are now.
+
+    Args:
+        registry: of ``open_registry``.
+        name: under which models are registered, that of their service.
+    """
     return index(registry.events(name))
 
 
 def in_service(store: Store, name: str = DEFAULT_NAME) -> Entry | None:
-    """The registered model that is in service; None when none is."""
+    """The registered model that is in service; None when none is.
+
+    Args:
+        store: holds the registry's index, where no Model Registry is named.
+        name: as for ``read_index``.
+    """
     return read_index(open_registry(store), name).in_service
 
 
