@@ -26,7 +26,7 @@ PYTHON_API: dict[str, dict[str, tuple[str, ...]]] = {
         "components.settings.parameters": ("read_parameters",),
     },
     "Bins": {
-        "components.sources.rendered.bins": ("rendered_bin",),
+        "components.sources.rendered.bins": ("rendered_photo", "metadata"),
         "components.download.step": ("download_bins",),
         "components.split.step": ("split_bins",),
         "components.counter.dataset": ("DatasetManifest", "open_split"),
