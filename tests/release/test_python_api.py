@@ -27,7 +27,7 @@ def test_the_page_lists_what_the_code_has() -> None:
 def test_a_promised_function_is_typed_and_its_docstring_names_every_argument(name: str) -> None:
     function: Any = PROMISED[name]
     hints = inspect.get_annotations(inspect.unwrap(function))
-    arguments = inspect.signature(function).parameters
+    arguments = list(inspect.signature(function).parameters)
     assert set(arguments) | {"return"} <= set(hints)
     said = inspect.getdoc(function) or ""
     undocumented = [each for each in arguments if not re.search(rf"^ +{each}: ", said, re.MULTILINE)]
