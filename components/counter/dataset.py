@@ -273,7 +273,6 @@ def open_split(store: Store, manifest: DatasetManifest, name: str) -> Bins:
         store: holds the shards.
         manifest: of the dataset.
         name: ``train``, ``validation`` or ``test``.
-        limit_bytes: when given, other shards leave the cache until it fits.
 
     Raises:
         InventoryError: if the split is empty or a shard is damaged.
