@@ -116,10 +116,21 @@ def ask(
     attempts: int = ATTEMPTS,
     record: NamedProducts | None = None,
 ) -> Answer:
-    """Asks for one photo over an open client, with what the stock record says, when known; raises as ``query``.
+    """Asks for one photo over an open client.
 
     Tries again after 408, 429, 502, 503, 504 and connection errors, with exponential back-off or as ``Retry-After``
     says. A photo that the server fails on (500), or that never reaches it in time (408), is that photo's error.
+
+    Args:
+        client: from ``open_client``.
+        endpoint: where the model is served.
+        image: the bytes of a JPEG, PNG or WebP file.
+        expected_quantity: what the stock record says, when known.
+        attempts: tries in all.
+        record: which products the stock record names, when known.
+
+    Raises:
+        PhotoError, InventoryError: as ``query``.
     """
     quantity = {} if expected_quantity is None else {"expected_quantity": expected_quantity}
     path = f"/v1/models/{endpoint.model_name}:predict"

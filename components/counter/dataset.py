@@ -266,6 +266,11 @@ class _Shard:
 def open_split(store: Store, manifest: DatasetManifest, name: str) -> Bins:
     """Fetches one split's shards into the local cache and opens them.
 
+    Args:
+        store: holds the shards.
+        manifest: of the dataset.
+        name: ``train``, ``validation`` or ``test``.
+
     Raises:
         InventoryError: if the split is empty or a shard is damaged.
     """

@@ -49,7 +49,12 @@ def open_registry(store: Store, environment: Mapping[str, str] = os.environ) -> 
 
 
 def read_index(registry: Registry, name: str) -> Index:
-    """The models of a name, as they are now."""
+    """The models of a name, as they are now.
+
+    Args:
+        registry: of ``open_registry``.
+        name: under which models are registered, that of their service.
+    """
     return index(registry.events(name))
 
 
