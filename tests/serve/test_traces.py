@@ -215,7 +215,6 @@ def test_the_standard_variables_say_whether_there_are_traces(variables: dict[str
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not spoken"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, "no address such as http://collector:4318"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:many"}, "no address such as http://collector:4318"),
-        ({"OTEL_EXPORTER_OTLP_CERTIFICATE": "/no/such.pem"}, "/no/such.pem"),
         ({"OTEL_BSP_MAX_QUEUE_SIZE": "0"}, "no traces: "),
     ],
 )

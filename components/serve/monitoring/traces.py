@@ -161,7 +161,7 @@ def _provider(environment: Mapping[str, str]) -> Any:
         return provider
     except ImportError as error:
         _say(f"{error.name} is not installed; pip install 'bin-inventory[serve]' or unset {EXPORTER} and {ENDPOINT}")
-    except Exception as error:  # whatever the SDK finds wrong with its variables, files of certificates included
+    except Exception as error:  # whatever the SDK finds wrong with its variables
         _say(" ".join(str(error).split()) or type(error).__name__)
     return None
 
