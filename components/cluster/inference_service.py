@@ -226,7 +226,8 @@ def rollback_patch(service: Object, uri: str, *, alone: bool) -> Object:
 
 def canary_settings(settings: ServingSettings) -> ServingSettings:
     """The settings of a second service, which tries a new model where the first knows no canary."""
-    return settings.model_copy(update={"name": f"{settings.name}-canary", "min_replicas": 1, "max_replicas": 1})
+    alone = {"name": f"{settings.name}-canary", "min_replicas": 1, "max_replicas": 1, "shadow": None}
+    return settings.model_copy(update=alone)
 
 
 def annotations(service: Object) -> dict[str, str]:

@@ -115,7 +115,7 @@ def main(arguments: list[str]) -> int:
     if options.log_requests:
         log_requests()
     try:
-        decode_bytes, for_shadow = shared(usable_memory(), Limits().decode_bytes, shadow=options.shadow is not None)
+        decode_bytes, for_shadow = shared(usable_memory(), Limits().decode_bytes, shadow=bool(options.shadow))
         limits = Limits(
             body_bytes=options.max_body_mib * MEBIBYTE,
             buffered_bytes=max(Limits().buffered_bytes, options.max_body_mib * MEBIBYTE),

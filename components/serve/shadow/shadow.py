@@ -5,6 +5,7 @@ speaks with it, and are dropped where there is no room, so that no answer waits 
 shadow is a number and a line on standard error.
 """
 
+import os
 import subprocess
 import sys
 import threading
@@ -28,6 +29,8 @@ from components.serve.shadow.comparison import Comparison
 from components.serve.shadow.messages import FILE, PIXELS, Begun, Counted, send
 
 PROGRAM = "components.serve.shadow"
+NOT_FOR_SHADOWS = ("AWS_", "OTEL_")
+"""Variables with credentials, of which it needs none: the bundle has been fetched."""
 MOST_WAITING, MOST_WAITING_BYTES = 64, 16 * MEBIBYTE
 """Copies in the queue; what comes on top of them is dropped."""
 END_SECONDS = 2.0
@@ -152,10 +155,13 @@ class Shadow:
     @contextmanager
     def _started(self, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         command = [sys.executable, "-m", PROGRAM, str(folder), str(self._memory)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_FOR_SHADOWS)}
         with self._changed:
             if self._over:
                 raise InventoryError(ENDED)
-            process = self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            process = self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            )
         try:
             yield process
         finally:
