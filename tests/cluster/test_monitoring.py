@@ -25,7 +25,7 @@ FOLDER = MANIFESTS / "monitoring"
 RULES = yaml.safe_load((FOLDER / "prometheus-rule.yaml").read_text())["spec"]["groups"][0]["rules"]
 DASHBOARD = json.loads(yaml.safe_load((FOLDER / "dashboard.yaml").read_text())["data"]["bin-counter.json"])
 ASKED = [rule["expr"] for rule in RULES] + [each["expr"] for panel in DASHBOARD["panels"] for each in panel["targets"]]
-WORDS = {"sum", "avg", "max", "count", "by", "rate", "increase", "histogram_quantile", "and", "bool"}
+WORDS = {"sum", "avg", "min", "max", "count", "by", "rate", "increase", "histogram_quantile", "and", "bool"}
 """Functions and operators of PromQL that we use."""
 TARGET_LABELS = {"namespace", "pod", "inferenceservice"}
 """What PodMonitor and Prometheus' operator add to each series."""

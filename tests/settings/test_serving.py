@@ -40,7 +40,6 @@ SECRET = "hunter2-hunter2"
         ({"tolerations": [{"key": "a", "tolerationSeconds": 3}]}, "tolerationSeconds belong to the effect NoExecute"),
         ({"image_pull_secrets": ["A B"]}, "serving.image_pull_secrets.0 = 'A B' is refused"),
         ({"shadow": "$(AWS_SECRET_ACCESS_KEY)"}, "serving.shadow = '$(AWS_SECRET_ACCESS_KEY)' is refused"),
-        ({"shadow": ""}, "serving.shadow = '' is refused"),
         ({"thread": 2}, "serving has no option 'thread'; did you mean threads?"),
     ],
 )

@@ -5,7 +5,7 @@ and one for each photo.
 """
 
 import struct
-from typing import BinaryIO, Literal
+from typing import IO, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -35,7 +35,7 @@ class Counted(BaseModel):
     error: str = ""
 
 
-def send(pipe: BinaryIO, image: bytes, kind: bytes) -> None:
+def send(pipe: IO[bytes], image: bytes, kind: bytes) -> None:
     """Writes a photo.
 
     Args:
@@ -48,7 +48,7 @@ def send(pipe: BinaryIO, image: bytes, kind: bytes) -> None:
     pipe.flush()
 
 
-def receive(pipe: BinaryIO) -> tuple[bytes, bytes] | None:
+def receive(pipe: IO[bytes]) -> tuple[bytes, bytes] | None:
     """Reads a photo: its kind and bytes; None when the server has gone."""
     head = pipe.read(HEAD.size)
     if len(head) < HEAD.size:
