@@ -153,7 +153,7 @@ class ServingSettings(Section):
         json_schema_extra={"allowed": f"a version, s3://BUCKET/FOLDER, or {NO_SHADOW}"},
     )
     store_secret: SecretName = Field(
-        DEFAULT_STORE_SECRET, description="secret with the store's credentials, with which the server fetches a shadow"
+        DEFAULT_STORE_SECRET, description="the store's secret, with which the server fetches a shadow [the run's]"
     )
     log_requests: bool = Field(False, description="a line of JSON in the pod's log for each prediction request")
     grpc: bool = Field(
