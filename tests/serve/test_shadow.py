@@ -23,7 +23,7 @@ from components.documents.shadow_report import ShadowReport
 from components.serve.memory import shared
 from components.serve.shadow import shadow as shadows
 from components.serve.shadow.comparison import MORE, MOST_COUNTS, Comparison, expected, likeliest
-from components.serve.shadow.worker import NETWORK_FACTOR, _check_memory
+from components.serve.shadow.counting import NETWORK_FACTOR, _check_memory
 from pipelines.cli.main import main
 from tests.serve.test_live_drift import black, metric
 from tests.serve.test_server import b64

@@ -19,6 +19,6 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO)
-    from components.serve.shadow.worker import main
+    from components.serve.shadow.counting import main
 
     sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
