@@ -21,6 +21,7 @@ from components.counter.bundle import Bundle
 from components.counter.images.kinds import format_of
 from components.counter.record.model import RECORD_FILE, RecordModel
 from components.counter.record.record import NamedProducts
+from components.documents.shadow_report import ShadowReport
 
 BACK_OFF_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 10.0
@@ -106,6 +107,24 @@ def record_model(client: httpx.Client, endpoint: Endpoint, model: Bundle) -> Rec
     except NoModelError:
         return None
     return RecordModel.of(content, str(request.url))
+
+
+def shadow_report(client: httpx.Client, endpoint: Endpoint) -> ShadowReport | None:
+    """How far the model's shadow agrees with it; None when it has none.
+
+    Args:
+        client: from ``open_client``.
+        endpoint: where the model is served.
+
+    Raises:
+        InventoryError: as ``query``.
+    """
+    request = client.build_request("GET", f"/v1/models/{endpoint.model_name}/shadow")
+    try:
+        content = _json(_send(client, endpoint, request, ATTEMPTS), endpoint)
+    except NoModelError:
+        return None
+    return ShadowReport.of(content, str(request.url))
 
 
 def ask(

@@ -14,6 +14,7 @@ from components.counter.dataset import DatasetManifest
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import Candidate, Deployer, put_into_service
 from components.deploy.local import LocalDeployer
+from components.deploy.shadow import with_shadow
 from components.deploy.smoke import labelled_bins
 from components.documents.deployed import DeployedModel
 from components.documents.gated import GatedModel
@@ -51,9 +52,11 @@ def deploy(
 
     def work() -> DeployedModel:
         registry = open_registry(store)  # one that cannot be reached is told before anything is changed
-        _check_compared(store, find_in_service(store, read_index(registry, serving.name), serving), key, run_id)
+        registered = read_index(registry, serving.name)
+        _check_compared(store, find_in_service(store, registered, serving), key, run_id)
+        settings = with_shadow(store, registered, serving)
         with tempfile.TemporaryDirectory(prefix="deploy-") as scratch:
-            deployer, folder = _deployer(serving, Path(scratch))
+            deployer, folder = _deployer(settings, Path(scratch))
             candidate = Candidate(bundles.fetch(store, key, folder), folder, store.uri(key))
             outcome = put_into_service(deployer, candidate, labelled_bins(store, manifest))
         replaced = put_in_service(registry, store, serving.name, key, run_id)

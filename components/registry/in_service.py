@@ -20,6 +20,8 @@ class InService:
     """Folder of its bundle in the store; the whole address when it lies elsewhere."""
     entry: Entry | None
     """What the registry knows about it."""
+    shadow_key: str | None = None
+    """The same of the model that gets copies of its photos."""
 
 
 def serves_on_cluster() -> bool:
@@ -51,5 +53,10 @@ def on_cluster(
     uri = services.stable_uri(service) if service else ""
     if not uri:
         return None
-    key = store.key(uri) if uri.startswith(store.uri("")) else uri
-    return InService(key, next((entry for entry in registered.entries.values() if entry.uri == uri), None))
+    entry = next((entry for entry in registered.entries.values() if entry.uri == uri), None)
+    shadow = services.shadow_uri(service) if service else None
+    return InService(_key(store, uri), entry, shadow and _key(store, shadow))
+
+
+def _key(store: Store, uri: str) -> str:
+    return store.key(uri) if uri.startswith(store.uri("")) else uri

@@ -4,7 +4,8 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 from components.common.errors import InventoryError
@@ -12,16 +13,16 @@ from components.common.machine import usable_memory, usable_threads
 from components.common.store import is_address, open_address
 from components.counter import bundle as bundles
 from components.serve.limits import Limits
-from components.serve.memory import give_memory_back, keep_what_stays
+from components.serve.memory import give_memory_back, keep_what_stays, shared
+from components.serve.monitoring import traces
 from components.serve.monitoring.request_log import log_requests
 from components.serve.predictor import CountPredictor
 from components.serve.server import serve
+from components.serve.shadow.shadow import Shadow
 
 MEBIBYTE = 2**20
 SWITCH_SECONDS = 0.0005
 """The event loop waits at most so long for each thread that works in Python, such as those that look through photos."""
-DECODE_SHARE = 4
-"""Photos that are being decoded take at most this part of the container's memory: a quarter."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -82,6 +83,12 @@ def parser() -> argparse.ArgumentParser:
         help="photos that are compared with the bundle's drift reference at /metrics, 0 for none (%(default)s)",
     )
     made.add_argument(
+        "--shadow",
+        metavar="BUNDLE",
+        help="a second bundle, folder or s3:// URI, that gets copies of the photos and answers nobody: how far it "
+        "agrees is told at /metrics and by `inventory shadow`",
+    )
+    made.add_argument(
         "--log-requests", action="store_true", help="one line of JSON for each prediction request on standard output"
     )
     return made
@@ -108,20 +115,28 @@ def main(arguments: list[str]) -> int:
     if options.log_requests:
         log_requests()
     try:
+        decode_bytes, for_shadow = shared(usable_memory(), Limits().decode_bytes, shadow=bool(options.shadow))
         limits = Limits(
             body_bytes=options.max_body_mib * MEBIBYTE,
             buffered_bytes=max(Limits().buffered_bytes, options.max_body_mib * MEBIBYTE),
             photos=options.max_photos,
-            decode_bytes=min(Limits().decode_bytes, usable_memory() // DECODE_SHARE),
+            decode_bytes=decode_bytes,
         )
-        with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
+        with (
+            tempfile.TemporaryDirectory(prefix="bundle-") as scratch,
+            tempfile.TemporaryDirectory(prefix="shadow-", ignore_cleanup_errors=True) as beside,
+        ):
             folder = _bundle_folder(options.bundle, Path(scratch))
             name = options.name or bundles.load(folder).name
             threads = options.threads or usable_threads()
             model = CountPredictor(name, folder, threads, limits.decode_bytes, options.drift_window)
             model.load()
+            if options.shadow:
+                fetch = partial(_bundle_folder, options.shadow, Path(beside))
+                model.shadow = Shadow(model.bundle, fetch, for_shadow)
             keep_what_stays()
-            with suppress(KeyboardInterrupt):
+            shadowing = model.shadow.working() if model.shadow else nullcontext()
+            with traces.exporting(), shadowing, suppress(KeyboardInterrupt):
                 serve(
                     model,
                     options.host,

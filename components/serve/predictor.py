@@ -15,10 +15,11 @@ from components.counter.record.answer import answered_with
 from components.counter.record.model import RecordModel, of_bundle
 from components.serve.batching import MicroBatcher
 from components.serve.decoding import Decoded, Decoders
-from components.serve.monitoring import metrics
+from components.serve.monitoring import metrics, traces
 from components.serve.monitoring.live_drift import LiveDrift
 from components.serve.monitoring.statistics import Statistics
 from components.serve.requests import EXPECTED_INPUT, IMAGE_INPUT, RECORD_INPUT, Photo
+from components.serve.shadow.shadow import Shadow
 
 MAX_BATCH = 8
 """More images in one run gain nothing on a CPU and make the others wait."""
@@ -47,6 +48,8 @@ class CountPredictor(kserve.Model):
         self._batcher: MicroBatcher
         self.statistics = Statistics()
         self.record_model: RecordModel | None = None
+        self.shadow: Shadow | None = None
+        """Gets copies of the photos that were answered."""
 
     def load(self) -> bool:
         """Reads the bundle, opens its network and runs it once.
@@ -73,17 +76,21 @@ class CountPredictor(kserve.Model):
             BadImageError, RequestError: as ``Decoders.decode``, for the first of them that is refused.
         """
         decoding = [self._decoders.decode(photo.image, self.bundle.input) for photo in photos]
-        return list(zip(photos, await _together(decoding), strict=True))
+        with traces.part("decode", len(photos)):
+            return list(zip(photos, await _together(decoding), strict=True))
 
     async def predict(self, photos: list[tuple[Photo, Decoded]], headers: dict[str, str] | None = None) -> list[Answer]:
         """Counts decoded photos; returns their answers in order."""
-        rows = await _together([self._probabilities(decoded) for _, decoded in photos])
+        with traces.part("session", len(photos)):
+            rows = await _together([self._probabilities(decoded) for _, decoded in photos])
         answers = [
             answer(self.bundle, row, decoded.brightness, photo.expected_quantity, decoded.unusable)
             for (photo, decoded), row in zip(photos, rows, strict=True)
         ]
         metrics.record_answers(answers)
         self._drift.add(answers)
+        if self.shadow is not None:
+            self.shadow.offer(photos, answers)
         return [
             counted if photo.record is None else answered_with(self.bundle, self.record_model, counted, photo.record)
             for (photo, _), counted in zip(photos, answers, strict=True)

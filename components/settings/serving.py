@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from components.settings.cluster import (
+    DEFAULT_STORE_SECRET,
     MOST_CPUS,
     MOST_MEMORY_BYTES,
     MOST_PODS,
@@ -28,6 +29,8 @@ RESERVED = (
     "serving.kserve.io/enable-tag-routing",
 )
 """Labels and annotations that this workflow or KServe's controller sets itself."""
+NO_SHADOW = "none"
+"""Takes the one out that there is."""
 MOST_ENTRIES = 64
 MOST_CHARACTERS = 4096
 KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -130,6 +133,16 @@ class ServingSettings(Section):
     )
     drift_window: int = Field(
         1000, ge=0, le=100_000, description="last photos that are compared with the bundle's drift reference; 0: none"
+    )
+    shadow: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+@~-]{0,999}$",  # an argument of a container: $(NAME) would be a variable
+        description="a registered model, or its bundle's address in the store, that gets copies of the photos and "
+        "answers nobody",
+        json_schema_extra={"allowed": f"a version, s3://BUCKET/FOLDER, or {NO_SHADOW}"},
+    )
+    store_secret: SecretName = Field(
+        DEFAULT_STORE_SECRET, description="the store's secret, with which the server fetches a shadow [the run's]"
     )
     log_requests: bool = Field(False, description="a line of JSON in the pod's log for each prediction request")
     grpc: bool = Field(

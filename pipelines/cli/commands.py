@@ -20,6 +20,7 @@ first steps:
   inventory run --source DIR_OR_TAR_OR_S3    the same on real photos
   inventory serve runs/<id>/model            serve a finished run's model
   inventory query photo.jpg                  ask it how many items a photo shows
+  inventory shadow                           how far a second model, which answers nobody, agrees
   inventory reconcile --photos DIR --records stock.csv    which bins to recount first
 what was trained:
   inventory models                           list, show and compare models
@@ -44,7 +45,7 @@ exit codes:
 COMMANDS = {
     "run": "run",
     **dict.fromkeys(("compile", "manifests"), "install"),
-    **dict.fromkeys(("serve", "query", "reconcile", "feedback"), "serving"),
+    **dict.fromkeys(("serve", "query", "shadow", "reconcile", "feedback"), "serving"),
     **dict.fromkeys(("models", "promote", "rollback", "prune", "reproduce"), "models"),
     **dict.fromkeys(("preflight", "upload", "submit", "runs"), "cluster"),
     "completion": "completion",

@@ -9,7 +9,7 @@ from components.common.errors import InventoryError
 CLIENT, CONTROL, RUN, SERVE = "client", "control", "control,train,serve", "serve"
 EXTRAS = {
     "run": RUN,
-    **dict.fromkeys(("query", "reconcile", "feedback"), CLIENT),
+    **dict.fromkeys(("query", "shadow", "reconcile", "feedback"), CLIENT),
     "serve": SERVE,
     **dict.fromkeys(("compile", "manifests", "preflight", "upload", "submit", "runs"), CONTROL),
     **dict.fromkeys(("models", "promote", "rollback", "prune", "reproduce"), CONTROL),

@@ -41,6 +41,11 @@ def add_commands(commands: Any) -> None:
         _promote,
     )
     promote.add_argument("model", metavar="MODEL", help="version")
+    promote.add_argument(
+        "--shadow",
+        metavar="MODEL",
+        help="a version that gets copies of the photos and answers nobody, or none [the one that there is]",
+    )
     rollback = _add(
         commands,
         "rollback",
@@ -144,8 +149,11 @@ def _models(options: argparse.Namespace) -> None:
 def _promote(options: argparse.Namespace) -> None:
     from components.deploy.promote import promote
 
+    cluster = _cluster(options)
+    if options.shadow is not None and cluster is None:
+        raise InventoryError("--shadow needs --namespace; on this machine `inventory serve BUNDLE --shadow BUNDLE`")
     with _registry(options) as (store, registry, _):
-        change = promote(store, registry, options.name, options.model, _cluster(options))
+        change = promote(store, registry, options.name, options.model, cluster, options.shadow)
         _say(store, options, change, "now", "; the gate was not asked")
 
 
@@ -187,6 +195,7 @@ def _prune(options: argparse.Namespace) -> None:
             settings = ServingSettings.read({"name": options.name})
             if served := on_cluster(store, found, settings, cluster.api, cluster.namespace):
                 serving.append(served.bundle_key)
+                serving += filter(None, [served.shadow_key])
         chosen = plan(store, found, options.keep, options.older_than, serving)
         if not chosen.models:
             print(f"nothing to remove: {len(found.entries)} models, all in service, too new or among those to keep")

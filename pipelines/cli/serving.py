@@ -1,4 +1,4 @@
-"""The commands of ``inventory`` for people who use a served model: serve, query, reconcile and feedback."""
+"""The commands of ``inventory`` for people who use a served model: serve, query, shadow, reconcile and feedback."""
 
 import argparse
 import os
@@ -18,6 +18,7 @@ def add_commands(commands: Any) -> None:
     """Adds the commands to the command line."""
     _add_serve(commands)
     _add_query(commands)
+    _add_shadow(commands)
     parser = commands.add_parser(
         "reconcile",
         help="rank bins by how likely their stock record is wrong",
@@ -95,6 +96,25 @@ def _query(options: argparse.Namespace) -> int:
     )
 
 
+def _add_shadow(commands: Any) -> None:
+    parser = commands.add_parser(
+        "shadow",
+        help="how far a second model agrees with the one in service",
+        description="Asks a server how far its shadow, a model that gets copies of the photos and answers nobody, "
+        "agrees with the one in service. Exit code 1 if the shadow has failed.",
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    add_endpoint_options(parser)
+    parser.set_defaults(command=_shadow)
+
+
+def _shadow(options: argparse.Namespace) -> int:
+    from components.client.chosen import chosen_endpoint
+    from pipelines.cli.shadow import print_shadow
+
+    return print_shadow(chosen_endpoint(options), as_json=options.json)
+
+
 def _add_serve(commands: Any) -> None:
     parser = commands.add_parser(
         "serve",
@@ -104,11 +124,15 @@ def _add_serve(commands: Any) -> None:
     parser.add_argument("bundle", help="folder of a model bundle")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
     parser.add_argument("--port", type=port, default=8080, help="[8080]")
+    parser.add_argument(
+        "--shadow", metavar="BUNDLE", help="a second bundle, which gets copies of the photos and answers nobody"
+    )
     parser.set_defaults(command=_serve)
 
 
 def _serve(options: argparse.Namespace) -> NoReturn:
     command = [sys.executable, "-m", "components.serve", "--bundle", options.bundle]
+    command += ["--shadow", options.shadow] if options.shadow else []
     os.execv(sys.executable, [*command, "--host", options.host, "--port", str(options.port)])  # noqa: S606
 
 

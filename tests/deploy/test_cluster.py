@@ -323,6 +323,20 @@ def test_options_go_into_service_with_the_next_model_and_out_with_the_one_after(
     assert "timeout" not in controller.service["spec"]["predictor"]
 
 
+@MODES
+def test_the_model_in_service_gets_another_shadow_or_none_and_keeps_its_options(control, deploy, mode):
+    controller = control(mode)
+    deploy("1", SETTINGS.model_copy(update={"threads": 2}))
+    shadowed = SETTINGS.model_copy(update={"shadow": uri("2")})
+    for settings, shadow in ((shadowed, uri("2")), (SETTINGS, uri("2")), (ServingSettings(shadow="none"), None)):
+        assert deploy("1", settings).version == "1"
+        assert (services.shadow_uri(controller.service), services.served_uri(controller.service)) == (shadow, uri("1"))
+        assert services.settings_of(controller.service).threads == 2
+    deploy("1", shadowed)
+    assert deploy("2", services.settings_of(controller.service)).version == "2"
+    assert (services.shadow_uri(controller.service), services.served_uri(controller.service)) == (None, uri("2"))
+
+
 def service(mode: str, **changes: object) -> dict:
     body = services.inference_service("team", uri("1"), SETTINGS)
     if mode == "Standard":
@@ -347,7 +361,7 @@ def test_a_new_model_is_addressed_alone_in_both_modes():
 def test_every_object_satisfies_kserves_schema_and_its_webhook(mode):
     current = service(mode)
     metric = "cpu" if mode == "Standard" else "concurrency"
-    settings = ServingSettings(scale_metric=metric, scale_target=4, min_replicas=0)
+    settings = ServingSettings(scale_metric=metric, scale_target=4, min_replicas=0, shadow=uri("9"))
     steps = [
         lambda body: {},
         lambda body: services.start_canary(body, uri("2"), settings),
