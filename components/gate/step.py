@@ -7,6 +7,8 @@ from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import ONNX_FILE, Bundle
 from components.counter.dataset import DatasetManifest
+from components.counter.signing.keys import signing_key
+from components.counter.signing.stored import sign_stored
 from components.documents.gated import Decision, GatedModel
 from components.documents.trained import TrainedModel
 from components.gate.challenge import challenge
@@ -29,6 +31,8 @@ def gate(
 ) -> GatedModel:
     """Decides whether an evaluated model goes into service; done anew on every run, since it looks at the world.
 
+    A model that does is signed, where there is a key to sign with.
+
     Args:
         store: holds the bundles and the dataset; ``runs/<run_id>/gate.json`` and ``gate.html`` are written there.
         dataset: the dataset on whose test bins it is decided.
@@ -39,7 +43,7 @@ def gate(
 
     Raises:
         InventoryError: if the model cannot be run or has other counts than the dataset, there is
-            no test bin, or the registry or the cluster cannot be asked.
+            no test bin, the registry or the cluster cannot be asked, or the key cannot sign.
     """
     key = evaluated.bundle_key
     failed_rules = [rule for rule in evaluated.fired if rule in policy.rules]
@@ -51,7 +55,7 @@ def gate(
         if _is_same(incumbent, key, candidate):
             decision = _already(candidate.version)
         else:
-            decision = _decide(store, dataset, key, incumbent, policy, failed_rules)
+            decision = _decide(store, dataset, key, candidate, incumbent, policy, failed_rules)
         if not decision.promote:
             way_out = (
                 f"To overrule: {_promotion(candidate.version, serving.name)}"
@@ -61,8 +65,12 @@ def gate(
             summary = f"{decision.summary}. {way_out}"
             decision = decision.model_copy(update={"summary": summary})
         note(f"gate: {decision.summary}")
+        approved = decision.promote or not policy.enforce
+        if approved and (private_key := signing_key()):
+            sign_stored(store, key, private_key, candidate)
+            note(f"signed model {candidate.version}")
         outcome = GatedModel(
-            approved="yes" if decision.promote or not policy.enforce else "no",
+            approved="yes" if approved else "no",
             reasons=[criterion.reason for criterion in decision.criteria if criterion.ok == decision.promote],
             decision=decision,
             version=candidate.version,
@@ -111,12 +119,13 @@ def _decide(
     store: Store,
     dataset: DatasetManifest,
     key: str,
+    candidate: Bundle,
     incumbent: InService | None,
     policy: GatePolicy,
     failed_rules: list[str],
 ) -> Decision:
     if incumbent is None:
-        return challenge(store, dataset, key, None, policy, failed_rules)
+        return challenge(store, dataset, key, None, policy, failed_rules, expected=candidate)
     return challenge(
         store,
         dataset,
@@ -126,4 +135,5 @@ def _decide(
         failed_rules,
         recorded_accuracy=incumbent.entry.metrics.accuracy if incumbent.entry else None,
         overwritten=incumbent.bundle_key == key,
+        expected=candidate,
     )

@@ -11,6 +11,8 @@ from components.common.errors import InventoryError
 from components.common.machine import usable_memory, usable_threads
 from components.common.store import is_address, open_address
 from components.counter import bundle as bundles
+from components.counter.signing.keys import PUBLIC_VARIABLE, public_key
+from components.counter.signing.stored import fetch
 from components.serve.limits import Limits
 from components.serve.memory import give_memory_back, keep_what_stays
 from components.serve.monitoring.request_log import log_requests
@@ -33,6 +35,13 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--bundle", required=True, help="folder of a model bundle, or its s3:// URI")
     made.add_argument("--name", help="the model's name in URLs (default: the bundle's)")
+    made.add_argument(
+        "--public-key",
+        default="",
+        metavar="FILE",
+        help="serve only a bundle whose signature holds under this key, PEM of an elliptic curve (default: the one of "
+        f"{PUBLIC_VARIABLE}, if any)",
+    )
     made.add_argument(
         "--host", default="127.0.0.1", help="address to listen on, :: for all of IPv4 and IPv6 (default %(default)s)"
     )
@@ -115,10 +124,11 @@ def main(arguments: list[str]) -> int:
             decode_bytes=min(Limits().decode_bytes, usable_memory() // DECODE_SHARE),
         )
         with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
-            folder = _bundle_folder(options.bundle, Path(scratch))
+            key = public_key(options.public_key)
+            folder = _bundle_folder(options.bundle, Path(scratch), key)
             name = options.name or bundles.load(folder).name
             threads = options.threads or usable_threads()
-            model = CountPredictor(name, folder, threads, limits.decode_bytes, options.drift_window)
+            model = CountPredictor(name, folder, threads, limits.decode_bytes, options.drift_window, key)
             model.load()
             keep_what_stays()
             with suppress(KeyboardInterrupt):
@@ -137,12 +147,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _bundle_folder(place: str, scratch: Path) -> Path:
+def _bundle_folder(place: str, scratch: Path, key: Path | None) -> Path:
     """The local folder of a bundle, fetched from the object store when ``place`` is an ``s3://`` URI."""
     if not is_address(place):
         return Path(place)
-    store, key = open_address(place)
-    bundles.fetch(store, key, scratch)
+    store, prefix = open_address(place)
+    fetch(store, prefix, scratch, key)
     return scratch
 
 

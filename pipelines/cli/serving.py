@@ -102,6 +102,11 @@ def _add_serve(commands: Any) -> None:
         description="Serves the model bundle of a finished run, such as runs/<id>/model, until Ctrl-C.",
     )
     parser.add_argument("bundle", help="folder of a model bundle")
+    parser.add_argument(
+        "--public-key",
+        metavar="FILE",
+        help="serve it only if its signature holds under this key [INVENTORY_PUBLIC_KEY]",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
     parser.add_argument("--port", type=port, default=8080, help="[8080]")
     parser.set_defaults(command=_serve)
@@ -109,6 +114,7 @@ def _add_serve(commands: Any) -> None:
 
 def _serve(options: argparse.Namespace) -> NoReturn:
     command = [sys.executable, "-m", "components.serve", "--bundle", options.bundle]
+    command += ["--public-key", options.public_key] if options.public_key else []
     os.execv(sys.executable, [*command, "--host", options.host, "--port", str(options.port)])  # noqa: S606
 
 
