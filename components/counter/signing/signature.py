@@ -28,8 +28,8 @@ KEYS = "an elliptic-curve key (P-256, P-384 or P-521) in PEM, unencrypted; docs/
 
 
 class _Hint(Part):
-    hint: str
-    """sha256 of the public key."""
+    hint: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """sha256 of the public key; without it the library would ask no more whose key it was."""
 
 
 class _Material(Part):
