@@ -244,9 +244,7 @@ ATTACKS: dict[str, Planned] = {
         sending(lambda: post(PREDICT, progressive(1024, 3000)), 8), 8, 8 * 1000, told("400", "413", *BUSY)
     ),
     "a PNG of 49 million pixels": Planned(sending(lambda: post(PREDICT, png(7000, 7000, 8, 6, 4)), 8), 8, 8 * 100_000),
-    "a PNG of 16 bits": Planned(
-        sending(lambda: post(PREDICT, png(49_000, 1000, 16, 6, 4)), 8), 8, 8 * 100_000, told("400", "413", *BUSY)
-    ),
+    "a PNG of 16 bits": Planned(sending(lambda: post(PREDICT, png(49_000, 1000, 16, 6, 4)), 8), 8, 8 * 100_000),
     "millions of lists": Planned(sending(many_lists, 3), 3, BODY_BYTES),
     "a length of 5,000 digits": Planned(
         sending(
