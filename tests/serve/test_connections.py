@@ -1,10 +1,12 @@
 """What a connection may cost before its request is there, on a server that has nothing to do but to answer ``ok``."""
 
 import asyncio
+import gc
 import json
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -15,7 +17,15 @@ from starlette.requests import Request
 
 from components.serve import connections
 from components.serve.connections import HEAD_BYTES, Connection
-from components.serve.limits import CLIENT_GONE, WATCHED_AFTER_SECONDS, Budget, Limits, read_body, unless_gone
+from components.serve.limits import (
+    CLIENT_GONE,
+    WATCHED_AFTER_SECONDS,
+    Budget,
+    Limits,
+    in_thread,
+    read_body,
+    unless_gone,
+)
 from components.serve.requests import RequestError
 from tests.waiting import wait_until
 
@@ -377,6 +387,31 @@ def test_a_body_that_stops_or_only_drips_gets_a_408(pieces: list[tuple[float, by
         body(pieces, Limits(idle_seconds=0.3, least_rate=100))
     assert refused.value.status == 408
     assert time.monotonic() - began < 3
+
+
+def test_what_a_thread_has_refused_leaves_nothing_behind() -> None:
+    """Some megabytes for each request, if the garbage collector, which comes seldom, had to find them."""
+
+    class Content:
+        pass
+
+    left: list[weakref.ref[Content]] = []
+
+    def refuse() -> None:
+        content = Content()
+        left.append(weakref.ref(content))
+        raise RequestError("too large")
+
+    async def ask() -> None:
+        with suppress(RequestError):
+            await in_thread(refuse)
+
+    gc.disable()
+    try:
+        asyncio.run(ask())
+        assert left[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_work_ends_when_its_client_goes_and_only_then() -> None:
