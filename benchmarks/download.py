@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.common import Peer, alternate, options, peer_tools, report
 from components.common.local_store.server import local_store
 from components.common.store import open_store
-from components.sources.rendered.bins import metadata, rendered_bin
+from components.sources.rendered.bins import metadata, rendered_photo
 
 BINS, QUICK_BINS = 5_000, 2_000
 ROUNDS, QUICK_ROUNDS = 5, 1
@@ -41,7 +41,7 @@ download_to("bins.json", open_store(), DataSettings(source="s3://aft-vbi-pds", c
 def fill(environment: dict[str, str], bins: int) -> None:
     """Puts the bins into the bucket under the public bucket's keys."""
     store = open_store({**environment, "INVENTORY_BUCKET": BUCKET})
-    photos = [rendered_bin(index).image for index in range(min(PHOTOS, bins))]
+    photos = [rendered_photo(index) for index in range(min(PHOTOS, bins))]
 
     def put(index: int) -> None:
         store.put_bytes(f"bin-images/{index:05d}.jpg", photos[index % len(photos)])

@@ -11,14 +11,14 @@ from components.client.query import served_model
 from components.common.errors import InventoryError
 
 
-def chosen_endpoint(options: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Endpoint:
+def chosen_endpoint(options: argparse.Namespace) -> Endpoint:
     """The endpoint that the options name, with the model's name.
 
     Raises:
         InventoryError: if options contradict each other, a file cannot be read, there is no such service, or the
             address cannot be asked which model it serves.
     """
-    token, token_file = credentials(options.token_file, environment)
+    token, token_file = credentials(options.token_file)
     if options.service:
         return _service(options, token, token_file)
     for name in ("namespace", "gateway"):
@@ -27,7 +27,7 @@ def chosen_endpoint(options: argparse.Namespace, environment: Mapping[str, str] 
     headers = bearer(token)
     if options.host:
         headers["Host"] = options.host
-    url = options.url or environment.get(URL_VARIABLE) or DEFAULT_URL
+    url = options.url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
     endpoint = Endpoint(url.rstrip("/"), options.model, headers, options.ca_file, token_file)
     if endpoint.model_name:
         return endpoint
@@ -37,11 +37,7 @@ def chosen_endpoint(options: argparse.Namespace, environment: Mapping[str, str] 
 
 
 def credentials(token_file: str | None = None, environment: Mapping[str, str] = os.environ) -> tuple[str, str | None]:
-    """The bearer token of the environment, or the file that holds it; neither when there is none.
-
-    Raises:
-        InventoryError: if what should hold a token does not.
-    """
+    """The bearer token of the environment, or the file that holds it, checked; neither when there is none."""
     file = token_file or environment.get(TOKEN_FILE_VARIABLE)
     if file:
         read_token(file)  # what is wrong with it is told before anything is asked

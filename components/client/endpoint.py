@@ -1,14 +1,19 @@
 """Where a model is served, and how to get in: address, host name, certificates, bearer token."""
 
+import logging
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
 from components.common.errors import InventoryError
+
+# At INFO it logs each request, which the executor of Kubeflow Pipelines prints: our own lines would be lost among them.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 DIRECT = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}
@@ -58,11 +63,7 @@ class _FileToken(httpx.Auth):
 
 
 def read_token(file: str) -> str:
-    """Reads a bearer token.
-
-    Raises:
-        InventoryError: if the file cannot be read or holds no token; what it holds is not shown.
-    """
+    """Reads a bearer token; what a file that holds none holds is not shown."""
     try:
         return checked_token(Path(file).read_text(), f"the token file {file}")
     except (OSError, UnicodeDecodeError) as error:
@@ -100,7 +101,7 @@ def open_client(endpoint: Endpoint, concurrency: int = 1) -> httpx.Client:
             base_url=endpoint.url.rstrip("/"),
             headers=dict(endpoint.headers),
             auth=_FileToken(endpoint.token_file) if endpoint.token_file else None,
-            event_hooks={"request": [_ask_for(endpoint.host)] if endpoint.host else []},
+            event_hooks={"request": [partial(_name_in_handshake, endpoint.host)] if endpoint.host else []},
             verify=ssl.create_default_context(cafile=endpoint.ca_file) if endpoint.ca_file else True,
             timeout=TIMEOUT,
             mounts=DIRECT,
@@ -114,10 +115,6 @@ def open_client(endpoint: Endpoint, concurrency: int = 1) -> httpx.Client:
         raise InventoryError(f"cannot read the certificates {endpoint.ca_file}: {error.strerror or error}") from error
 
 
-def _ask_for(host: str) -> Callable[[httpx.Request], None]:
-    """Names the service in the TLS handshake too, as a gateway with several certificates needs it."""
-
-    def hook(request: httpx.Request) -> None:
-        request.extensions["sni_hostname"] = urlsplit(f"//{host}").hostname
-
-    return hook
+def _name_in_handshake(host: str, request: httpx.Request) -> None:
+    """Names the service to TLS too, as a gateway with several certificates needs it."""
+    request.extensions["sni_hostname"] = urlsplit(f"//{host}").hostname

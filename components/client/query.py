@@ -2,7 +2,7 @@
 
 import base64
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from components.common.prefetch import prefetch
 from components.common.retry import back_off, retry
 from components.counter.answers import Answer
 from components.counter.bundle import Bundle
+from components.counter.images.kinds import format_of
 from components.counter.record.model import RECORD_FILE, RecordModel
 from components.counter.record.record import NamedProducts
 
@@ -49,7 +50,6 @@ def query(
     url: str,
     image: bytes,
     expected_quantity: int | None = None,
-    headers: Mapping[str, str] | None = None,
     record: NamedProducts | None = None,
 ) -> Answer:
     """Asks the only model at a URL for one photo.
@@ -58,26 +58,20 @@ def query(
         url: ``http(s)://host[:port]``.
         image: the bytes of a JPEG, PNG or WebP file.
         expected_quantity: what the stock record says, when known.
-        headers: sent with the request.
         record: which products the stock record names, when known; the answer then has ``with_record``.
 
     Raises:
         PhotoError: if the server refuses this photo (no image, too large).
         InventoryError: if the server cannot be reached, stays busy, or does not answer like a model server.
     """
-    unnamed = Endpoint(url, "", headers or {})
+    unnamed = Endpoint(url, "")
     with open_client(unnamed) as client:
         named = replace(unnamed, model_name=served_model(client, unnamed))
         return ask(client, named, image, expected_quantity, record=record)
 
 
 def served_model(client: httpx.Client, endpoint: Endpoint, attempts: int = ATTEMPTS) -> str:
-    """The name of the only model at an endpoint.
-
-    Args:
-        client: from ``open_client``.
-        endpoint: where it is served.
-        attempts: tries while nobody answers.
+    """The name of the only model at an endpoint, of which it is asked so often while nobody answers.
 
     Raises:
         InventoryError: if there is none or more than one, or the address is no model server.
@@ -100,15 +94,9 @@ def description(client: httpx.Client, endpoint: Endpoint) -> Bundle:
 
 
 def record_model(client: httpx.Client, endpoint: Endpoint, model: Bundle) -> RecordModel | None:
-    """What the served model has learnt of stock records' products; None when it has not, or the server tells nobody.
+    """What the served model, of this ``description``, has learnt of stock records' products; raises as ``query``.
 
-    Args:
-        client: from ``open_client``.
-        endpoint: where the model is served.
-        model: its ``description``.
-
-    Raises:
-        InventoryError: as ``query``.
+    None when it has learnt nothing, or the server tells nobody.
     """
     if RECORD_FILE not in model.files:
         return None
@@ -128,26 +116,15 @@ def ask(
     attempts: int = ATTEMPTS,
     record: NamedProducts | None = None,
 ) -> Answer:
-    """Asks for one photo over an open client.
+    """Asks for one photo over an open client, with what the stock record says, when known; raises as ``query``.
 
     Tries again after 408, 429, 502, 503, 504 and connection errors, with exponential back-off or as ``Retry-After``
     says. A photo that the server fails on (500), or that never reaches it in time (408), is that photo's error.
-
-    Args:
-        client: from ``open_client``.
-        endpoint: where the model is served.
-        image: the bytes of a JPEG, PNG or WebP file.
-        expected_quantity: what the stock record says, when known.
-        attempts: tries in all.
-        record: which products the stock record names, when known.
-
-    Raises:
-        PhotoError, InventoryError: as ``query``.
     """
     quantity = {} if expected_quantity is None else {"expected_quantity": expected_quantity}
     path = f"/v1/models/{endpoint.model_name}:predict"
     if record is None:
-        headers = {"content-type": _content_type(image)}
+        headers = {"content-type": f"image/{(format_of(image) or 'JPEG').lower()}"}
         request = client.build_request("POST", path, content=image, params=quantity or None, headers=headers)
     else:
         instance = {"b64": base64.b64encode(image).decode(), **quantity, "record": record.as_sent()}
@@ -163,12 +140,6 @@ def ask(
         return Answer.model_validate(predictions[0])
     except ValidationError as error:
         raise InventoryError(f"{wrong} ({first_error(error)}); {what}") from error
-
-
-def _content_type(image: bytes) -> str:
-    if image.startswith(b"\x89PNG"):
-        return "image/png"
-    return "image/webp" if image.startswith(b"RIFF") else "image/jpeg"
 
 
 def ask_many(
@@ -188,8 +159,7 @@ def ask_many(
             come. The function is called in a worker thread and may raise ``PhotoError``.
         concurrency: requests in flight.
         attempts: tries for each photo.
-        record_of: which products the stock record of a photo's bin names, by key; called in a worker thread, and may
-            raise ``PhotoError``.
+        record_of: which products the stock record of a photo's bin names, by key; called like the function.
 
     Yields:
         (key, answer) in the order of ``photos``; instead of an answer the error, for a photo that has none.

@@ -22,13 +22,8 @@ SERVICE = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 def check_token_host(endpoint: Endpoint, namespace: str, environment: Mapping[str, str] = os.environ) -> Endpoint:
     """Returns the endpoint, unless it has a token that must not go there.
 
-    Args:
-        endpoint: where the model is served.
-        namespace: of this pod.
-        environment: may hold ``INVENTORY_TOKEN_HOSTS``.
-
     Raises:
-        InventoryError: if the host is neither of this namespace nor named.
+        InventoryError: if the host is neither of this pod's namespace nor named by ``INVENTORY_TOKEN_HOSTS``.
     """
     if not endpoint.has_token:
         return endpoint

@@ -59,14 +59,7 @@ def pack(folder: Path) -> bytes:
 
 
 def put_code(store: Store, folder: Path) -> str:
-    """Puts a working tree's package into the store.
-
-    Returns:
-        The pack's sha256, which names it.
-
-    Raises:
-        InventoryError: as ``pack``, or if the store cannot be written to.
-    """
+    """Puts a working tree's package, see ``pack``, into the store; returns the pack's sha256, which names it."""
     data = pack(folder)
     sha256 = sha256_bytes(data)
     store.put_bytes(_key(sha256), data)
@@ -74,11 +67,7 @@ def put_code(store: Store, folder: Path) -> str:
 
 
 def check_code_permitted(environment: Mapping[str, str] = os.environ) -> None:
-    """Refuses other code than that of the images, where a pipeline was compiled so.
-
-    Raises:
-        InventoryError: saying by which variable.
-    """
+    """Raises ``InventoryError`` where a pipeline was compiled to run no other code than that of the images."""
     if environment.get(CODE_ALLOWED, "yes") != "yes":
         raise InventoryError(
             f"--code is refused; this pipeline was compiled with {CODE_ALLOWED}={environment[CODE_ALLOWED]}: it runs "
@@ -87,14 +76,7 @@ def check_code_permitted(environment: Mapping[str, str] = os.environ) -> None:
 
 
 def take_code(sha256: str, store: Store | None = None) -> Path:
-    """Fetches and unpacks a pack, once on each machine.
-
-    Args:
-        sha256: what ``put_code`` returned.
-        store: holds it; the one of the environment when None.
-
-    Returns:
-        The folder of the package.
+    """Fetches and unpacks the pack that ``put_code`` named so, once on each machine; returns the folder of the package.
 
     Raises:
         InventoryError: if it is refused here, is not there, or is not what its name says.

@@ -82,12 +82,7 @@ class Document(Part):
 
     @classmethod
     def parse(cls, data: bytes | str, where: str, mend: str = "") -> Self:
-        """Reads a document from its JSON.
-
-        Args:
-            data: the JSON.
-            where: names it in errors: a path or an address.
-            mend: ends an error with what to do.
+        """Reads a document from its JSON; errors name it by ``where``, a path or an address, and end with ``mend``.
 
         Raises:
             InventoryError: if it is no such document or of a newer version; names the first field that is wrong.

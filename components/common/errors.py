@@ -4,9 +4,8 @@
 class InventoryError(Exception):
     """Something the user can mend: what was wrong, where, and what to do, on one line.
 
-    Raised by every step for bad input, unreachable services and refused settings. The command line and the
-    step runner print it as ``error: …`` and exit non-zero; any other exception is a defect and keeps its
-    traceback.
+    The command line and the step runner print it as ``error: …`` and exit non-zero; any other exception is a defect
+    and keeps its traceback.
     """
 
 

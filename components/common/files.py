@@ -30,10 +30,9 @@ def content_hash(value: Any) -> str:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """An empty file to be filled in the block, beside ``path``; it takes that name, unless the block fails.
+    """An empty file to be filled in the block, beside ``path``, whose folder is made when missing.
 
-    Args:
-        path: the file to make or replace; its folder is made when missing.
+    It replaces what has that name, unless the block fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -49,9 +48,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def new_file(path: Path) -> Iterator[BinaryIO]:
     """A file to be written in the block that takes a name when it is whole, unless the block fails.
 
-    Args:
-        path: the file to make or replace; a link of that name is replaced, not followed. Its folder is made when
-            missing, and who may read it is as for any file that the user makes.
+    A link of that name is replaced, not followed. The folder is made when missing, and who may read the file is as for
+    any that the user makes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{secrets.token_hex(8)}.part")
@@ -64,12 +62,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Writes ``data`` so that a reader sees the old file or the whole new one, never a part.
-
-    Args:
-        path: the file to write; its folder is made when missing.
-        data: the whole content; text is written as UTF-8.
-    """
+    """Writes ``data``, text as UTF-8, so that a reader sees the old file or the whole new one, never a part."""
     with atomic_path(path) as whole, whole.open("wb") as file:
         file.write(data.encode() if isinstance(data, str) else data)
         file.flush()

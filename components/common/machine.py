@@ -38,13 +38,10 @@ def usable_cores() -> float:
 
 
 def usable_threads(processes: int = 1) -> int:
-    """Threads that this process should compute with: one for each whole core that it may use, at least one.
+    """Threads that each of so many processes should compute with: one for each whole core that it may use, or one.
 
     A quota of 3.5 cores makes 3. A fourth thread would use up the quota before the period ends; then the kernel stops
     all four, and threads that compute in step wait for each other at every barrier.
-
-    Args:
-        processes: how many processes share the cores.
     """
     return max(1, int(usable_cores() / processes))
 
@@ -90,10 +87,8 @@ def _quotas() -> Iterator[float]:
 def _groups(controller: str) -> Iterator[Path]:
     """Folders of the control groups that this process is in, from its own to the root, as far as they can be seen.
 
-    Inside a container ``/proc/self/cgroup`` may name a path of the host whose end is mounted as the root.
-
-    Args:
-        controller: of version 1, such as ``cpu``; empty for version 2, which has one tree for all.
+    The controller is one of version 1, such as ``cpu``; empty for version 2, which has one tree for all. Inside a
+    container ``/proc/self/cgroup`` may name a path of the host whose end is mounted as the root.
     """
     for line in _read(ROOT / "proc/self/cgroup").splitlines() or [f"0:{controller}:/"]:
         _, controllers, path = line.split(":", 2)

@@ -9,13 +9,17 @@ import ctypes
 import fcntl
 import os
 import signal
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from typing import IO, Any
 
 RUN_FOLDER_VARIABLE = "INVENTORY_RUN_DIR"
 LOCK_FILE = "lock"
 ABANDONED_EXIT_CODE = 143  # as if by SIGTERM
+POLL_SECONDS = 0.2
 
 
 def end_with_run() -> None:
@@ -29,6 +33,28 @@ def die_with_parent() -> None:
     """For ``preexec_fn``: Linux ends the new process when the one that started it is killed (prctl(2), PDEATHSIG)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Ends a process: by SIGTERM, and by SIGKILL when it takes longer."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def wait_for_lock(file: IO[Any], operation: int, process: subprocess.Popen[bytes]) -> bool:
+    """Waits until a file can be locked (``flock``); False when the process ends before."""
+    while process.poll() is None:
+        try:
+            fcntl.flock(file, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(POLL_SECONDS)
+        else:
+            return True
+    return False
 
 
 def _wait_and_exit(lock: Path) -> None:

@@ -16,11 +16,9 @@ class Pending(Protocol[R_co]):
 
     def result(self) -> R_co:
         """Waits for the work to end; raises what it raised."""
-        ...
 
     def cancel(self) -> Any:
         """Takes back what has not been started."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -55,30 +55,16 @@ def retry(
 
 
 def back_off(tries: int, first: float, longest: float = math.inf) -> Iterator[float]:
-    """Pauses between so many tries, each about twice the one before.
+    """Pauses in seconds between so many tries, each about twice the one before, and none much longer than the longest.
 
     Spread by up to a half, so that those who failed together do not come back together.
-
-    Args:
-        tries: calls in all.
-        first: seconds before the second.
-        longest: seconds between two calls, before they are spread.
     """
     for number in range(tries - 1):
         yield min(first * 2**number, longest) * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, guards nothing
 
 
 def wait_for(look: Callable[[], T | None], seconds: float, pause: float) -> T | None:
-    """Looks until something is there, or the time is over.
-
-    Args:
-        look: returns what is there; None or False for nothing yet.
-        seconds: how long to go on; it is looked once in any case.
-        pause: seconds between two looks.
-
-    Returns:
-        What was there, or None.
-    """
+    """Looks, once in any case, until something is there (neither None nor False) or the seconds are over, then None."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         if time.monotonic() >= deadline:

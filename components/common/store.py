@@ -63,11 +63,7 @@ def is_address(text: str) -> bool:
 
 
 def parse_address(text: str) -> Address:
-    """Bucket and key (or prefix) of ``s3://bucket/key``.
-
-    Raises:
-        InventoryError: if it is no such address.
-    """
+    """Bucket and key (or prefix) of ``s3://bucket/key``; raises ``InventoryError`` if it is no such address."""
     bucket, _, key = text.removeprefix(SCHEME).partition("/")
     if not is_address(text) or not bucket:
         raise InventoryError(f"'{text}' is not the address of an object; write it as {SCHEME}bucket/key")
@@ -93,11 +89,7 @@ class Store:
         return str(Address(self.bucket, self.prefix + key))
 
     def key(self, uri: str) -> str:
-        """The key of an address in this store.
-
-        Raises:
-            InventoryError: if the address is of another bucket or prefix.
-        """
+        """The key of an address in this store; raises ``InventoryError`` for one of another bucket or prefix."""
         bucket, key = parse_address(uri)
         if bucket != self.bucket:
             raise InventoryError(f"{uri} is not in the bucket {self.bucket} of {self.endpoint}")
@@ -162,13 +154,9 @@ class Store:
             time.sleep(pause)
 
     def get_file(self, key: str, path: Path, most: int | None = None, sha256: str = "") -> None:
-        """Downloads one object to a file, which appears whole or not at all.
+        """Downloads one object to a file, which appears whole or not at all; a link of that name is replaced.
 
-        Args:
-            key: of the object.
-            path: the file; a link of that name is replaced, not followed.
-            most: a larger object is refused before more bytes than these are written.
-            sha256: in hexadecimal; an object with another one is refused.
+        An object of more than ``most`` bytes, or of another sha256 (in hexadecimal), is refused.
         """
         found = hashlib.sha256()
         with new_file(path) as file, plain_errors(self.endpoint, f"read {self.uri(key)}"):
@@ -223,11 +211,7 @@ class Store:
 
 
 def read_prefix(text: str) -> str:
-    """A key prefix as a user writes it, with or without a slash at its ends, as ``Store`` has it.
-
-    Raises:
-        InventoryError: if it cannot be one.
-    """
+    """A key prefix as a user writes it, with or without a slash at its ends, as ``Store`` has it, if it can be one."""
     inner = text.removeprefix("/").removesuffix("/")
     if not inner:
         return ""
@@ -254,14 +238,7 @@ def open_store(environment: Mapping[str, str] = os.environ) -> Store:
 
 
 def open_address(uri: str, environment: Mapping[str, str] = os.environ) -> tuple[Store, str]:
-    """Opens the folder of an ``s3://`` address, wherever the workflow's own keys lie.
-
-    Returns:
-        The folder as a store, and the last part of the address as a key in it.
-
-    Raises:
-        InventoryError: if the folder cannot be opened.
-    """
+    """Opens the folder of an ``s3://`` address as a store, wherever the workflow's own keys lie; with the key in it."""
     bucket, key = parse_address(uri)
     folder, slash, name = key.rstrip("/").rpartition("/")
     return _open(environment, Address(bucket, folder + slash), make=False), name

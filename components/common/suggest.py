@@ -5,13 +5,9 @@ from collections.abc import Iterable
 
 
 def did_you_mean(given: object, known: Iterable[str], otherwise: str = "") -> str:
-    """The question that a mistyped name or choice deserves, or else what is known.
+    """The question that a mistyped name or choice deserves, or else the list of what is known.
 
-    Args:
-        given: what the user wrote.
-        known: what there is.
-        otherwise: begins the list of what there is when nothing is near, such as ``the options are``; empty for
-            no list.
+    That list begins with ``otherwise``, such as ``the options are``; empty for no list.
     """
     names = list(known)
     begun = [name for name in names if str(given).strip("-") and name.startswith(str(given))]

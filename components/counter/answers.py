@@ -66,11 +66,9 @@ class Answer(Part, use_attribute_docstrings=True):
 
 
 def class_of(labels: Sequence[str], quantity: int) -> int | None:
-    """The class that stands for a quantity, or None when the model cannot express it.
+    """The class that stands for a quantity, or None when the model, of these counts, cannot express it.
 
-    Args:
-        labels: of the model's counts, ascending; with an open top, "6+", that one stands for all larger quantities too.
-        quantity: what a record says.
+    The label of an open top, "6+", stands for all larger quantities too.
     """
     top = labels[-1]
     if top.endswith("+") and quantity >= int(top[:-1]):
@@ -93,28 +91,23 @@ def answer(
     expected_quantity: int | None = None,
     unusable: Unusable | None = None,
 ) -> Answer:
-    """The answer for one photo.
+    """The answer for one photo, see ``Answer``, from calibrated probabilities [classes].
 
-    Args:
-        bundle: the model's description.
-        probabilities: [classes], calibrated; not looked at for an unusable photo.
-        brightness: mean of the photo's pixels, 0 (black) to 1 (white).
-        expected_quantity: what the stock record says, when known.
-        unusable: why nothing can be counted on the photo.
+    They are not looked at for an unusable photo.
     """
-    classes = range(len(probabilities))
-    best = max(classes, key=probabilities.__getitem__)
+    labels = bundle.labels
+    best = max(range(len(labels)), key=probabilities.__getitem__)
     counted = Answer(
         count=bundle.counts[best],
-        label=bundle.label(best),
-        probabilities={bundle.label(index): probabilities[index] for index in classes},
+        label=labels[best],
+        probabilities=dict(zip(labels, probabilities, strict=True)),
         confidence=probabilities[best],
         brightness=brightness,
         model=bundle.version,
     )
     if unusable:
-        nothing = dict.fromkeys(counted.probabilities, 1 / len(classes))
-        said = {"count": NO_COUNT, "label": NO_LABEL, "probabilities": nothing, "confidence": 1 / len(classes)}
+        nothing = dict.fromkeys(labels, 1 / len(labels))
+        said = {"count": NO_COUNT, "label": NO_LABEL, "probabilities": nothing, "confidence": 1 / len(labels)}
         counted = counted.model_copy(update={**said, "unusable": unusable})
     return counted if expected_quantity is None else judged(counted, expected_quantity)
 

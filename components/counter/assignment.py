@@ -14,15 +14,9 @@ BLOCKS = 200
 
 
 def units_of(method: Method, ids: Sequence[str], groups: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Says which bins must stay in one part.
+    """The number of every bin's unit, int32 [bins], which must stay in one part.
 
-    Args:
-        method: ``products``: bins that share a product; ``blocks``: runs of neighbouring ids; ``random``: nothing.
-        ids: the bins' ids.
-        groups: int32 [bins], the bins' product groups.
-
-    Returns:
-        int32 [bins], the number of every bin's unit.
+    By ``products``: the bins' product groups, int32 [bins]; by ``blocks``: runs of neighbouring ids; else each alone.
     """
     if method == "products":
         return groups
@@ -80,11 +74,7 @@ def assign(units: NDArray[np.int32], labels: NDArray[np.int16], ratios: Sequence
 
 
 def refuse_empty(parts: NDArray[np.int8], ratios: Sequence[float]) -> None:
-    """Checks that every split holds a bin.
-
-    Raises:
-        InventoryError: if one does not.
-    """
+    """Raises ``InventoryError`` if a split holds no bin."""
     sizes = np.bincount(parts, minlength=len(ratios))
     for name, size, ratio in zip(SPLITS, sizes, ratios, strict=True):
         if size == 0:

@@ -24,6 +24,7 @@ from components.common.errors import InventoryError
 from components.common.files import content_hash, new_file, sha256_bytes, sha256_file
 from components.common.progress import note
 from components.common.store import Store
+from components.counter.counts import count_labels
 from components.counter.statistics.bootstrap import Interval
 from components.counter.statistics.drift import ReferenceDistribution
 from components.counter.statistics.metrics import CountScore
@@ -72,43 +73,29 @@ class InputTransform(Part):
 
 
 class ValidationScores(Part):
-    """The metrics of the epoch that was kept, on the validation bins, before calibration."""
+    """Metrics, see ``Scores``, of the epoch that was kept, on the validation bins, before calibration."""
 
     loss: float
-    """Mean negative log-likelihood, nats."""
     accuracy: float
-    """Fraction counted exactly."""
     within_one: float
-    """Fraction at most one item off."""
     mae: float
-    """Mean absolute error, items."""
     rmse: float
-    """Root of the mean squared error, items."""
 
 
 class ModelScores(Part):
-    """What a model carries of its evaluation on the test bins; nothing before it was evaluated."""
+    """What a model carries of its evaluation on the test bins, see ``Scores``; nothing before it was evaluated."""
 
     n: int | None = None
-    """Test bins."""
     accuracy: float | None = None
-    """Fraction counted exactly."""
     within_one: float | None = None
-    """Fraction at most one item off."""
     mae: float | None = None
-    """Mean absolute error, items."""
     rmse: float | None = None
-    """Root of the mean squared error, items."""
     expected_rmse: float | None = None
-    """The same of the expected number of items."""
     loss: float | None = None
-    """Mean negative log-likelihood, nats."""
     majority: float | None = None
-    """The accuracy of always naming the most frequent count."""
     intervals: dict[str, Interval | None] = {}
     """By metric, 95 %; None where there are too few groups of products."""
     per_count: dict[str, CountScore] = {}
-    """By count."""
 
 
 class BundleMetrics(Part):
@@ -192,14 +179,7 @@ class Bundle(Document):
         return content_hash(self.model_dump(mode="json", exclude={"checksum"}))
 
     def probabilities(self, logits: Sequence[Sequence[float]]) -> list[list[float]]:
-        """Calibrated probabilities from the network's outputs: softmax((logits + logit_shift) / temperature).
-
-        Args:
-            logits: [N, classes].
-
-        Returns:
-            [N, classes], each row sums to 1.
-        """
+        """Calibrated probabilities [N, classes] from the network's outputs [N, classes]."""
         shift = self.logit_shift or [0.0] * len(self.counts)
         rows = []
         for row in logits:
@@ -210,10 +190,14 @@ class Bundle(Document):
             rows.append([power / total for power in powers])
         return rows
 
+    @property
+    def labels(self) -> list[str]:
+        """The counts as text; "6+" for an open top."""
+        return count_labels(self.counts, self.open_top)
+
     def label(self, index: int) -> str:
-        """The count of class ``index`` as text; "6+" for an open top."""
-        text = str(self.counts[index])
-        return f"{text}+" if self.open_top and index == len(self.counts) - 1 else text
+        """The count of class ``index`` as text."""
+        return self.labels[index]
 
 
 def save(bundle: Bundle, folder: Path) -> Bundle:
@@ -321,9 +305,8 @@ def fetch(store: Store, prefix: str, folder: Path) -> Bundle:
     Raises:
         InventoryError: if there is no bundle, or one of its files is not what ``bundle.json`` says.
     """
-    key = f"{prefix}/{BUNDLE_FILE}"
-    description = store.get_bytes(key, MOST_DESCRIPTION_BYTES)
-    bundle = _parse(description, store.uri(key))
+    description = store.get_bytes(f"{prefix}/{BUNDLE_FILE}", MOST_DESCRIPTION_BYTES)
+    bundle = _parse(description, store.uri(f"{prefix}/{BUNDLE_FILE}"))
     for name, info in bundle.files.items():
         store.get_file(f"{prefix}/{name}", folder / name, info.bytes, info.sha256)
     with new_file(folder / BUNDLE_FILE) as file:

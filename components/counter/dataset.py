@@ -19,6 +19,7 @@ from components.common.document import Document, Part
 from components.common.errors import InventoryError
 from components.common.files import atomic_path, content_hash, sha256_bytes, sha256_file
 from components.common.store import Store
+from components.counter.counts import count_labels
 
 CODES_FOR_ASINS = (
     "split by an earlier version, which took the code of a product for its ASIN: one product may be in two splits "
@@ -111,6 +112,11 @@ class DatasetManifest(Document):
             return {**content, "notes": [*content.get("notes", []), CODES_FOR_ASINS]}
         return content
 
+    @property
+    def labels(self) -> list[str]:
+        """The counts as text; "6+" for an open top."""
+        return count_labels(self.counts, self.open_top)
+
     def split(self, name: str) -> SplitInfo:
         """Returns one part of the dataset.
 
@@ -133,14 +139,7 @@ def write_shard(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def write_split(store: Store, prefix: str, counts: list[int], shards: Iterable[list[dict[str, Any]]]) -> SplitInfo:
-    """Writes bins as the objects ``<prefix>-00000.arrow`` and so on, one shard at a time.
-
-    Args:
-        store: where the shards go.
-        prefix: of the shards' keys.
-        counts: what the labels mean.
-        shards: the rows of one shard after another.
-    """
+    """Writes bins, whose labels mean these counts, as the objects ``<prefix>-00000.arrow`` …, one shard at a time."""
     written: list[ShardInfo] = []
     ids: list[str] = []
     labels: list[int] = []
@@ -267,21 +266,19 @@ class _Shard:
         return os.pread(self._file.fileno(), int(self._ends[row]) - begin, begin)
 
 
-def open_split(store: Store, manifest: DatasetManifest, name: str, limit_bytes: int | None = None) -> Bins:
+def open_split(store: Store, manifest: DatasetManifest, name: str) -> Bins:
     """Fetches one split's shards into the local cache and opens them.
 
     Raises:
         InventoryError: if the split is empty or a shard is damaged.
     """
-    folder = cache_folder() / "shards"
-    return Bins([fetch_shard(store, shard, folder, limit_bytes) for shard in manifest.split(name).shards])
+    return _open(store, manifest.split(name).shards)
 
 
 def open_extra(store: Store, manifest: DatasetManifest) -> Bins:
-    """The bins with further counts, which only training sees; none when the dataset has no such bins.
+    """The bins with further counts, which only training sees; none when the dataset has no such bins."""
+    return _open(store, manifest.extra.shards if manifest.extra else [])
 
-    Raises:
-        InventoryError: if a shard is damaged.
-    """
-    shards = manifest.extra.shards if manifest.extra else []
+
+def _open(store: Store, shards: list[ShardInfo]) -> Bins:
     return Bins([fetch_shard(store, shard, cache_folder() / "shards") for shard in shards])

@@ -13,12 +13,7 @@ Pixels = NDArray[np.uint8]
 
 
 def open_session(file: Path, threads: int, content: bytes | None = None) -> onnxruntime.InferenceSession:
-    """Loads an ONNX file for the processor.
-
-    Args:
-        file: the file.
-        threads: to compute with.
-        content: what was read of the file already.
+    """Loads an ONNX file, or the content that was read of it already, for so many threads of the processor.
 
     Raises:
         InventoryError: if ONNX Runtime cannot read it.
@@ -57,14 +52,6 @@ def open_served(folder: Path, bundle: Bundle, threads: int) -> onnxruntime.Infer
 
 
 def run(session: onnxruntime.InferenceSession, images: Pixels) -> NDArray[np.float32]:
-    """Runs the network.
-
-    Args:
-        session: of ``open_session`` or ``open_served``.
-        images: uint8 [n, size, size, 3], RGB.
-
-    Returns:
-        logits, float32 [n, classes].
-    """
+    """Runs the network on images, uint8 [n, size, size, 3], RGB; returns logits, float32 [n, classes]."""
     logits: NDArray[np.float32] = session.run(["logits"], {"images": images})[0]
     return logits

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from components.counter.bundle import InputTransform
-from components.counter.images import jpeg, png, webp
+from components.counter.images import jpeg, png
 from components.counter.images.file import WANTED, BadImageError, PhotoFile
-from components.counter.images.kinds import kind_of
+from components.counter.images.kinds import READERS, format_of, kind_of
 from components.counter.images.orientation import TURNS, orientation
 from components.counter.images.rgb import reduced, to_rgb
 
@@ -38,23 +38,16 @@ GREY = (127, 128)
 def read_file(data: bytes | memoryview) -> PhotoFile:
     """Reads what a file says of itself, without decoding it.
 
-    Args:
-        data: the file's bytes.
-
     Raises:
         BadImageError: if the bytes are not a JPEG, PNG or WebP, are cut short or hold less than they announce, or would
             decode to more than ``MAX_PIXELS`` or in more scans than a photo has.
     """
     content = bytes(data)
-    if content.startswith(jpeg.SIGNATURE):
-        photo = jpeg.read_jpeg(content)
-    elif content.startswith(png.SIGNATURE):
-        photo = png.read_png(content)
-    elif webp.is_webp(content):
-        photo = webp.read_webp(content)
-    else:
+    known = format_of(content)
+    if known is None:
         kind = kind_of(content)
         raise BadImageError(f"{kind}; {WANTED}" if kind else UNREADABLE)
+    photo = READERS[known](content)
     if photo.pixels > MAX_PIXELS or max(photo.width, photo.height) > MAX_SIDE:
         raise BadImageError(
             f"the photo has {photo.width}x{photo.height} pixels; at most {MAX_PIXELS:,} are read, {MAX_SIDE:,} a side"
@@ -63,12 +56,7 @@ def read_file(data: bytes | memoryview) -> PhotoFile:
 
 
 def decode_bytes(photo: PhotoFile, size_hint: int | None = None) -> int:
-    """How much memory ``decode`` takes at most, beside the file itself.
-
-    Args:
-        photo: what is to be decoded.
-        size_hint: as for ``decode``.
-    """
+    """How much memory ``decode`` takes at most, beside the file itself."""
     if photo.format == "JPEG":
         copies = PROGRESSIVE_COPIES if photo.is_progressive else BASELINE_COPIES
         pixels = photo.pixels // _jpeg_factor(photo, size_hint) ** 2
@@ -162,18 +150,7 @@ def _is_grey(pixel: object) -> bool:
 
 
 def preprocess(data: bytes | memoryview | PhotoFile, transform: InputTransform) -> NDArray[np.uint8]:
-    """Decodes a photo and resizes it as the bundle says.
-
-    Args:
-        data: as for ``decode``.
-        transform: the bundle's.
-
-    Returns:
-        uint8 [size, size, 3], RGB.
-
-    Raises:
-        BadImageError: as ``decode``.
-    """
+    """Decodes a photo, see ``decode``, and resizes it as the bundle says, to uint8 [size, size, 3], RGB."""
     image = decode(data, size_hint=transform.size)
     if image.size != (transform.size, transform.size):
         image = image.resize((transform.size, transform.size), Image.Resampling.BILINEAR)

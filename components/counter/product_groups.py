@@ -39,13 +39,13 @@ def product_groups(keys: Sequence[Sequence[Key]]) -> NDArray[np.int32]:
 
 
 def bins_sharing_products(keys: Sequence[Sequence[Key]], parts: NDArray[np.int8], part: int, other: int) -> int:
-    """Counts the bins of one part that hold a product which a bin of another part holds too.
+    """Counts the bins of one part that share a product or a photo with a bin of the other part, usually training.
 
     Args:
-        keys: of every bin, what its products are known by, and a hash of its photo.
+        keys: as for ``product_groups``.
         parts: int8 [bins], the part of every bin.
         part: where to count.
-        other: what to compare with, usually the training part.
+        other: what to compare with.
     """
     known = {key for row in np.flatnonzero(parts == other).tolist() for key in keys[row]}
     return sum(not known.isdisjoint(keys[row]) for row in np.flatnonzero(parts == part).tolist())

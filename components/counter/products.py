@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from components.counter.record.measures import INCHES, POUNDS, measured
+from components.common.measures import INCHES, POUNDS, measured
 
 TABLE = "BIN_FCSKU_DATA"
 MAX_QUANTITY = 2**31 - 1
@@ -56,10 +56,7 @@ class Product:
 
 
 def entries_of(content: Any) -> dict[str, dict[str, Any]]:
-    """The entries of ``BIN_FCSKU_DATA`` as they are written, by code.
-
-    Args:
-        content: what a bin's JSON holds.
+    """The entries of ``BIN_FCSKU_DATA`` in a bin's JSON as they are written, by code.
 
     Raises:
         ValueError: if it is no table of products.
@@ -71,16 +68,9 @@ def entries_of(content: Any) -> dict[str, dict[str, Any]]:
 
 
 def parse_products(metadata: str) -> list[Product]:
-    """Reads a bin's products.
+    """Reads a bin's products out of its JSON, in the order of their ASINs.
 
     Only ASINs and codes decide where a bin goes; what else is missing or odd becomes None.
-
-    Args:
-        metadata: the bin's JSON. ``BIN_FCSKU_DATA`` maps a code to a product's ASIN, name, quantity, sizes
-            and weight, each with its unit.
-
-    Returns:
-        The products in the order of their ASINs.
 
     Raises:
         ValueError: if the text is not such JSON, so that the bin's products are unknown.

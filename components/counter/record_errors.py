@@ -36,14 +36,9 @@ BISECTIONS = 40
 
 
 def wrong_record_table(classes: int, corruption: Corruption) -> Floats:
-    """Which count a wrong record names.
+    """The share of each count among wrong records, float64 [K, K], from the true (row) to the recorded one (column).
 
-    Args:
-        classes: K, at least 2.
-        corruption: any other count alike, or one more or one less (alike where both exist).
-
-    Returns:
-        float64 [K, K], from the true count (row) to the recorded one (column); each row sums to 1.
+    It is any other count alike, or one more or one less (alike where both exist).
     """
     index = np.arange(classes)
     if corruption == "uniform":
@@ -76,14 +71,11 @@ def _named_if_wrong(classes: int, off_by_one: float) -> Floats:
 
 
 def mismatch_odds(probabilities: Floats, recorded: NDArray[np.int64]) -> Floats:
-    """What the recount list is ordered by: the odds q / p that a record is wrong, but for a common factor.
+    """What the recount list is ordered by, float64 [N]: the odds q / p that a record is wrong, but for a common factor.
 
     Args:
         probabilities: calibrated, float64 [N, K].
         recorded: int64 [N], the class of each bin's recorded count.
-
-    Returns:
-        float64 [N], larger for a more doubtful record.
     """
     rows = np.arange(len(recorded))
     right = np.maximum(probabilities[rows, recorded], np.finfo(np.float64).tiny)
@@ -92,28 +84,19 @@ def mismatch_odds(probabilities: Floats, recorded: NDArray[np.int64]) -> Floats:
 
 
 def wrong_probability(odds: Number, share: float) -> Number:
-    """P(count != record | photo, record).
-
-    Args:
-        odds: of ``mismatch_odds``.
-        share: e, the share of wrong records, 0 to 1.
-    """
+    """P(count != record | photo, record), from ``mismatch_odds`` and e, the share of wrong records, 0 to 1."""
     return share * odds / (share * odds + 1 - share)
 
 
 def wrong_probabilities(odds: Floats, wrong: float) -> Floats:
-    """P(count != record | photo, record) of each record, so that they sum to a number of wrong ones.
+    """P(count != record | photo, record) of each record, so that they sum to a number of wrong ones, 0 to N."""
+    return wrong_probability(odds, wrong_share(odds, wrong))
 
-    Args:
-        odds: float64 [N], of ``mismatch_odds``.
-        wrong: how many records are wrong, 0 to N; the share e of the formula above is found from it.
 
-    Returns:
-        float64 [N], 0 to 1, in the order of the odds.
-    """
+def wrong_share(odds: Floats, wrong: float) -> float:
+    """The share e of the formula above with which these probabilities sum to a number of wrong records, 0 to N."""
     low, high = 0.0, 1.0
     for _ in range(BISECTIONS):
         share = (low + high) / 2
-        found = wrong_probability(odds, share)
-        low, high = (share, high) if found.sum() < wrong else (low, share)
-    return found
+        low, high = (share, high) if wrong_probability(odds, share).sum() < wrong else (low, share)
+    return share

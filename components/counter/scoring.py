@@ -13,8 +13,8 @@ from components.common.errors import InventoryError
 from components.common.machine import usable_threads
 from components.common.prefetch import CombinedTasks, prefetch
 from components.common.progress import Counter
-from components.counter.bundle import InputTransform
-from components.counter.dataset import Bins
+from components.counter.bundle import Bundle, InputTransform
+from components.counter.dataset import Bins, DatasetManifest
 from components.counter.network import Pixels, open_session, run
 from components.counter.photo import preprocess
 
@@ -22,6 +22,16 @@ Logits = NDArray[np.float32]
 
 BATCH = 32
 MAX_THREADS = 8
+ROUNDS, ROUNDS_SECONDS = 20, 20.0
+
+
+def same_counts(bundle: Bundle, dataset: DatasetManifest) -> None:
+    """Raises ``InventoryError`` unless a model can answer what a dataset asks: they have the same counts."""
+    if (bundle.counts, bundle.open_top) != (dataset.counts, dataset.open_top):
+        raise InventoryError(
+            f"model {bundle.version} answers the counts {', '.join(bundle.labels)}, the dataset holds "
+            f"{', '.join(dataset.labels)}; evaluate it on a dataset with the same counts"
+        )
 
 
 def threads() -> int:
@@ -30,15 +40,9 @@ def threads() -> int:
 
 
 def batches(bins: Bins, transform: InputTransform, rows: NDArray[np.int64] | None = None) -> Iterator[Pixels]:
-    """Yields preprocessed photos in row order, decoding the next batch while the last one is worked on.
+    """Yields preprocessed photos, uint8 [<= BATCH, S, S, 3], decoding the next batch while the last is worked on.
 
-    Args:
-        bins: an opened split.
-        transform: the bundle's input transform.
-        rows: which bins; all when None.
-
-    Yields:
-        uint8 [<= BATCH, S, S, 3].
+    They come in row order, those of all bins when ``rows`` is None.
     """
     chosen = np.arange(len(bins)) if rows is None else rows
     chunks = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
@@ -51,11 +55,7 @@ def batches(bins: Bins, transform: InputTransform, rows: NDArray[np.int64] | Non
 
 
 def answers(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logits:
-    """What ``score`` returns, whether the answers are finite or not.
-
-    Raises:
-        InventoryError: if the model cannot be loaded.
-    """
+    """What ``score`` returns, whether the answers are finite or not; raises if the model cannot be loaded."""
     session = open_session(file, threads())
     counter = Counter(label, len(bins))
     parts = []
@@ -66,16 +66,9 @@ def answers(file: Path, bins: Bins, transform: InputTransform, label: str) -> Lo
 
 
 def score(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logits:
-    """Scores every bin of a split.
+    """Scores every bin of a split: logits, float32 [len(bins), K], in row order.
 
-    Args:
-        file: the ONNX file, ``folder / bundle.serve_file`` for what will be served.
-        bins: an opened split.
-        transform: the bundle's input transform.
-        label: what the progress lines call it.
-
-    Returns:
-        float32 [len(bins), K], in row order.
+    The file is ``folder / bundle.serve_file`` for what will be served; the label is what the progress lines say.
 
     Raises:
         InventoryError: if the model cannot be loaded or answers with something other than finite numbers.
@@ -90,23 +83,21 @@ def score(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logi
     return logits
 
 
-def median_seconds(
-    sessions: list[onnxruntime.InferenceSession], images: Pixels, repeats: int = 20, limit_seconds: float = 20
-) -> list[float]:
+def median_seconds(sessions: list[onnxruntime.InferenceSession], images: Pixels) -> list[float]:
     """Median seconds that each model takes for the same photos, timed in turns so that a busy moment hits all alike.
+
+    Two rounds are not timed, and then at most ``ROUNDS`` are, as many as begin within ``ROUNDS_SECONDS``.
 
     Args:
         sessions: opened models.
         images: uint8 [N, S, S, 3].
-        repeats: how many rounds are timed, after two that are not.
-        limit_seconds: no further round is begun after so long; at least one is timed.
     """
     times: list[list[float]] = []
     for _ in range(2):
         for session in sessions:
             run(session, images)
-    deadline = time.monotonic() + limit_seconds
-    while len(times) < repeats and (not times or time.monotonic() < deadline):
+    deadline = time.monotonic() + ROUNDS_SECONDS
+    while len(times) < ROUNDS and (not times or time.monotonic() < deadline):
         times.append([_seconds(session, images) for session in sessions])
     return [float(value) for value in np.median(times, axis=0)]
 

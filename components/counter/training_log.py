@@ -33,15 +33,11 @@ class EpochRecord(Part):
     train_accuracy: float
     """Fraction of these bins counted exactly."""
     validation_loss: float
-    """Negative log-likelihood of the served network on the validation bins, nats."""
+    """This and the next: metrics of the served network on the validation bins, see ``statistics.metrics.Scores``."""
     validation_accuracy: float
-    """Fraction counted exactly."""
     validation_within_one: float
-    """Fraction at most one item off."""
     validation_mae: float
-    """Mean absolute error, items."""
     validation_rmse: float
-    """Root of the mean squared error, items."""
     learning_rate: float
     """Of the head, at the epoch's last step."""
     seconds: float
@@ -63,9 +59,9 @@ def lines(record: EpochRecord) -> list[str]:
 
 
 def pattern(metric: Metric) -> str:
-    """A regular expression for a metric's lines, as Katib wants it: group 1 is the name, group 2 the value.
+    """A regular expression for a metric's lines, as Katib wants it: group 1 is the name, group 2 the value, a number.
 
-    It means the same to Python and to Go; a value that is no number does not match.
+    It means the same to Python and to Go.
     """
     return f"({LINES[metric]}): ({NUMBER})"
 

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from components.common.document import Document
 from components.counter.answers import Recorded
+from components.counter.counts import count_labels
 from components.counter.statistics.drift import Drift
 from components.counter.verdict import MISSED_COST
 
@@ -75,7 +76,7 @@ class Reconciliation(Document):
     @property
     def labels(self) -> list[str]:
         """The counts as text; "6+" for an open top."""
-        return [*map(str, self.counts[:-1]), f"{self.counts[-1]}{'+' if self.open_top else ''}"]
+        return count_labels(self.counts, self.open_top)
 
 
 class StoredReconciliation(Reconciliation):

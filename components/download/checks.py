@@ -1,25 +1,17 @@
 """What makes a bin unusable, found without decoding its photo (split decodes them all)."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from components.counter.images import jpeg, png, webp
 from components.counter.images.avif import is_avif
-from components.counter.images.file import BadImageError, PhotoFile
-from components.counter.images.kinds import kind_of
+from components.counter.images.file import BadImageError
+from components.counter.images.kinds import READERS, format_of, kind_of
 from components.counter.products import TABLE, entries_of
 from components.documents.block import GIVEN_SPLITS, GivenSplit
 
 LARGEST_COUNT = 1_000_000
 NO_PHOTO = "not a JPEG, PNG, WebP or AVIF"
-KINDS: tuple[tuple[str, Callable[[bytes], bool], Callable[[bytes], PhotoFile]], ...] = (
-    ("JPEG", lambda data: data.startswith(jpeg.SIGNATURE), jpeg.read_jpeg),
-    ("PNG", lambda data: data.startswith(png.SIGNATURE), png.read_png),
-    ("WebP", webp.is_webp, webp.read_webp),
-)
-"""What a photo's file may be: how it is known, and how it is read."""
 
 
 class BadBinError(Exception):
@@ -93,11 +85,11 @@ def check_photo(data: bytes) -> None:
     """
     if is_avif(data):
         return
-    for kind, is_one, read in KINDS:
-        if is_one(data):
-            try:
-                read(data)
-            except BadImageError as error:
-                raise BadBinError(f"damaged {kind}", str(error).removeprefix(f"damaged {kind}: ")) from error
-            return
-    raise BadBinError(NO_PHOTO, kind_of(data) or f"{len(data):,} bytes that begin with {data[:8]!r}")
+    known = format_of(data)
+    if known is None:
+        raise BadBinError(NO_PHOTO, kind_of(data) or f"{len(data):,} bytes that begin with {data[:8]!r}")
+    try:
+        READERS[known](data)
+    except BadImageError as error:
+        damaged = f"damaged {'WebP' if known == 'WEBP' else known}"
+        raise BadBinError(damaged, str(error).removeprefix(f"{damaged}: ")) from error

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from components.common.errors import InventoryError
 from components.common.machine import usable_threads
 from components.common.retry import back_off, retry
-from components.documents.block import GivenSplit
+from components.documents.block import GivenSplit, LeftOut
 from components.download.checks import BadBinError, check_photo
 from components.sources.source import REFUSED, NoAccessError, Source, TransientError, UnreadableError
 
@@ -39,15 +39,6 @@ NOT_DELIVERED = "not delivered"
 
 
 @dataclass(frozen=True)
-class Skip:
-    """A bin left out; the fields of a line of the list."""
-
-    id: str
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True)
 class Packed:
     """What became of a group of bins."""
 
@@ -55,9 +46,9 @@ class Packed:
     """An Arrow IPC file of the bins that are there."""
     rows: int
     per_quantity: dict[str, int] = field(default_factory=dict)
-    skips: list[Skip] = field(default_factory=list)
+    skips: list[LeftOut] = field(default_factory=list)
     """Bins that are bad, whenever they are asked for."""
-    missing: list[Skip] = field(default_factory=list)
+    missing: list[LeftOut] = field(default_factory=list)
     """Bins that the source did not deliver, which a later run should ask for again; neither rows nor skips."""
 
 
@@ -76,11 +67,8 @@ def groups_at_once() -> int:
     return min(max(usable_threads(), MIN_WORKERS), MAX_WORKERS)
 
 
-def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> bytes | Skip:
-    """Reads one object, waiting exponentially longer (with jitter) between tries.
-
-    Returns:
-        The bytes, or why the bin must be left out.
+def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> bytes | LeftOut:
+    """Reads one object, or says why the bin must be left out, waiting exponentially longer between tries.
 
     Raises:
         InventoryError: if no object can be read with our credentials.
@@ -93,9 +81,9 @@ def read_with_retries(read: Callable[[str], bytes], id_: str, kind: str) -> byte
             "what was fetched is kept"
         ) from error
     except UnreadableError as error:
-        return Skip(id_, f"{kind} {error.why}", error.detail)
+        return LeftOut(id_, f"{kind} {error.why}", error.detail)
     except TransientError as error:
-        return Skip(id_, f"{kind} {NOT_DELIVERED}", f"after {TRIES} tries: {error}")
+        return LeftOut(id_, f"{kind} {NOT_DELIVERED}", f"after {TRIES} tries: {error}")
 
 
 def is_passing(reason: str) -> bool:
@@ -105,7 +93,7 @@ def is_passing(reason: str) -> bool:
 
 def read_all(
     source: Source, pool: ThreadPoolExecutor, read: Callable[[str], bytes], ids: Sequence[str], kind: str
-) -> Iterator[bytes | Skip]:
+) -> Iterator[bytes | LeftOut]:
     """Reads one object of each bin concurrently, in the order of ``ids``.
 
     Raises:
@@ -113,7 +101,7 @@ def read_all(
     """
     failures = 0
     for content in pool.map(lambda id_: read_with_retries(read, id_, kind), ids):
-        if isinstance(content, Skip) and is_passing(content.reason):
+        if isinstance(content, LeftOut) and is_passing(content.reason):
             failures += 1
             if failures >= MOST_FAILURES:
                 raise InventoryError(
@@ -126,32 +114,32 @@ def read_all(
 def fetch_metadata(source: Source, pool: ThreadPoolExecutor, ids: Sequence[str]) -> Packed:
     """Reads the metadata of a group of bins into an Arrow file of ``METADATA_SCHEMA``, bad ones with their reason."""
     rows: list[dict[str, object]] = []
-    missing: list[Skip] = []
+    missing: list[LeftOut] = []
     for id_, content in zip(ids, read_all(source, pool, source.metadata, ids, "metadata"), strict=True):
-        if not isinstance(content, Skip):
+        if not isinstance(content, LeftOut):
             rows.append({"id": id_, "metadata": content})
         elif is_passing(content.reason):
             missing.append(content)
         else:
-            rows.append(asdict(content))
+            rows.append(content._asdict())
     return Packed(_arrow(rows, METADATA_SCHEMA), len(rows), missing=missing)
 
 
 def fetch_block(source: Source, pool: ThreadPoolExecutor, group: Sequence[Wanted]) -> Packed:
     """Reads the photos of a group of bins into an Arrow file of ``BLOCK_SCHEMA``."""
     rows: list[dict[str, object]] = []
-    skips: list[Skip] = []
-    missing: list[Skip] = []
+    skips: list[LeftOut] = []
+    missing: list[LeftOut] = []
     per_quantity: dict[str, int] = {}
     images = read_all(source, pool, source.image, [wanted.id for wanted in group], "image")
     for wanted, image in zip(group, images, strict=True):
-        if isinstance(image, Skip):
+        if isinstance(image, LeftOut):
             (missing if is_passing(image.reason) else skips).append(image)
             continue
         try:
             check_photo(image)
         except BadBinError as error:
-            skips.append(Skip(wanted.id, error.reason, error.detail))
+            skips.append(LeftOut(wanted.id, error.reason, error.detail))
             continue
         rows.append(
             {

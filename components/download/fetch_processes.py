@@ -37,7 +37,7 @@ class Fetcher(Protocol):
 @contextmanager
 def open_fetcher(source: Source, bins: int) -> Iterator[Fetcher]:
     """Opens what is right for the number of bins; the fetcher may be used from ``groups_at_once`` threads at once."""
-    if bins < FEWEST_BINS_FOR_PROCESSES or not source.keeps_busy:
+    if bins < FEWEST_BINS_FOR_PROCESSES or not (source.is_remote or source.keeps_busy):
         with ThreadPoolExecutor(THREADS) as pool:
             yield lambda fetch, group: fetch(source, pool, group)
         return
@@ -64,9 +64,9 @@ def open_fetcher(source: Source, bins: int) -> Iterator[Fetcher]:
 
 
 def _start(source: Source) -> Process:
-    """Starts ``components.download.fetch_process``, which imports far less than this process did."""
+    """Starts this module, see ``main``, which imports far less than the step's process did."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "components.download.fetch_process"],
+        [sys.executable, "-m", "components.download.fetch_processes"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -104,3 +104,30 @@ def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
 def _stop(process: Process) -> None:
     process.kill()  # it holds nothing that is not in the store or to be fetched again
     process.communicate(timeout=STOP_SECONDS)
+
+
+def main() -> None:
+    """A process that fetches: reads the source and then, as often as they come, a fetch function with its group.
+
+    Pickles come in and go out. The input ends with the step, however that went, and so does the process.
+    """
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not mix with the answers
+        messages = sys.stdin.buffer
+        try:
+            pool = ThreadPoolExecutor(THREADS // groups_at_once())
+            source = pickle.load(messages)  # noqa: S301 - from the step that started us
+            while True:
+                function, group = pickle.load(messages)  # noqa: S301
+                try:
+                    answer = function(source, pool, group)
+                except Exception as error:  # noqa: BLE001, RUF100 - the step raises it
+                    answer = error
+                pickle.dump(answer, answers)
+                answers.flush()
+        except (EOFError, BrokenPipeError):
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from components.common.code import of_this_code
 from components.common.files import content_hash, sha256_bytes
 from components.common.store import Store
+from components.documents.block import LeftOut
 from components.download.fetch import Packed
 from components.sources.source import Entry
 
@@ -29,8 +30,7 @@ class CachedGroup(BaseModel):
     etag: str
     """The store's own tag of the file's content."""
     per_quantity: dict[str, int]
-    skips: list[tuple[str, str, str]]
-    """Id, reason and detail."""
+    skips: list[LeftOut]
 
 
 def group_key(kind: str, uri: str, entries: Iterable[Entry]) -> str:
@@ -62,7 +62,7 @@ def keep(store: Store, key: str, packed: Packed) -> CachedGroup:
         rows=packed.rows,
         etag=tag[0] if tag else "",
         per_quantity=packed.per_quantity,
-        skips=[(skip.id, skip.reason, skip.detail) for skip in packed.skips],
+        skips=packed.skips,
     )
     store.put_bytes(_description_key(key), cached.model_dump_json().encode())
     return cached

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -14,9 +14,10 @@ from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.common.prefetch import prefetch
 from components.common.store import Store
+from components.documents.block import LeftOut
 from components.documents.downloaded import BinsManifest, BlockInfo
 from components.download.checks import BadBinError, read_metadata
-from components.download.fetch import Packed, Skip, Wanted, fetch_block, fetch_metadata, groups_at_once
+from components.download.fetch import Packed, Wanted, fetch_block, fetch_metadata, groups_at_once
 from components.download.fetch_processes import Fetcher, open_fetcher
 from components.download.group_cache import CachedGroup, find, group_key, keep
 from components.download.selection import Selection, as_text, groups, in_order, preselect
@@ -38,12 +39,12 @@ class Download:
     source: Source
     selection: Selection
     listed: dict[str, int] | None
-    skips: list[Skip] = field(default_factory=list)
-    doubts: list[Skip] = field(default_factory=list)
+    skips: list[LeftOut] = field(default_factory=list)
+    doubts: list[LeftOut] = field(default_factory=list)
 
     def run(self, entries: list[Entry], skipped_key: str) -> BinsManifest:
         """Fetches what is selected and describes it; the object ``skipped_key`` lists what is not."""
-        self.skips += [Skip(as_text(id_), reason, as_text(detail)) for id_, reason, detail in self.source.left_out]
+        self.skips += [LeftOut(as_text(id_), reason, as_text(detail)) for id_, reason, detail in self.source.left_out]
         return self._manifest([block for block in self.fetch(entries) if block.rows], skipped_key)
 
     def fetch(self, entries: list[Entry], share: Share = WHOLE) -> list[CachedGroup]:
@@ -80,7 +81,7 @@ class Download:
         """Skips a bin whose file name is not UTF-8: no block, page or report could hold its id."""
         written = as_text(id_)
         if written != id_:
-            self.skips.append(Skip(written, "name is not UTF-8", "rename its photo and its metadata"))
+            self.skips.append(LeftOut(written, "name is not UTF-8", "rename its photo and its metadata"))
         return written == id_
 
     def _of_the_list(self, entries: list[Entry], listed: dict[str, int]) -> list[Entry]:
@@ -88,7 +89,7 @@ class Download:
         there = {entry.id: entry for entry in entries if entry.id in listed}
         for id_ in listed.keys() - there.keys():
             if self.selection.count_of(listed[id_]) is not None:
-                self.skips.append(Skip(id_, "metadata missing", "the file list names it, the source lacks it"))
+                self.skips.append(LeftOut(id_, "metadata missing", "the file list names it, the source lacks it"))
         chosen = preselect({id_: listed[id_] for id_ in there}, self.selection)
         return [there[id_] for id_ in chosen]
 
@@ -97,12 +98,12 @@ class Download:
         key = group_key("metadata", self.source.uri, entries)
         cached = find(self.store, key)
         data = self.store.get_bytes(key) if cached else b""
-        missing: list[Skip] = []
+        missing: list[LeftOut] = []
         if cached is None or sha256_bytes(data) != cached.sha256:
             packed = fetcher(fetch_metadata, [entry.id for entry in entries])
             self._keep("metadata", entries, packed)
             data, missing = packed.arrow, packed.missing
-        rows = pa.ipc.open_file(pa.BufferReader(data)).read_all().to_pylist() + [asdict(skip) for skip in missing]
+        rows = pa.ipc.open_file(pa.BufferReader(data)).read_all().to_pylist() + [skip._asdict() for skip in missing]
         row_of = {row["id"]: row for row in rows}
         return [(entry, row_of[entry.id]) for entry in entries]
 
@@ -134,24 +135,24 @@ class Download:
             if count is None:
                 raise BadBinError(f"count outside {self.selection.range}", f"EXPECTED_QUANTITY is {facts.quantity}")
         except BadBinError as error:
-            self.skips.append(Skip(entry.id, error.reason, error.detail))
+            self.skips.append(LeftOut(entry.id, error.reason, error.detail))
             return None
         if not self.selection.take(count):
             return None
         if facts.warning:
-            self.doubts.append(Skip(entry.id, DOUBTFUL, f"kept, but {facts.warning}"))
+            self.doubts.append(LeftOut(entry.id, DOUBTFUL, f"kept, but {facts.warning}"))
         return Wanted(entry.id, facts.quantity, facts.text, facts.split)
 
-    def _block(self, fetcher: Fetcher, group: list[tuple[Entry, Wanted]]) -> tuple[CachedGroup, list[Skip]]:
+    def _block(self, fetcher: Fetcher, group: list[tuple[Entry, Wanted]]) -> tuple[CachedGroup, list[LeftOut]]:
         """Keeps the photos of a group of bins, unless they are kept already; returns which bins are not in it, too."""
         entries = [entry for entry, _ in group]
         key = group_key("blocks", self.source.uri, entries)
         cached = find(self.store, key)
-        missing: list[Skip] = []
+        missing: list[LeftOut] = []
         if cached is None:
             packed = fetcher(fetch_block, [wanted for _, wanted in group])
             cached, missing = self._keep("blocks", entries, packed), packed.missing
-        return cached, [Skip(*skip) for skip in cached.skips] + missing
+        return cached, cached.skips + missing
 
     def _manifest(self, blocks: list[CachedGroup], skipped_key: str) -> BinsManifest:
         skipped = dict(sorted(Counter(skip.reason for skip in self.skips).items()))
@@ -164,7 +165,7 @@ class Download:
         bad = {skip.id for skip in self.skips}
         doubts = [doubt for doubt in self.doubts if doubt.id not in bad]
         lines = sorted(self.skips + doubts, key=lambda skip: (skip.id, skip.reason))
-        self.store.put_bytes(skipped_key, "".join(json.dumps(asdict(line)) + "\n" for line in lines).encode())
+        self.store.put_bytes(skipped_key, "".join(json.dumps(line._asdict()) + "\n" for line in lines).encode())
         per_count: Counter[int] = Counter()
         for block in blocks:
             for quantity, number in block.per_quantity.items():

@@ -84,10 +84,7 @@ def _range(counts: list[int], top: bool) -> str:
 
 
 def parse_file_list(data: bytes, where: str) -> dict[str, int]:
-    """Reads a published list: ``{"1": ["data/metadata/<id>.json", …], "2": […]}``, or a table of ids and counts.
-
-    Returns:
-        The count of each id.
+    """The count of each id in a list, ``{"1": ["data/metadata/<id>.json", …], "2": […]}`` or a table of ids and counts.
 
     Raises:
         InventoryError: if it has another form, names an id under two counts, or holds none.

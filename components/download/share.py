@@ -20,11 +20,7 @@ class Share:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Reads a share as a person counts: ``3/8`` is the third of eight.
-
-        Raises:
-            InventoryError: if there is no such share.
-        """
+        """Reads a share as a person counts: ``3/8`` is the third of eight; ``InventoryError`` if there is none."""
         if found := re.fullmatch(r"([1-9]\d{0,3})/([1-9]\d{0,3})", text):
             number, of = map(int, found.groups())
             if number <= of:

@@ -33,16 +33,11 @@ def download_bins(
     data: DataSettings,
     environment: Mapping[str, str] = os.environ,
 ) -> BinsManifest:
-    """Fetches the selected bins of a source into blocks in the store.
+    """Fetches the selected bins of a source into blocks in the store, under ``downloads/``.
 
     What an attempt has put into the store is not fetched again, whether the attempt ended or was killed; what the
     source refused or did not deliver is asked for again. Bins that cannot be used are listed in the object
-    ``skipped_key``, and so are kept bins whose quantity is doubtful.
-
-    Args:
-        store: receives ``downloads/``.
-        data: which bins of which source.
-        environment: names the object store and the source's credentials; see ``open_source``.
+    ``skipped_key``, and so are kept bins whose quantity is doubtful. For the environment see ``open_source``.
 
     Raises:
         InventoryError: if the source or the store cannot be used, or no bin is selected.
@@ -57,7 +52,8 @@ def download_bins(
         return asked.download(store).run(asked.entries, f"downloads/skipped/{content_hash(of_this_code(inputs))}.jsonl")
 
     outcome = document_step(store, "download", inputs, BinsManifest, work)
-    if not all(_is_intact(store, block) for block in outcome.blocks) or not _has_skipped(store, outcome):
+    has_skipped = not outcome.skipped_key or store.exists(outcome.skipped_key)
+    if not has_skipped or not all(_is_intact(store, block) for block in outcome.blocks):
         progress.note("download: the store has lost blocks or holds other ones; fetching those again")
         outcome = document_step(store, "download", inputs, BinsManifest, work, always=True)
     elif not is_new and any(map(is_passing, outcome.skipped)):
@@ -72,12 +68,6 @@ def fetch_share(store: Store, data: DataSettings, share: Share, environment: Map
     What is there is not fetched again, so that a share that was cut off goes on where it stood. Nothing else is left:
     which bins cannot be used, ``download_bins`` says of them all. With so many bins of each count and no list of them
     nothing is fetched: they are chosen in one order.
-
-    Args:
-        store: receives ``downloads/``.
-        data: which bins of which source.
-        share: of the listing's groups.
-        environment: as for ``download_bins``.
 
     Returns:
         Usable bins of the share.
@@ -96,11 +86,7 @@ def fetch_share(store: Store, data: DataSettings, share: Share, environment: Map
 
 
 def download_to(path: str, store: Store, data: DataSettings) -> BinsManifest:
-    """Does ``download_bins`` and writes the manifest to a file.
-
-    Raises:
-        InventoryError: as ``download_bins``, and if the file cannot be written.
-    """
+    """Does ``download_bins`` and writes the manifest to a file; an error of the disk is an ``InventoryError``, too."""
     manifest = download_bins(store, data)
     try:
         write_atomic(Path(path), manifest.model_dump_json(indent=1))
@@ -159,10 +145,6 @@ def _look(data: DataSettings, environment: Mapping[str, str]) -> _Asked:
 def _is_intact(store: Store, block: BlockInfo) -> bool:
     cached = find(store, block.key)
     return cached is not None and cached.sha256 == block.sha256
-
-
-def _has_skipped(store: Store, bins: BinsManifest) -> bool:
-    return not bins.skipped_key or store.exists(bins.skipped_key)
 
 
 def _read_file_list(file_list: str, endpoint: str, environment: Mapping[str, str]) -> bytes:

@@ -11,10 +11,9 @@ from components.common.step.run_step import document_step
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle, ModelScores
-from components.counter.counts import same_counts
 from components.counter.dataset import Bins, DatasetManifest, open_extra, open_split
 from components.counter.network import open_session
-from components.counter.scoring import score, threads
+from components.counter.scoring import same_counts, score, threads
 from components.counter.splits import SPLITS
 from components.counter.statistics import drift
 from components.counter.statistics.calibration import Calibration

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from components.counter.dataset import Bins, DatasetManifest
+from components.counter.record.stored import products_of
 from components.counter.splits import SPLITS
-from components.explore.samples import lists_products, samples, shared_pairs
+from components.explore.samples import samples, shared_pairs
 from components.pages.page import render_page
 from components.pages.text import of_items
 
@@ -15,14 +16,8 @@ PAIRS = 3
 
 
 def render(dataset: DatasetManifest, opened: dict[str, Bins], exclusion_lines: Iterable[bytes]) -> str:
-    """Renders the page.
-
-    Args:
-        dataset: what split handed on.
-        opened: for each split some of its bins, to show.
-        exclusion_lines: the list of the bins left out, one JSON object each.
-    """
-    names = labels(dataset)
+    """Renders the page, from some bins of each split to show and the list of bins left out, one JSON object each."""
+    names = dataset.labels
     parts = {split: dataset.splits[split] for split in SPLITS}
     per_name = {
         name: [part.per_count[str(count)] for part in parts.values()]
@@ -42,7 +37,7 @@ def render(dataset: DatasetManifest, opened: dict[str, Bins], exclusion_lines: I
             for column, (split, part) in enumerate(parts.items())
         },
         most=max(names, key=lambda name: sum(per_name[name])),
-        lists_products=any(map(lists_products, opened.values())),
+        lists_products=any(len(products_of(bins)[0]) for bins in opened.values()),
         pairs={
             split: shared_pairs(opened["train"], opened[split], split, PAIRS)
             for split, shared in dataset.shared_products.items()
@@ -53,15 +48,9 @@ def render(dataset: DatasetManifest, opened: dict[str, Bins], exclusion_lines: I
     )
 
 
-def labels(dataset: DatasetManifest) -> list[str]:
-    """The labels as text; "6+" for an open top."""
-    names = [str(count) for count in dataset.counts]
-    return [*names[:-1], f"{names[-1]}+"] if dataset.open_top else names
-
-
 def count_range(dataset: DatasetManifest) -> str:
     """The counts in a few words, such as "1 to 5 items"."""
-    names = labels(dataset)
+    names = dataset.labels
     contiguous = dataset.counts == list(range(dataset.counts[0], dataset.counts[-1] + 1))
     text = f"{names[0]} to {names[-1]}" if contiguous and len(names) > 1 else ", ".join(names)
     return of_items(text)
@@ -70,8 +59,7 @@ def count_range(dataset: DatasetManifest) -> str:
 def summarise_exclusions(lines: Iterable[bytes]) -> list[dict[str, Any]]:
     """Bins that were left out or doubted, by ``reason``, the most frequent first.
 
-    Returns:
-        For each reason the number of its ``bins``, a few ``ids``, and the ``detail`` of the first one.
+    Each reason has the number of its ``bins``, a few ``ids``, and the ``detail`` of the first one.
     """
     found: dict[str, dict[str, Any]] = {}
     for line in lines:

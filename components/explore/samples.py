@@ -10,16 +10,9 @@ PER_COUNT = {"train": 4, "validation": 1, "test": 1}
 
 
 def samples(opened: Mapping[str, Bins], labels: int) -> list[list[dict[str, Any]]]:
-    """Picks bins of every label, mostly from training.
+    """Picks bins of every label out of some bins of each split, mostly from training, as ``shown`` has them.
 
     Shards are shuffled, so the first bins of a shard are a random sample.
-
-    Args:
-        opened: split name to (some of) its bins.
-        labels: how many labels there are.
-
-    Returns:
-        Bins as of ``shown``, for each label.
     """
     return [
         [
@@ -32,13 +25,7 @@ def samples(opened: Mapping[str, Bins], labels: int) -> list[list[dict[str, Any]
 
 
 def shared_pairs(train: Bins, other: Bins, name: str, limit: int) -> list[dict[str, Any]]:
-    """Bins with one product in training and in another split.
-
-    Args:
-        train: bins of the training split.
-        other: bins of the other split.
-        name: of the other split.
-        limit: how many pairs at most.
+    """At most ``limit`` bins with one product in training and in another split, which ``name`` names.
 
     Returns:
         For each pair the name of the ``product`` and, as of ``shown``, the bin that is ``trained`` on and the one
@@ -57,11 +44,6 @@ def shared_pairs(train: Bins, other: Bins, name: str, limit: int) -> list[dict[s
         }
         for row, known_by in pairs.items()
     ]
-
-
-def lists_products(bins: Bins) -> bool:
-    """Says whether any bin names a product."""
-    return len(products_of(bins)[0]) > 0
 
 
 def shown(bins: Bins, row: int, split: str) -> dict[str, Any]:

@@ -13,17 +13,9 @@ from components.explore.page import render
 
 
 def explore(store: Store, bins: BinsManifest, dataset: DatasetManifest) -> dict[str, Any]:
-    """Writes the page of a dataset into the store.
+    """Writes the page of a dataset into the store: ``page_key`` of the outcome, beside ``dataset_id``.
 
     Only the first shard of each split is fetched, whatever the size of the dataset.
-
-    Args:
-        store: holds the dataset and receives the page.
-        bins: what download handed on.
-        dataset: what split handed on.
-
-    Returns:
-        ``page_key``, the page's key in the store, and ``dataset_id``.
     """
     inputs = {"dataset": dataset.model_dump(), "selected": bins.selected, "notes": bins.notes}
     return run_step(

@@ -11,10 +11,9 @@ from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle
-from components.counter.counts import same_counts
 from components.counter.dataset import Bins, DatasetManifest, open_split
 from components.counter.network import open_session
-from components.counter.scoring import batches, median_seconds, score, threads
+from components.counter.scoring import batches, median_seconds, same_counts, score, threads
 from components.counter.statistics.calibration import Calibration
 from components.counter.statistics.metrics import Integers
 from components.documents.gated import Decision

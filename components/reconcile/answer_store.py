@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from components.client.query import PhotoError
 from components.counter.answers import Answer, Recorded, class_of
-from components.counter.record_errors import likelihood_if_wrong
+from components.counter.record_errors import likelihood_if_wrong, wrong_share
 from components.counter.statistics.metrics import Integers
 from components.counter.verdict import verdict
 from components.reconcile.records import Record
 
-BISECTIONS = 30
 STORED = np.dtype("<f4")
 """How probabilities are kept."""
 
@@ -32,8 +31,15 @@ WRONG = ":rate * if_wrong / (:rate * if_wrong + (1 - :rate) * (1 - doubt))"
 
 ``doubt``, ``if_wrong`` and ``probabilities`` are of photo and products together where the products are described;
 ``mismatch``, ``count``, ``label`` and ``confidence`` are of the photo alone."""
-UNUSABLE = "verdict = 'unusable photo'"
-ORDER = "ORDER BY if_wrong / max(1 - doubt, 1e-300) DESC, position"
+APART = {
+    "not countable": "problem IS NULL AND mismatch IS NULL",
+    "unusable": "verdict = 'unusable photo'",
+    "not checked": "problem IS NOT NULL AND verdict IS NULL",
+}
+"""Bins that are not ranked, in the order of the lists: the model has no class for their record's quantity, their photo
+shows nothing, or there is no answer. ``problem`` says why of the last two."""
+ODDS = "if_wrong / max(1 - doubt, 1e-300)"
+ORDER = f"ORDER BY {ODDS} DESC, position"
 """The most doubtful record first, whatever the share of wrong ones."""
 
 
@@ -109,37 +115,23 @@ def countable(database: sqlite3.Connection) -> tuple[NDArray[np.float32], Intege
 def rate_with(database: sqlite3.Connection, wrong: float) -> float:
     """The share of wrong records with which the probabilities of the list sum to a number of wrong records.
 
-    Args:
-        database: the answers; at least one bin is countable.
-        wrong: more than 0, less than the number of countable bins.
+    That number is above 0 and less than the number of countable bins, of which there is at least one.
     """
-    low, high = 0.0, 1.0
-    query = f"SELECT sum({WRONG}) FROM bins WHERE mismatch IS NOT NULL"  # noqa: S608
-    for _ in range(BISECTIONS):
-        rate = (low + high) / 2
-        low, high = (rate, high) if database.execute(query, {"rate": rate}).fetchone()[0] < wrong else (low, rate)
-    return (low + high) / 2
+    rows = database.execute(f"SELECT {ODDS} FROM bins WHERE mismatch IS NOT NULL")  # noqa: S608
+    return wrong_share(np.fromiter((odds for (odds,) in rows), np.float64), wrong)
 
 
 def ranked(database: sqlite3.Connection, rate: float) -> Iterator[sqlite3.Row]:
     """The countable bins, the most doubtful record first, with ``wrong``: P(count != expected | photo, record).
 
-    Args:
-        database: the answers.
-        rate: see ``rate_with``; it does not change the order.
+    The order is the same whatever the ``rate`` of ``rate_with``.
     """
     query = f"SELECT *, {WRONG} AS wrong FROM bins WHERE mismatch IS NOT NULL {ORDER}"  # noqa: S608
     yield from database.execute(query, {"rate": rate})
 
 
 def judge(database: sqlite3.Connection, rate: float, missed_cost: float) -> None:
-    """Gives every countable bin its verdict, now that the share of wrong records is known.
-
-    Args:
-        database: the answers.
-        rate: see ``rate_with``.
-        missed_cost: of an error that nobody finds, in recounts.
-    """
+    """Gives every countable bin its verdict, now that the share of wrong records, ``rate_with``, is known."""
     database.create_function(
         "judged", 3, lambda wrong, expected, classes: verdict(wrong, expected, classes, missed_cost), deterministic=True
     )
@@ -147,24 +139,15 @@ def judge(database: sqlite3.Connection, rate: float, missed_cost: float) -> None
     database.execute(query, {"rate": rate})
 
 
-def not_countable(database: sqlite3.Connection) -> Iterator[sqlite3.Row]:
-    """Bins whose expected quantity the model has no class for."""
-    yield from database.execute("SELECT * FROM bins WHERE problem IS NULL AND mismatch IS NULL ORDER BY position")
+def apart(database: sqlite3.Connection, kind: str, most: int = -1) -> Iterator[sqlite3.Row]:
+    """The first bins, or all, of a kind of ``APART`` that is not ranked."""
+    query = f"SELECT * FROM bins WHERE {APART[kind]} ORDER BY position LIMIT {most}"  # noqa: S608
+    yield from database.execute(query)
 
 
-def unusable(database: sqlite3.Connection) -> Iterator[sqlite3.Row]:
-    """Bins whose photo shows nothing; ``problem`` says why."""
-    yield from database.execute(f"SELECT * FROM bins WHERE {UNUSABLE} ORDER BY position")  # noqa: S608
-
-
-def not_checked(database: sqlite3.Connection) -> Iterator[sqlite3.Row]:
-    """Bins without an answer; ``problem`` says why."""
-    yield from database.execute("SELECT * FROM bins WHERE problem IS NOT NULL AND verdict IS NULL ORDER BY position")
-
-
-def without_quantity(database: sqlite3.Connection) -> int:
-    """How many bins were not asked about since their record names no quantity that can be used."""
-    return int(database.execute("SELECT count(*) FROM bins WHERE expected IS NULL").fetchone()[0])
+def number(database: sqlite3.Connection, where: str = "TRUE") -> int:
+    """How many bins there are of which a condition holds."""
+    return int(database.execute(f"SELECT count(*) FROM bins WHERE {where}").fetchone()[0])  # noqa: S608
 
 
 class Tallies(NamedTuple):
@@ -191,32 +174,26 @@ class Tallies(NamedTuple):
 def tallies(database: sqlite3.Connection) -> Tallies:
     """Counts the bins."""
     return Tallies(
-        bins=database.execute("SELECT count(*) FROM bins").fetchone()[0],
-        not_checked=database.execute("SELECT count(*) FROM bins WHERE problem IS NOT NULL").fetchone()[0],
-        unusable=database.execute(f"SELECT count(*) FROM bins WHERE {UNUSABLE}").fetchone()[0],  # noqa: S608
-        verdicts=dict(
-            map(tuple, database.execute("SELECT verdict, count(*) FROM bins WHERE problem IS NULL GROUP BY verdict"))
-        ),
-        models=dict(
-            map(tuple, database.execute("SELECT model, count(*) FROM bins WHERE problem IS NULL GROUP BY model"))
-        ),
-        with_products=database.execute("SELECT count(with_products) FROM bins").fetchone()[0],
+        bins=number(database),
+        not_checked=number(database, "problem IS NOT NULL"),
+        unusable=number(database, APART["unusable"]),
+        verdicts=_answered_by(database, "verdict"),
+        models=_answered_by(database, "model"),
+        with_products=number(database, "with_products IS NOT NULL"),
     )
 
 
+def _answered_by(database: sqlite3.Connection, column: str) -> dict[Any, int]:
+    """The number of bins with an answer, by the values of a column."""
+    query = f"SELECT {column}, count(*) FROM bins WHERE problem IS NULL GROUP BY {column}"  # noqa: S608
+    return dict(map(tuple, database.execute(query)))
+
+
 def shares(database: sqlite3.Connection, column: str, edges: list[float]) -> list[float]:
-    """How the values of ``confidence`` or ``brightness`` are distributed over intervals.
+    """How the values of ``confidence`` or ``brightness`` are distributed over intervals: shares that sum to 1.
 
-    Args:
-        database: the answers.
-        column: which of the two.
-        edges: inner borders, ascending; a value equal to a border lies above it.
-
-    Returns:
-        Shares that sum to 1, one more than borders.
+    The edges are the inner borders, ascending; a value equal to a border lies above it.
     """
-    if column not in ("confidence", "brightness"):
-        raise ValueError(column)
     below = ", ".join(f"avg({column} < ?)" for _ in edges)
     cumulated = [*database.execute(f"SELECT {below} FROM bins WHERE problem IS NULL", edges).fetchone(), 1.0]  # noqa: S608
     return [here - before for before, here in zip([0.0, *cumulated], cumulated, strict=False)]
@@ -224,6 +201,5 @@ def shares(database: sqlite3.Connection, column: str, edges: list[float]) -> lis
 
 def label_shares(database: sqlite3.Connection) -> dict[str, float]:
     """The share of bins by predicted count."""
-    total = database.execute("SELECT count(*) FROM bins WHERE problem IS NULL").fetchone()[0]
-    counted = database.execute("SELECT label, count(*) FROM bins WHERE problem IS NULL GROUP BY label")
-    return {label: number / total for label, number in counted}
+    counted = _answered_by(database, "label")
+    return {label: bins / sum(counted.values()) for label, bins in counted.items()}

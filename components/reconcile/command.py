@@ -35,8 +35,8 @@ def run_reconcile(options: argparse.Namespace) -> int:
         photos = open_photos(options.photos, options.source_endpoint)
         endpoint = chosen_endpoint(options)
         stock = fetch_records(options.records, Path(scratch), options.source_endpoint)
-        total, records = open_records(stock, options.photos, options.source_endpoint)
-        summary = reconcile(records, total, photos, endpoint, options.out, settings, listed=records)
+        records = open_records(stock, options.photos, options.source_endpoint)
+        summary = reconcile(records, photos, endpoint, options.out, settings)
     if options.json:
         print(summary.to_json(), end="")
     else:

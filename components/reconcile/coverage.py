@@ -16,22 +16,18 @@ MOST_ROWS = 1000
 """Rows that a report lists."""
 
 
-def of_rows(database: sqlite3.Connection, listed: Records | None) -> dict[str, Any]:
-    """The fields of a ``Reconciliation`` that tell of rows and bins which were not used.
-
-    Args:
-        database: the answers.
-        listed: the records; None when they did not come from a table.
-    """
-    first = next(chain(answer_store.not_checked(database), answer_store.unusable(database)), None)
+def of_rows(database: sqlite3.Connection, listed: Records) -> dict[str, Any]:
+    """The fields of a ``Reconciliation`` that tell of rows and bins which were not used."""
+    kinds = (answer_store.apart(database, kind, 1) for kind in ("not checked", "unusable"))
+    first = next(chain.from_iterable(kinds), None)
     fields: dict[str, Any] = {"first_problem": f"bin {first['id'][:80]}: {first['problem']}"} if first else {}
-    fields["without_quantity"] = answer_store.without_quantity(database)
-    if listed and listed.left_out:
+    fields["without_quantity"] = answer_store.number(database, "expected IS NULL")
+    if listed.left_out:
         fields["rows_left_out"] = len(listed.left_out)
         fields["left_out"] = [str(row) for row in listed.left_out[:MOST_ROWS]]
-    if listed and listed.remarks:
+    if listed.remarks:
         fields["remarks"] = list(listed.remarks[:MOST_ROWS])
-    if listed and listed.on_products:
+    if listed.on_products:
         fields["on_products"] = list(listed.on_products)
     return fields
 
@@ -39,13 +35,8 @@ def of_rows(database: sqlite3.Connection, listed: Records | None) -> dict[str, A
 def check_coverage(summary: Reconciliation, photos: Photos, place: str) -> None:
     """Refuses to call a reconciliation done when little was checked; its results are written nevertheless.
 
-    Args:
-        summary: its numbers.
-        photos: where the photos were looked for.
-        place: what that is called.
-
     Raises:
-        InventoryError: saying why, and naming one thing that lies there.
+        InventoryError: saying why, and naming one thing that lies in ``place``, where the photos were looked for.
     """
     checked = summary.bins - summary.not_checked
     if checked >= LITTLE * summary.bins:

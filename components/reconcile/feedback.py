@@ -12,13 +12,15 @@ from components.client.query import PhotoError
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes, write_atomic
 from components.common.progress import note
+from components.counter.images.kinds import format_of
 from components.counter.photo import decode
 from components.pages.text import plural
 from components.reconcile.photos import Photos
-from components.reconcile.records import restored, say_taken
+from components.reconcile.records import say_taken
 from components.tables.columns import COUNTED, EXPECTED, ID, PRODUCTS, Column
 from components.tables.read import load_table
 from components.tables.rows import LeftOut, Row, summary_of
+from components.tables.stock import restored
 
 LABELS_FILE, PHOTOS_FOLDER, LEFT_OUT_FILE = "labels.csv", "photos", "left_out.csv"
 PHOTO = Column("photo_sha256", required=False)
@@ -60,7 +62,9 @@ def labels_from_recounts(recounts: Path, photos: Photos, folder: Path) -> Labels
     """
     table = load_table(recounts, COLUMNS)
     rows = list(table.rows())
-    ids, _ = restored([(row.line, row.texts["id"]) for row in rows], photos)
+    written = [(row.line, row.texts["id"]) for row in rows]
+    ids, remarks = restored(written, photos.ids({id_ for _, id_ in written}))
+    say_taken(remarks)
     ids = _found_by_content(rows, ids, photos)
     counted, left_out = _one_count_each(rows, ids)
     left_out += table.left_out
@@ -164,7 +168,7 @@ def _file_name(id_: str) -> str:
 def _as_jpeg(data: bytes) -> bytes:
     """The photo as training takes it; raises ``BadImageError`` for one that cannot be decoded."""
     image = decode(data)
-    if data.startswith(b"\xff\xd8\xff"):
+    if format_of(data) == "JPEG":
         return data
     encoded = io.BytesIO()
     image.save(encoded, "JPEG", quality=JPEG_QUALITY, subsampling=0)

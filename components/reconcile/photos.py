@@ -19,13 +19,12 @@ from components.sources.open import ARCHIVES, open_source
 from components.sources.s3.bucket import Bucket
 from components.sources.s3.find import find_bucket
 from components.sources.source import IMAGES, MAX_IMAGE_BYTES, Source, TransientError, UnreadableError
+from components.sources.storage import most_listed
 from components.tables.names import PHOTO_SUFFIXES, Match, Names, stem
 
 SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")
 AT_ONCE = (0, 0)
 """Pauses between the tries to read an object."""
-LISTING_FACTOR, LISTING_LEAST = 4, 1000
-"""A bucket is listed only when it holds at most so many times the wanted photos, and so many more."""
 MOST_FILES, MOST_OBJECTS = 1_000_000, 200_000
 """So many names are looked at for one that is written otherwise."""
 ONE_LISTING = Lock()
@@ -43,15 +42,12 @@ class Photos(Protocol):
         Raises:
             PhotoError: if there is none or it cannot be read.
         """
-        ...
 
     def ids(self, wanted: Collection[str]) -> list[str]:
         """The ids of the photos that are there; none where they cannot be listed, or where far more lie than wanted."""
-        ...
 
     def example(self) -> str:
         """One thing that lies there, for a message; empty for nothing."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -158,7 +154,7 @@ class BucketPhotos:
             return []
 
     def ids(self, wanted: Collection[str]) -> list[str]:  # noqa: D102
-        most = min(LISTING_FACTOR * len(wanted) + LISTING_LEAST, MOST_FILES)
+        most = min(most_listed(len(wanted)), MOST_FILES)
         found = self._listed(most)
         return _ids(filter(_is_photo, found)) if len(found) < most else []
 
@@ -214,11 +210,7 @@ def open_photos(place: str, endpoint: str = "") -> Photos:
 
 
 def with_retries(read: Callable[[], bytes]) -> bytes:
-    """Reads one object, again when that may help.
-
-    Raises:
-        PhotoError: if it cannot be read.
-    """
+    """Reads one object, again when that may help; raises ``PhotoError`` if it cannot be read."""
     try:
         return retry(read, TransientError, AT_ONCE)
     except UnreadableError as error:

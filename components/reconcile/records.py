@@ -3,7 +3,7 @@
 import json
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -41,7 +41,9 @@ class DescribedRecord(Record):
 class Records:
     """The stock system's view, and what was done with its table."""
 
-    found: Iterable[Record]
+    items: Sequence[Any]
+    describe: Callable[[Any], Record] = lambda record: record
+    """Makes the record of an item, anew for each passage: all at once with their products would fill the memory."""
     left_out: Sequence[LeftOut] = ()
     """Rows of the table that are no record of their own."""
     remarks: Sequence[str] = ()
@@ -50,21 +52,19 @@ class Records:
     """On the products in the table: rows, units, and sizes that cannot be read."""
 
     def __iter__(self) -> Iterator[Record]:
-        return iter(self.found)
+        return map(self.describe, self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
 
     @property
     def describe_products(self) -> bool:
         """Whether a record, or its first, tells more of a bin's products than a text."""
-        return any(isinstance(record, DescribedRecord) for record in islice(self.found, 1))
+        return any(isinstance(record, DescribedRecord) for record in islice(self, 1))
 
 
 def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
-    """The file of a stock list.
-
-    Args:
-        place: a path, or an ``s3://`` address, whose content is put into ``folder``; empty for none.
-        folder: an existing one.
-        endpoint: as ``open_photos``.
+    """The file of a stock list: a path, or an ``s3://`` address, whose content is put into the folder; None for none.
 
     Raises:
         InventoryError: if the address cannot be read.
@@ -76,26 +76,18 @@ def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
     return path
 
 
-def open_records(path: Path | None, place: str, endpoint: str = "") -> tuple[int, Records]:
-    """Opens the stock system's view.
+def open_records(path: Path | None, place: str, endpoint: str = "") -> Records:
+    """Opens the stock system's view: a table, see ``records_from_table``, or without one the bins' own metadata.
 
-    Args:
-        path: a table, see ``records_from_table``; None takes the bins' own metadata.
-        place: the photos, see ``open_photos``.
-        endpoint: as ``open_photos``.
-
-    Returns:
-        The number of records, and the records.
+    For the place of the photos and the endpoint see ``open_photos``.
 
     Raises:
         InventoryError: if the table or the source cannot be read.
     """
     if path is not None:
-        records = records_from_table(path, open_photos(place, endpoint))
-        return sum(1 for _ in records), records
+        return records_from_table(path, open_photos(place, endpoint))
     source = open_source(place, endpoint)
-    entries = source.entries()
-    return len(entries), Records(SourceRecords(source, entries))
+    return Records(source.entries(), partial(_of_metadata, source))
 
 
 def records_from_table(path: Path, photos: Photos | None = None) -> Records:
@@ -103,11 +95,8 @@ def records_from_table(path: Path, photos: Photos | None = None) -> Records:
 
     A record whose quantity is no whole number carries the problem instead. Records that name one bin with different
     quantities are one with that problem, but where each row is of another product of the bin: then they are summed. A
-    list that tells which products lie in a bin gives ``DescribedRecord``s.
-
-    Args:
-        path: see ``components.tables.read``.
-        photos: tell which ids there are, so that 176 can be 00176.
+    list that tells which products lie in a bin gives ``DescribedRecord``s. The photos tell which ids there are, so that
+    176 can be 00176.
 
     Raises:
         InventoryError: if it is no such table or names no bin.
@@ -121,17 +110,7 @@ def records_from_table(path: Path, photos: Photos | None = None) -> Records:
         raise InventoryError(f"{path} names no bin that can be checked{why}; every row needs id,expected")
     for line in filter(None, [summary_of(left_out), *on_products]):
         note(f"{path}: {line}")
-    return Records(_Described(records), left_out, remarks, on_products)
-
-
-@dataclass(frozen=True)
-class _Described:
-    """Records of a table with their products, described anew for each passage: all at once they fill the memory."""
-
-    listed: Sequence[Record]
-
-    def __iter__(self) -> Iterator[Record]:
-        return map(_with_products, self.listed)
+    return Records(records, _with_products, left_out, remarks, on_products)
 
 
 def _with_products(record: Record) -> Record:
@@ -144,54 +123,24 @@ def _with_products(record: Record) -> Record:
     )
 
 
-def restored(rows: Sequence[tuple[int, str]], photos: Photos | None) -> tuple[list[str], list[str]]:
-    """Ids as the photos have them, where a spreadsheet removed zeros and only one can be meant.
-
-    Args:
-        rows: line and id of each row.
-        photos: tell which ids there are; None leaves all as they are written.
-
-    Returns:
-        The ids, and what is to be said of those that were changed, each with its line.
-    """
-    wanted = {id_ for _, id_ in rows}
-    ids, remarks = stock.restored(rows, photos.ids(wanted) if photos else ())
-    say_taken(remarks)
-    return ids, remarks
-
-
 def say_taken(remarks: Sequence[str], how: str = "by another spelling") -> None:
-    """Says of ids that they were taken for others.
-
-    Args:
-        remarks: one for each, with its line.
-        how: the photos were found.
-    """
+    """Says of ids that they were taken for others, and how the photos were found."""
     if remarks:
         shown = "; ".join(remarks[:SHOWN_REMARKS]) + ("; …" if len(remarks) > SHOWN_REMARKS else "")
         number = "1 id was" if len(remarks) == 1 else f"{len(remarks):,} ids were"
         note(f"{number} found among the photos {how}: {shown}")
 
 
-@dataclass(frozen=True)
-class SourceRecords:
-    """Expected quantities and product names from the bins' own metadata, which is read anew for each passage."""
-
-    source: Source
-    entries: Sequence[Entry]
-
-    def __iter__(self) -> Iterator[Record]:
-        return map(self._record, self.entries)
-
-    def _record(self, entry: Entry) -> Record:
-        try:
-            content = json.loads(with_retries(partial(self.source.metadata, entry.id)))
-        except (PhotoError, ValueError, RecursionError) as error:
-            return Record(entry.id, None, problem=f"no readable metadata: {error}")
-        quantity = content.get("EXPECTED_QUANTITY") if isinstance(content, dict) else None
-        if isinstance(quantity, bool) or not isinstance(quantity, int) or not 0 <= quantity <= MAX_QUANTITY:
-            return Record(entry.id, None, problem="the metadata holds no EXPECTED_QUANTITY")
-        return DescribedRecord(entry.id, quantity, _names(content), described=_described(content))
+def _of_metadata(source: Source, entry: Entry) -> Record:
+    """Expected quantity and products from the bin's own metadata."""
+    try:
+        content = json.loads(with_retries(partial(source.metadata, entry.id)))
+    except (PhotoError, ValueError, RecursionError) as error:
+        return Record(entry.id, None, problem=f"no readable metadata: {error}")
+    quantity = content.get("EXPECTED_QUANTITY") if isinstance(content, dict) else None
+    if isinstance(quantity, bool) or not isinstance(quantity, int) or not 0 <= quantity <= MAX_QUANTITY:
+        return Record(entry.id, None, problem="the metadata holds no EXPECTED_QUANTITY")
+    return DescribedRecord(entry.id, quantity, _names(content), described=_described(content))
 
 
 def _described(content: Any) -> NamedProducts:

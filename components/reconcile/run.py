@@ -20,14 +20,7 @@ from components.reconcile.asking.file import copy_to, open_answers
 from components.reconcile.coverage import check_coverage
 from components.reconcile.records import fetch_records, open_photos, open_records
 from components.reconcile.settings import ReconcileSettings, checked
-from components.reconcile.step import (
-    ANSWERS_FILE,
-    CSV_FILE,
-    JSON_FILE,
-    PAGE_FILE,
-    SUMMARY_FILE,
-    reconcile,
-)
+from components.reconcile.step import ANSWERS_FILE, CSV_FILE, JSON_FILE, PAGE_FILE, SUMMARY_FILE, reconcile
 from components.settings.permitted import STORE_SECRETS, TOKEN_SECRETS, check_name
 
 KEEP_SECONDS = 60.0
@@ -93,14 +86,7 @@ def reconcile_run(
     """Reconciles, and puts ``RESULTS`` into the store under ``runs/<run_id>/reconciliation/``.
 
     The answers are kept there too, so that the step, started again with the same ``run_id``, asks only for the rest.
-
-    Args:
-        store: the object store.
-        run_id: names the run.
-        stock: what to reconcile.
-        endpoint: where the model is served.
-        settings: how to.
-        copies: files that get a copy, by the name of the result.
+    Each file of ``copies`` gets a copy of the result that names it.
 
     Raises:
         InventoryError: as ``reconcile``.
@@ -114,12 +100,11 @@ def reconcile_run(
             key = f"{prefix}/{ANSWERS_FILE}"
             _fetch_kept(store, key, folder / ANSWERS_FILE)
             photos = open_photos(stock.photos, stock.endpoint)
-            total, records = open_records(
-                fetch_records(stock.records, folder, stock.endpoint), stock.photos, stock.endpoint
-            )
+            table = fetch_records(stock.records, folder, stock.endpoint)
+            records = open_records(table, stock.photos, stock.endpoint)
             try:
                 keep = _copy_to_store(store, key, folder)
-                summary = reconcile(records, total, photos, endpoint, folder, checked(settings), keep, records)
+                summary = reconcile(records, photos, endpoint, folder, checked(settings), keep)
             except InventoryError:
                 if (folder / ANSWERS_FILE).exists():
                     store.put_file(key, folder / ANSWERS_FILE)

@@ -45,11 +45,7 @@ class ReconcileSettings:
 
 
 def checked(settings: ReconcileSettings) -> ReconcileSettings:
-    """Returns the settings.
-
-    Raises:
-        InventoryError: if a number is out of range.
-    """
+    """Returns the settings; raises ``InventoryError`` if a number is out of range."""
     if settings.error_rate is not None and not 0 < settings.error_rate < 1:
         raise InventoryError(f"error_rate is {settings.error_rate}; give a share between 0 and 1, such as 0.05")
     if settings.past_recounts and not _is_share(settings.past_recounts):

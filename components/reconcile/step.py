@@ -2,7 +2,7 @@
 
 import io
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
@@ -18,9 +18,9 @@ from components.counter.statistics.wrong_records import WrongRecords, wrong_reco
 from components.documents.reconciled import Reconciliation
 from components.reconcile import answer_store, coverage
 from components.reconcile.asking import kept
-from components.reconcile.asking.ask import ask_all
+from components.reconcile.asking.ask import Asking
 from components.reconcile.asking.file import open_answers
-from components.reconcile.records import Photos, Record, Records
+from components.reconcile.records import Photos, Records
 from components.reconcile.results import report
 from components.reconcile.results.page import render
 from components.reconcile.settings import ReconcileSettings
@@ -30,37 +30,26 @@ PAGE_FILE, CSV_FILE, JSON_FILE = "recount.html", "recount.csv", "recount.json"
 
 
 def reconcile(
-    records: Iterable[Record],
-    total: int,
+    records: Records,
     photos: Photos,
     endpoint: Endpoint,
     folder: Path,
     settings: ReconcileSettings,
     keep: Callable[[sqlite3.Connection], None] = lambda _: None,
-    listed: Records | None = None,
 ) -> Reconciliation:
-    """Asks about every record, and writes the ranked list.
+    """Asks about every record, and writes the ranked list, its page and its numbers into the folder.
 
     What is answered is kept in ``folder/answers.sqlite`` at once, and no model is asked twice about the same photo: a
     reconciliation that was killed goes on when it is started again, and a second one on the same day asks about new
-    photos and what failed. Memory does not grow with the number of bins.
-
-    Args:
-        records: the stock system's view, in a fixed order; gone through again when another model comes into service.
-        total: how many, for the progress.
-        photos: the bins' photos.
-        endpoint: where the model is served.
-        folder: for ``recount.csv``, ``recount.json`` and ``recount.html``, ``summary.json`` and the answers.
-        settings: how to.
-        keep: called with the answers whenever some were added.
-        listed: what was done with the rows of the stock list, for the report.
+    photos and what failed. Memory does not grow with the number of bins. ``keep`` is called with the answers whenever
+    some were added.
 
     Raises:
         InventoryError: if the server cannot be asked, or the folder cannot be written or is in use.
     """
     database = open_answers(folder / ANSWERS_FILE)
     try:
-        model = ask_all(endpoint, database, records, total, photos, settings.concurrency, keep)
+        model = Asking(endpoint, database, records, photos, settings.concurrency, keep).ask_all()
         wrong = _wrong_records(database, settings)
         rate = answer_store.rate_with(database, wrong.all.mean) if wrong else None
         if rate is not None:
@@ -70,7 +59,7 @@ def reconcile(
         with _whole(folder / CSV_FILE) as csv_file, _whole(folder / JSON_FILE) as json_file:
             curve = report.write_lists(database, rate, csv_file, json_file)
         summary = report.summarise(database, model, wrong, settings, curve, drifts)
-        fields = {**coverage.of_rows(database, listed), "list_sha256": sha256_file(folder / CSV_FILE)}
+        fields = {**coverage.of_rows(database, records), "list_sha256": sha256_file(folder / CSV_FILE)}
         summary = summary.model_copy(update=fields)
         summary.write(folder / SUMMARY_FILE)
         kept.keep_only_used(database, kept.identity(model))

@@ -42,7 +42,7 @@ def add_page(app: FastAPI, name: str, bundle: Bundle) -> None:
         name=name,
         version=bundle.version,
         columns=LIST_COLUMNS,
-        counts=told_apart([bundle.label(place) for place in range(len(bundle.counts))]),
+        counts=told_apart(bundle.labels),
         list_hint=LIST_HINT + (PRODUCTS_HINT if RECORD_FILE in bundle.files else ""),
         missed_cost=f"{MISSED_COST:g}",
         most_cost=MOST_COST,

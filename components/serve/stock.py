@@ -160,7 +160,7 @@ def rank_records(body: bytes, bundle: Bundle, known: RecordModel | None = None) 
             f"the bins hold {products:,} products; at most {MOST_LISTED:,} are ranked here; use inventory reconcile",
             status=413,
         )
-    labels = [bundle.label(place) for place in range(len(bundle.counts))]
+    labels = bundle.labels
     photo = np.array([_shares(bin_.probabilities, labels) for bin_ in bins])
     probabilities, together = _with_products(photo, bins, known)
     classes = [class_of(labels, bin_.expected_quantity) for bin_ in bins]

@@ -3,11 +3,11 @@
 import re
 from pathlib import PurePosixPath
 
-from components.documents.block import GivenSplit
+from components.documents.block import GivenSplit, LeftOut
 from components.sources.labels import Label
 from components.sources.names import count_of, is_litter, is_metadata, is_photo, split_of
 from components.sources.own_photos import OwnPhotos, given_splits
-from components.sources.passed_over import PassedOver
+from components.sources.passed_over import LITTER, OTHERS, PassedOver
 from components.sources.source import METADATA
 from components.sources.storage import File, Files
 
@@ -19,16 +19,7 @@ def open_count_folders(files: Files) -> OwnPhotos | None:
     """Takes every photo that lies below a folder whose name states a count; others are listed with their reason.
 
     Folders above it may name a split (``train/3/…``). Metadata of the public dataset's form that lies beside the
-    photos, or in a folder ``metadata``, tells their products.
-
-    Args:
-        files: the storage.
-
-    Returns:
-        The photos; None if none of them has a count.
-
-    Raises:
-        InventoryError: if the storage cannot be listed.
+    photos, or in a folder ``metadata``, tells their products. None if no photo has a count.
     """
     passed = PassedOver()
     found: dict[str, File] = {}
@@ -36,24 +27,24 @@ def open_count_folders(files: Files) -> OwnPhotos | None:
     metadata: dict[str, File] = {}
     for file in sorted(files.files()):
         if is_litter(file.name):
-            passed.litter.add(file.name)
+            passed.add(LITTER, file.name)
         elif file.problem:
-            passed.leave_out(file.name, "folder not read", file.problem)
+            passed.left_out.append(LeftOut(file.name, "folder not read", file.problem))
         elif is_metadata(file.name):
             metadata[file.name] = file
         elif not is_photo(file.name):
-            passed.others.add(file.name)
+            passed.add(OTHERS, file.name)
         elif isinstance(label := label_of(file.name), Label):
             labels[file.name], found[file.name] = label, file
         else:
-            passed.leave_out(file.name, "no count", label)
+            passed.left_out.append(LeftOut(file.name, "no count", label))
     if not labels:
         return None
     described = _metadata_of(labels, metadata)
     used = {name.name for name in described.values()}
     for name in metadata:
         if name not in used:
-            passed.others.add(name)
+            passed.add(OTHERS, name)
     labels, on_splits = given_splits(labels)
     notes = [*passed.notes(), *on_splits, *_note_on_products(labels, described)]
     return OwnPhotos(files.uri, files, labels, found, described, passed.left_out, notes)

@@ -10,7 +10,7 @@ from components.documents.block import GivenSplit
 from components.sources.count_folders import open_count_folders
 from components.sources.layout import LayoutSource
 from components.sources.names import count_of, is_litter, is_metadata, is_photo, split_of
-from components.sources.own_photos import open_tables_in
+from components.sources.own_photos import open_tables
 from components.sources.source import IMAGES, LAYOUT, METADATA, Source
 from components.sources.storage import Files
 
@@ -37,11 +37,7 @@ class _Holder(NamedTuple):
 
 
 def open_files(files: Files, where: str) -> Source:
-    """Finds out in which form a storage holds bins.
-
-    Args:
-        files: the storage.
-        where: names it in errors.
+    """Finds out in which form a storage, which ``where`` names in errors, holds bins.
 
     Raises:
         InventoryError: if it cannot be listed, holds bins in no known form or several times.
@@ -56,7 +52,7 @@ def open_files(files: Files, where: str) -> Source:
     if source is not None:
         return source
     if tables := _tables(files):
-        return open_tables_in(files, tables)
+        return open_tables(files, tables)
     photos = open_count_folders(files)
     if photos is None:
         raise InventoryError(

@@ -14,7 +14,7 @@ from components.tables.columns import CODE, COUNT, PHOTO, PRODUCT, SPLIT
 from components.tables.names import Names, tidy
 from components.tables.numbers import quantity
 from components.tables.read import read_table
-from components.tables.rows import LeftOut, Row, Table
+from components.tables.rows import LeftOut, Row
 
 COLUMNS = (PHOTO, COUNT, CODE, PRODUCT, SPLIT)
 AGAIN = "names a photo a second time"
@@ -71,22 +71,10 @@ class Labels(NamedTuple):
 
 
 def read_labels(data: bytes, where: str) -> Labels:
-    """Reads the bytes of a table of photos: the columns path, count, and optionally product and split, by usual names.
-
-    Args:
-        data: CSV, .xlsx, JSON, JSON lines or Parquet; see ``components.tables.read``.
-        where: names the table in errors.
-
-    Raises:
-        InventoryError: if it is no such table.
-    """
-    return labels_of(read_table(data, where, COLUMNS))
-
-
-def labels_of(table: Table) -> Labels:
-    """A label for each row; see ``read_labels``."""
+    """Reads a table of photos: the columns path, count, and optionally product and split; see ``read_table``."""
+    table = read_table(data, where, COLUMNS)
     unknown: Counter[str] = Counter()
-    said = [Said(tidy(row.texts["path"]), _label(row, unknown), table.where, row.line) for row in table.rows()]
+    said = [Said(tidy(row.texts["path"]), _label(row, unknown), where, row.line) for row in table.rows()]
     notes = [
         f"{number:,} photos are put into a split '{split}', which is not train, validation or test; it is not used"
         for split, number in unknown.most_common(3)
@@ -117,12 +105,7 @@ def placed(found: Labels, folder: PurePosixPath, split: GivenSplit | None) -> La
 
 
 def matched(found: Labels, there: Iterable[str]) -> Labels:
-    """Labels by the names of the photos that are there, where case, suffix or leading zeros differ.
-
-    Args:
-        found: from ``read_labels``.
-        there: paths of photos relative to the table's folder, with / between folders.
-    """
+    """Labels by the names of the photos that are there, where case, suffix or leading zeros differ."""
     names = Names(there)
     said, notes = [], []
     for each in found.said:
@@ -136,9 +119,6 @@ def matched(found: Labels, there: Iterable[str]) -> Labels:
 
 def agreed(said: Iterable[Said]) -> tuple[dict[str, Label], dict[str, list[LeftOut]]]:
     """One label for each photo, with the products of all its rows; none where its rows contradict each other.
-
-    Args:
-        said: the rows of all tables.
 
     Returns:
         The labels, and of each table the rows that are none.

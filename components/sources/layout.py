@@ -7,8 +7,9 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from components.common.errors import InventoryError
+from components.documents.block import LeftOut
 from components.sources.names import PHOTO_SUFFIXES, is_litter, is_metadata, is_photo
-from components.sources.passed_over import PassedOver
+from components.sources.passed_over import LITTER, OTHERS, PassedOver
 from components.sources.source import (
     IMAGES,
     LAYOUT,
@@ -16,7 +17,6 @@ from components.sources.source import (
     MAX_METADATA_BYTES,
     METADATA,
     Entry,
-    LeftOut,
     NoAccessError,
     UnreadableError,
 )
@@ -49,9 +49,7 @@ class LayoutSource:
     _odd_metadata: dict[str, str] = field(default_factory=dict)
     _is_listed: bool = False
 
-    @property
-    def keeps_busy(self) -> bool:  # noqa: D102
-        return self.files.is_remote
+    keeps_busy = False
 
     @property
     def is_remote(self) -> bool:  # noqa: D102
@@ -102,19 +100,19 @@ class LayoutSource:
             if name.endswith(suffix) and "/" not in name and name[0] != ".":
                 found[name[: -len(suffix)]] = (file.version, file.size)
             elif file.problem:
-                passed.leave_out(file.name, "folder not read", file.problem)
+                passed.left_out.append(LeftOut(file.name, "folder not read", file.problem))
             elif is_litter(name):
-                passed.litter.add(file.name)
+                passed.add(LITTER, file.name)
             elif fits(name):
                 others.append(file)
             elif self.images != self.metadatas or not (is_photo(name) or is_metadata(name)):
-                passed.others.add(file.name)
+                passed.add(OTHERS, file.name)
         odd: dict[str, str] = {}
         for file in sorted(others, key=_rank):
             id_ = PurePosixPath(file.name).stem
             if id_ in found:
                 used = odd.get(id_, f"{folder}{id_}{suffix}")
-                passed.leave_out(file.name, "second file of a bin", f"{used} is taken")
+                passed.left_out.append(LeftOut(file.name, "second file of a bin", f"{used} is taken"))
             else:
                 found[id_], odd[id_] = (file.version, file.size), file.name
         return _Index(found, odd)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.common.errors import InventoryError
 from components.common.store import is_address
-from components.counter.images import jpeg, png, webp
+from components.counter.images.kinds import format_of
 from components.counter.images.kinds import kind_of as kind_of_content
 from components.settings.source import KINDS, check_endpoint, check_source, is_rendered, read_rendered
 from components.sources.archives import compressed
@@ -17,7 +17,7 @@ from components.sources.archives.tar import open_tar
 from components.sources.archives.zip import open_zip
 from components.sources.find_layout import open_files
 from components.sources.folder import Folder, kind_of
-from components.sources.own_photos import open_table_in
+from components.sources.own_photos import open_tables
 from components.sources.rendered.source import RenderedSource
 from components.sources.s3.find import find_bucket, find_object
 from components.sources.source import Source, TransientError, UnreadableError
@@ -81,7 +81,7 @@ def _open_file(storage: Storage, name: str) -> Source:
     """Opens a file by its suffix, and an archive by how it begins."""
     try:
         if name.lower().endswith(TABLE_SUFFIXES):
-            return open_table_in(storage, name)
+            return open_tables(storage, {name: None})
         archive = _open_archive(storage, name)
     except (UnreadableError, TransientError) as error:
         raise InventoryError(f"cannot read the source {name}: {error.args[-1]}") from error
@@ -100,12 +100,6 @@ def _open_archive(storage: Storage, name: str) -> Archive:
     try:
         return open_tar(storage, name)
     except InventoryError as error:
-        if kind := _content(start):
+        if kind := "a photo" if format_of(start) else kind_of_content(start):
             raise InventoryError(f"the source {name} is {kind}; give {KINDS}") from error
         raise
-
-
-def _content(start: bytes) -> str | None:
-    """What a file that is no archive is by its beginning; None if that is not known."""
-    is_photo = start.startswith((jpeg.SIGNATURE, png.SIGNATURE)) or webp.is_webp(start)
-    return "a photo" if is_photo else kind_of_content(start)

@@ -5,20 +5,18 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from components.common.errors import InventoryError
 from components.common.progress import note
-from components.documents.block import GivenSplit
-from components.sources.folder import Folder
+from components.documents.block import GivenSplit, LeftOut
 from components.sources.labels import Label, Labels, agreed, matched, placed, read_labels
 from components.sources.names import is_photo
 from components.sources.source import (
     MAX_IMAGE_BYTES,
     MAX_METADATA_BYTES,
     Entry,
-    LeftOut,
     TransientError,
     UnreadableError,
 )
@@ -46,9 +44,7 @@ class OwnPhotos:
     left_out: Sequence[LeftOut] = ()
     notes: Sequence[str] = ()
 
-    @property
-    def keeps_busy(self) -> bool:  # noqa: D102
-        return self.files.is_remote
+    keeps_busy = False
 
     @property
     def is_remote(self) -> bool:  # noqa: D102
@@ -85,14 +81,11 @@ class OwnPhotos:
             content = json.loads(self.files.read(name, MAX_METADATA_BYTES).decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:
             raise UnreadableError("is not JSON", f"{name}: {str(error)[:200]}") from error
-        return {"BIN_FCSKU_DATA": content["BIN_FCSKU_DATA"]} if _has_products(content) else {}
+        has_products = isinstance(content, dict) and "BIN_FCSKU_DATA" in content
+        return {"BIN_FCSKU_DATA": content["BIN_FCSKU_DATA"]} if has_products else {}
 
     def image(self, id_: str) -> bytes:  # noqa: D102
         return self.files.read(id_, MAX_IMAGE_BYTES)
-
-
-def _has_products(content: object) -> bool:
-    return isinstance(content, dict) and "BIN_FCSKU_DATA" in content
 
 
 def given_splits(labels: Mapping[str, Label]) -> tuple[dict[str, Label], list[str]]:
@@ -110,24 +103,14 @@ def given_splits(labels: Mapping[str, Label]) -> tuple[dict[str, Label], list[st
     return dict(labels), [f"splits are given: {numbers}"] if sizes else []
 
 
-def open_table(path: Path) -> OwnPhotos:
-    """Reads a table of this machine; see ``open_table_in``."""
-    return open_table_in(Folder(path.parent), path.name)
-
-
-def open_table_in(files: Files, name: str) -> OwnPhotos:
-    """Reads a table that lies in no further folder; see ``open_tables_in``."""
-    return open_tables_in(files, {name: None})
-
-
-def open_tables_in(files: Files, tables: Mapping[str, GivenSplit | None]) -> OwnPhotos:
+def open_tables(files: Files, tables: Mapping[str, GivenSplit | None]) -> OwnPhotos:
     """Reads tables of photos, see ``components.sources.labels``; paths start at the folder of their table.
 
     A photo that is not there as written is found by another case of its name or without its suffix, when only one can
     be meant. A photo that tables contradict each other on is left out.
 
     Args:
-        files: holds the tables, and the photos.
+        files: holds the tables and the photos.
         tables: each with the split of its photos, as far as its rows name none.
 
     Raises:

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
+from components.documents.block import LeftOut
+
 MAX_METADATA_BYTES = 1_000_000
 MAX_IMAGE_BYTES = 20_000_000
 IMAGES, METADATA = "bin-images/", "metadata/"
@@ -18,14 +20,6 @@ class Entry(NamedTuple):
     """Changes when the photo or the metadata changes; empty when the source was not listed."""
     image_bytes: int
     """Size of the photo, 0 when not known."""
-
-
-class LeftOut(NamedTuple):
-    """Something of the source that is no bin, and why."""
-
-    id: str
-    reason: str
-    detail: str
 
 
 REFUSED = "refused"
@@ -52,28 +46,23 @@ class Source(Protocol):
 
     @property
     def keeps_busy(self) -> bool:
-        """True when delivering bins takes an interpreter's time, not only waiting: several processes then pay."""
-        ...
+        """True when delivering bins takes an interpreter's time even of a source that is not remote."""
 
     @property
     def is_remote(self) -> bool:
-        """True when each bin costs a request, which is waited for."""
-        ...
+        """True when each bin costs a request, which is waited for, and an interpreter's time."""
 
     @property
     def uri(self) -> str:
         """Names the source in manifests and keys."""
-        ...
 
     @property
     def left_out(self) -> Sequence[LeftOut]:
         """What the listing found that is no bin; complete once ``entries`` was called."""
-        ...
 
     @property
     def notes(self) -> Sequence[str]:
         """What is to be said of the source as a whole; complete likewise."""
-        ...
 
     def entries(self, wanted: Collection[str] | None = None) -> list[Entry]:
         """Lists the bins, sorted by id.
@@ -84,7 +73,6 @@ class Source(Protocol):
         Raises:
             InventoryError: if the source cannot be listed or does not hold the layout.
         """
-        ...
 
     def metadata(self, id_: str) -> bytes:
         """The bin's ``metadata/<id>.json``, at most ``MAX_METADATA_BYTES``.
@@ -94,8 +82,6 @@ class Source(Protocol):
             NoAccessError: if it is refused because of the credentials, as every other object would be.
             TransientError: if another try may succeed.
         """
-        ...
 
     def image(self, id_: str) -> bytes:
         """The bin's photo, at most ``MAX_IMAGE_BYTES``; raises as ``metadata``."""
-        ...

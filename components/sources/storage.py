@@ -42,21 +42,17 @@ class Files(Protocol):
     @property
     def is_remote(self) -> bool:
         """True when each file costs a request: listing is then spared, and several processes read faster than one."""
-        ...
 
     @property
     def can_list(self) -> bool:
         """False where files may be read but not listed."""
-        ...
 
     @property
     def uri(self) -> str:
         """Names the place in manifests and keys."""
-        ...
 
     def address(self, name: str) -> str:
         """Names one file in manifests and keys."""
-        ...
 
     def files(self, under: str = "") -> Iterator[File]:
         """Every file below a folder (empty, or ending with "/"), in no certain order.
@@ -64,7 +60,6 @@ class Files(Protocol):
         Raises:
             InventoryError: if the place cannot be listed.
         """
-        ...
 
     def top(self, under: str = "") -> Top:
         """What lies in a folder; nothing when there is no such folder.
@@ -72,11 +67,9 @@ class Files(Protocol):
         Raises:
             InventoryError: as ``files``.
         """
-        ...
 
     def known(self, names: Collection[str]) -> dict[str, File]:
         """Sizes and versions of those of the named files that are there and cheap to look up."""
-        ...
 
     def read(self, name: str, limit: int) -> bytes:
         """Reads a file of at most ``limit`` bytes.
@@ -86,7 +79,6 @@ class Files(Protocol):
             NoAccessError: if it is refused because of the credentials, as every other file would be.
             TransientError: if another try may succeed.
         """
-        ...
 
 
 class Storage(Files, Protocol):
@@ -94,11 +86,9 @@ class Storage(Files, Protocol):
 
     def stat(self, name: str) -> File:
         """Size and version of one file; raises as ``read``."""
-        ...
 
     def read_part(self, name: str, offset: int, size: int) -> bytes:
         """At most ``size`` bytes of a file from ``offset`` on, fewer only at its end; raises as ``read``."""
-        ...
 
 
 class PartFile(io.RawIOBase):

@@ -6,7 +6,6 @@ each bin, whatever their number.
 
 import json
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -25,7 +24,7 @@ from components.common.store import Store
 from components.counter.photo import BadImageError
 from components.counter.product_groups import Key
 from components.counter.products import Product, parse_products
-from components.documents.block import GivenSplit
+from components.documents.block import GivenSplit, LeftOut
 from components.documents.downloaded import BinsManifest, BlockInfo
 from components.split.photos import shrink
 
@@ -59,18 +58,9 @@ class Bin:
         return (*self.names, *([self.photo] if self.photo else []))
 
 
-@dataclass(frozen=True)
-class Exclusion:
-    """A bin that was left out, and why; the fields of the list that download writes too."""
-
-    id: str
-    reason: str
-    detail: str
-
-
 def collect(
     store: Store, manifest: BinsManifest, short_side: int, spool: BinaryIO, folder: Path
-) -> tuple[list[Bin], list[Exclusion]]:
+) -> tuple[list[Bin], list[LeftOut]]:
     """Reads every block once and appends each usable bin's photo and products to the spool.
 
     Args:
@@ -82,19 +72,16 @@ def collect(
 
     Returns:
         The bins by id, so that the order of the blocks does not matter, and those left out.
-
-    Raises:
-        InventoryError: if the store's blocks are not those of the manifest.
     """
     bins: list[Bin] = []
-    exclusions: list[Exclusion] = []
+    exclusions: list[LeftOut] = []
     count_photo = Counter("photos", manifest.selected)
-    with ThreadPoolExecutor(usable_threads()) as pool:  # Pillow's codecs release the interpreter lock
-        for block in _blocks(store, manifest.blocks, folder):
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(usable_threads()) as pool:  # Pillow releases the lock
+        for block in prefetch(lambda block: reader.submit(_read_block, store, block, folder), manifest.blocks, ahead=1):
             images = [memoryview(value.as_buffer()) for value in block.column("image")]
             rows = block.drop_columns("image").to_pylist()
             for outcome in pool.map(partial(_prepare, manifest, short_side), rows, images):
-                if isinstance(outcome, Exclusion):
+                if isinstance(outcome, LeftOut):
                     exclusions.append(outcome)
                 else:
                     bin_, content = outcome
@@ -111,12 +98,6 @@ def read_spooled(spool: BinaryIO, bin_: Bin) -> tuple[bytes, list[Product]]:
     return content[: bin_.photo_bytes], [Product(**fields) for fields in json.loads(content[bin_.photo_bytes :])]
 
 
-def _blocks(store: Store, blocks: list[BlockInfo], folder: Path) -> Iterator[pa.Table]:
-    """Yields the blocks, fetching one ahead."""
-    with ThreadPoolExecutor(1) as pool:
-        yield from prefetch(lambda block: pool.submit(_read_block, store, block, folder), blocks, ahead=1)
-
-
 def _read_block(store: Store, block: BlockInfo, folder: Path) -> pa.Table:
     path = folder / "block.arrow"
     store.get_file(block.key, path)
@@ -128,7 +109,7 @@ def _read_block(store: Store, block: BlockInfo, folder: Path) -> pa.Table:
 
 def _prepare(
     manifest: BinsManifest, short_side: int, row: dict[str, Any], image: memoryview
-) -> tuple[Bin, bytes] | Exclusion:
+) -> tuple[Bin, bytes] | LeftOut:
     """Returns the bin and what belongs into the spool, or why the bin is left out."""
     id_, quantity = row["id"], row["expected_quantity"]
     label = _label(quantity, manifest.counts, manifest.open_top)
@@ -136,16 +117,16 @@ def _prepare(
     if is_extra:
         label = _label(quantity, manifest.extra_counts, manifest.extra_open_top)
     if label is None:
-        return Exclusion(id_, "count not selected", f"EXPECTED_QUANTITY is {quantity}")
+        return LeftOut(id_, "count not selected", f"EXPECTED_QUANTITY is {quantity}")
     try:
         photo = shrink(image, short_side)
     except BadImageError as error:
-        return Exclusion(id_, "unreadable photo", str(error))
+        return LeftOut(id_, "unreadable photo", str(error))
     try:
         products = parse_products(row["metadata"])
         encoded = json.dumps([asdict(product) for product in products], ensure_ascii=False).encode()
     except ValueError as error:
-        return Exclusion(id_, "unreadable metadata", str(error))
+        return LeftOut(id_, "unreadable metadata", str(error))
     facts = f"{id_}\n{quantity}\n{label}\n{photo.original_width}\n{photo.original_height}\n{len(encoded)}\n".encode()
     bin_ = Bin(
         id=id_,

@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from components.split.bins import Bin, Exclusion
+from components.documents.block import LeftOut
+from components.split.bins import Bin
 
 MOST_COPIES = 4
 """A photo that more bins have is a placeholder, such as the black picture of a broken camera."""
@@ -13,7 +14,7 @@ NAMED = 5
 """So many of the other bins does the reason name."""
 
 
-def leave_out_contradictions(bins: Sequence[Bin]) -> tuple[list[Bin], list[Exclusion]]:
+def leave_out_contradictions(bins: Sequence[Bin]) -> tuple[list[Bin], list[LeftOut]]:
     """Leaves out bins whose photo stands under another count too: at most one is right, and nobody knows which.
 
     Counts that mean the same to a model, such as those of an open top, do not contradict each other. Extra bins take
@@ -35,7 +36,7 @@ def leave_out_contradictions(bins: Sequence[Bin]) -> tuple[list[Bin], list[Exclu
     return kept, sorted(left_out, key=lambda exclusion: exclusion.id)
 
 
-def _exclusions(same: Sequence[Bin]) -> Iterator[Exclusion]:
+def _exclusions(same: Sequence[Bin]) -> Iterator[LeftOut]:
     """Yields the bins with one photo, each with some of the others: those with other counts first."""
     of_count: defaultdict[int, list[Bin]] = defaultdict(list)
     for bin_ in same:
@@ -50,16 +51,14 @@ def _exclusions(same: Sequence[Bin]) -> Iterator[Exclusion]:
             key=lambda other: (other.expected_quantity == count, other.id),
         )
         names = ", ".join(f"{other.id} has {other.expected_quantity}" for other in others[:NAMED])
-        yield Exclusion(bin_.id, CONTRADICTION, f"EXPECTED_QUANTITY is {count}, but with the same photo {names}{more}")
+        yield LeftOut(bin_.id, CONTRADICTION, f"EXPECTED_QUANTITY is {count}, but with the same photo {names}{more}")
 
 
 def forget_placeholders(bins: Sequence[Bin]) -> tuple[list[Bin], int]:
     """Takes placeholders out of what tells that two bins show one product: they would join all of their products.
 
-    Extra bins do not count, so that the split of the others is what it would be without them.
-
-    Returns:
-        The bins, and how many photos are placeholders.
+    Extra bins do not count, so that the split of the others is what it would be without them. Returns how many photos
+    are placeholders, too.
     """
     copies = Counter(bin_.photo for bin_ in bins if not bin_.is_extra)
     many = {photo for photo, count in copies.items() if count > MOST_COPIES}
@@ -67,12 +66,7 @@ def forget_placeholders(bins: Sequence[Bin]) -> tuple[list[Bin], int]:
 
 
 def notes_on_copies(contradictions: int, placeholders: int) -> list[str]:
-    """Lines for readers of the dataset.
-
-    Args:
-        contradictions: bins left out.
-        placeholders: photos of too many bins.
-    """
+    """Lines for readers of the dataset on so many bins left out and so many placeholders."""
     notes = []
     if contradictions:
         notes.append(

@@ -16,11 +16,7 @@ GIVEN = "source"
 
 
 def are_given(bins: Sequence[Bin]) -> bool:
-    """Says whether the source gives the bins their splits.
-
-    Raises:
-        InventoryError: if it gives them to some bins only.
-    """
+    """Whether the source gives the bins their splits; raises ``InventoryError`` if it does so for some bins only."""
     without = [bin_.id for bin_ in bins if bin_.given is None]
     if without and len(without) < len(bins):
         raise InventoryError(
@@ -38,7 +34,7 @@ def given_parts(
     method: Method,
     seed: int,
 ) -> NDArray[np.int8]:
-    """Takes the splits of the source; one that it gives no bin is drawn from its training bins.
+    """Takes the splits of the source, int8 [bins]; one that it gives no bin is drawn from its training bins.
 
     Args:
         bins: with their splits.
@@ -47,9 +43,6 @@ def given_parts(
         ratios: the shares that the parts would have; a part that is drawn gets its share of the training bins.
         method: what stays together in a part that is drawn.
         seed: of that draw.
-
-    Returns:
-        int8 [bins], index into ``SPLITS``.
 
     Raises:
         InventoryError: if no bin is for training, or too few to draw from.
@@ -67,7 +60,7 @@ def given_parts(
 
 
 def notes_on_given(bins: Sequence[Bin], all_bins: Sequence[Bin], parts: NDArray[np.int8], method: Method) -> list[str]:
-    """Says what was given, what was drawn, and what the given splits leak.
+    """Says what was given, what was drawn and by which method, and what the given splits leak.
 
     Args:
         bins: with counts to answer.

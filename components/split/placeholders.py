@@ -17,17 +17,10 @@ NAMED = 3
 
 
 def find_placeholders(bins: Sequence[Bin], ratios: Sequence[float]) -> dict[str, float]:
-    """Finds the names that tell nothing: words such as ``unknown``, and what is in too many bins.
+    """The names that tell nothing, words such as ``unknown`` and what is in too many bins, with their shares of these.
 
-    Too many are more than ``MOST_BINS``, or than the largest part may hold. Extra bins do not count, so that the split
-    of the others is what it would be without them.
-
-    Args:
-        bins: all usable ones.
-        ratios: the wanted shares of the parts.
-
-    Returns:
-        The share of the bins of each such name, the largest first.
+    Too many are more than ``MOST_BINS``, or than the largest of the parts' ``ratios`` may hold. Extra bins do not
+    count, so that the split of the others is what it would be without them.
     """
     number = sum(not bin_.is_extra for bin_ in bins)
     frequency = Counter(name for bin_ in bins if not bin_.is_extra for name in bin_.names)

@@ -4,7 +4,6 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Collection
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +18,10 @@ from components.counter.assignment import TEST, TRAIN, VALIDATION, assign, refus
 from components.counter.dataset import DatasetManifest, SplitInfo, write_split
 from components.counter.product_groups import bins_sharing_products, largest_share, product_groups
 from components.counter.splits import SPLITS
+from components.documents.block import LeftOut
 from components.documents.downloaded import BinsManifest
 from components.settings.split import SplitSettings
-from components.split.bins import Bin, Exclusion, collect
+from components.split.bins import Bin, collect
 from components.split.copies import forget_placeholders, leave_out_contradictions, notes_on_copies
 from components.split.extra import EXTRA, note_on, usable_extra
 from components.split.given import GIVEN, are_given, given_parts, notes_on_given
@@ -40,13 +40,9 @@ def split_bins(
     settings: SplitSettings,
     short_side: int = SHORT_SIDE,
 ) -> DatasetManifest:
-    """Splits downloaded bins, packs them into shards in the store, and describes the result.
+    """Splits downloaded bins, packs them into shards in the store under ``datasets/<dataset id>/``, and describes them.
 
-    Args:
-        store: holds the blocks and receives ``datasets/<dataset id>/``.
-        bins: what download handed on.
-        settings: what share each split gets, what must stay in one split, and the seed of the draw.
-        short_side: photos are made so small that their short side has at most this many pixels.
+    Photos are made so small that their short side has at most ``short_side`` pixels.
 
     Raises:
         InventoryError: if ``short_side`` is too small, no bin is usable, or too few are there to fill every split.
@@ -189,16 +185,16 @@ def _dataset_id(bins: list[Bin], parts: list[int], placeholders: Collection[str]
     return content.hexdigest()
 
 
-def _exclusion_counts(source: BinsManifest, exclusions: list[Exclusion]) -> dict[str, int]:
+def _exclusion_counts(source: BinsManifest, exclusions: list[LeftOut]) -> dict[str, int]:
     counts = dict(source.skipped)
     for exclusion in exclusions:
         counts[exclusion.reason] = counts.get(exclusion.reason, 0) + 1
     return counts
 
 
-def _exclusion_lines(store: Store, source: BinsManifest, exclusions: list[Exclusion]) -> bytes:
+def _exclusion_lines(store: Store, source: BinsManifest, exclusions: list[LeftOut]) -> bytes:
     earlier = store.get_bytes(source.skipped_key) if source.skipped_key else b""
-    ours = "".join(json.dumps(asdict(exclusion)) + "\n" for exclusion in exclusions)
+    ours = "".join(json.dumps(exclusion._asdict()) + "\n" for exclusion in exclusions)
     return b"".join(line + b"\n" for line in earlier.splitlines()) + ours.encode()
 
 

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from components.common.measures import INCHES, POUNDS
+
 WORDS = re.compile(r"[^\W_]+")
 UNIT = re.compile(r"[(\[].*?[)\]]")
 """As in "Expected (pcs)"."""
@@ -59,80 +61,22 @@ def needed(columns: Sequence[Column]) -> str:
 
 
 _PHOTO = (
-    "file_name",
-    "filename",
-    "file",
-    "file_path",
-    "filepath",
-    "image",
-    "image_name",
-    "image_file",
-    "image_filename",
-    "image_path",
-    "img",
-    "img_path",
-    "photo",
-    "photo_name",
-    "photo_file",
-    "photo_path",
-    "picture",
-    "bild",
-    "foto",
-    "datei",
-    "dateiname",
+    *("file_name", "filename", "file", "file_path", "filepath", "image", "image_name", "image_file"),
+    *("image_filename", "image_path", "img", "img_path", "photo", "photo_name", "photo_file", "photo_path"),
+    *("picture", "bild", "foto", "datei", "dateiname"),
 )
 _ID = (
-    "bin_id",
-    "bin",
-    "bin_no",
-    "bin_number",
-    "bin_code",
-    "bin_name",
-    "location",
-    "location_id",
-    "slot",
-    "lagerplatz",
-    "platz",
-    "fach",
-    "behälter",
-    "image_id",
-    "photo_id",
+    *("bin_id", "bin", "bin_no", "bin_number", "bin_code", "bin_name", "location", "location_id", "slot"),
+    *("lagerplatz", "platz", "fach", "behälter", "image_id", "photo_id"),
 )
 _EXPECTED = (
-    "expected_quantity",
-    "expected_qty",
-    "expected_count",
-    "quantity",
-    "qty",
-    "count",
-    "stock",
-    "stock_quantity",
-    "on_hand",
-    "quantity_on_hand",
-    "book_quantity",
-    "items",
-    "menge",
-    "anzahl",
-    "bestand",
-    "soll",
-    "sollmenge",
-    "sollbestand",
+    *("expected_quantity", "expected_qty", "expected_count", "quantity", "qty", "count", "stock", "stock_quantity"),
+    *("on_hand", "quantity_on_hand", "book_quantity", "items", "menge", "anzahl", "bestand", "soll", "sollmenge"),
+    *("sollbestand",),
 )
 _COUNTED = (
-    "counted_quantity",
-    "counted_qty",
-    "recount",
-    "recounted",
-    "recounted_quantity",
-    "actual",
-    "actual_quantity",
-    "actual_count",
-    "found",
-    "gezählt",
-    "zählmenge",
-    "ist",
-    "istmenge",
-    "istbestand",
+    *("counted_quantity", "counted_qty", "recount", "recounted", "recounted_quantity", "actual", "actual_quantity"),
+    *("actual_count", "found", "gezählt", "zählmenge", "ist", "istmenge", "istbestand"),
 )
 _CODES = (
     *("asin", "asins", "sku", "skus", "fcsku", "fnsku", "product_id", "product_ids", "product_code", "product_number"),
@@ -152,13 +96,7 @@ COUNT = Column(
 PRODUCT = Column("product", ("products", *_CODES, *_NAMES, *_ITEMS), required=False, holds_several=True)
 SPLIT = Column("split", ("subset", "set", "part", "partition", "fold"), required=False)
 
-LENGTH_UNITS = (
-    *("in", "inch", "inches", '"', "ft", "foot", "feet", "mm", "cm", "m", "millimeter", "millimeters", "millimetre"),
-    *("millimetres", "centimeter", "centimeters", "centimetre", "centimetres", "meter", "meters", "metre", "metres"),
-)
-WEIGHT_UNITS = (
-    *("lb", "lbs", "pound", "pounds", "oz", "ounce", "ounces", "g", "gram", "grams", "kg", "kilogram", "kilograms"),
-)
+LENGTH_UNITS, WEIGHT_UNITS = tuple(INCHES), tuple(POUNDS)
 CODE = Column("asin", (*_CODES, "item_id", "item_code", "item_number"), required=False, holds_several=True)
 """What a product is known by."""
 LENGTH = Column("length", ("item_length", "länge", "laenge", "depth", "tiefe"), required=False, units=LENGTH_UNITS)

@@ -29,12 +29,10 @@ class Quantity(NamedTuple):
 
 
 def quantity(text: str, mark: str = "") -> Quantity:
-    """Reads a quantity.
+    """Reads the quantity in a cell.
 
-    Args:
-        text: a cell.
-        mark: the table's decimal mark, see ``decimal_mark``; where it is not known, ``1.000`` is refused and ``1,000``
-            is a thousand, as nobody writes a quantity with three decimals and a comma.
+    Where the table's decimal ``mark``, see ``decimal_mark``, is not known, ``1.000`` is refused and ``1,000`` is a
+    thousand, as nobody writes a quantity with three decimals and a comma.
     """
     written = SPACES.sub(" ", text).strip()
     if not written:
@@ -71,9 +69,7 @@ def _whole(written: str, mark: str) -> int | None:
 def decimal(text: str, mark: str = "") -> float | None:
     """Reads a number that may have places, such as a length: ``12.5``, ``12,5``, ``1.234,5``; None for what is none.
 
-    Args:
-        text: a number without a unit.
-        mark: the table's decimal mark, see ``decimal_mark``; where it is not known, ``1.234`` has three places.
+    Where the table's decimal ``mark``, see ``decimal_mark``, is not known, ``1.234`` has three places.
     """
     written = _with_zero(text).removesuffix(".")
     if len(written) > LONGEST:
@@ -97,12 +93,8 @@ def _digits(written: str) -> int:
 def decimal_mark(cells: Iterable[str], otherwise: str = "") -> str:
     """The decimal mark of a table, from what cannot be read in two ways: ``3.0``, ``0.454``, ``1,000.5`` have a point.
 
-    Args:
-        cells: the numbers of the table, without units.
-        otherwise: what is likely when they do not tell.
-
     Returns:
-        "." or ","; empty when the cells contradict each other.
+        "." or ","; what is likely ``otherwise`` when the cells do not tell; empty when they contradict each other.
     """
     marks = {mark for cell in cells if (mark := _mark(_with_zero(cell)))}
     return otherwise if not marks else marks.pop() if len(marks) == 1 else ""

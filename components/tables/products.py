@@ -58,12 +58,7 @@ class Listed(NamedTuple):
 
 
 def products_in(table: Table, rows: Sequence[Row]) -> Listed:
-    """Reads the products of a stock list.
-
-    Args:
-        table: with the columns ``CODE``, ``PRODUCTS`` and those of ``MEASURES``.
-        rows: of it.
-    """
+    """Reads the products of the rows of a stock list: the columns ``CODE``, ``PRODUCTS`` and those of ``MEASURES``."""
     known = [(column, beside, _heading(table, column)) for column, beside in MEASURES]
     present = [each for each in known if each[2]]
     # a file's usual mark is no proof: three places are as usual for weights as thousands are

@@ -1,7 +1,7 @@
 """From the bytes of a table, whatever its form, to its rows."""
 
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from components.tables.numbers import decimal_mark, quantity
 from components.tables.rows import Cells, LeftOut, RawRows, Table
 from components.tables.spreadsheet import MAX_UNPACKED_BYTES, sheets_of
 from components.tables.structured import json_line_rows, json_rows, listed, parquet_rows
-from components.tables.text import DELIMITERS, decode, lines_of, named_delimiter, rows_of
+from components.tables.text import DELIMITERS, decode, named_delimiter, rows_of
 
 SUFFIXES = (".csv", ".tsv", ".xlsx", ".xlsm", ".json", ".jsonl", ".ndjson", ".parquet")
 MAX_BYTES = 100_000_000
@@ -50,11 +50,7 @@ class _Header(NamedTuple):
 
 
 def load_table(path: Path, columns: Sequence[Column]) -> Table:
-    """Reads a file; see ``read_table``.
-
-    Raises:
-        InventoryError: also if it cannot be read.
-    """
+    """Reads a file, see ``read_table``; ``InventoryError`` also if it cannot be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InventoryError(f"cannot read {path}: it is no file")
@@ -107,7 +103,7 @@ def _read_text(text: str, where: str, columns: Sequence[Column], most_rows: int)
         raise InventoryError(f"{where} is no table but a page or document; save the table as CSV or .xlsx")
     if start.startswith("["):
         return _first_table([json_rows(text, where)], where, columns, most_rows)
-    lines = lines_of(text)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if len(lines) > most_rows + HEADER_WITHIN:
         raise InventoryError(f"{where} has more than {most_rows:,} lines; split it")
     if start.startswith("{"):
@@ -218,7 +214,7 @@ def _table(
     left_out: list[LeftOut] = []
     going_on: list[int] = []
     above = ""
-    for row in _below(rows, header.line):
+    for row in (row for row in rows if row.line > header.line):
         taken = row if isinstance(row, LeftOut) else _taken(row, header, columns, above)
         above = taken[0] if taken and not isinstance(taken, LeftOut) else ""
         if isinstance(row, Cells) and above and not _first_of(row.cells, header.places[0]):
@@ -235,10 +231,6 @@ def _table(
     read = {columns[at].name: partial(quantity, mark=mark) for at in numbers}
     names = [column.name for column in columns]
     return Table(where, names, header.texts, header.besides, lines, cells, read, left_out, going_on)
-
-
-def _below(rows: RawRows, line: int) -> Iterator[Cells | LeftOut]:
-    return (row for row in rows if row.line > line)
 
 
 def _taken(row: Cells, header: _Header, columns: Sequence[Column], above: str) -> tuple[str, ...] | LeftOut | None:

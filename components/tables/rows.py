@@ -72,10 +72,9 @@ class Table(NamedTuple):
 
 
 def summary_of(left_out: list[LeftOut]) -> str:
-    """Left-out rows in one line: each reason with its number and its first lines.
+    """Left-out rows in one line: each reason with its number and its first lines; empty for none.
 
-    Returns:
-        Such as ``3 rows left out: 2 names no photo (lines 4, 9), 1 is a total (line 12)``; empty for none.
+    Such as ``3 rows left out: 2 names no photo (lines 4, 9), 1 is a total (line 12)``.
     """
     if not left_out:
         return ""

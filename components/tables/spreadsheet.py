@@ -21,16 +21,10 @@ ZEROS = re.compile("0+")
 def sheets_of(
     data: bytes, where: str, most_rows: int, most_unpacked: int = MAX_UNPACKED_BYTES
 ) -> Iterator[Iterator[Cells]]:
-    """The rows of each visible sheet.
-
-    Args:
-        data: the file.
-        where: names it in errors.
-        most_rows: of a sheet; one more is read of a larger one.
-        most_unpacked: bytes that the file may unpack to.
+    """The rows of each visible sheet, and one more of a sheet with more than ``most_rows``.
 
     Raises:
-        InventoryError: if it is no such file or unpacks to more than it may.
+        InventoryError: if it is no such file or unpacks to more bytes than it may.
     """
     try:
         from openpyxl import load_workbook

@@ -74,14 +74,10 @@ class Stock(NamedTuple):
 
 
 def stock_records(table: Table, there: Iterable[str]) -> Stock:
-    """What a stock list says of bins whose photos are known.
+    """What a stock list with ``COLUMNS`` says of bins of whose photos ``there`` are ids, so that 176 can be 00176.
 
     A list may have a row for each bin, or one for each bin and product: the rows of a bin are then one record, which
     expects the sum of their quantities.
-
-    Args:
-        table: with ``COLUMNS``.
-        there: ids of the photos, so that 176 can be 00176.
     """
     found = list(table.rows())
     going_on = set(table.going_on)

@@ -72,11 +72,7 @@ def _objects(items: list[tuple[int, Any]]) -> Iterator[Cells | LeftOut]:
 
 
 def parquet_rows(data: bytes, where: str, most_rows: int) -> RawRows:
-    """Rows of a Parquet file.
-
-    Raises:
-        InventoryError: if it cannot be read or has more rows.
-    """
+    """Rows of a Parquet file; ``InventoryError`` if it cannot be read or has more rows."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -53,11 +53,6 @@ def _decode_line(line: bytes) -> str:
     return line.decode("latin-1")
 
 
-def lines_of(text: str) -> list[str]:
-    """Lines by the ends that files have: LF, CRLF, CR."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-
 def named_delimiter(lines: list[str]) -> str:
     """The delimiter that the first line says; empty when it says none."""
     first = lines[0].strip('" ').lower() if lines else ""
@@ -66,15 +61,10 @@ def named_delimiter(lines: list[str]) -> str:
 
 
 def rows_of(lines: list[str], delimiter: str, is_row: IsRow) -> Iterator[Cells | LeftOut]:
-    """Takes lines apart.
+    """Takes lines apart into cells; ``is_row`` says whether cells make a row by themselves.
 
     A quote that is opened and not closed costs its own line only: a cell goes on over the next lines only if it is
     closed within ``LONGEST_FIELD_LINES`` and none of those lines is a row by itself.
-
-    Args:
-        lines: of the file.
-        delimiter: between cells.
-        is_row: whether cells make a row.
     """
     at = 0
     while at < len(lines):

@@ -4,13 +4,10 @@ Everything else is answered as Istio, oauth2-proxy and KServe's authorisation an
 """
 
 import http.client
-import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.loopback import Answering, serving
 
 HOST = "bin-counter.team.example.com"
 PAGE = b"<!doctype html><html><body>Sign in</body></html>"
@@ -62,11 +61,9 @@ def gateway(target: str, certificate: tuple[Path, Path] | None = None, **wants: 
     """Runs a gateway before the server at ``target``; with a certificate (chain, key) it speaks TLS."""
     state = Gateway(target, **wants)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Answering):
         def do_GET(self):
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            body = self.sent()
             refusal = state.refusal(self.headers)
             if refusal:
                 status, kind, answer, headers = refusal
@@ -79,33 +76,12 @@ def gateway(target: str, certificate: tuple[Path, Path] | None = None, **wants: 
                 status, kind, answer = response.status, response.getheader("content-type", ""), response.read()
                 headers = {}
                 connection.close()
-            self.send_response(status)
-            for name, value in {"content-length": str(len(answer)), **headers}.items():
-                self.send_header(name, value)
-            if kind:
-                self.send_header("content-type", kind)
-            self.end_headers()
-            self.wfile.write(answer)
+            self.answer(status, answer, kind, headers)
 
         do_POST = do_GET
 
-        def log_message(self, *_):
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if certificate:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    state.url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"
-    try:
+    with serving(Handler, certificate) as state.url:
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def certificate(folder: Path, host: str = HOST) -> tuple[Path, Path]:

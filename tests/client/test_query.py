@@ -1,12 +1,10 @@
 """The client against the real server, and against servers that misbehave."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -14,6 +12,7 @@ from components.client import query as clients
 from components.client.query import Endpoint, PhotoError, ask, ask_many, open_client, query
 from components.common.errors import InventoryError
 from tests.documents import answered
+from tests.loopback import Answering, serving
 from tests.tiny_model import photo
 
 Reply = tuple[int, str, bytes, dict[str, str]]
@@ -25,36 +24,17 @@ def misbehaving(reply: Callable[[int], Reply]) -> Iterator[str]:
     """A server that answers its n-th prediction request with ``reply(n)``; the model list is always in order."""
     asked = iter(range(10**6))
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Answering):
         def do_GET(self):
-            self.answer((200, "application/json", b'{"models": ["bin-counter"]}', {}))
+            self.answer(200, b'{"models": ["bin-counter"]}', "application/json")
 
         def do_POST(self):
-            self.rfile.read(int(self.headers["content-length"]))
-            self.answer(reply(next(asked)))
+            self.sent()
+            status, kind, body, headers = reply(next(asked))
+            self.answer(status, body, kind, headers)
 
-        def answer(self, what: Reply):
-            status, kind, body, headers = what
-            self.send_response(status)
-            for name, value in {"content-type": kind, "content-length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +44,13 @@ def _impatient(monkeypatch):
 
 def ok(_: int = 0) -> Reply:
     return 200, "application/json", json.dumps(ANSWER).encode(), {}
+
+
+def test_a_step_whose_executor_prints_every_info_prints_no_line_for_a_request(server, caplog):
+    """``_setup_logging`` of kfp/dsl/executor_main.py sets the root logger to INFO before a step begins."""
+    caplog.set_level("INFO")
+    query(server.url, photo(3))
+    assert "HTTP Request" not in caplog.text
 
 
 def test_a_photo_is_asked_by_url_alone(server):

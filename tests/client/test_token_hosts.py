@@ -1,7 +1,5 @@
 """A bearer token goes to the service that it was made for and nowhere else."""
 
-import http.server
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +11,7 @@ from components.client.token_hosts import TOKEN_HOSTS_VARIABLE, check_token_host
 from components.cluster import kube
 from components.common.errors import InventoryError
 from components.reconcile import run as runs
+from tests.loopback import Answering, serving
 
 
 @pytest.mark.parametrize(
@@ -55,26 +54,16 @@ def listener(redirect_to: str = "") -> Iterator[tuple[str, list[dict[str, str]]]
     """A server that remembers the headers of what it was asked."""
     seen: list[dict[str, str]] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_POST(self) -> None:
             seen.append({name.lower(): value for name, value in self.headers.items()})
-            self.send_response(307 if redirect_to else 404)
-            if redirect_to:
-                self.send_header("Location", redirect_to)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.sent()
+            self.answer(307 if redirect_to else 404, headers={"Location": redirect_to} if redirect_to else {})
 
         do_GET = do_POST
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", seen
-        server.shutdown()
-        thread.join()
+    with serving(Handler) as url:
+        yield url, seen
 
 
 def test_a_redirect_to_another_server_takes_no_token_along() -> None:

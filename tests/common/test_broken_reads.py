@@ -1,10 +1,8 @@
 """An object whose store breaks off while it is read."""
 
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from components.common import store as store_module
 from components.common.errors import InventoryError
 from components.common.s3.client import connect
 from components.common.store import READ_TRIES, Store
+from tests.loopback import Answering, serving
 
 CONTENT = bytes(range(256)) * 20_000
 
@@ -38,38 +37,24 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Iterator[BreakingStore]:
     monkeypatch.setattr(store_module, "READ_PAUSE", 0.01)
     breaking = BreakingStore()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Answering):
         def do_GET(self) -> None:
             tag = '"new"' if breaking.changes and breaking.asked else '"old"'
             start = int(re.sub(r"bytes=(\d+)-", r"\1", self.headers.get("range", "bytes=0-")))
             breaking.asked.append(start)
             if self.headers.get("if-match", tag) != tag:
                 error = b"<Error><Code>PreconditionFailed</Code><Message>it has changed</Message></Error>"
-                self.answer(412, error, len(error))
+                self.answer(412, error, "application/xml")
                 return
             rest = CONTENT[start:]
             is_broken = len(breaking.asked) <= breaking.breaks
-            self.answer(206 if start else 200, rest[: len(rest) // 3] if is_broken else rest, len(rest), tag)
+            body = rest[: len(rest) // 3] if is_broken else rest
+            headers = {"etag": tag, "Content-Length": str(len(rest))}
+            self.answer(206 if start else 200, body, "application/xml", headers)
+            self.close_connection = is_broken
 
-        def answer(self, status: int, body: bytes, announced: int, tag: str = "") -> None:
-            self.send_response(status)
-            self.send_header("etag", tag)
-            self.send_header("content-type", "application/xml")
-            self.send_header("content-length", str(announced))
-            self.end_headers()
-            self.wfile.write(body)
-            self.close_connection = len(body) < announced
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        breaking.url = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+    with serving(Handler) as breaking.url:
         yield breaking
-        server.shutdown()
 
 
 @pytest.mark.parametrize("breaks", range(READ_TRIES))

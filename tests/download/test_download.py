@@ -374,7 +374,7 @@ def test_a_killed_process_is_one_line_and_none_is_left(monkeypatch):
         mine = [
             child
             for child in children
-            if child.status() != psutil.STATUS_ZOMBIE and "components.download.fetch_process" in child.cmdline()
+            if child.status() != psutil.STATUS_ZOMBIE and "components.download.fetch_processes" in child.cmdline()
         ]
         assert len(mine) == fetch.groups_at_once()
         assert fetcher(fetch.fetch_metadata, ["00001"]).rows == 1

@@ -9,12 +9,12 @@ import threading
 import time
 import urllib.request
 
-from components.sources.rendered.bins import rendered_bin
+from components.sources.rendered.bins import rendered_photo
 
 
 def main(url: str, rate: float, seconds: float) -> None:
     """Asks ``rate`` times a second for so many seconds, and prints the sums so far every two."""
-    photo, sums, errors, lock = rendered_bin(0).image, {"sent": 0, "lost": 0}, {}, threading.Lock()
+    photo, sums, errors, lock = rendered_photo(0), {"sent": 0, "lost": 0}, {}, threading.Lock()
 
     def ask() -> None:
         request = urllib.request.Request(url, photo, {"Content-Type": "image/jpeg"})

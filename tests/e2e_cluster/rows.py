@@ -18,7 +18,7 @@ from components.cluster.jobs.job import JobKind, job_name
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
 from components.cluster.jobs.trainjob import TRAINJOB
 from components.cluster.kube import Object, Resource, serves
-from components.sources.rendered.bins import rendered_bin
+from components.sources.rendered.bins import rendered_photo
 from pipelines.kubeflow.api import follow
 from tests.e2e_cluster import restricted as restricted_namespace
 from tests.e2e_cluster.place import NAME, FailedError, Place, until
@@ -57,7 +57,7 @@ def query(place: Place) -> str:
     """Photos are answered from outside, through the Kubernetes API where no host resolves."""
     with tempfile.TemporaryDirectory() as folder:
         for number in range(8):
-            (Path(folder) / f"{number}.jpg").write_bytes(rendered_bin(number).image)
+            (Path(folder) / f"{number}.jpg").write_bytes(rendered_photo(number))
         said = place.inventory("query", folder, "--service", NAME, "--namespace", place.namespace, "--json")
     answers = [json.loads(line) for line in said.splitlines()]
     if len(answers) != 8 or any("count" not in answer for answer in answers):

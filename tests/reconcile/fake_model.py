@@ -1,17 +1,17 @@
 """A model server on loopback that takes text for photos: "3 items, shelf A" is counted as 3. It can fail and change."""
 
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from components.client.endpoint import Endpoint
 from components.counter.answers import answer
 from components.counter.bundle import Bundle, InputTransform
+from tests import loopback
+from tests.loopback import Answering
 
 SURE = 0.9
 NAME = "bin-counter"
@@ -61,33 +61,13 @@ class FakeModel:
 def serving(model: FakeModel) -> Iterator[FakeModel]:
     """Serves the model while the block runs."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Answering):
         def do_GET(self):
-            self.answer(200, model.served.model_dump())
+            self.answer(200, json.dumps(model.served.model_dump()), "application/json")
 
         def do_POST(self):
-            self.answer(*model.reply(self.rfile.read(int(self.headers["content-length"])).decode()))
+            status, content = model.reply(self.sent().decode())
+            self.answer(status, json.dumps(content), "application/json")
 
-        def answer(self, status: int, content: object):
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    model.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with loopback.serving(Handler) as model.url:
         yield model
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -20,7 +20,7 @@ from components.reconcile.asking import ask
 from components.reconcile.asking.file import copy_to, open_answers
 from components.reconcile.options import add_feedback_arguments, add_reconcile_arguments
 from components.reconcile.photos import FolderPhotos
-from components.reconcile.records import Record
+from components.reconcile.records import Record, Records
 from components.reconcile.settings import ReconcileSettings
 from components.reconcile.step import reconcile
 from tests.reconcile.fake_model import FakeModel, bundle, serving
@@ -55,7 +55,7 @@ class Warehouse:
 
     def reconcile(self, model: FakeModel) -> Reconciliation:
         photos, settings = FolderPhotos(self.photos), ReconcileSettings(concurrency=2)
-        return reconcile(self.records, len(self.records), photos, model.endpoint, self.out, settings)
+        return reconcile(Records(self.records), photos, model.endpoint, self.out, settings)
 
     def said(self) -> dict[str, str]:
         """Of each bin: the count that the photo shows and the verdict, or why there is none."""
@@ -351,7 +351,7 @@ def test_a_copy_of_answers_that_are_still_being_written_can_be_gone_on_with(ware
         copy_to(database, copies[-1])
 
     settings = ReconcileSettings(concurrency=1)
-    reconcile(warehouse.records, 3, photos, model.endpoint, warehouse.out, settings, keep)
+    reconcile(Records(warehouse.records), photos, model.endpoint, warehouse.out, settings, keep)
     model.times()
     warehouse.out = copies[0].parent  # where only the first of the three had been answered
     warehouse.reconcile(model)

@@ -25,7 +25,7 @@ from components.reconcile.records import Record, open_records, records_from_tabl
 from components.reconcile.results.page import beyond, how_far, how_many_wrong
 from components.reconcile.settings import ReconcileSettings, checked
 from components.reconcile.step import reconcile
-from components.sources.own_photos import open_table
+from components.sources.open import open_source
 from tests import documents
 from tests.browser import assert_self_contained
 from tests.documents import answered as whole_answer
@@ -59,10 +59,10 @@ def warehouse(tmp_path: Path) -> Path:
 
 
 def run(warehouse: Path, server, **settings: object) -> Reconciliation:
-    total, records = open_records(warehouse / "stock.csv", str(warehouse / "photos"))
+    records = open_records(warehouse / "stock.csv", str(warehouse / "photos"))
     endpoint = Endpoint(server.url, server.name)
     photos = open_photos(str(warehouse / "photos"))
-    return reconcile(records, total, photos, endpoint, warehouse / "out", ReconcileSettings(**settings))
+    return reconcile(records, photos, endpoint, warehouse / "out", ReconcileSettings(**settings))
 
 
 def listed(warehouse: Path) -> list[dict[str, str]]:
@@ -262,17 +262,16 @@ def test_bins_with_metadata_need_no_csv(tmp_path, server):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
     (tmp_path / "bins" / "metadata" / "5.json").write_text("{}")
-    total, records = open_records(None, str(tmp_path / "bins"))
+    records = open_records(None, str(tmp_path / "bins"))
     summary = reconcile(
         records,
-        total,
         open_photos(str(tmp_path / "bins")),
         Endpoint(server.url, server.name),
         tmp_path / "out",
         ReconcileSettings(),
     )
     assert (summary.bins, summary.verdicts, summary.not_checked) == (6, {"agrees": 5}, 1)
-    assert len(list(records)) == total  # for another model that comes into service meanwhile
+    assert len(list(records)) == len(records)  # for another model that comes into service meanwhile
     assert listed(tmp_path)[0]["products"] == "Socks"
 
 
@@ -322,7 +321,7 @@ def test_recounts_become_labels_that_training_takes(warehouse, server):
     outcome = labels_from_recounts(warehouse / "recounted.csv", photos, warehouse / "labels")
     assert (outcome.labels, outcome.wrong) == (4, 3)
     assert len(outcome.left_out) == BINS - 4
-    source = open_table(outcome.source)
+    source = open_source(str(outcome.source))
     entries = source.entries()
     assert len(entries) == 4
     for entry in entries:

@@ -27,9 +27,9 @@ def warehouse(tmp_path: Path, server) -> Path:
     rows = [(f"{number:03d}", {2: 5, 5: 4}.get(number, number % 4 + 1), HOSTILE) for number in range(8)]
     with (tmp_path / "stock.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("id", "expected", "products"), *rows])
-    total, records = open_records(tmp_path / "stock.csv", str(tmp_path / "photos"))
+    records = open_records(tmp_path / "stock.csv", str(tmp_path / "photos"))
     photos, endpoint = open_photos(str(tmp_path / "photos")), Endpoint(server.url, server.name)
-    reconcile(records, total, photos, endpoint, tmp_path, ReconcileSettings(top=7))
+    reconcile(records, photos, endpoint, tmp_path, ReconcileSettings(top=7))
     return tmp_path
 
 
@@ -98,9 +98,9 @@ def test_bins_that_are_not_ranked_have_a_box_for_what_was_counted_too(tmp_path, 
         (tmp_path / "photos" / f"{id_}.jpg").write_bytes(photo(2))
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"no photo")
     (tmp_path / "stock.csv").write_text("id,expected\na,2\nb,40\nc,2\nbroken,3\ngone,1\n")
-    total, records = open_records(tmp_path / "stock.csv", str(tmp_path / "photos"))
+    records = open_records(tmp_path / "stock.csv", str(tmp_path / "photos"))
     photos, endpoint = open_photos(str(tmp_path / "photos")), Endpoint(server.url, server.name)
-    reconcile(records, total, photos, endpoint, tmp_path, ReconcileSettings())
+    reconcile(records, photos, endpoint, tmp_path, ReconcileSettings())
     with open_in_browser(tmp_path / "recount.html") as (page, seen):
         names = page.locator(".picture .title .name").all_text_contents()
         assert [name.partition(". ")[2] or name for name in names[2:]] == ["b", "broken", "gone"]

@@ -17,7 +17,7 @@ from components.reconcile.photos import FolderPhotos, open_photos
 from components.reconcile.records import open_records, records_from_table
 from components.reconcile.settings import ReconcileSettings
 from components.reconcile.step import reconcile
-from components.sources.own_photos import open_table
+from components.sources.open import open_source
 from tests.tiny_model import photo
 
 COUNTS = {"00001": 1, "00002": 2, "00003": 3, "00176": 4, "Fach Ä": 5}
@@ -50,9 +50,9 @@ def stock(tmp_path: Path, text: str | bytes, name: str = "stock.csv") -> Path:
     ],
 )
 def test_a_stock_list_as_people_have_it_names_the_same_bins(tmp_path, photos, text, remarks):
-    total, records = open_records(stock(tmp_path, text), str(photos))
+    records = open_records(stock(tmp_path, text), str(photos))
     found = list(records)
-    assert total == len(found) == 4
+    assert len(records) == len(found) == 4
     assert [record.expected_quantity for record in found] == [1, 2, 3, 4]
     assert len(records.remarks) == remarks
     there = open_photos(str(photos))
@@ -85,9 +85,9 @@ def test_an_id_that_may_be_two_photos_is_not_guessed(tmp_path):
 
 def ask(tmp_path: Path, photos: Path, server, records_text: str):
     there = open_photos(str(photos))
-    total, records = open_records(stock(tmp_path, records_text), str(photos))
+    records = open_records(stock(tmp_path, records_text), str(photos))
     endpoint = Endpoint(server.url, server.name)
-    return reconcile(records, total, there, endpoint, tmp_path / "out", ReconcileSettings(), listed=records)
+    return reconcile(records, there, endpoint, tmp_path / "out", ReconcileSettings())
 
 
 def recounted(tmp_path: Path) -> list[dict[str, str]]:
@@ -155,7 +155,7 @@ def test_the_recount_list_comes_back_from_a_spreadsheet(tmp_path, photos, server
     (tmp_path / "back").write_bytes(saved(recounted(tmp_path)))
     outcome = labels_from_recounts(tmp_path / "back", open_photos(str(photos)), tmp_path / "labels")
     assert (outcome.labels, outcome.wrong, outcome.left_out) == (5, 1, [])
-    source = open_table(outcome.source)
+    source = open_source(str(outcome.source))
     counts = {Path(e.id).stem: json.loads(source.metadata(e.id))["EXPECTED_QUANTITY"] for e in source.entries()}
     assert counts == {"Fach%20%C3%84" if id_ == "Fach Ä" else id_: count for id_, count in COUNTS.items()}
 
@@ -231,7 +231,7 @@ def test_a_recounted_photo_of_any_kind_is_kept_as_training_takes_it(tmp_path, ki
         image.save(tmp_path / "photos" / f"bin-1.{kind.lower()}", kind)
     path = stock(tmp_path, "id,counted\nbin-1,3\n")
     outcome = labels_from_recounts(path, FolderPhotos(tmp_path / "photos"), tmp_path / "labels")
-    source = open_table(outcome.source)
+    source = open_source(str(outcome.source))
     (entry,) = source.entries()
     assert source.image(entry.id).startswith(b"\xff\xd8\xff")
 

@@ -14,7 +14,7 @@ from components.reconcile.photos import FolderPhotos
 from components.reconcile.records import records_from_table
 from components.reconcile.settings import ReconcileSettings
 from components.reconcile.step import reconcile
-from components.sources.own_photos import open_table
+from components.sources.open import open_source
 from tests.tiny_model import Served, photo
 
 PROGRAM = shutil.which("soffice") or shutil.which("libreoffice")
@@ -90,7 +90,7 @@ def test_the_recount_list_comes_back(tmp_path: Path, photos: FolderPhotos, serve
     stock.write_text("id,expected\n" + "".join(f"{id_},{count}\n" for id_, count in EXPECTED.items()))
     records = records_from_table(stock, photos)
     out = tmp_path / "out"
-    reconcile(records, len(EXPECTED), photos, Endpoint(server.url, server.name), out, ReconcileSettings())
+    reconcile(records, photos, Endpoint(server.url, server.name), out, ReconcileSettings())
     with (out / "recount.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["id"] for row in rows[:2]} == {"00001", "7E5"}
@@ -106,7 +106,7 @@ def test_the_recount_list_comes_back(tmp_path: Path, photos: FolderPhotos, serve
         assert outcome.left_out == []
         assert (outcome.labels, outcome.wrong) == (len(COUNTS), 2)
         assert labels_in(outcome.source) == truth
-        assert len(open_table(outcome.source).entries()) == len(COUNTS)
+        assert len(open_source(str(outcome.source)).entries()) == len(COUNTS)
 
 
 def test_a_stock_list_is_read_as_the_program_saves_it(tmp_path: Path, photos: FolderPhotos, desk: Desk) -> None:

@@ -39,9 +39,9 @@ def reconciled(
     folder: Path, server: Served, stock: Path | None = None
 ) -> tuple[Reconciliation, dict[str, dict[str, Any]]]:
     place = str(folder / "bins")
-    total, records = open_records(stock, place)
+    records = open_records(stock, place)
     endpoint = Endpoint(server.url, server.name)
-    summary = reconcile(records, total, open_photos(place), endpoint, folder / "out", ReconcileSettings())
+    summary = reconcile(records, open_photos(place), endpoint, folder / "out", ReconcileSettings())
     with (folder / "out" / "recount.csv").open(newline="") as file:
         return summary, {row["id"]: row for row in csv.DictReader(file)}
 
@@ -85,7 +85,7 @@ def test_what_was_answered_before_is_ranked_with_products_too(knowing: Served, b
 )
 def test_metadata_that_cannot_be_read_is_that_bins_problem_alone(bins: Path, metadata: str) -> None:
     (bins / "bins" / "metadata" / "c.json").write_bytes(metadata.encode(errors="surrogateescape"))
-    _, records = open_records(None, str(bins / "bins"))
+    records = open_records(None, str(bins / "bins"))
     problems = {record.id: record.problem for record in records}
     assert (problems["c"] or "").startswith("no readable metadata")
     assert [id_ for id_, problem in problems.items() if problem] == ["c"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from components.sources.rendered.bins import metadata, picture, rendered_bin, scene
+from components.sources.rendered.bins import metadata, picture, rendered_photo, scene
 from components.sources.rendered.picture import NOISE_SIDE, SIZES, Scene
 
 GOLDEN = {
@@ -57,28 +57,28 @@ def test_a_bin_looks_the_same_on_every_machine(index: int, seed: int) -> None:
 def test_another_process_that_renders_in_another_order_gets_the_same_bytes() -> None:
     order = [40, 3, 41, 12]
     code = (
-        "import hashlib; from components.sources.rendered.bins import rendered_bin as r\n"
-        f"print({{i: hashlib.sha256(r(i, 5).image).hexdigest() for i in {order[::-1]}}})"
+        "import hashlib; from components.sources.rendered.bins import rendered_photo as r\n"
+        f"print({{i: hashlib.sha256(r(i, 5)).hexdigest() for i in {order[::-1]}}})"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    ours = {index: hashlib.sha256(rendered_bin(index, 5).image).hexdigest() for index in order}
+    ours = {index: hashlib.sha256(rendered_photo(index, 5)).hexdigest() for index in order}
     assert eval(other.stdout) == ours
 
 
 def test_a_seed_is_another_warehouse() -> None:
-    assert rendered_bin(3, 0).image != rendered_bin(3, 1).image
+    assert rendered_photo(3, 0) != rendered_photo(3, 1)
     assert not metadata(3, 0)["BIN_FCSKU_DATA"].keys() & metadata(3, 1)["BIN_FCSKU_DATA"].keys()
 
 
 @pytest.mark.parametrize(("index", "seed"), [(-1, 0), (0, -1)])
 def test_negative_numbers_name_no_bin(index: int, seed: int) -> None:
     with pytest.raises(ValueError, match="negative"):
-        rendered_bin(index, seed)
+        rendered_photo(index, seed)
 
 
 def test_the_photo_is_a_jpeg_of_the_drawn_picture() -> None:
     drawn = picture(8).astype(int)
-    with Image.open(io.BytesIO(rendered_bin(8).image)) as photo:
+    with Image.open(io.BytesIO(rendered_photo(8))) as photo:
         assert photo.format == "JPEG"
         assert photo.size in SIZES
         assert np.abs(np.asarray(photo).astype(int) - drawn).mean() < 6
@@ -176,7 +176,7 @@ def _one_thread() -> Iterator[None]:
 def countable() -> tuple[list[bytes], np.ndarray]:
     """Photos of 1 to 5 items, neighbours beside each other, and their classes."""
     indices = [index for index in range(1600) if 1 <= count_of(index) <= 5]
-    return [rendered_bin(index).image for index in indices], np.array([count_of(index) - 1 for index in indices])
+    return [rendered_photo(index) for index in indices], np.array([count_of(index) - 1 for index in indices])
 
 
 @pytest.mark.usefixtures("_one_thread")

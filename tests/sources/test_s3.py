@@ -58,7 +58,7 @@ def quick_retries(monkeypatch) -> None:
     """The same tries with shorter waits."""
     monkeypatch.setattr(fetch, "FIRST_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(s3_bucket, "READ_SECONDS", 1.0)
-    s3_bucket._client.cache_clear()
+    s3_bucket.Access.client.cache_clear()
 
 
 def test_a_public_bucket_is_read_anonymously(public, store):
@@ -123,7 +123,7 @@ class Refused:
     def __init__(self, code: str) -> None:
         self.code = code
 
-    def get_object(self, bucket: str, key: str) -> NoReturn:
+    def get_object(self, bucket: str, key: str, **part: int) -> NoReturn:
         raise S3Error(None, self.code, "no", key, "1", "1", bucket, key)
 
 

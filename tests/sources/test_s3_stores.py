@@ -1,9 +1,7 @@
 """Stores that are not AWS, buckets that deny listing, and regions."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -14,9 +12,9 @@ from components.sources.open import open_source
 from components.sources.s3.find import find_bucket, find_object, read_object
 from components.sources.s3.region import region_of
 from components.sources.source import Entry, UnreadableError
+from tests.loopback import Answering, serving
 from tests.sources.bins_on_disk import good_bins, put_all
 
-XML = "application/xml"
 Answer = tuple[int, str, dict[str, str]]
 
 
@@ -24,32 +22,16 @@ Answer = tuple[int, str, dict[str, str]]
 def store_of(answer: Callable[[str, dict[str, str], str], Answer | bytes]) -> Iterator[str]:
     """A store on loopback whose answer to each GET a function gives: its path, its query and what signed it."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None:
-            pass
-
+    class Handler(Answering):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             query = {name: value[0] for name, value in parse_qs(parts.query, keep_blank_values=True).items()}
             given = answer(unquote(parts.path), query, self.headers.get("Authorization", ""))
-            status, body, headers = (200, given, {}) if isinstance(given, bytes) else (given[0], given[1], given[2])
-            data = body if isinstance(body, bytes) else body.encode()
-            self.send_response(status)
-            for name, value in {"Content-Type": XML, "Content-Length": str(len(data)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
+            status, body, headers = (200, given, {}) if isinstance(given, bytes) else given
+            self.answer(status, body, "application/xml", headers)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as url:
+        yield url
 
 
 def error(status: int, code: str, more: str = "", **headers: str) -> Answer:

@@ -11,7 +11,7 @@ import pytest
 from components.common.errors import InventoryError
 from components.sources.folder import Folder
 from components.sources.open import open_source
-from components.sources.rendered.bins import rendered_bin
+from components.sources.rendered import bins as rendered
 from components.sources.source import TransientError, UnreadableError
 from tests.sources.bins_on_disk import good_bins, metadata, photo, write_folder, write_tar
 
@@ -100,8 +100,8 @@ def test_folders_named_by_their_count_are_a_source(tmp_path):
 def test_rendered_bins_are_those_of_the_renderer():
     source = open_source("rendered:30:5")
     assert len(source.entries()) == 30
-    assert source.image("5-00007") == rendered_bin(7, 5).image
-    assert json.loads(source.metadata("5-00007")) == rendered_bin(7, 5).metadata
+    assert source.image("5-00007") == rendered.rendered_photo(7, 5)
+    assert json.loads(source.metadata("5-00007")) == rendered.metadata(7, 5)
 
 
 def test_rendered_bins_of_another_seed_are_other_bins():

@@ -3,9 +3,8 @@
 import pytest
 
 from components.common.errors import InventoryError
-from components.counter.record.measures import INCHES, POUNDS
 from components.counter.record.record import read_record
-from components.tables.columns import COUNTED, ID, LENGTH_UNITS, PRODUCTS, WEIGHT_UNITS
+from components.tables.columns import COUNTED, ID, PRODUCTS
 from components.tables.numbers import decimal
 from components.tables.read import read_table
 from components.tables.stock import COLUMNS, Stock, stock_records
@@ -242,11 +241,6 @@ def test_sizes_that_cannot_be_used_are_said_in_one_line_each(text, remarks):
 )
 def test_a_number_with_places_is_read(text, mark, value):
     assert decimal(text, mark) == value
-
-
-def test_the_units_of_a_table_are_those_that_a_record_may_have():
-    assert set(LENGTH_UNITS) == set(INCHES)
-    assert set(WEIGHT_UNITS) == set(POUNDS)
 
 
 def test_a_list_without_quantities_is_refused():

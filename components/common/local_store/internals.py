@@ -23,11 +23,7 @@ HTTPS = ("master", "volume", "filer", "admin", "client")
 
 
 def close_internals(folder: Path) -> None:
-    """Writes ``security.toml`` with a new certificate, readable by the user alone.
-
-    Args:
-        folder: the folder in which the server is started; it finds the files there.
-    """
+    """Writes ``security.toml`` with a new certificate, readable by the user alone, where the server is started."""
     key = ec.generate_private_key(ec.SECP256R1())
     whoever = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "inventory store")])
     now = datetime.datetime.now(datetime.UTC)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, ClassVar
@@ -25,12 +25,13 @@ from components.common.document import Document
 from components.common.errors import InventoryError
 from components.common.files import read_json, write_atomic
 from components.common.local_store.internals import close_internals
-from components.common.parent_process import die_with_parent
+from components.common.parent_process import die_with_parent, stop, wait_for_lock
 from components.common.s3.client import connect
 from components.common.s3.identity import Keys
 
 START_SECONDS = 30
 STOP_SECONDS = 15
+STATE_FILE = "server.json"
 GRPC_OFFSET = 10_000
 """SeaweedFS listens for gRPC on each port plus this."""
 SOCKET = "/tmp/seaweedfs-{service}-grpc-{port}.sock"  # noqa: S108 - SeaweedFS leaves no choice
@@ -38,7 +39,7 @@ SOCKET = "/tmp/seaweedfs-{service}-grpc-{port}.sock"  # noqa: S108 - SeaweedFS l
 
 
 class RunningStore(Document):
-    """``server.json``, while the server runs."""
+    """``STATE_FILE``, while the server runs."""
 
     KIND: ClassVar[str] = "running-store"
     pid: int
@@ -83,14 +84,10 @@ def _make_private(folder: Path) -> None:
         raise InventoryError(f"the store's folder {folder} belongs to another user; choose another folder") from error
 
 
-def _state_file(folder: Path) -> Path:
-    return folder / "server.json"
-
-
 def _state(folder: Path) -> RunningStore | None:
     """What was written about the server; None when nothing was, or nothing that can be read."""
     try:
-        return RunningStore.load(_state_file(folder))
+        return RunningStore.load(folder / STATE_FILE)
     except (OSError, InventoryError):
         return None
 
@@ -140,7 +137,7 @@ def _wait_for_stop(folder: Path) -> None:
     """Waits until the supervisor has stopped the server, or someone else has begun to use it."""
     deadline = time.monotonic() + STOP_SECONDS
     with (folder / "users.lock").open("w") as users:
-        while _state_file(folder).exists() and time.monotonic() < deadline:
+        while (folder / STATE_FILE).exists() and time.monotonic() < deadline:
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -229,7 +226,9 @@ def _serve(folder: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], Runni
             "-admin.ui=false",
         ],
         cwd=folder,  # where security.toml is; and a socket's path may have 107 bytes only
-        env=_without_settings(os.environ) | {"GODEBUG": "http2server=0,http2client=0"},  # HTTP/2 delays the stop
+        # without what would win over security.toml; and HTTP/2 delays the stop
+        env={name: value for name, value in os.environ.items() if not name.startswith("WEED_")}
+        | {"GODEBUG": "http2server=0,http2client=0"},
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -248,26 +247,17 @@ def _serve(folder: Path, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], Runni
     )
 
 
-def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what would win over ``security.toml``."""
-    return {name: value for name, value in environment.items() if not name.startswith("WEED_")}
-
-
 def _forget(folder: Path) -> None:
     """Removes what says that the server runs, and what it leaves in the temporary folder."""
     state = _state(folder)
     for socket_file in state.sockets if state else ():
         with suppress(OSError):  # of another user's by now
             Path(socket_file).unlink(missing_ok=True)
-    _state_file(folder).unlink(missing_ok=True)
+    (folder / STATE_FILE).unlink(missing_ok=True)
 
 
 def keep(folder: Path) -> int:
-    """Runs the server until nobody uses it; the supervisor's main function.
-
-    Returns:
-        0 when the server was stopped because its last user had gone, 1 when it failed.
-    """
+    """Runs the server until nobody uses it: the supervisor's main function; returns 1 if the server failed, else 0."""
     with (folder / "weed.log").open("wb") as log:
         server, state = _serve(folder, log)
         try:
@@ -276,30 +266,15 @@ def keep(folder: Path) -> int:
                 if server.poll() is not None or time.monotonic() > deadline:
                     return 1
                 time.sleep(0.1)
-            state.write(_state_file(folder))
+            state.write(folder / STATE_FILE)
             with (folder / "users.lock").open("w") as users:
-                while True:
-                    try:
-                        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        break
-                    except BlockingIOError:
-                        if server.poll() is not None:
-                            return 1
-                        time.sleep(0.2)
-                _stop(server)  # while the exclusive lock keeps new users waiting
+                if not wait_for_lock(users, fcntl.LOCK_EX, server):
+                    return 1
+                stop(server, STOP_SECONDS)  # while the exclusive lock keeps new users waiting
                 _forget(folder)
             return 0
         finally:
-            _stop(server)
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
-    try:
-        server.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
+            stop(server, STOP_SECONDS)
 
 
 if __name__ == "__main__":

@@ -11,24 +11,20 @@ import fcntl
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NoReturn
 
-from components.common.parent_process import die_with_parent
+from components.common.parent_process import die_with_parent, stop, wait_for_lock
 
-POLL_SECONDS = 0.2
 STOP_SECONDS = 20
 USAGE = "usage: python -m components.common.local_store.supervise LOCKFILE -- command [argument …]"
 
 
 def supervise(lock: Path, command: list[str]) -> int:
-    """Runs ``command`` until it ends by itself or the exclusive lock on ``lock`` is released.
+    """Runs ``command`` until it ends by itself or the exclusive ``flock`` on ``lock`` is released.
 
-    Args:
-        lock: the file that the owner holds an exclusive ``flock`` on.
-        command: the program and its arguments. It gets SIGTERM when the lock is released or the supervisor itself is
-            asked to stop, and SIGKILL when it does not end within ``STOP_SECONDS``.
+    The command gets SIGTERM when that is so or the supervisor itself is asked to stop, and SIGKILL when it does not end
+    within ``STOP_SECONDS``.
 
     Returns:
         The command's exit code; 0 when it was stopped because the lock was released.
@@ -36,29 +32,10 @@ def supervise(lock: Path, command: list[str]) -> int:
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
     try:
         with lock.open() as file:
-            while child.poll() is None and not _shared(file.fileno()):
-                time.sleep(POLL_SECONDS)
+            wait_for_lock(file, fcntl.LOCK_SH, child)
         return child.returncode or 0
     finally:
-        _stop(child)
-
-
-def _shared(descriptor: int) -> bool:
-    """True when nobody holds the exclusive lock any more."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
-    try:
-        child.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+        stop(child, STOP_SECONDS)
 
 
 def main(arguments: list[str]) -> NoReturn:

@@ -118,11 +118,7 @@ def find_identity(environment: Mapping[str, str], endpoint: str) -> Identity | N
 
 
 def keys_of(environment: Mapping[str, str], before: str = "") -> Keys | None:
-    """The keys that the environment holds; None for none.
-
-    Args:
-        environment: variables.
-        before: what the names of the variables begin with.
+    """The keys that the environment holds in variables whose names begin so; None for none.
 
     Raises:
         InventoryError: if there is one half of a pair.

@@ -8,11 +8,7 @@ from components.common.files import write_json
 
 
 def write_metrics(*artifacts: Artifact) -> None:
-    """Writes what metrics artifacts say, which Kubeflow keeps beside them, to their files too.
-
-    Args:
-        artifacts: with everything logged; one that has no place of its own is passed over.
-    """
+    """Writes what metrics artifacts say, which Kubeflow keeps beside them, to their files too, where they have any."""
     for artifact in artifacts:
         if artifact.path:
             write_json(Path(artifact.path), artifact.metadata)

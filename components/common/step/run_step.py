@@ -36,21 +36,17 @@ def run_step(
     always: bool = False,
     usable: Callable[[dict[str, Any]], bool] = lambda _: True,
 ) -> dict[str, Any]:
-    """Does a step's work once for these inputs and returns its outcome.
+    """Does a step's work once for these inputs and returns its outcome, of now or of an earlier attempt.
 
     Args:
-        store: where the completion object lives (``completions/<name>/<hash of inputs>.json``).
+        store: holds the completion object, ``completions/<name>/<hash of inputs>.json``.
         name: the step's name.
         inputs: everything that decides the outcome, JSON-serialisable; nothing secret.
-        work: does the work and returns the outcome, a small JSON-serialisable dictionary. Everything large must
-            be in the store before it returns, since the completion object promises that it is.
-        always: do the work even if it was done before (deployment and the gate look at the world, not only at
-            their inputs).
+        work: returns the outcome, a small JSON-serialisable dictionary. Everything large must be in the store before it
+            returns, since the completion object promises that it is.
+        always: do the work even if it was done before (deployment and the gate look at the world too).
         usable: says whether an earlier outcome can be used; the work is done again where it is damaged or what it
             promises has gone.
-
-    Returns:
-        The outcome, from ``work`` or from the completion object of an earlier attempt.
     """
     inputs = of_this_code(inputs)
     key = f"completions/{name}/{content_hash(inputs)}.json"

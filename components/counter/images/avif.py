@@ -19,12 +19,8 @@ def is_avif(data: bytes | memoryview) -> bool:
 def as_png(data: bytes | memoryview, most_pixels: int) -> bytes:
     """Decodes the first image, sets it upright and keeps every pixel in a PNG, for whatever reads photos.
 
-    Args:
-        data: the file's bytes.
-        most_pixels: a larger photo is refused before it is decoded.
-
     Raises:
-        BadImageError: if it is damaged or too large, or Pillow was built without AVIF.
+        BadImageError: if it is damaged or has more than ``most_pixels``, or Pillow was built without AVIF.
     """
     try:
         with warnings.catch_warnings():
@@ -35,7 +31,8 @@ def as_png(data: bytes | memoryview, most_pixels: int) -> bytes:
                     f"the photo has {image.width}x{image.height} pixels; at most {most_pixels:,} are read"
                 )
             image.load()
-            turn = TURNS.get(orientation(PhotoFile("PNG", image.width, image.height, b"", exif=_exif(image))))
+            exif = image.info.get("exif", b"")
+            turn = TURNS.get(orientation(PhotoFile("PNG", image.width, image.height, b"", exif=exif)))
             upright = image if turn is None else image.transpose(turn)
             png = io.BytesIO()
             upright.save(png, "PNG", compress_level=1, exif=b"", icc_profile=None)
@@ -44,8 +41,3 @@ def as_png(data: bytes | memoryview, most_pixels: int) -> bytes:
         raise
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, Image.DecompressionBombError) as error:
         raise BadImageError("not a readable AVIF photo (truncated, damaged or not supported here)") from error
-
-
-def _exif(image: Image.Image) -> bytes:
-    exif: bytes = image.info.get("exif", b"")
-    return exif

@@ -6,6 +6,7 @@ from typing import Literal
 from components.common.errors import InventoryError
 
 Format = Literal["JPEG", "PNG", "WEBP"]
+"""As Pillow names them."""
 WANTED = "send JPEG, PNG or WebP"
 FEWEST_PIECES, BYTES_PER_PIECE = 1000, 256
 """A file may have so many segments or chunks and one more for so many bytes: a decoder looks at each of them."""

@@ -63,21 +63,27 @@ class Frame(NamedTuple):
 
     def units(self, of: tuple[Component, ...]) -> int:
         """Minimum coded units of a scan with these components (T.81, A.2)."""
-        widest, highest = max(c.horizontal for c in self.components), max(c.vertical for c in self.components)
         if len(of) > 1:
-            return -(-self.width // (8 * widest)) * -(-self.height // (8 * highest))
-        across, down = (
-            -(-self.width * of[0].horizontal // widest),
-            -(-self.height * of[0].vertical // highest),
-        )
+            return self._interleaved
+        widest, highest = self._sampling
+        across, down = -(-self.width * of[0].horizontal // widest), -(-self.height * of[0].vertical // highest)
         return -(-across // 8) * -(-down // 8)
+
+    @property
+    def _sampling(self) -> tuple[int, int]:
+        """The largest factors."""
+        return max(c.horizontal for c in self.components), max(c.vertical for c in self.components)
+
+    @property
+    def _interleaved(self) -> int:
+        """Units of a scan of several components."""
+        widest, highest = self._sampling
+        return -(-self.width // (8 * widest)) * -(-self.height // (8 * highest))
 
     @property
     def coefficients(self) -> int:
         """Coefficients of all components."""
-        widest, highest = max(c.horizontal for c in self.components), max(c.vertical for c in self.components)
-        units = -(-self.width // (8 * widest)) * -(-self.height // (8 * highest))
-        return units * 64 * sum(c.horizontal * c.vertical for c in self.components)
+        return self._interleaved * 64 * sum(c.horizontal * c.vertical for c in self.components)
 
 
 def read_jpeg(data: bytes) -> PhotoFile:
@@ -89,8 +95,8 @@ def read_jpeg(data: bytes) -> PhotoFile:
     """
     frame, interval = None, 0
     kept: list[bytes] = [data[:2]]
+    scan_ends: list[int] = []
     levels: dict[int, list[int | None]] = {}
-    scans = 0
     exif = xmp = b""
     all_at_once = False
     for marker, begin, stop, end_of_scan in _segments(data):
@@ -113,35 +119,27 @@ def read_jpeg(data: bytes) -> PhotoFile:
             all_at_once = len(of) == len(frame.components)
             _check_restarts(data, stop, end_of_scan, interval, frame, of)
             kept.append(b"\xff\xda" + data[begin:end_of_scan])
-            scans += 1
-            _check_scans(scans, frame)
+            scan_ends.append(sum(map(len, kept)))
+            _check_scans(len(scan_ends), frame)
         if marker in NEEDED:
             kept.append(bytes((0xFF, marker)) + data[begin:stop])
-    if frame is None or not scans:
+    if frame is None or not scan_ends:
         raise BadImageError("damaged JPEG: truncated or broken before its pixels")
-    _check_all_there(frame, levels)
-    several = frame.is_progressive or not all_at_once or scans > 1
+    if any(of_component != [0] * 64 for of_component in levels.values()):
+        raise BadImageError("damaged JPEG: its last scans are missing; send the photo again")
+    several = frame.is_progressive or not all_at_once or len(scan_ends) > 1
     return PhotoFile(
         "JPEG",
         frame.width,
         frame.height,
         stream=b"".join(kept) + b"\xff\xd9",
         coefficient_bytes=2 * frame.coefficients if several else 0,
-        scans=scans,
-        scan_ends=_ends(kept),
+        scans=len(scan_ends),
+        scan_ends=tuple(scan_ends),
         is_progressive=frame.is_progressive,
         exif=exif,
         xmp=xmp,
     )
-
-
-def _ends(kept: list[bytes]) -> tuple[int, ...]:
-    at, found = 0, []
-    for piece in kept:
-        at += len(piece)
-        if piece.startswith(b"\xff\xda"):
-            found.append(at)
-    return tuple(found)
 
 
 def with_filler(photo: PhotoFile) -> bytes:
@@ -236,8 +234,3 @@ def _check_restarts(data: bytes, begin: int, end: int, interval: int, frame: Fra
         raise BadImageError(
             f"damaged JPEG: {wanted - found:,} of its {wanted + 1:,} intervals are missing; send the photo again"
         )
-
-
-def _check_all_there(frame: Frame, levels: dict[int, list[int | None]]) -> None:
-    if any(of_component != [0] * 64 for of_component in levels.values()):
-        raise BadImageError("damaged JPEG: its last scans are missing; send the photo again")

@@ -1,5 +1,16 @@
-"""What kind of file someone sent instead of a photo, by its first bytes."""
+"""Which kind of photo a file is, or what someone sent instead of one, by its first bytes."""
 
+from collections.abc import Callable
+
+from components.counter.images import jpeg, png, webp
+from components.counter.images.file import Format, PhotoFile
+
+READERS: dict[Format, Callable[[bytes], PhotoFile]] = {
+    "JPEG": jpeg.read_jpeg,
+    "PNG": png.read_png,
+    "WEBP": webp.read_webp,
+}
+"""What walks over a file of each kind, and refuses a damaged one."""
 SIGNATURES = (
     (b"BM", "a BMP file"),
     (b"II*\0", "a TIFF file"),
@@ -31,6 +42,15 @@ BRANDS = {
 """Major brands of ISO base media files."""
 NETPBM = b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"P7"
 BLACK_PIXELS = b"\0" * 16
+
+
+def format_of(data: bytes) -> Format | None:
+    """The format of a photo that we read; None for anything else."""
+    if data.startswith(jpeg.SIGNATURE):
+        return "JPEG"
+    if data.startswith(png.SIGNATURE):
+        return "PNG"
+    return "WEBP" if webp.is_webp(data) else None
 
 
 def kind_of(data: bytes) -> str | None:

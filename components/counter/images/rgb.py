@@ -20,10 +20,7 @@ OPAQUE = ("L", "RGB", "CMYK")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """RGB without transparency: what is transparent becomes white, as on paper.
-
-    Args:
-        image: of any mode; loaded.
+    """A loaded image of any mode in RGB: what is transparent becomes white, as on paper.
 
     Raises:
         BadImageError: if its pixels are 32 bits wide, with a range that the file does not tell.
@@ -34,14 +31,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def reduced(image: Image.Image, factor: int) -> Image.Image:
-    """The image ``factor`` times smaller, each pixel the mean of those it stands for.
-
-    Args:
-        image: of any mode; loaded.
-        factor: at least 1.
-
-    Returns:
-        In L, LA, RGB, RGBA or CMYK.
+    """A loaded image ``factor`` times smaller, each pixel the mean of those it stands for, in L, LA, RGB, RGBA or CMYK.
 
     Raises:
         BadImageError: as ``to_rgb``.

@@ -14,13 +14,7 @@ TOO_MANY = "the record names more products than this model can count items"
 
 
 def answered_with(bundle: Bundle, model: RecordModel | None, counted: Answer, record: NamedProducts) -> Answer:
-    """Adds what photo and record say together.
-
-    Args:
-        bundle: the description of the model that counted.
-        model: its record model.
-        counted: the answer for the photo.
-        record: which products the record names.
+    """Adds what photo and record say together to the answer of the model that counted, given its record model.
 
     Returns:
         The same answer with ``with_record``, but for an unusable photo, on which nothing can be counted.
@@ -33,11 +27,12 @@ def answered_with(bundle: Bundle, model: RecordModel | None, counted: Answer, re
         shares = softmax(model.with_record(np.log(np.maximum(shares, np.finfo(np.float64).tiny)), listed))
     probabilities = dict(zip(counted.probabilities, shares[0].tolist(), strict=True))
     best = int(shares[0].argmax())
+    label = bundle.label(best)
     said = WithRecord(
         count=bundle.counts[best],
-        label=bundle.label(best),
+        label=label,
         probabilities=probabilities,
-        confidence=probabilities[bundle.label(best)],
+        confidence=probabilities[label],
         products=len(record.products),
     )
     recorded = counted.expected_quantity

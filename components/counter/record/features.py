@@ -10,18 +10,12 @@ SMALLEST_IN, SMALLEST_LB = 0.01, 0.001
 
 
 def features(listed: Listed) -> Floats:
-    """What tells how many items such products are.
+    """What tells how many items the products of N bins are, float64 [N, F]; not a number where nothing is known.
 
     The number of distinct products, which the count is hardly ever below; then smallest, largest and mean of what each
     product is like (log volume, log weight, log longest side, log flatness, log density: small and light things come in
     numbers); log volume and log weight of one of each, as if unknown ones were like the known; and which share of the
     products has sizes and a weight.
-
-    Args:
-        listed: the products of N bins.
-
-    Returns:
-        float64 [N, F]; not a number where nothing is known.
     """
     sides = np.sort(np.maximum(listed.measures[:, :3], SMALLEST_IN), axis=1)  # nan stays nan, and sorts last
     sides[np.isnan(sides).any(axis=1)] = np.nan

@@ -33,19 +33,17 @@ def fit(
     validation: Listed,
     validation_labels: Integers,
     photo: NDArray[np.floating],
-    seed: int = 0,
 ) -> RecordModel | None:
     """Fits the record model and how it is combined with a photo's answer.
 
     Args:
         counts: the K counts.
         open_top: whether the last means "that many or more".
-        training: the products of the training bins.
-        labels: class indices of these bins, [N].
-        validation: the products of the validation bins.
+        training: the products of the N training bins.
+        labels: class indices of these, [N].
+        validation: the products of the M validation bins.
         validation_labels: class indices of these, [M].
         photo: calibrated logits of the validation bins, [M, K].
-        seed: equal seeds give equal models on one machine.
 
     Returns:
         None when too few training bins name products.
@@ -60,7 +58,7 @@ def fit(
     mean = np.where(known, values, 0).sum(axis=0) / number
     deviation = np.sqrt((np.where(known, values - mean, 0) ** 2).sum(axis=0) / number)
     scale = np.where(deviation > 1e-6, deviation, 1.0)
-    forgetful = features(_forgetting(training, np.random.default_rng(seed)))
+    forgetful = features(_forgetting(training, np.random.default_rng(0)))
     inputs = standardised(np.concatenate([values, forgetful]), mean, scale)
     truth = np.concatenate([labels, labels])
     prior = (np.bincount(labels, minlength=len(counts)) + 1) / (len(labels) + len(counts))
@@ -69,7 +67,7 @@ def fit(
         open_top=open_top,
         mean=mean.tolist(),
         scale=scale.tolist(),
-        networks=[_network(inputs, truth, len(counts), seed + member) for member in range(NETWORKS)],
+        networks=[_network(inputs, truth, len(counts), member) for member in range(NETWORKS)],
         combination=Combination(photo=1.0, products=1.0, offset=(-np.log(prior)).tolist()),
         training_bins=len(labels),
         validation_bins=0,
@@ -128,16 +126,13 @@ def _numbers(values: torch.Tensor) -> list:
 def fit_combination(photo: Floats, products: Floats, labels: Integers, prior: Floats) -> Combination:
     """The combination that makes the labels most likely, given a normal prior about that of independence.
 
-    It is multinomial logistic regression on two logarithms, and convex.
+    It is multinomial logistic regression on two logarithms, and convex. With no bin, a = b = 1 and c = -log P(count).
 
     Args:
         photo: log P(count | photo), [N, K], of bins that neither model was trained on.
         products: log P(count | products) of the same bins, [N, K].
         labels: class indices, [N].
         prior: P(count), [K].
-
-    Returns:
-        With no bin, a = b = 1 and c = -log P(count).
     """
     truth = np.eye(len(prior))[labels]
     centre = np.concatenate([[1.0, 1.0], -np.log(prior)])

@@ -56,12 +56,7 @@ class Combination(Part):
     """By count."""
 
     def apply(self, photo: Floats, products: Floats) -> Floats:
-        """Logits of the two together, float64 [N, K].
-
-        Args:
-            photo: log P(count | photo), [N, K].
-            products: log P(count | products), [N, K].
-        """
+        """Logits of the two together, [N, K], from log P(count | photo) and log P(count | products), [N, K] each."""
         return self.photo * photo + self.products * products + np.asarray(self.offset)
 
 

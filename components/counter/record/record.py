@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from components.common.document import MOST_NAME, Part
 from components.common.errors import InventoryError
+from components.common.measures import INCHES, POUNDS, measured
 from components.counter.products import TABLE, identifier, is_placeholder
-from components.counter.record.measures import INCHES, POUNDS, measured
 
 Floats = NDArray[np.float64]
 

@@ -19,15 +19,7 @@ _CHUNK = 4_000_000  # group indices drawn at a time, 32 MB
 
 
 def group_sums(values: Floats, groups: NDArray[np.int64]) -> Floats:
-    """Sums of the bins' values in every product group.
-
-    Args:
-        values: float64 [N, M].
-        groups: int64 [N], any numbers.
-
-    Returns:
-        float64 [G, M] for the G distinct groups.
-    """
+    """Sums of the bins' values, float64 [N, M], in each of the G product groups, [G, M]."""
     _, index = np.unique(groups, return_inverse=True)
     sums = np.zeros((int(index.max()) + 1 if len(index) else 0, values.shape[1]))
     np.add.at(sums, index, values)
@@ -35,16 +27,7 @@ def group_sums(values: Floats, groups: NDArray[np.int64]) -> Floats:
 
 
 def resample(sums: Floats, draws: int = DRAWS, seed: int = 0) -> Floats:
-    """Totals over groups drawn with replacement.
-
-    Args:
-        sums: float64 [G, M], from ``group_sums``.
-        draws: how many resamples.
-        seed: equal seeds draw equal groups.
-
-    Returns:
-        float64 [draws, M].
-    """
+    """Totals over groups drawn with replacement, float64 [draws, M], of ``group_sums`` [G, M]."""
     return np.concatenate([counts @ sums for counts in _drawn(len(sums), draws, seed)])
 
 

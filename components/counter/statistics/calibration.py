@@ -99,56 +99,47 @@ def fit(logits: NDArray[np.floating], labels: Integers) -> Calibration:
     return Calibration(float(1 / found[0]), tuple((found[1:] / found[0]).tolist()))
 
 
-def _bin_of(confidence: Floats, bins: int) -> Integers:
-    return np.minimum((confidence * bins).astype(np.int64), bins - 1)
+def _interval_of(confidence: Floats, intervals: int = ECE_BINS) -> Integers:
+    return np.minimum((confidence * intervals).astype(np.int64), intervals - 1)
 
 
-def reliability(probabilities: Floats, labels: Integers, bins: int = ECE_BINS) -> list[ConfidenceInterval]:
-    """Confidence against accuracy in equally wide intervals of confidence: the reliability diagram.
+def reliability(probabilities: Floats, labels: Integers) -> list[ConfidenceInterval]:
+    """Confidence against accuracy in ``ECE_BINS`` equally wide intervals of confidence: the reliability diagram.
 
     Args:
         probabilities: float64 [N, K].
         labels: int64 [N].
-        bins: how many intervals.
-
-    Returns:
-        One row for each interval.
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    index = _bin_of(confidence, bins)
-    n = np.bincount(index, minlength=bins)
-    confidences = np.bincount(index, confidence, minlength=bins)
-    hits = np.bincount(index, right, minlength=bins)
+    index = _interval_of(confidence)
+    n = np.bincount(index, minlength=ECE_BINS)
+    confidences = np.bincount(index, confidence, minlength=ECE_BINS)
+    hits = np.bincount(index, right, minlength=ECE_BINS)
     return [
         ConfidenceInterval(
-            low=b / bins,
-            high=(b + 1) / bins,
+            low=b / ECE_BINS,
+            high=(b + 1) / ECE_BINS,
             n=int(n[b]),
             confidence=float(confidences[b] / n[b]) if n[b] else None,
             accuracy=float(hits[b] / n[b]) if n[b] else None,
         )
-        for b in range(bins)
+        for b in range(ECE_BINS)
     ]
 
 
 def calibration_error(probabilities: Floats, labels: Integers, bins: int = ECE_BINS) -> float:
-    """Expected calibration error: mean |confidence - accuracy| over intervals, weighted by their bins.
+    """Expected calibration error, 0 to 1: mean |confidence - accuracy| over intervals, weighted by their bins.
 
     Naeini, Cooper, Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", 2015.
-
-    Returns:
-        A fraction from 0 to 1; 0 when there is no bin.
     """
     if len(labels) == 0:
         return 0.0
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    gaps = np.bincount(_bin_of(confidence, bins), confidence - right, minlength=bins)
+    gaps = np.bincount(_interval_of(confidence, bins), confidence - right, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def calibration_error_if_perfect(
-    probabilities: Floats, bins: int = ECE_BINS, draws: int = 1000, seed: int = 0
-) -> PerfectError:
+def calibration_error_if_perfect(probabilities: Floats, draws: int = 1000) -> PerfectError:
     """The calibration error that a perfectly calibrated model would show with these confidences and this many bins.
 
     It is not zero: in each interval the share of hits scatters around the confidence. Simulated by drawing whether
@@ -156,17 +147,12 @@ def calibration_error_if_perfect(
     the Reliability of Reliability Diagrams", 2007).
     """
     confidence = probabilities.max(axis=1)
-    index = _bin_of(confidence, bins)
-    generator = np.random.default_rng(seed)
-    members = np.eye(bins)[index]
-    errors = np.concatenate(
-        [
-            np.abs((confidence - (generator.random((size, len(confidence))) < confidence)) @ members).sum(axis=1)
-            for size in _chunks(draws, max(1, 4_000_000 // max(1, len(confidence))))
-        ]
-    ) / max(1, len(confidence))
+    bins, generator = max(1, len(confidence)), np.random.default_rng(0)
+    members = np.eye(ECE_BINS)[_interval_of(confidence)]
+    at_once = max(1, 4_000_000 // bins)
+    parts = [
+        np.abs((confidence - (generator.random((size, len(confidence))) < confidence)) @ members).sum(axis=1) / bins
+        for size in (min(at_once, draws - start) for start in range(0, draws, at_once))
+    ]
+    errors = np.concatenate(parts)
     return PerfectError(mean=float(errors.mean()), high=float(np.quantile(errors, 0.95)))
-
-
-def _chunks(total: int, size: int) -> list[int]:
-    return [min(size, total - start) for start in range(0, total, size)]

@@ -95,12 +95,9 @@ class Drift(Part):
 def reference(
     labels: Sequence[str], confidences: Sequence[float], brightness: Sequence[float]
 ) -> ReferenceDistribution:
-    """What the bundle keeps of the model's answers on bins it was made with.
+    """What the bundle keeps of the model's answers on bins it was made with: for each the count, as ``Bundle.label``.
 
-    Args:
-        labels: the predicted count of each bin, as ``Bundle.label`` writes it.
-        confidences: its calibrated confidence, 0 to 1.
-        brightness: the photo's mean brightness, 0 to 1.
+    Beside it the calibrated confidence, and the photo's mean brightness, both 0 to 1.
     """
     counted = Counter(labels)
     return ReferenceDistribution(
@@ -124,8 +121,8 @@ def psi(today: Sequence[float], before: Sequence[float]) -> float:
     return sum((a - b) * math.log(a / b) for a, b in pairs)
 
 
-def photos_needed(intervals: int, reference_bins: int, change: float = MAJOR) -> int | None:
-    """How many photos show a change four times out of five.
+def photos_needed(intervals: int, reference_bins: int) -> int | None:
+    """How many photos show a ``MAJOR`` change four times out of five.
 
     For small changes n m / (n + m) times the index is the noncentrality of the chi-squared statistic (Yurdakul,
     "Statistical Properties of Population Stability Index", 2018), here in its normal approximation.
@@ -133,7 +130,6 @@ def photos_needed(intervals: int, reference_bins: int, change: float = MAJOR) ->
     Args:
         intervals: of the measure.
         reference_bins: m, that the reference was made with.
-        change: the population stability index.
 
     Returns:
         n, or None when no number of photos does, since the reference has too few bins.
@@ -149,18 +145,12 @@ def photos_needed(intervals: int, reference_bins: int, change: float = MAJOR) ->
     noncentrality = 0.0
     while freedom + noncentrality - sure * math.sqrt(2 * (freedom + 2 * noncentrality)) < bound:
         noncentrality += 0.1
-    left = change / noncentrality - 1 / reference_bins
+    left = MAJOR / noncentrality - 1 / reference_bins
     return math.ceil(1 / left) if left > 0 else None
 
 
 def drift(stored: ReferenceDistribution, today: ObservedDistribution, seed: int = 0) -> list[Drift]:
-    """Compares a day with the bundle's reference, measure by measure.
-
-    Args:
-        stored: the reference.
-        today: the day, at least one bin.
-        seed: of the simulated chance.
-    """
+    """Compares a day, of at least one bin, with the bundle's reference, measure by measure; the seed is of chance."""
     labels = sorted(set(stored.count) | set(today.count), key=_as_number)
     pairs: dict[Measure, tuple[list[float], list[float]]] = {
         "count": ([today.count.get(key, 0) for key in labels], [stored.count.get(key, 0) for key in labels]),

@@ -82,11 +82,7 @@ def softmax(logits: NDArray[np.floating]) -> Floats:
 
 
 def negative_log_likelihood(logits: NDArray[np.floating], labels: Integers) -> Floats:
-    """-log P(true count) of every bin, in nats: the cross-entropy loss, unaveraged.
-
-    Returns:
-        float64 [N].
-    """
+    """-log P(true count) of every bin, float64 [N] in nats: the cross-entropy loss, unaveraged."""
     return -log_softmax(logits)[np.arange(len(labels)), labels]
 
 
@@ -97,11 +93,7 @@ def count_errors(predicted: Integers, labels: Integers, counts: Sequence[int]) -
 
 
 def confusion_matrix(predicted: Integers, labels: Integers, classes: int) -> Integers:
-    """How often each true count was taken for each count.
-
-    Returns:
-        int64 [classes, classes]; rows are true counts, columns predicted ones.
-    """
+    """How often each true count (rows) was taken for each count (columns), int64 [classes, classes]."""
     return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
@@ -151,12 +143,7 @@ def bin_values(logits: NDArray[np.floating], labels: Integers, counts: Sequence[
     }
 
 
-def summarise(
-    logits: NDArray[np.floating],
-    labels: Integers,
-    counts: Sequence[int],
-    names: Sequence[str],
-) -> Scores:
+def summarise(logits: NDArray[np.floating], labels: Integers, counts: Sequence[int], names: Sequence[str]) -> Scores:
     """All metrics of one set of bins.
 
     MAE and RMSE are of the most probable count, in items, as in Bertorello et al. 2019. The expected number of items
@@ -225,19 +212,13 @@ def roc_curve(scores: Floats, positive: NDArray[np.bool_], points: int = 200) ->
     )
 
 
-def roc_curves(
-    probabilities: Floats, labels: Integers, names: Sequence[str], points: int = 200
-) -> dict[str, RocCurve | None]:
-    """One ROC for every "count <= k": the ordered counts as K - 1 questions with a yes or a no.
+def roc_curves(probabilities: Floats, labels: Integers, names: Sequence[str]) -> dict[str, RocCurve | None]:
+    """One ROC for every "count <= k", by that name: the ordered counts as K - 1 questions with a yes or a no.
 
     Args:
         probabilities: float64 [N, K].
         labels: int64 [N].
         names: the K counts as text.
-        points: as ``roc_curve``.
-
-    Returns:
-        "count <= k" -> what ``roc_curve`` returns.
     """
     below = probabilities.cumsum(axis=1)
-    return {f"count <= {names[k]}": roc_curve(below[:, k], labels <= k, points) for k in range(len(names) - 1)}
+    return {f"count <= {names[k]}": roc_curve(below[:, k], labels <= k) for k in range(len(names) - 1)}

@@ -68,12 +68,7 @@ class Prior:
 
     @classmethod
     def of_recounts(cls, wrong: int, checked: int) -> "Prior":
-        """The weak prior and past recounts of bins that were taken at random.
-
-        Args:
-            wrong: how many of the recounted records were wrong.
-            checked: how many were recounted, at least one.
-        """
+        """The weak prior and past recounts of bins taken at random: so many records wrong, of so many (one or more)."""
         weight = min(1.0, RECOUNTS_KEPT / checked)
         return cls(cls.wrong + weight * wrong, cls.right + weight * (checked - wrong))
 

@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import httpx
@@ -23,7 +24,7 @@ from components.reconcile import answer_store
 from components.reconcile.answer_store import Checked
 from components.reconcile.asking import kept
 from components.reconcile.photos import Photos
-from components.reconcile.records import DescribedRecord, Record
+from components.reconcile.records import DescribedRecord, Record, Records
 
 WRITE_SECONDS = 1.0
 NEW_MODEL_PAUSES = (0.0, 10.0, 60.0)
@@ -52,102 +53,82 @@ class _Asked(NamedTuple):
     """It was asked now."""
 
 
-def ask_all(
-    endpoint: Endpoint,
-    database: sqlite3.Connection,
-    records: Iterable[Record],
-    total: int,
-    photos: Photos,
-    concurrency: int,
-    keep: Callable[[sqlite3.Connection], None],
-) -> Bundle:
-    """Fills the table of bins, ``answer_store``, with what one model says of each.
+@dataclass(frozen=True)
+class Asking:
+    """Fills the table of bins, ``answer_store``, with what one model says of each."""
 
-    Answers are kept as they come. When another model comes into service meanwhile, all bins are asked anew.
+    endpoint: Endpoint
+    database: sqlite3.Connection
+    """From ``open_answers``."""
+    records: Records
+    photos: Photos
+    concurrency: int
+    """Requests in flight."""
+    keep: Callable[[sqlite3.Connection], None]
+    """Called with the answers whenever some were added."""
 
-    Args:
-        endpoint: where the model is served.
-        database: from ``open_answers``.
-        records: can be gone through several times, in a fixed order.
-        total: how many, for the progress.
-        photos: of the bins.
-        concurrency: requests in flight.
-        keep: called with the answers whenever some were added.
+    def ask_all(self) -> Bundle:
+        """Keeps answers as they come. When another model comes into service meanwhile, all bins are asked anew.
 
-    Returns:
-        The description of the model that answered.
+        Returns:
+            The description of the model that answered.
 
-    Raises:
-        InventoryError: if the server cannot be asked, or its model keeps changing.
-    """
-    with open_client(endpoint, concurrency) as client:
-        try:
-            return retry(
-                lambda: _ask_one_model(client, endpoint, database, records, total, photos, concurrency, keep),
-                ModelChangedError,
-                NEW_MODEL_PAUSES,
-                line=lambda error, _: f"{error}; all bins are asked anew, so that one model answers for all",
+        Raises:
+            InventoryError: if the server cannot be asked, or its model keeps changing.
+        """
+        with open_client(self.endpoint, self.concurrency) as client:
+            try:
+                return retry(
+                    lambda: self._ask_one_model(client),
+                    ModelChangedError,
+                    NEW_MODEL_PAUSES,
+                    line=lambda error, _: f"{error}; all bins are asked anew, so that one model answers for all",
+                )
+            except ModelChangedError as error:
+                raise InventoryError(f"{error}, again and again; start again when one model is in service") from error
+
+    def _ask_one_model(self, client: httpx.Client) -> Bundle:
+        model = description(client, self.endpoint)
+        name, known = kept.identity(model), record_model(client, self.endpoint, model)
+        answer_store.begin(self.database)
+        counter, before = Counter("bins", len(self.records)), 0
+        for batch in _batches(self._answers(client, name), counter):
+            new = [
+                (asked.found.sha256, asked.answer)
+                for asked in batch
+                if asked.is_new and isinstance(asked.answer, Answer)
+            ]
+            for _, answer in new:
+                if answer.model != model.version:
+                    raise ModelChangedError(f"the served model changed from {model.version} to {answer.model}")
+            kept.add(self.database, name, new)
+            answer_store.add(self.database, [_checked(model, known, asked) for asked in batch])
+            self.keep(self.database)
+            before += sum(not asked.is_new for asked in batch)
+            now = description(client, self.endpoint)
+            if now.version == model.version and kept.identity(now) != name:
+                kept.forget(self.database, name)  # an answer names the version alone
+                raise ModelChangedError(f"another model of version {model.version} came into service")
+        if before:
+            note(f"{before:,} of {len(self.records):,} bins were answered before: the same photo, by the same model")
+        return model
+
+    def _answers(self, client: httpx.Client, model: str) -> Iterator[_Asked]:
+        """What is said of each photo, in the order of the records; only those in flight are held."""
+        with ThreadPoolExecutor(self.concurrency) as pool:
+
+            def begin(found: _Found) -> Future[_Asked]:
+                if isinstance(found.photo, PhotoError):
+                    return _done(_Asked(found, found.photo, is_new=True))
+                if answer := kept.find(self.database, found.sha256, model):
+                    return _done(_Asked(found, answer, is_new=False))
+                return pool.submit(_ask, client, self.endpoint, found, found.photo)
+
+            ahead = 2 * self.concurrency
+            found = prefetch(
+                lambda numbered: pool.submit(_find, self.photos, *numbered), enumerate(self.records), ahead
             )
-        except ModelChangedError as error:
-            raise InventoryError(f"{error}, again and again; start again when one model is in service") from error
-
-
-def _ask_one_model(
-    client: httpx.Client,
-    endpoint: Endpoint,
-    database: sqlite3.Connection,
-    records: Iterable[Record],
-    total: int,
-    photos: Photos,
-    concurrency: int,
-    keep: Callable[[sqlite3.Connection], None],
-) -> Bundle:
-    model = description(client, endpoint)
-    name, known = kept.identity(model), record_model(client, endpoint, model)
-    answer_store.begin(database)
-    counter, before = Counter("bins", total), 0
-    for batch in _batches(_answers(client, endpoint, database, name, records, photos, concurrency), counter):
-        new = [
-            (asked.found.sha256, asked.answer) for asked in batch if asked.is_new and isinstance(asked.answer, Answer)
-        ]
-        for _, answer in new:
-            if answer.model != model.version:
-                raise ModelChangedError(f"the served model changed from {model.version} to {answer.model}")
-        kept.add(database, name, new)
-        answer_store.add(database, [_checked(model, known, asked) for asked in batch])
-        keep(database)
-        before += sum(not asked.is_new for asked in batch)
-        now = description(client, endpoint)
-        if now.version == model.version and kept.identity(now) != name:
-            kept.forget(database, name)  # an answer names the version alone
-            raise ModelChangedError(f"another model of version {model.version} came into service")
-    if before:
-        note(f"{before:,} of {total:,} bins were answered before: the same photo, by the same model")
-    return model
-
-
-def _answers(
-    client: httpx.Client,
-    endpoint: Endpoint,
-    database: sqlite3.Connection,
-    model: str,
-    records: Iterable[Record],
-    photos: Photos,
-    concurrency: int,
-) -> Iterator[_Asked]:
-    """What is said of each photo, in the order of the records; only those in flight are held."""
-    with ThreadPoolExecutor(concurrency) as pool:
-
-        def begin(found: _Found) -> Future[_Asked]:
-            if isinstance(found.photo, PhotoError):
-                return _done(_Asked(found, found.photo, is_new=True))
-            if answer := kept.find(database, found.sha256, model):
-                return _done(_Asked(found, answer, is_new=False))
-            return pool.submit(_ask, client, endpoint, found, found.photo)
-
-        ahead = 2 * concurrency
-        found = prefetch(lambda numbered: pool.submit(_find, photos, *numbered), enumerate(records), ahead)
-        yield from prefetch(begin, found, ahead)
+            yield from prefetch(begin, found, ahead)
 
 
 def _done(asked: _Asked) -> Future[_Asked]:

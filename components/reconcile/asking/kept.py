@@ -16,12 +16,9 @@ def identity(model: Bundle) -> str:
 
 
 def find(database: sqlite3.Connection, photo: str, model: str) -> Answer | None:
-    """The answer of a model to a photo; None when it was not asked, or answered in a form of another version.
+    """The answer of a model, by its ``identity``, to a photo, by the sha256 of its file.
 
-    Args:
-        database: from ``open_answers``.
-        photo: sha256 of the file, in hexadecimal.
-        model: see ``identity``.
+    None when it was not asked, or answered in a form of another version.
     """
     row = database.execute("SELECT answer FROM answers WHERE photo = ? AND model = ?", (photo, model)).fetchone()
     try:
@@ -39,12 +36,7 @@ def add(database: sqlite3.Connection, model: str, answers: Iterable[tuple[str, A
 
 
 def keep_only_used(database: sqlite3.Connection, model: str) -> None:
-    """Drops what the list of bins did not need, so that a folder that is used every day does not grow for ever.
-
-    Args:
-        database: from ``open_answers``, with the table of bins.
-        model: the one that answered for all.
-    """
+    """Drops what the list of bins, which one model answered, did not need: else a folder would grow day by day."""
     needed = "SELECT photo FROM temp.bins WHERE photo IS NOT NULL"
     query = f"DELETE FROM answers WHERE model <> ? OR photo NOT IN ({needed})"  # noqa: S608
     database.execute(query, (model,))

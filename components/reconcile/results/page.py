@@ -2,11 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from hashlib import sha256
-from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from components.client.query import PhotoError
 from components.common.files import sha256_bytes
@@ -16,9 +13,8 @@ from components.documents.reconciled import Reconciliation
 from components.pages.page import THUMBNAIL_SIDE, render_page, thumbnail
 from components.pages.text import SPACE, plural
 from components.pages.worklist.parts import script_with, style_with
-from components.reconcile import answer_store
 from components.reconcile.records import Photos
-from components.reconcile.results.report import NOT_CHECKED, Curve, expected_wrong_in, list_row, why_apart
+from components.reconcile.results.report import NOT_CHECKED, Curve, expected_wrong_in, list_rows
 from components.tables.stock import LIST_COLUMNS
 
 SCRIPT = Path(__file__).with_name("recount.js")
@@ -38,19 +34,18 @@ def render(
 ) -> str:
     """The page: what to recount, how much it is worth, what was left out, and whether the model still fits.
 
-    Args:
-        database: the answers.
-        summary: their numbers.
-        rate: see ``answer_store.rate_with``; None when no bin is countable.
-        curve: how many wrong records to expect among the first bins.
-        photos: of the bins.
+    The ``rate`` is that of ``answer_store.rate_with``, None when no bin is countable.
     """
     side = FULL_SIDE if summary.top <= MOST_FULL else THUMBNAIL_SIDE
-    bins = [
-        {**row, "row": listed, "picture": _picture(photos, row["id"], row["photo"], side)}
-        for row, listed in _listed(database, rate, summary.top)
+    listed = list(list_rows(database, rate, summary.top, SHOWN_APART))
+    rows = [  # as the page's script takes them
+        {**row, "verdict": row["verdict"] or NOT_CHECKED, "position": position}
+        for position, (_, row) in enumerate(listed, 1)
     ]
-    rows = [bin_["row"] for bin_ in bins]
+    bins = [
+        {**answered, "row": row, "picture": _picture(photos, answered["id"], answered["photo"], side)}
+        for (answered, _), row in zip(listed, rows, strict=True)
+    ]
     return render_page(
         "components/reconcile/results/recount.html.j2",
         style=style_with(),
@@ -126,22 +121,6 @@ def worth(ranked: int, curve: Curve) -> list[dict[str, float]]:
         if bins
         for found in [expected_wrong_in(curve, bins) / in_all]
     ]
-
-
-def _listed(database: sqlite3.Connection, rate: float | None, top: int) -> Iterator[tuple[sqlite3.Row, dict[str, Any]]]:
-    """The bins that the page shows, each with its row of the recount list, as the page's script takes it.
-
-    These are the first of the ranking, and the first of each kind that is not ranked.
-    """
-    kinds = (answer_store.not_countable, answer_store.unusable, answer_store.not_checked)
-    apart = chain.from_iterable(islice(kind(database), SHOWN_APART) for kind in kinds)
-    ranked = islice(answer_store.ranked(database, rate), top) if rate is not None else iter(())
-    rows = chain(
-        ((row, list_row(row, rank, row["wrong"], "")) for rank, row in enumerate(ranked, 1)),
-        ((row, list_row(row, None, None, why_apart(row))) for row in apart),
-    )
-    for position, (row, listed) in enumerate(rows, 1):
-        yield row, {**listed, "verdict": listed["verdict"] or NOT_CHECKED, "position": position}
 
 
 def _picture(photos: Photos, id_: str, counted: str | None, side: int) -> str:

@@ -4,7 +4,7 @@ import csv
 import json
 import sqlite3
 from collections.abc import Iterator
-from itertools import chain
+from itertools import islice
 from typing import IO, Any
 
 import numpy as np
@@ -38,13 +38,13 @@ def write_lists(database: sqlite3.Connection, rate: float | None, csv_file: IO[s
     Returns:
         How many wrong records to expect, at ``CURVE_POINTS`` places of the list.
     """
-    total = database.execute("SELECT count(*) FROM bins WHERE mismatch IS NOT NULL").fetchone()[0]
+    total = answer_store.number(database, "mismatch IS NOT NULL")
     places = {round(total * point / CURVE_POINTS) for point in range(1, CURVE_POINTS + 1)}
     curve, wrong = [(0, 0.0)], 0.0
     table_writer = csv.DictWriter(csv_file, LIST_COLUMNS)
     table_writer.writeheader()
     json_file.write("[")
-    for number, row in enumerate(_rows(database, rate)):
+    for number, (_, row) in enumerate(list_rows(database, rate)):
         if row["rank"] is not None:
             wrong += row["wrong_probability"]
             if row["rank"] in places:
@@ -55,17 +55,19 @@ def write_lists(database: sqlite3.Connection, rate: float | None, csv_file: IO[s
     return curve
 
 
-def _rows(database: sqlite3.Connection, rate: float | None) -> Iterator[dict[str, Any]]:
+def list_rows(
+    database: sqlite3.Connection, rate: float | None, top: int | None = None, most_apart: int = -1
+) -> Iterator[tuple[sqlite3.Row, dict[str, Any]]]:
+    """The bins, or the first ``top`` ranked ones and the first of each kind that is not ranked, as rows of the list."""
     if rate is not None:
-        for rank, row in enumerate(answer_store.ranked(database, rate), 1):
-            yield list_row(row, rank, row["wrong"], "")
-    for row in chain(
-        answer_store.not_countable(database), answer_store.unusable(database), answer_store.not_checked(database)
-    ):
-        yield list_row(row, None, None, why_apart(row))
+        for rank, row in enumerate(islice(answer_store.ranked(database, rate), top), 1):
+            yield row, _list_row(row, rank, row["wrong"], "")
+    for kind in answer_store.APART:
+        for row in answer_store.apart(database, kind, most_apart):
+            yield row, _list_row(row, None, None, _why_apart(row))
 
 
-def why_apart(row: sqlite3.Row) -> str:
+def _why_apart(row: sqlite3.Row) -> str:
     """Why a bin is not ranked; where the model has no count for the record, what the photo looks like to it."""
     if row["problem"]:
         return f"{NOT_CHECKED}: {row['problem']}"
@@ -73,15 +75,8 @@ def why_apart(row: sqlite3.Row) -> str:
     return f"not countable: of the counts that the model knows it looks like {seen}"
 
 
-def list_row(row: sqlite3.Row, rank: int | None, wrong: float | None, remark: str) -> dict[str, Any]:
-    """One bin by the names of ``LIST_COLUMNS``.
-
-    Args:
-        row: of the answers.
-        rank: from 1; None for a bin that is not ranked.
-        wrong: P(count != expected | photo, record), of a ranked one.
-        remark: why it is not ranked.
-    """
+def _list_row(row: sqlite3.Row, rank: int | None, wrong: float | None, remark: str) -> dict[str, Any]:
+    """One bin by the names of ``LIST_COLUMNS``; without rank and P(count != expected), and with a remark, if apart."""
     both = f"photo and products together: {row['with_products']}" if row["with_products"] else ""
     return {
         "rank": rank,

@@ -64,19 +64,11 @@ def is_compressed(start: bytes) -> bool:
 
 
 def unpack(storage: Storage, name: str) -> Unpacked:
-    """Decompresses a file of a storage into a temporary one of this machine.
-
-    Args:
-        storage: holds the file.
-        name: of the file, which ``is_compressed``.
-
-    Returns:
-        A storage with the content; its file is removed with it.
+    """Decompresses a file that ``is_compressed`` into a temporary one, which goes with what is returned.
 
     Raises:
         InventoryError: if it is damaged or cut short, grows as no photos do, or finds no room on this machine's disk.
-        UnreadableError: if it cannot be read.
-        TransientError: likewise.
+        UnreadableError, TransientError: if it cannot be read.
     """
     file = storage.stat(name)
     kind = _kind(storage.read_part(name, 0, 8)) or _gzip
@@ -85,8 +77,7 @@ def unpack(storage: Storage, name: str) -> Unpacked:
         folder = Path(tempfile.mkdtemp(prefix="inventory-archive-"))
     unpacked = Unpacked(folder, storage.address(name), file.version)
     remove = weakref.finalize(unpacked, shutil.rmtree, folder, ignore_errors=True)
-    source = PartFile(storage, name, file.size)
-    stream = cast(BinaryIO, io.BufferedReader(source, BUFFER_BYTES))
+    stream = cast(BinaryIO, io.BufferedReader(PartFile(storage, name, file.size), BUFFER_BYTES))
     size = 0
     try:
         with _writing(name), (folder / CONTENT).open("wb") as target:
@@ -146,15 +137,7 @@ def _zstd(stream: BinaryIO) -> Iterator[bytes]:
         yield from iter(partial(content.read, CHUNK_BYTES), b"")
 
 
-def _bzip2(stream: BinaryIO) -> Iterator[bytes]:
-    return _joined(stream, bz2.BZ2Decompressor)
-
-
-def _xz(stream: BinaryIO) -> Iterator[bytes]:
-    return _joined(stream, lambda: lzma.LZMADecompressor(memlimit=MOST_XZ_MEMORY))
-
-
-def _joined(stream: BinaryIO, new: Callable[[], Decompressor]) -> Iterator[bytes]:
+def _joined(new: Callable[[], Decompressor], stream: BinaryIO) -> Iterator[bytes]:
     """The content of one compressed stream after another, as parallel compressors write them."""
     data = b""
     while data := _after_zeros(stream, data):
@@ -180,8 +163,8 @@ def _after_zeros(stream: BinaryIO, data: bytes) -> bytes:
 
 KINDS: tuple[tuple[bytes, Callable[[BinaryIO], Iterator[bytes]]], ...] = (
     (b"\x1f\x8b", _gzip),
-    (b"BZh", _bzip2),
-    (b"\xfd7zXZ", _xz),
+    (b"BZh", partial(_joined, bz2.BZ2Decompressor)),
+    (b"\xfd7zXZ", partial(_joined, partial(lzma.LZMADecompressor, memlimit=MOST_XZ_MEMORY))),
     (b"\x28\xb5\x2f\xfd", _zstd),
 )
 

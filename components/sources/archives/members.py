@@ -22,16 +22,13 @@ class Member(Protocol):
     @property
     def size(self) -> int:
         """Bytes of the content."""
-        ...
 
     @property
     def offset(self) -> int:
         """Tells members of one archive apart."""
-        ...
 
     def read(self, storage: Storage, archive: str) -> bytes:
         """The content; raises as ``Files.read``."""
-        ...
 
 
 class Unusable(NamedTuple):
@@ -99,12 +96,7 @@ def inside(name: str) -> str | None:
 
 
 def resolve(links: Mapping[str, str], members: dict[str, Member]) -> None:
-    """Gives symbolic links the content that they lead to within the archive; others are unusable.
-
-    Args:
-        links: what each link names, from its own folder.
-        members: everything else; the links are added to it.
-    """
+    """Adds symbolic links to the members, with the content that they lead to in the archive; others are unusable."""
     for link in links:
         name = link
         for _ in range(MOST_LINKS):
@@ -117,10 +109,6 @@ def resolve(links: Mapping[str, str], members: dict[str, Member]) -> None:
 
 
 def check_number(archive: str, number: int) -> None:
-    """Refuses an archive of too many members.
-
-    Raises:
-        InventoryError: if there are more than ``MOST_MEMBERS``.
-    """
+    """Raises ``InventoryError`` for an archive of more than ``MOST_MEMBERS``."""
     if number > MOST_MEMBERS:
         raise InventoryError(f"{archive} has more than {MOST_MEMBERS:,} members; unpack it into a folder")

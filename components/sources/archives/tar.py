@@ -56,8 +56,7 @@ def open_tar(storage: Storage, name: str) -> Archive:
 
     Raises:
         InventoryError: if it is no tar, damaged or cut short.
-        UnreadableError: if it cannot be read.
-        TransientError: likewise.
+        UnreadableError, TransientError: if it cannot be read.
     """
     file = storage.stat(name)
     members: dict[str, Member] = {}

@@ -64,8 +64,7 @@ def open_zip(storage: Storage, name: str) -> Archive:
 
     Raises:
         InventoryError: if it is no zip, damaged or cut short.
-        UnreadableError: if it cannot be read.
-        TransientError: likewise.
+        UnreadableError, TransientError: if it cannot be read.
     """
     file = storage.stat(name)
     stream = io.BufferedReader(PartFile(storage, name, file.size), BUFFER_BYTES)

@@ -6,7 +6,6 @@ share products about as often as in the public dataset, which is what makes a sp
 
 import io
 from bisect import bisect
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -34,19 +33,8 @@ _COUNT_TICKETS = list(accumulate(COUNT_WEIGHTS))
 _HEAD, _STOCK, _PICTURE = range(3)  # the streams of one bin
 
 
-@dataclass(frozen=True)
-class RenderedBin:
-    """One bin, in the public dataset's own terms."""
-
-    id: str
-    image: bytes
-    """The photo, a JPEG."""
-    metadata: dict[str, Any]
-    """What stands in ``metadata/<id>.json``."""
-
-
-def rendered_bin(index: int, seed: int = 0) -> RenderedBin:
-    """Renders one bin.
+def rendered_photo(index: int, seed: int = 0) -> bytes:
+    """Renders the photo of one bin, a JPEG.
 
     Args:
         index: which bin, from 0.
@@ -59,7 +47,7 @@ def rendered_bin(index: int, seed: int = 0) -> RenderedBin:
         raise ValueError(f"neither index ({index}) nor seed ({seed}) of a rendered bin may be negative")
     buffer = io.BytesIO()
     Image.fromarray(picture(index, seed)).save(buffer, "JPEG", quality=QUALITY)
-    return RenderedBin(f"{index:05d}", buffer.getvalue(), metadata(index, seed))
+    return buffer.getvalue()
 
 
 def metadata(index: int, seed: int = 0) -> dict[str, Any]:

@@ -66,13 +66,7 @@ class Product:
 
 @lru_cache(maxsize=64)
 def product(first_bin: int, place: int, seed: int) -> Product:
-    """One product of the catalogue.
-
-    Args:
-        first_bin: index of the first bin that lists it.
-        place: its place there, below ``PLACES``.
-        seed: which warehouse.
-    """
+    """One product of a seed's catalogue: the one at a place, below ``PLACES``, of the first bin that lists it."""
     dice = Dice(seed, first_bin, _STREAM, place)
     look = look_of(dice)
     name = f"{dice.pick(BRANDS)} {dice.pick(ADJECTIVES)} {dice.pick(NOUNS[look.kind])}, {dice.pick(VARIANTS)}"

@@ -163,11 +163,8 @@ def look_of(dice: Dice) -> Look:
 def lay_out(looks: list[Look], dice: Dice) -> Scene:
     """Stands the items in columns on the bin's floor.
 
-    The columns together cover a share of the compartment that is drawn without looking at the number of items.
-
-    Args:
-        looks: one entry for each item; copies of a product follow each other.
-        dice: the bin's own random stream.
+    The columns together cover a share of the compartment that is drawn without looking at the number of items. Copies
+    of a product follow each other in ``looks``.
     """
     width, height = size = dice.pick(SIZES)
     left, right = width * dice.between(0.02, 0.14), width * dice.between(0.86, 0.98)
@@ -225,14 +222,9 @@ def _stack(looks: list[Look], foot: Point, width: float, height: float, dice: Di
 
 
 def draw(scene: Scene, dice: Dice) -> NDArray[np.uint8]:
-    """Draws a scene as the robot's camera sees it.
+    """Draws a scene as the robot's camera sees it: uint8 [height, width, 3], RGB.
 
-    Args:
-        scene: what stands where.
-        dice: the bin's own random stream, for everything that is not an item.
-
-    Returns:
-        uint8 [height, width, 3], RGB.
+    The bin's own dice are for everything that is not an item.
     """
     fabric = dice.pick(FABRICS)
     image = Image.new("RGB", scene.size, fabric)

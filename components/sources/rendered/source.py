@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from components.common.files import sha256_bytes
-from components.sources.rendered.bins import metadata, rendered_bin
-from components.sources.source import Entry, LeftOut
+from components.documents.block import LeftOut
+from components.sources.rendered.bins import metadata, rendered_photo
+from components.sources.source import Entry
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class RenderedSource:
         return f"rendered:{self.bins}:{self.seed}"
 
     def entries(self, wanted: Collection[str] | None = None) -> list[Entry]:  # noqa: ARG002, D102, RUF100
-        version = _drawing_version()
+        # changes with the code that draws, so that no block of an older drawing is taken for the new one
+        code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+        version = sha256_bytes(code)[:16]
         # other seeds draw other bins, so they have other ids
         begin = f"{self.seed}-" if self.seed else ""
         return sorted(Entry(f"{begin}{index:05d}", version, 0) for index in range(self.bins))
@@ -37,13 +40,8 @@ class RenderedSource:
         return json.dumps(metadata(_index(id_), self.seed)).encode()
 
     def image(self, id_: str) -> bytes:  # noqa: D102
-        return rendered_bin(_index(id_), self.seed).image
+        return rendered_photo(_index(id_), self.seed)
 
 
 def _index(id_: str) -> int:
     return int(id_.rpartition("-")[2])  # our own ids: all of them end in a number
-
-
-def _drawing_version() -> str:
-    """Changes with the code that draws, so that no block of an older drawing is taken for the new one."""
-    return sha256_bytes(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))[:16]

@@ -3,14 +3,15 @@
 import functools
 import posixpath
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import NoReturn
 from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
+from urllib3.response import BaseHTTPResponse
 
 from components.common.s3.client import CREDENTIALS_REFUSED, MISSING, connect, plain_errors
 from components.common.s3.identity import Identity
@@ -33,6 +34,10 @@ MOST_IN_A_FOLDER = 20_000
 """Looking for the layout, no folder is looked at further."""
 
 
+class _EmptyError(UnreadableError):
+    """An empty object has no first byte."""
+
+
 @dataclass(frozen=True)
 class Access:
     """An endpoint and the credentials for it; without them, anonymous."""
@@ -41,26 +46,18 @@ class Access:
     identity: Identity | None = None
     region: str | None = None
 
-    @property
-    def is_anonymous(self) -> bool:  # noqa: D102
-        return self.identity is None
-
+    @functools.lru_cache(maxsize=8)  # noqa: B019 - shared by equal ones; that few of them live on is what is wanted
     def client(self, retries: int) -> Minio:
         """The client of this process for this access."""
-        return _client(self, retries)
-
-
-@functools.lru_cache(maxsize=8)
-def _client(access: Access, retries: int) -> Minio:
-    return connect(
-        access.endpoint,
-        access.identity,
-        access.region,
-        connections=CONNECTIONS,
-        retries=retries,
-        read_seconds=READ_SECONDS,
-        pool_type=PlainHttpPool,
-    )
+        return connect(
+            self.endpoint,
+            self.identity,
+            self.region,
+            connections=CONNECTIONS,
+            retries=retries,
+            read_seconds=READ_SECONDS,
+            pool_type=PlainHttpPool,
+        )
 
 
 @dataclass(frozen=True)
@@ -78,11 +75,8 @@ class Bucket:
     is_remote = True
 
     def address(self, name: str) -> str:  # noqa: D102
-        return f"{Address(self.bucket, self.prefix + name)}{self.uri.removeprefix(str(self._address))}"
-
-    @property
-    def _address(self) -> Address:
-        return Address(self.bucket, self.prefix)
+        at_endpoint = self.uri.removeprefix(str(Address(self.bucket, self.prefix)))
+        return f"{Address(self.bucket, self.prefix + name)}{at_endpoint}"
 
     def files(self, under: str = "") -> Iterator[File]:
         """Every object below a folder; raises as ``Files.files``."""
@@ -120,66 +114,59 @@ class Bucket:
 
     def read(self, name: str, limit: int) -> bytes:
         """Reads one object of at most ``limit`` bytes, once; raises as ``Files.read``."""
-        key = self.prefix + name
-        try:
-            response = self.access.client(retries=0).get_object(self.bucket, key)
-            try:
-                return within(response.read(limit + 1), limit)
-            finally:
-                response.close()  # a connection whose answer was read to its end is in the pool already
-        except (S3Error, *NOT_S3, ValueError) as error:
-            self._fail(key, error)
+        with self._opened(name, retries=0) as response:
+            return within(response.read(limit + 1), limit)
 
     def stat(self, name: str) -> File:
         """Size and tag of one object: a read of its first byte, whose refusal says more than a HEAD request's."""
-        key = self.prefix + name
         try:
-            response = self.access.client(retries=2).get_object(self.bucket, key, offset=0, length=1)
-        except S3Error as error:
-            if error.code == "InvalidRange":  # an empty object has no first byte
-                return File(name, 0, "empty")
-            self._fail(key, error)
-        except (*NOT_S3, ValueError) as error:
-            self._fail(key, error)
-        response.close()
-        size = response.headers.get("content-range", "").rpartition("/")[2] or response.headers.get(
-            "content-length", ""
-        )
-        return File(name, int(size) if size.isdecimal() else 0, response.headers.get("etag", "").strip('"'))
+            with self._opened(name, retries=2, length=1) as response:
+                headers = response.headers
+        except _EmptyError:
+            return File(name, 0, "empty")
+        size = headers.get("content-range", "").rpartition("/")[2] or headers.get("content-length", "")
+        return File(name, int(size) if size.isdecimal() else 0, headers.get("etag", "").strip('"'))
 
     def read_part(self, name: str, offset: int, size: int) -> bytes:
         """A part of an object, by a request for its range."""
+        with self._opened(name, retries=2, offset=offset, length=size) as response:
+            if response.status != 206 and offset:  # the whole object comes, of a store that knows no ranges
+                if offset > MOST_READ_AHEAD:
+                    where, key = self.access.endpoint, self.prefix + name
+                    raise UnreadableError(REFUSED, f"{where} gives no part of {key}, only the whole")
+                response.read(offset)
+            return response.read(size)
+
+    @contextmanager
+    def _opened(self, name: str, retries: int, offset: int = 0, length: int = 0) -> Iterator[BaseHTTPResponse]:
+        """The answer to a request for an object or a part; what the client raises becomes what it means for that."""
         key = self.prefix + name
         try:
-            response = self.access.client(retries=2).get_object(self.bucket, key, offset=offset, length=size)
+            response = self.access.client(retries=retries).get_object(self.bucket, key, offset=offset, length=length)
             try:
-                if response.status != 206 and offset:  # the whole object comes, of a store that knows no ranges
-                    if offset > MOST_READ_AHEAD:
-                        raise UnreadableError(REFUSED, f"{self.access.endpoint} gives no part of {key}, only the whole")
-                    response.read(offset)
-                data: bytes = response.read(size)
-                return data
+                yield response
             finally:
-                response.close()
+                response.close()  # a connection whose answer was read to its end is in the pool already
         except (S3Error, *NOT_S3, ValueError) as error:
-            self._fail(key, error)
+            raise self._meaning(key, error) from error
 
-    def _fail(self, key: str, error: Exception) -> NoReturn:
-        """Raises what an error of the client means for one object."""
-        if isinstance(error, S3Error):
-            if error.code in MISSING:
-                raise UnreadableError("missing", f"no object {key}") from error
-            if error.code == "AccessDenied" and not self.can_list:  # what AWS answers for what is not there, too
-                raise UnreadableError("missing", f"no object {key}, or it may not be read ({error.code})") from error
-            if error.code in CREDENTIALS_REFUSED:
-                refusal = UnreadableError if error.code == "AccessDenied" else NoAccessError
-                raise refusal(REFUSED, f"{key}: {error.code}") from error
-            if _is_final(error):
-                raise UnreadableError(REFUSED, f"{key}: {error.code}: {error.message}"[:200]) from error
-            raise TransientError(f"{key}: {error.code}") from error
+    def _meaning(self, key: str, error: Exception) -> UnreadableError | TransientError:
         if isinstance(error, NOT_S3):
-            raise TransientError(f"{key}: {shortly(error)}") from error
-        raise UnreadableError("missing", f"no object {key[:200]}: {str(error)[:100]}") from error
+            return TransientError(f"{key}: {shortly(error)}")
+        if not isinstance(error, S3Error):
+            return UnreadableError("missing", f"no object {key[:200]}: {str(error)[:100]}")
+        if error.code in MISSING:
+            return UnreadableError("missing", f"no object {key}")
+        if error.code == "AccessDenied" and not self.can_list:  # what AWS answers for what is not there, too
+            return UnreadableError("missing", f"no object {key}, or it may not be read ({error.code})")
+        if error.code in CREDENTIALS_REFUSED:
+            refusal = UnreadableError if error.code == "AccessDenied" else NoAccessError
+            return refusal(REFUSED, f"{key}: {error.code}")
+        if error.code == "InvalidRange":
+            return _EmptyError(REFUSED, f"{key}: {error.code}: {error.message}"[:200])
+        if _is_final(error):
+            return UnreadableError(REFUSED, f"{key}: {error.code}: {error.message}"[:200])
+        return TransientError(f"{key}: {error.code}")
 
 
 def _is_final(error: S3Error) -> bool:

@@ -1,8 +1,9 @@
 """Which endpoint has a bucket, with which credentials, in which region."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import NamedTuple
 
 import urllib3
 from minio.error import S3Error
@@ -44,27 +45,15 @@ def find_bucket(uri: str, endpoint: str, environment: Mapping[str, str], ids: Co
     bucket, prefix = parse_address(uri)
     if prefix and not prefix.endswith("/"):
         prefix += "/"
-    named = str(Address(bucket, prefix))
-    accesses = list(_accesses(endpoint, environment))
-    places = [Bucket(access, bucket, prefix, f"{named} at {endpoint}" if endpoint else named) for access in accesses]
-    refusals: dict[str, str] = {}
-    unlisted: list[Bucket] = []
-    for place in places:
-        opened = _opened(place, _list_something)
-        if isinstance(opened, Bucket):
-            return opened
-        code, answer = opened
-        if code in NO_LISTING:
-            unlisted.append(place)
-        refusals.setdefault(place.access.endpoint, answer)
+    opened, refusals = _first_open(_places(bucket, prefix, endpoint, environment), _list_something)
+    if opened:
+        return opened
+    unlisted = [refusal.place for refusal in refusals if refusal.code in NO_LISTING]
     for place in unlisted:
-        if ids and (reading := _readable(replace(place, can_list=False), ids)):
+        if reading := _readable(replace(place, can_list=False), ids):
             return reading
-    answers = "; ".join(f"{where} {answer}" for where, answer in refusals.items())
-    advice = "check the name, source_endpoint and the source's credentials"
-    if unlisted and not ids:
-        advice += "; a bucket that may be read but not listed needs a file_list"
-    raise InventoryError(f"cannot open {uri}: {answers}; {advice}")
+    advice = "; a bucket that may be read but not listed needs a file_list" if unlisted and not ids else ""
+    raise _no_access(f"cannot open {uri}", refusals, advice)
 
 
 def find_object(uri: str, endpoint: str, environment: Mapping[str, str]) -> tuple[Bucket, str] | None:
@@ -77,23 +66,14 @@ def find_object(uri: str, endpoint: str, environment: Mapping[str, str]) -> tupl
         InventoryError: if no endpoint lets it be read.
     """
     bucket, key = parse_address(uri)
-    folder, _, name = key.rpartition("/")
-    prefix = f"{folder}/" if folder else ""
-    named = str(Address(bucket, prefix))
-    refusals: dict[str, str] = {}
-    is_missing = False
-    for access in _accesses(endpoint, environment):
-        place = Bucket(access, bucket, prefix, f"{named} at {endpoint}" if endpoint else named)
-        opened = _opened(place, lambda place: _read_first_byte(place, key))
-        if isinstance(opened, Bucket):
-            return opened, name
-        code, answer = opened
-        is_missing = is_missing or code in ("NoSuchKey", "NoSuchObject")
-        refusals.setdefault(access.endpoint, answer)
-    if is_missing:
+    folder, slash, name = key.rpartition("/")
+    places = _places(bucket, folder + slash, endpoint, environment)
+    opened, refusals = _first_open(places, lambda place: _read_first_byte(place, key))
+    if opened:
+        return opened, name
+    if any(refusal.code in ("NoSuchKey", "NoSuchObject") for refusal in refusals):
         return None
-    answers = "; ".join(f"{where} {answer}" for where, answer in refusals.items())
-    raise InventoryError(f"cannot read {uri}: {answers}; check the name, source_endpoint and the source's credentials")
+    raise _no_access(f"cannot read {uri}", refusals)
 
 
 def read_object(uri: str, limit: int, endpoint: str, environment: Mapping[str, str]) -> bytes:
@@ -110,6 +90,39 @@ def read_object(uri: str, limit: int, endpoint: str, environment: Mapping[str, s
         return bucket.read(name, limit)
     except (UnreadableError, TransientError) as error:
         raise InventoryError(f"cannot read {uri}: {error.args[-1]}") from error
+
+
+class _Refusal(NamedTuple):
+    place: Bucket
+    code: str
+    answer: str
+
+
+def _places(bucket: str, prefix: str, endpoint: str, environment: Mapping[str, str]) -> Iterator[Bucket]:
+    """The prefix at every endpoint, with every identity that may be tried there."""
+    named = f"{Address(bucket, prefix)}{f' at {endpoint}' if endpoint else ''}"
+    return (Bucket(access, bucket, prefix, named) for access in _accesses(endpoint, environment))
+
+
+def _first_open(
+    places: Iterable[Bucket], attempt: Callable[[Bucket], None]
+) -> tuple[Bucket | None, Sequence[_Refusal]]:
+    """The first place where the attempt succeeds, and what those before it answered."""
+    refusals: list[_Refusal] = []
+    for place in places:
+        opened = _opened(place, attempt)
+        if isinstance(opened, Bucket):
+            return opened, refusals
+        refusals.append(_Refusal(place, *opened))
+    return None, refusals
+
+
+def _no_access(what: str, refusals: Sequence[_Refusal], advice: str = "") -> InventoryError:
+    first: dict[str, str] = {}
+    for place, _, answer in refusals:
+        first.setdefault(place.access.endpoint, answer)
+    answers = "; ".join(f"{where} {answer}" for where, answer in first.items())
+    return InventoryError(f"{what}: {answers}; check the name, source_endpoint and the source's credentials{advice}")
 
 
 def _accesses(endpoint: str, environment: Mapping[str, str]) -> Iterator[Access]:
@@ -152,7 +165,7 @@ def _answer(place: Bucket, error: S3Error) -> str:
     if error.code in MISSING:
         return f"has no bucket {place.bucket}"
     if error.code in CREDENTIALS_REFUSED:
-        return f"refused {'anonymous access' if place.access.is_anonymous else 'the credentials'} ({error.code})"
+        return f"refused {'the credentials' if place.access.identity else 'anonymous access'} ({error.code})"
     return f"answered {error.code}"
 
 

@@ -20,8 +20,7 @@ def list_objects(client: Minio, bucket: str, prefix: str, delimiter: str = "") -
     that (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjects.html).
 
     Raises:
-        InventoryError: if the listing does not get on.
-        Exception: what the client raises; see ``components.common.s3.client.plain_errors``.
+        InventoryError: if the listing does not get on; for the client's errors see ``plain_errors``.
     """
     query = {
         "list-type": "2",

@@ -32,10 +32,6 @@ TOLD = (
 def region_of(endpoint: str, environment: Mapping[str, str]) -> str:
     """The region to sign with: ``SOURCE_AWS_REGION``, the endpoint's own, ``AWS_REGION``, ``AWS_DEFAULT_REGION``.
 
-    Args:
-        endpoint: ``http(s)://host[:port]``.
-        environment: holds the variables, as far as they are set.
-
     Raises:
         InventoryError: if a variable holds no region's name.
     """
