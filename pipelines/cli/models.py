@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from components.common.errors import InventoryError
-from components.counter.bundle import BUNDLE_FILE
 from components.counter.signing.keys import PUBLIC_VARIABLE, SIGNING_VARIABLE, public_key, signing_key
 from pipelines.cli.parser import days, whole
 
@@ -186,6 +185,7 @@ def _add_signing(commands: Any) -> None:
 
 
 def _sign(options: argparse.Namespace) -> None:
+    from components.counter.bundle import BUNDLE_FILE
     from components.counter.signing.signature import sign
     from components.counter.signing.stored import sign_stored
 
@@ -200,6 +200,7 @@ def _sign(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
+    from components.counter.bundle import BUNDLE_FILE
     from components.counter.signing.signature import load
     from components.counter.signing.stored import fetch
 
