@@ -7,6 +7,8 @@ from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import ONNX_FILE, Bundle
 from components.counter.dataset import DatasetManifest
+from components.counter.signing.keys import signing_key
+from components.counter.signing.stored import sign_stored
 from components.documents.gated import Decision, GatedModel
 from components.documents.trained import TrainedModel
 from components.gate.challenge import challenge
@@ -29,6 +31,8 @@ def gate(
 ) -> GatedModel:
     """Decides whether an evaluated model goes into service; done anew on every run, since it looks at the world.
 
+    A model that does is signed, where there is a key to sign with.
+
     Args:
         store: holds the bundles and the dataset; ``runs/<run_id>/gate.json`` and ``gate.html`` are written there.
         dataset: on whose test bins it is decided.
@@ -39,7 +43,7 @@ def gate(
 
     Raises:
         InventoryError: if the model cannot be run or has other counts than the dataset, there is
-            no test bin, or the registry or the cluster cannot be asked.
+            no test bin, the registry or the cluster cannot be asked, or the key cannot sign.
     """
     key = evaluated.bundle_key
     failed_rules = [rule for rule in evaluated.fired if rule in policy.rules]
@@ -54,15 +58,29 @@ def gate(
         else:
             recorded = incumbent.entry.metrics.accuracy if incumbent and incumbent.entry else None
             before = incumbent.bundle_key if incumbent else None
-            decision = challenge(store, dataset, key, before, policy, failed_rules, recorded, overwritten=before == key)
+            decision = challenge(
+                store,
+                dataset,
+                key,
+                before,
+                policy,
+                failed_rules,
+                recorded,
+                overwritten=before == key,
+                expected=candidate,
+            )
         if not decision.promote:
             way_out = "Deployed all the same: gate.enforce is false"
             if policy.enforce:
                 way_out = f"To overrule: {_promotion(candidate.version, serving.name)}"
             decision = decision.model_copy(update={"summary": f"{decision.summary}. {way_out}"})
         note(f"gate: {decision.summary}")
+        approved = decision.promote or not policy.enforce
+        if approved and (private_key := signing_key()):
+            sign_stored(store, key, private_key, candidate)
+            note(f"signed model {candidate.version}")
         outcome = GatedModel(
-            approved="yes" if decision.promote or not policy.enforce else "no",
+            approved="yes" if approved else "no",
             reasons=[criterion.reason for criterion in decision.criteria if criterion.ok == decision.promote],
             decision=decision,
             version=candidate.version,

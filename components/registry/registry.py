@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Protocol
 
+from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import ONNX_FILE, Bundle
@@ -73,6 +74,19 @@ def facts_of(
         metrics=bundle.metrics.test,
         decision=decision,
     )
+
+
+def check_registered(bundle: Bundle, entry: Entry) -> None:
+    """Makes sure that a bundle is the one that was registered.
+
+    Raises:
+        InventoryError: if it is another one.
+    """
+    if bundle.files[ONNX_FILE].sha256 != entry.model_sha256:
+        raise InventoryError(
+            f"the files of model {entry.version} are not those that were registered; a later training of the same "
+            "run has overwritten them"
+        )
 
 
 def register(registry: Registry, name: str, facts: ModelFacts) -> None:

@@ -12,6 +12,9 @@ from components.common.errors import InventoryError
 from components.common.machine import usable_memory, usable_threads
 from components.common.store import is_address, open_address
 from components.counter import bundle as bundles
+from components.counter.signing.keys import PUBLIC_VARIABLE, public_key
+from components.counter.signing.signature import load
+from components.counter.signing.stored import fetch
 from components.serve.limits import Limits
 from components.serve.memory import give_memory_back, keep_what_stays, shared
 from components.serve.monitoring import traces
@@ -34,6 +37,13 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--bundle", required=True, help="folder of a model bundle, or its s3:// URI")
     made.add_argument("--name", help="the model's name in URLs (default: the bundle's)")
+    made.add_argument(
+        "--public-key",
+        default="",
+        metavar="FILE",
+        help="serve only a bundle whose signature holds under this key, PEM of an elliptic curve (default: the one of "
+        f"{PUBLIC_VARIABLE}, if any)",
+    )
     made.add_argument(
         "--host", default="127.0.0.1", help="address to listen on, :: for all of IPv4 and IPv6 (default %(default)s)"
     )
@@ -126,14 +136,15 @@ def main(arguments: list[str]) -> int:
             tempfile.TemporaryDirectory(prefix="bundle-") as scratch,
             tempfile.TemporaryDirectory(prefix="shadow-", ignore_cleanup_errors=True) as beside,
         ):
-            folder = _bundle_folder(options.bundle, Path(scratch))
+            key = public_key(options.public_key)
+            folder = _bundle_folder(options.bundle, Path(scratch), key)
             name = options.name or bundles.load(folder).name
             threads = options.threads or usable_threads()
-            model = CountPredictor(name, folder, threads, limits.decode_bytes, options.drift_window)
+            model = CountPredictor(name, folder, threads, limits.decode_bytes, options.drift_window, key)
             model.load()
             if options.shadow:
-                fetch = partial(_bundle_folder, options.shadow, Path(beside))
-                model.shadow = Shadow(model.bundle, fetch, for_shadow)
+                shadow = partial(_verified_folder, options.shadow, Path(beside), key)
+                model.shadow = Shadow(model.bundle, shadow, for_shadow)
             keep_what_stays()
             shadowing = model.shadow.working() if model.shadow else nullcontext()
             with traces.exporting(), shadowing, suppress(KeyboardInterrupt):
@@ -152,13 +163,21 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _bundle_folder(place: str, scratch: Path) -> Path:
+def _bundle_folder(place: str, scratch: Path, key: Path | None) -> Path:
     """The local folder of a bundle, fetched from the object store when ``place`` is an ``s3://`` URI."""
     if not is_address(place):
         return Path(place)
-    store, key = open_address(place)
-    bundles.fetch(store, key, scratch)
+    store, prefix = open_address(place)
+    fetch(store, prefix, scratch, key)
     return scratch
+
+
+def _verified_folder(place: str, scratch: Path, key: Path | None) -> Path:
+    """As ``_bundle_folder``, of a bundle that a process without the key will load."""
+    folder = _bundle_folder(place, scratch, key)
+    if key is not None:
+        load(folder, key)
+    return folder
 
 
 if __name__ == "__main__":

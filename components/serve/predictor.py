@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 import kserve
 
-from components.counter import bundle as bundles
 from components.counter.answers import Answer, answer
 from components.counter.bundle import Bundle
 from components.counter.network import open_served, run
 from components.counter.record.answer import answered_with
 from components.counter.record.model import RecordModel, of_bundle
+from components.counter.signing import signature
 from components.serve.batching import MicroBatcher
 from components.serve.decoding import Decoded, Decoders
 from components.serve.monitoring import metrics, traces
@@ -30,7 +30,15 @@ T = TypeVar("T")
 class CountPredictor(kserve.Model):
     """Counts the items on photos: decodes in worker threads, batches, and turns logits into answers."""
 
-    def __init__(self, name: str, folder: Path, threads: int, decode_bytes: int, drift_window: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        threads: int,
+        decode_bytes: int,
+        drift_window: int = 0,
+        public_key: Path | None = None,
+    ) -> None:
         """Makes a predictor that is ready after ``load``.
 
         Args:
@@ -39,9 +47,10 @@ class CountPredictor(kserve.Model):
             threads: for the network, and as many again for decoding.
             decode_bytes: memory for photos that are being decoded.
             drift_window: photos that are compared with the bundle's reference; 0 for none.
+            public_key: file of the key under which the bundle's signature must hold; None asks for none.
         """
         super().__init__(name)
-        self.folder, self.threads = folder, threads
+        self.folder, self.threads, self.public_key = folder, threads, public_key
         self.bundle: Bundle
         self._drift_window, self._drift = drift_window, LiveDrift(None, 0)
         self._decoders = Decoders(threads, decode_bytes)
@@ -55,9 +64,10 @@ class CountPredictor(kserve.Model):
         """Reads the bundle, opens its network and runs it once.
 
         Raises:
-            InventoryError: if the bundle is damaged or its network is not what ``bundle.json`` describes.
+            InventoryError: if the bundle is damaged, its signature does not hold, or its network is not what
+                ``bundle.json`` describes.
         """
-        self.bundle = bundles.load(self.folder)
+        self.bundle = signature.load(self.folder, self.public_key)
         self.record_model = of_bundle(self.folder, self.bundle)
         session = open_served(self.folder, self.bundle, self.threads)
         network = self.statistics.timed(lambda images: run(session, images))

@@ -44,6 +44,7 @@ from components.serve.limits import (
     RETRY_AFTER_SECONDS,
     Budget,
     Limits,
+    in_thread,
     read_body,
     unless_gone,
 )
@@ -127,7 +128,7 @@ def create_app(
         if len(body) < PARSE_IN_THREAD_BYTES:
             return parse(body)
         async with parsing:
-            return await asyncio.to_thread(parse, body)
+            return await in_thread(partial(parse, body))
 
     @asynccontextmanager
     async def body_of(request: Request) -> AsyncIterator[bytes]:
@@ -140,7 +141,7 @@ def create_app(
                 request.state.asked.size = len(body)
                 yield body
                 return
-            content = await asyncio.to_thread(decoded, body, encoding, limits.body_bytes)
+            content = await in_thread(partial(decoded, body, encoding, limits.body_bytes))
             request.state.asked.size = len(content)
             with buffered.taking(len(content)):
                 yield content
@@ -181,7 +182,7 @@ def create_app(
         async def endpoint(request: Request) -> Response:
             async def answered() -> Response:
                 async with body_of(request) as body, with_lists:
-                    return _json(await asyncio.to_thread(work, body))
+                    return _json(await in_thread(partial(work, body)))
 
             return await _respond("stock", model.name, repository, request, answered)
 

@@ -25,6 +25,7 @@ first steps:
 what was trained:
   inventory models                           list, show and compare models
   inventory promote|rollback                 put one into service, or go back
+  inventory sign|verify MODEL                sign its files, or look whether they are those that were signed
   inventory reproduce MODEL                  confirm its numbers from the object store alone
   inventory prune --dry-run                  what may be removed
 on a cluster:
@@ -46,7 +47,7 @@ COMMANDS = {
     "run": "run",
     **dict.fromkeys(("compile", "manifests"), "install"),
     **dict.fromkeys(("serve", "query", "shadow", "reconcile", "feedback"), "serving"),
-    **dict.fromkeys(("models", "promote", "rollback", "prune", "reproduce"), "models"),
+    **dict.fromkeys(("models", "promote", "rollback", "sign", "verify", "prune", "reproduce"), "models"),
     **dict.fromkeys(("preflight", "upload", "submit", "runs"), "cluster"),
     "completion": "completion",
 }

@@ -12,7 +12,7 @@ EXTRAS = {
     **dict.fromkeys(("query", "shadow", "reconcile", "feedback"), CLIENT),
     "serve": SERVE,
     **dict.fromkeys(("compile", "manifests", "preflight", "upload", "submit", "runs"), CONTROL),
-    **dict.fromkeys(("models", "promote", "rollback", "prune", "reproduce"), CONTROL),
+    **dict.fromkeys(("models", "promote", "rollback", "sign", "verify", "prune", "reproduce"), CONTROL),
 }
 """The extra of every command that wants one."""
 SIGNS = {"client": ("httpx", "numpy"), "control": ("kfp", "kubernetes"), "train": ("torch",), "serve": ("kserve",)}

@@ -1,9 +1,10 @@
-"""The commands of ``inventory`` for what was trained: models, promote, rollback, prune and reproduce."""
+"""The commands of ``inventory`` for what was trained: models, promote, rollback, sign, verify, prune and reproduce."""
 
 import argparse
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from components.common.errors import InventoryError
+from components.counter.signing.keys import PUBLIC_VARIABLE, SIGNING_VARIABLE, public_key, signing_key
 from pipelines.cli.parser import number, whole
 
 if TYPE_CHECKING:
     from components.common.store import Store
+    from components.counter.bundle import Bundle
     from components.deploy.promote import Change, Cluster
     from components.registry.registry import Registry
 
@@ -54,6 +57,16 @@ def add_commands(commands: Any) -> None:
         "promotion.",
         _rollback,
     )
+    for name, command, does, option, variable in (
+        ("sign", _sign, "sign a model's files with a private key", "--key", SIGNING_VARIABLE),
+        ("verify", _verify, "look whether a model's files are those that were signed", "--public-key", PUBLIC_VARIABLE),
+    ):
+        about = f"{does[0].upper()}{does[1:]}, by OpenSSF model signing; docs/signing.md says how to make keys."
+        parser = _add(commands, name, does, about, command)
+        parser.add_argument("model", metavar="MODEL", help="version, or a bundle's folder such as runs/<id>/model")
+        parser.add_argument(
+            option, dest="key", default="", metavar="FILE", help=f"elliptic-curve key, PEM [{variable}]"
+        )
     prune = _add(
         commands,
         "prune",
@@ -166,7 +179,7 @@ def _rollback(options: argparse.Namespace) -> None:
 
 def _say(store: "Store", options: argparse.Namespace, change: "Change", how: str, more: str = "") -> None:
     """Says what is in service; on one machine, where nothing serves between runs, also how to serve the bundle."""
-    from components.counter import bundle as bundles
+    from components.counter.signing.stored import fetch
 
     instead = f" instead of {change.before.version}" if change.before else ""
     print(f"{options.name}: {change.entry.version} is in service {how}{instead}{more}")
@@ -176,9 +189,51 @@ def _say(store: "Store", options: argparse.Namespace, change: "Change", how: str
         print(f"it answers at {change.url}")
         return
     folder = options.runs / change.entry.version / "model"
-    if not (folder / bundles.BUNDLE_FILE).is_file():
-        bundles.fetch(store, change.entry.bundle_key, folder)
+    fetch(store, change.entry.bundle_key, folder, None)
     print(f"serve it: inventory serve {os.path.relpath(folder)}")
+
+
+def _sign(options: argparse.Namespace) -> None:
+    from components.counter.bundle import BUNDLE_FILE
+    from components.counter.signing.signature import sign
+    from components.counter.signing.stored import sign_stored
+
+    if (key := signing_key(options.key)) is None:
+        raise InventoryError(f"no key to sign with: give --key FILE, or name it in {SIGNING_VARIABLE}")
+    if (Path(options.model) / BUNDLE_FILE).is_file():
+        sign(Path(options.model), key)
+    else:
+        with _registered(options) as (store, prefix, bundle):
+            sign_stored(store, prefix, key, bundle)
+    print(f"{options.model}: signed; verify it: inventory verify {options.model} --public-key FILE")
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from components.counter.bundle import BUNDLE_FILE
+    from components.counter.signing.signature import load
+    from components.counter.signing.stored import fetch
+
+    if (key := public_key(options.key)) is None:
+        raise InventoryError(f"no key to verify with: give --public-key FILE, or name it in {PUBLIC_VARIABLE}")
+    if (Path(options.model) / BUNDLE_FILE).is_file():
+        load(Path(options.model), key)
+    else:
+        with _registered(options) as (store, prefix, _), tempfile.TemporaryDirectory(prefix="verify-") as scratch:
+            fetch(store, prefix, Path(scratch), key)
+    print(f"{options.model}: every file is as it was signed for {key}")
+
+
+@contextmanager
+def _registered(options: argparse.Namespace) -> "Iterator[tuple[Store, str, Bundle]]":
+    """The store, and where in it a registered model's bundle lies."""
+    from components.counter.bundle import fetch_description
+    from components.registry.registry import check_registered, read_index
+
+    with _registry(options) as (store, registry, _):
+        entry = read_index(registry, options.name).get(options.model)
+        bundle = fetch_description(store, entry.bundle_key)
+        check_registered(bundle, entry)
+        yield store, entry.bundle_key, bundle
 
 
 def _prune(options: argparse.Namespace) -> None:

@@ -28,6 +28,8 @@ from components.common.step.run_step import RUN_ID_VARIABLE
 from components.common.store import Store, open_store
 from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest, open_split
+from components.counter.signing.keys import public_key
+from components.counter.signing.stored import fetch as fetch_signed
 from components.deploy.deployer import Candidate
 from components.deploy.local import LocalDeployer
 from components.documents.deployed import DeployedModel
@@ -300,7 +302,7 @@ def _service(store: Store, result: RunResult, folder: Path, console: Console) ->
     if before is None or not store.exists(f"{before}/{bundles.BUNDLE_FILE}"):
         console.print(f"to serve it anyway: inventory serve {_short(folder / 'model')}", highlight=False)
         return None
-    bundle = bundles.fetch(store, before, folder / "in-service")
+    bundle = fetch_signed(store, before, folder / "in-service", public_key())
     console.print(f"model {bundle.version} stays in service", highlight=False)
     deployer = LocalDeployer(folder)
     return deployer.promote(deployer.start(Candidate(bundle, folder / "in-service", store.uri(before))))

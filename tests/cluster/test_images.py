@@ -20,6 +20,7 @@ ENTRANCES = {
         "components.evaluate.reproduce",
         "components.reconcile.step",
         "components.reconcile.run",
+        "model_signing.signing",
     ],
     "train": [
         "components.train.step",
@@ -29,7 +30,7 @@ ENTRANCES = {
         "components.train.__main__",
         "components.train.launchers.host",
     ],
-    "serve": ["components.serve.__main__"],
+    "serve": ["components.serve.__main__", "model_signing.verifying"],
 }
 # Hides every distribution that the image does not install, and then imports what the image runs.
 PROGRAM = """
