@@ -1,7 +1,8 @@
 """Our server against the same network in eager torch behind a plain ``kserve.Model``: same threads, same photos.
 
 Eight clients send JSON with one base64 photo each; rounds alternate between the servers, so that what else the machine
-does hits all alike. One client alone shows the latency beside decoding and the ONNX session in this process.
+does hits all alike. One client alone shows the latency beside decoding and the network in this process. Each engine
+that gives a bundle's answers is measured, and what the server would choose by itself is said.
 """
 
 import base64
@@ -27,7 +28,10 @@ from benchmarks.server import free_port, serving
 from benchmarks.serving_peer import CLASSES, SIZE, make_network
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle, InputTransform
-from components.counter.network import open_served, run
+from components.counter.engines import openvino
+from components.counter.engines.choice import difference, open_engine
+from components.counter.engines.names import EngineName
+from components.counter.network import Session, median_seconds, open_served, run
 from components.counter.photo import preprocess
 from components.evaluate.int8 import INT8_FILE, quantise
 from components.sources.rendered.bins import picture
@@ -114,10 +118,10 @@ def press(port: int, bodies: list[bytes], headers: dict[str, str], clients: int,
     load.seconds += times
 
 
-def in_process(folder: Path, files: list[bytes], seconds: float) -> float:
-    """Median seconds of decoding one photo and running the session on it, in this process."""
+def in_process(folder: Path, engine: EngineName, files: list[bytes], seconds: float) -> float:
+    """Median seconds of decoding one photo and running the network on it, in this process."""
     bundle = bundles.load(folder)
-    session = open_served(folder, bundle, THREADS)
+    session = open_engine(folder, bundle, THREADS, engine).session
     times, until = [], time.monotonic() + seconds
     while time.monotonic() < until:
         for file in files:
@@ -127,29 +131,48 @@ def in_process(folder: Path, files: list[bytes], seconds: float) -> float:
     return statistics.median(times)
 
 
+def able(folder: Path) -> list[EngineName]:
+    """The engines that give a bundle's answers here."""
+    engines: tuple[EngineName, ...] = ("onnxruntime", "openvino") if openvino.is_installed() else ("onnxruntime",)
+    return [name for name in engines if open_engine(folder, bundles.load(folder), THREADS, name).name == name]
+
+
+def print_engines(backbone: str, folders: dict[str, Path], pixels: np.ndarray) -> None:
+    """Each engine's time for one photo and for eight, how far it is from ONNX Runtime's answers, and the choice."""
+    for kind, folder in folders.items():
+        bundle = bundles.load(folder)
+        sessions: dict[str, Session] = {"onnxruntime": open_served(folder, bundle, THREADS)}
+        if openvino.is_installed():
+            content = (folder / bundle.serve_file).read_bytes()
+            sessions["openvino"] = openvino.OpenVINOSession(content, THREADS)
+        times = [median_seconds(list(sessions.values()), pixels[:count]) for count in (1, 8)]
+        for (name, session), one, eight in zip(sessions.items(), *times, strict=True):
+            apart = difference(bundle, sessions["onnxruntime"], session, pixels[:8])
+            times_ms = f"one photo {1000 * one:.2f} ms, eight {1000 * eight:.1f} ms"
+            print(f"{backbone} {kind} {name}: {times_ms}, probabilities differ by {apart:.1g}")
+        chosen = open_engine(folder, bundle, THREADS)
+        print(f"{backbone} {kind}: the server takes {chosen.name}, {chosen.why}")
+
+
 def measure(backbone: str, folder: Path, files: list[bytes], rounds: int, seconds: float) -> list[dict[str, Any]]:
     """One network: rates, latencies and memory of the three servers."""
     pixels = np.stack([preprocess(file, InputTransform(size=SIZE)) for file in files])
     folders = write_bundles(backbone, folder, pixels)
     bodies = [json.dumps({"instances": [{"b64": base64.b64encode(file).decode()}]}).encode() for file in files]
     headers = {"content-type": "application/json"}
-    ports = {name: free_port() for name in ("peer", "fp32", "int8")}
+    print_engines(backbone, folders, pixels)
+    served = {f"{kind} {engine}": (kind, engine) for kind, place in folders.items() for engine in able(place)}
+    ports = {name: free_port() for name in ("peer", *served)}
     loads = {name: Load() for name in ports}
-    alone: dict[str, list[float]] = {"fp32": [], "int8": []}
-    direct: dict[str, list[float]] = {"fp32": [], "int8": []}
+    alone: dict[str, list[float]] = {name: [] for name in served}
+    direct: dict[str, list[float]] = {name: [] for name in served}
     with contextlib.ExitStack() as stack:
         commands = {
-            kind: [
-                "-m",
-                "components.serve",
-                "--bundle",
-                str(place),
-                "--port",
-                str(ports[kind]),
-                "--threads",
-                str(THREADS),
+            name: [
+                *("-m", "components.serve", "--bundle", str(folders[kind]), "--engine", engine),
+                *("--port", str(ports[name]), "--threads", str(THREADS)),
             ]
-            for kind, place in folders.items()
+            for name, (kind, engine) in served.items()
         }
         commands["peer"] = ["-m", "benchmarks.serving_peer", backbone, str(ports["peer"]), str(THREADS)]
         servers = {name: stack.enter_context(serving(command, ports[name])) for name, command in commands.items()}
@@ -158,31 +181,31 @@ def measure(backbone: str, folder: Path, files: list[bytes], rounds: int, second
         for _ in range(rounds):
             for name, load in loads.items():
                 press(ports[name], bodies, headers, CLIENTS, seconds, load)
-            for kind in alone:
+            for name, (kind, engine) in served.items():
                 single = Load()
-                press(ports[kind], files, {"content-type": "image/jpeg"}, 1, seconds / 2, single)
-                alone[kind].append(single.percentile(50))
-                direct[kind].append(in_process(folders[kind], files, seconds / 2))
-        memory = {kind: servers[kind].memory_info().rss / 1e6 for kind in folders}
+                press(ports[name], files, {"content-type": "image/jpeg"}, 1, seconds / 2, single)
+                alone[name].append(single.percentile(50))
+                direct[name].append(in_process(folders[kind], engine, files, seconds / 2))
+        memory = {name: servers[name].memory_info().rss / 1e6 for name in served}
     rows = []
-    for kind in folders:
-        pairs = zip(loads[kind].rates, loads["peer"].rates, strict=True)
+    for name, (kind, _) in served.items():
+        pairs = zip(loads[name].rates, loads["peer"].rates, strict=True)
         rows.append(
             {
                 "backbone": backbone,
-                "kind": kind,
-                "ours": statistics.median(loads[kind].rates),
+                "kind": name,
+                "ours": statistics.median(loads[name].rates),
                 "peer": statistics.median(loads["peer"].rates),
                 "ratio": statistics.median(mine / theirs for mine, theirs in pairs),
                 "target": TARGETS[backbone, kind],
-                "p99": loads[kind].percentile(99),
+                "p99": loads[name].percentile(99),
                 "peer_p99": loads["peer"].percentile(99),
-                "alone_p50": statistics.median(alone[kind]),
-                "direct_p50": statistics.median(direct[kind]),
+                "alone_p50": statistics.median(alone[name]),
+                "direct_p50": statistics.median(direct[name]),
                 "overhead": statistics.median(
-                    one / other for one, other in zip(alone[kind], direct[kind], strict=True)
+                    one / other for one, other in zip(alone[name], direct[name], strict=True)
                 ),
-                "rss_mb": memory[kind],
+                "rss_mb": memory[name],
             }
         )
     return rows
@@ -199,12 +222,12 @@ def main() -> int:
         for backbone in backbones:
             rows += measure(backbone, Path(folder), files, *((2, 1.5) if quick else (5, 6.0)))
     print(
-        f"\n{'network':30}{'requests/s':>11}{'peer':>8}{'ratio':>7}{'target':>7}{'p99 ms':>9}{'peer':>8}"
+        f"\n{'network':40}{'requests/s':>11}{'peer':>8}{'ratio':>7}{'target':>7}{'p99 ms':>9}{'peer':>8}"
         f"{'one p50 ms':>12}{'direct':>8}{'ratio':>7}{'RSS MB':>8}"
     )
     for row in rows:
         print(
-            f"{row['backbone'] + ' ' + row['kind']:30}{row['ours']:11.1f}{row['peer']:8.1f}{row['ratio']:7.2f}"
+            f"{row['backbone'] + ' ' + row['kind']:40}{row['ours']:11.1f}{row['peer']:8.1f}{row['ratio']:7.2f}"
             f"{row['target']:7.1f}{1000 * row['p99']:9.1f}{1000 * row['peer_p99']:8.1f}{1000 * row['alone_p50']:12.2f}"
             f"{1000 * row['direct_p50']:8.2f}{row['overhead']:7.2f}{row['rss_mb']:8.0f}"
         )

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Pins all.txt, which everything is tested with, and what each image and each extra of the wheel (pyproject.toml)
 # installs at its versions. Run after a change of a .in file: make requirements; pins move only as far as that change needs.
+# What tells OpenVINO's makers how its converter is used, which nothing here calls, is overridden away.
 # The files hold no registry's address, and of each package the SHA-256 of every file that the registry has, so they serve
 # all platforms; extras have none, since a wheel's metadata holds none. They are complete, so they are installed with
 # `pip install --no-deps --require-hashes`.
@@ -20,7 +21,7 @@ lock --generate-hashes clients.in --output-file clients.txt
 for image in control train serve; do
   lock --generate-hashes --constraints all.txt "$image.in" --output-file "$image.txt"
 done
-for extra in extras/control extras/client extras/train; do
+for extra in extras/control extras/client extras/train extras/openvino; do
   lock --constraints all.txt "$extra.in" --output-file "$extra.txt"
 done
 lock --constraints all.txt serve.in --output-file extras/serve.txt

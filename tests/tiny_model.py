@@ -99,6 +99,8 @@ class Served:
     url: str
     process: subprocess.Popen[str]
     name: str = "bin-counter"
+    said: str = ""
+    """The line that it began with."""
 
     @property
     def predict(self) -> str:
@@ -125,7 +127,7 @@ def serving(folder: Path | str, *options: str) -> Iterator[Served]:
         line = process.stdout.readline()
         found = re.search(r"http://(127\.0\.0\.1|\[::1\]):\d+", line)
         assert found, f"the server did not start: {line} {process.stderr.read()}"
-        yield Served(found[0], process)
+        yield Served(found[0], process, said=line)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

@@ -12,6 +12,7 @@ LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/componen
 """On the service and its pods; the network policies in manifests/ select by them."""
 ARGUMENTS = {
     "threads": "--threads",
+    "engine": "--engine",
     "max_body_mib": "--max-body-mib",
     "max_photos": "--max-photos",
     "drift_window": "--drift-window",

@@ -1,6 +1,9 @@
 """The bundle's network in ONNX Runtime, without a server around it."""
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -10,6 +13,15 @@ from components.common.errors import InventoryError, first_line
 from components.counter.bundle import Bundle, served_network
 
 Pixels = NDArray[np.uint8]
+
+ROUNDS, ROUNDS_SECONDS = 20, 20.0
+
+
+class Session(Protocol):
+    """An opened network, of whatever engine."""
+
+    def run(self, outputs: list[str], inputs: dict[str, Any]) -> Any:
+        """Runs the network; see ``run`` of this module."""
 
 
 def open_session(file: Path, threads: int, content: bytes | None = None) -> onnxruntime.InferenceSession:
@@ -51,7 +63,33 @@ def open_served(folder: Path, bundle: Bundle, threads: int) -> onnxruntime.Infer
     return session
 
 
-def run(session: onnxruntime.InferenceSession, images: Pixels) -> NDArray[np.float32]:
+def run(session: Session, images: Pixels) -> NDArray[np.float32]:
     """Runs the network on images, uint8 [n, size, size, 3], RGB; returns logits, float32 [n, classes]."""
     logits: NDArray[np.float32] = session.run(["logits"], {"images": images})[0]
     return logits
+
+
+def median_seconds(sessions: Sequence[Session], images: Pixels, limit_seconds: float = ROUNDS_SECONDS) -> list[float]:
+    """Median seconds that each model takes for the same photos, timed in turns so that a busy moment hits all alike.
+
+    Two rounds are not timed, and then at most ``ROUNDS`` are, as many as begin within ``limit_seconds``.
+
+    Args:
+        sessions: opened models.
+        images: uint8 [N, S, S, 3].
+        limit_seconds: at least one round is timed, however long it takes.
+    """
+    times: list[list[float]] = []
+    for _ in range(2):
+        for session in sessions:
+            run(session, images)
+    deadline = time.monotonic() + limit_seconds
+    while len(times) < ROUNDS and (not times or time.monotonic() < deadline):
+        times.append([_seconds(session, images) for session in sessions])
+    return [float(value) for value in np.median(times, axis=0)]
+
+
+def _seconds(session: Session, images: Pixels) -> float:
+    started = time.perf_counter()
+    run(session, images)
+    return time.perf_counter() - started

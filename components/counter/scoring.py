@@ -1,12 +1,10 @@
 """Runs the very file that will be served over a split of the dataset."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from components.common.errors import InventoryError
@@ -22,7 +20,6 @@ Logits = NDArray[np.float32]
 
 BATCH = 32
 MAX_THREADS = 8
-ROUNDS, ROUNDS_SECONDS = 20, 20.0
 
 
 def same_counts(bundle: Bundle, dataset: DatasetManifest) -> None:
@@ -81,28 +78,3 @@ def score(file: Path, bins: Bins, transform: InputTransform, label: str) -> Logi
             "the training diverged: lower its learning rate and train again"
         )
     return logits
-
-
-def median_seconds(sessions: list[onnxruntime.InferenceSession], images: Pixels) -> list[float]:
-    """Median seconds that each model takes for the same photos, timed in turns so that a busy moment hits all alike.
-
-    Two rounds are not timed, and then at most ``ROUNDS`` are, as many as begin within ``ROUNDS_SECONDS``.
-
-    Args:
-        sessions: opened models.
-        images: uint8 [N, S, S, 3].
-    """
-    times: list[list[float]] = []
-    for _ in range(2):
-        for session in sessions:
-            run(session, images)
-    deadline = time.monotonic() + ROUNDS_SECONDS
-    while len(times) < ROUNDS and (not times or time.monotonic() < deadline):
-        times.append([_seconds(session, images) for session in sessions])
-    return [float(value) for value in np.median(times, axis=0)]
-
-
-def _seconds(session: onnxruntime.InferenceSession, images: Pixels) -> float:
-    started = time.perf_counter()
-    run(session, images)
-    return time.perf_counter() - started

@@ -21,8 +21,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from components.common.progress import note
 from components.counter.bundle import ONNX_FILE, InputTransform
 from components.counter.dataset import Bins
-from components.counter.network import open_session
-from components.counter.scoring import Logits, answers, batches, median_seconds, threads
+from components.counter.network import median_seconds, open_session
+from components.counter.scoring import Logits, answers, batches, threads
 from components.documents.evaluated import Int8Result
 from components.pages.text import percent
 

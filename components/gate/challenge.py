@@ -12,8 +12,8 @@ from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle
 from components.counter.dataset import Bins, DatasetManifest, open_split
-from components.counter.network import open_session
-from components.counter.scoring import batches, median_seconds, same_counts, score, threads
+from components.counter.network import median_seconds, open_session
+from components.counter.scoring import batches, same_counts, score, threads
 from components.counter.statistics.calibration import Calibration
 from components.counter.statistics.metrics import Integers
 from components.documents.gated import Decision

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from components.common.errors import InventoryError
 from components.common.machine import usable_memory, usable_threads
 from components.common.store import is_address, open_address
 from components.counter import bundle as bundles
+from components.counter.engines.names import Choice
 from components.counter.signing.keys import PUBLIC_VARIABLE, public_key
 from components.counter.signing.signature import load
 from components.counter.signing.stored import fetch
@@ -60,6 +62,12 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--threads", type=_number(int, 0, 256), default=0, help="default: one for each core that it may use"
+    )
+    made.add_argument(
+        "--engine",
+        choices=get_args(Choice),
+        default="auto",
+        help="what runs the network; auto measures those that are installed and answer alike (%(default)s)",
     )
     made.add_argument(
         "--max-body-mib",
@@ -140,7 +148,9 @@ def main(arguments: list[str]) -> int:
             folder = _bundle_folder(options.bundle, Path(scratch), key)
             name = options.name or bundles.load(folder).name
             threads = options.threads or usable_threads()
-            model = CountPredictor(name, folder, threads, limits.decode_bytes, options.drift_window, key)
+            model = CountPredictor(
+                name, folder, threads, limits.decode_bytes, options.drift_window, key, options.engine
+            )
             model.load()
             if options.shadow:
                 shadow = partial(_verified_folder, options.shadow, Path(beside), key)

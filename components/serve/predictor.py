@@ -1,4 +1,4 @@
-"""The predictor: a ``kserve.Model`` that runs the bundle's ONNX file with ONNX Runtime."""
+"""The predictor: a ``kserve.Model`` that runs the bundle's ONNX file with the engine that is chosen as it loads."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,7 +9,9 @@ import kserve
 
 from components.counter.answers import Answer, answer
 from components.counter.bundle import Bundle
-from components.counter.network import open_served, run
+from components.counter.engines.choice import Engine, open_engine
+from components.counter.engines.names import Choice
+from components.counter.network import run
 from components.counter.record.answer import answered_with
 from components.counter.record.model import RecordModel, of_bundle
 from components.counter.signing import signature
@@ -38,6 +40,7 @@ class CountPredictor(kserve.Model):
         decode_bytes: int,
         drift_window: int = 0,
         public_key: Path | None = None,
+        engine: Choice = "auto",
     ) -> None:
         """Makes a predictor that is ready after ``load``.
 
@@ -48,10 +51,13 @@ class CountPredictor(kserve.Model):
             decode_bytes: memory for photos that are being decoded.
             drift_window: photos that are compared with the bundle's reference; 0 for none.
             public_key: file of the key under which the bundle's signature must hold; None asks for none.
+            engine: that runs the network.
         """
         super().__init__(name)
         self.folder, self.threads, self.public_key = folder, threads, public_key
         self.bundle: Bundle
+        self.engine: Engine
+        self._choice: Choice = engine
         self._drift_window, self._drift = drift_window, LiveDrift(None, 0)
         self._decoders = Decoders(threads, decode_bytes)
         self._batcher: MicroBatcher
@@ -64,16 +70,17 @@ class CountPredictor(kserve.Model):
         """Reads the bundle, opens its network and runs it once.
 
         Raises:
-            InventoryError: if the bundle is damaged, its signature does not hold, or its network is not what
-                ``bundle.json`` describes.
+            InventoryError: if the bundle is damaged, its signature does not hold, its network is not what
+                ``bundle.json`` describes, or the engine that was asked for is not there.
         """
         self.bundle = signature.load(self.folder, self.public_key)
         self.record_model = of_bundle(self.folder, self.bundle)
-        session = open_served(self.folder, self.bundle, self.threads)
+        self.engine = open_engine(self.folder, self.bundle, self.threads, self._choice)
+        session = self.engine.session
         network = self.statistics.timed(lambda images: run(session, images))
         self._batcher = MicroBatcher(network, MAX_BATCH, on_batch=metrics.BATCH_SIZE.observe)
         self._drift = LiveDrift(self.bundle.drift_reference, self._drift_window)
-        metrics.MODEL.labels(self.name, self.bundle.version, self.bundle.backbone).set(1)
+        metrics.MODEL.labels(self.name, self.bundle.version, self.bundle.backbone, self.engine.name).set(1)
         self.ready = True
         return True
 
@@ -111,6 +118,11 @@ class CountPredictor(kserve.Model):
             return [1 / len(self.bundle.counts)] * len(self.bundle.counts)
         logits = await self._batcher.submit(decoded.pixels)
         return self.bundle.probabilities([logits.tolist()])[0]
+
+    @property
+    def platform(self) -> str:
+        """What runs the network, in the words of the V2 protocol: ``<project>_<format>``."""
+        return f"{self.engine.name}_onnx"
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """The V2 metadata of the inputs: photos as files or as pixels, and what the stock records say."""

@@ -194,7 +194,7 @@ def create_app(
             {
                 "name": model.name,
                 "versions": [model.bundle.version],
-                "platform": "onnxruntime_onnx",
+                "platform": model.platform,
                 "inputs": model.get_input_types(),
                 "outputs": model.get_output_types(),
             }
@@ -419,7 +419,8 @@ def serve(
     )
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     address = f"http://{shown}:{listener.getsockname()[1]}"
-    print(f"serving {model.name} (model {model.bundle.version}) at {address}", flush=True)
+    engine = f"{model.engine.name} ({model.engine.why})"
+    print(f"serving {model.name} (model {model.bundle.version}) with {engine} at {address}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has drained
     _Server(config, model, drain_seconds).run(sockets=[listener])
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from components.counter.engines.names import Choice
 from components.settings.cluster import (
     DEFAULT_STORE_SECRET,
     MOST_CPUS,
@@ -126,6 +127,9 @@ class ServingSettings(Section):
     )
 
     threads: int = Field(0, ge=0, le=256, description="threads of the network, and of decoding; 0: one for each CPU")
+    engine: Choice = Field(
+        "auto", description="what runs the network; auto: the faster of those that the image has and that answer alike"
+    )
     max_body_mib: int = Field(20, ge=1, le=256, description="largest request in MiB; larger ones get 413")
     max_photos: int = Field(128, ge=1, le=4096, description="photos at work in one pod; more get 429")
     allow_origins: Annotated[list[str], AfterValidator(_origins)] = Field(

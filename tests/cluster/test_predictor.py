@@ -24,6 +24,7 @@ EVERYTHING: dict[str, Any] = {
     "memory": "4Gi",
     "service_account": "team-serve",
     "threads": 3,
+    "engine": "openvino",
     "max_body_mib": 8,
     "max_photos": 32,
     "allow_origins": ["https://stock.example", "http://[::1]:8080"],
@@ -85,6 +86,7 @@ def test_the_server_takes_the_options_that_it_is_given_after_those_of_the_runtim
     assert (options.threads, options.max_body_mib, options.max_photos, options.drift_window) == (3, 8, 32, 500)
     assert options.log_requests
     assert options.shadow == EVERYTHING["shadow"]
+    assert options.engine == EVERYTHING["engine"]
     assert options.grpc_port == predictor(URIS[0], SETTINGS)["model"]["ports"][1]["containerPort"]
     assert options.allow_origin == EVERYTHING["allow_origins"]
 

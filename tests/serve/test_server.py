@@ -20,6 +20,7 @@ from PIL import Image
 
 from components.counter import bundle as bundles
 from components.counter.bundle import InputTransform
+from components.counter.engines.openvino import is_installed
 from components.counter.network import open_served, run
 from components.counter.photo import preprocess
 from components.counter.signing.signature import sign
@@ -485,6 +486,31 @@ def test_a_bundle_that_cannot_be_served_is_one_clear_line(tmp_path, capsys, spoi
     assert line.startswith("error: ")
     assert line.count("\n") == 1
     assert message in line
+
+
+def test_an_engine_that_is_none_is_refused_with_those_that_are(capsys):
+    with pytest.raises(SystemExit):
+        main(["--bundle", "b", "--engine", "openvinno"])
+    said = capsys.readouterr().err
+    assert "openvinno" in said
+    assert all(name in said for name in ("auto", "onnxruntime", "openvino"))
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "onnxruntime",
+        pytest.param("openvino", marks=pytest.mark.skipif(not is_installed(), reason="OpenVINO is not installed")),
+    ],
+)
+def test_the_server_says_which_engine_answers(bundle_folder, http, engine):
+    with serving(bundle_folder, "--engine", engine) as server:
+        assert server.said.startswith(f"serving bin-counter (model test-1) with {engine} (as asked) at ")
+        assert prediction(http.post(server.predict, content=photo(4)))["count"] == 4
+        model = f"{server.url}/v2/models/{server.name}"
+        assert http.get(model).json()["platform"] == f"{engine}_onnx"
+        assert http.get(f"{model}/config").json()["backend"] == engine
+        assert f'engine="{engine}",name="bin-counter"' in http.get(f"{server.url}/metrics").text
 
 
 def describe(folder: Path, **changes: object) -> None:

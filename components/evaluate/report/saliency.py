@@ -1,17 +1,16 @@
 """Where the network looked: what happens to its answer when a part of the photo is covered."""
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from components.counter.network import run
+from components.counter.network import Session, run
 from components.counter.scoring import BATCH
 from components.counter.statistics.metrics import Floats, log_softmax
 
 GRID = 7
 
 
-def occlusion(session: onnxruntime.InferenceSession, image: NDArray[np.uint8], label: int, grid: int = GRID) -> Floats:
+def occlusion(session: Session, image: NDArray[np.uint8], label: int, grid: int = GRID) -> Floats:
     """How much the log-probability of one answer falls when a part of the photo is covered with its mean colour.
 
     Needs nothing but the served file: no gradients, no layer names (Zeiler, Fergus, "Visualizing and Understanding

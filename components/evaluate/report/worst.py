@@ -4,12 +4,12 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-import onnxruntime
 from PIL import Image
 
 from components.common.progress import track
 from components.counter.bundle import Bundle
 from components.counter.dataset import Bins
+from components.counter.network import Session
 from components.counter.photo import preprocess
 from components.counter.statistics.metrics import Floats, Integers, count_errors
 from components.evaluate.report.saliency import occlusion
@@ -34,9 +34,7 @@ class WorstError:
     """PNG: the photo, tinted where covering it would take the wrong answer away; None when not computed."""
 
 
-def worst_errors(
-    session: onnxruntime.InferenceSession, bundle: Bundle, bins: Bins, probabilities: Floats
-) -> list[WorstError]:
+def worst_errors(session: Session, bundle: Bundle, bins: Bins, probabilities: Floats) -> list[WorstError]:
     """Picks and explains the worst errors.
 
     Args:

@@ -110,9 +110,9 @@ def response(
 
 
 def metadata(
-    name: str, version: str, inputs: Sequence[dict[str, Any]], outputs: Sequence[dict[str, Any]]
+    name: str, version: str, platform: str, inputs: Sequence[dict[str, Any]], outputs: Sequence[dict[str, Any]]
 ) -> ModelMetadataResponse:
     """What the model takes and answers."""
     return ModelMetadataResponse(
-        name=name, versions=[version], platform="onnxruntime_onnx", inputs=list(inputs), outputs=list(outputs)
+        name=name, versions=[version], platform=platform, inputs=list(inputs), outputs=list(outputs)
     )

@@ -127,7 +127,9 @@ class InferenceService:
         """What the model takes and answers."""
         await self.known(request.name, request.version, context)
         model = self._model
-        return ours.metadata(model.name, model.bundle.version, model.get_input_types(), model.get_output_types())
+        return ours.metadata(
+            model.name, model.bundle.version, model.platform, model.get_input_types(), model.get_output_types()
+        )
 
     async def model_infer(self, message: bytes, context: Any) -> Any:
         """Counts photos; every call is counted and logged under the status that it would have over HTTP."""

@@ -189,8 +189,8 @@ def config(model: CountPredictor) -> ModelConfig:
     """How the model is served."""
     return ModelConfig(
         name=model.name,
-        platform="onnxruntime_onnx",
-        backend="onnxruntime",
+        platform=model.platform,
+        backend=model.engine.name,
         input=[
             ModelInput(
                 name=each["name"],

@@ -37,7 +37,7 @@ SHADOW_ERRORS = Counter("bin_counter_shadow_errors", "Photos on which the shadow
 SHADOW_MODEL = Gauge(
     "bin_counter_shadow_info", "The shadow's model: 1 while it compares, 0 when it failed", ["version"]
 )
-MODEL = Gauge("bin_counter_model_info", "The model in service", ["name", "version", "backbone"])
+MODEL = Gauge("bin_counter_model_info", "The model in service", ["name", "version", "backbone", "engine"])
 
 
 def record_answers(answers: Sequence[Answer]) -> None:
