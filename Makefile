@@ -1,4 +1,4 @@
-# make setup | run | test | test-full | e2e | check | golden | bench | docs | sbom | audit | release; see README.md.
+# make setup | run | test | test-full | e2e | check | golden | requirements | bench | docs | sbom | audit | release; see README.md.
 # `make run SOURCE=… BACKBONE=…`: every option of `inventory run` can be given as a make variable.
 
 PYTHON ?= python3
@@ -20,21 +20,31 @@ export $(GIVEN)
 endif
 export MAKE_VARIABLES := $(GIVEN)
 
-.PHONY: setup run test test-full e2e check golden bench images docs sbom audit release
+.PHONY: setup run test test-full e2e check golden requirements bench images docs sbom audit release
 
 setup: $(STAMP)
 
+# $(call need,COMMAND,what to do where it fails); neither holds a comma.
+need = @$(1) >/dev/null 2>&1 || { echo 'error: $(2)' >&2; exit 1; }
+# pip keeps all that it fetches where TMPDIR says until the last package is there; /tmp is often memory, and too small.
+PIP_INSTALL = TMPDIR="$(abspath $(VENV))/tmp" $(BIN)/python -m pip install -q --no-deps
 $(STAMP): requirements/all.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; make setup PYTHON=python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(call need,command -v $(PYTHON),there is no $(PYTHON); install Python 3.11 or newer or name it: make setup PYTHON=python3.12)
+	$(call need,$(PYTHON) -c "import sys; sys.exit(sys.hexversion < 0x30b0000)",Python 3.11 or newer is needed: make setup PYTHON=python3.12)
+	$(call need,$(PYTHON) -c "import ensurepip; import venv",$(PYTHON) cannot make environments; on Debian and Ubuntu: apt install $(notdir $(PYTHON))-venv)
+	$(call need,test -w .,this folder cannot be written to; clone the project to where you may write)
+	@$(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv $(VENV)
+	@rm -rf $(VENV)/tmp && mkdir $(VENV)/tmp
+	@echo "installing $$(grep -c == requirements/all.txt) packages into $(VENV); this takes minutes"
 ifneq ($(TORCH_INDEX),)
-	grep -E '^(torch|torchvision)==' requirements/all.txt | xargs $(BIN)/pip install -q --index-url $(TORCH_INDEX)
-	grep -vE '^(torch|torchvision|triton|nvidia-[^m]|cuda-)' requirements/all.txt > $(VENV)/without-torch.txt
-	$(BIN)/pip install -q --no-deps -r $(VENV)/without-torch.txt
+	$(PIP_INSTALL) --index-url $(TORCH_INDEX) $$(grep -oE '^(torch|torchvision)==[^ ]+' requirements/all.txt)
+	sed -E '/^(torch|torchvision|triton|nvidia-[^m]|cuda-)/,/[^\\]$$/d' requirements/all.txt > $(VENV)/without-torch.txt
+	$(PIP_INSTALL) --require-hashes -r $(VENV)/without-torch.txt
 else
-	$(BIN)/pip install -q --no-deps -r requirements/all.txt
+	$(PIP_INSTALL) --require-hashes -r requirements/all.txt
 endif
-	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	$(PIP_INSTALL) --no-build-isolation -e .
+	@rm -rf $(VENV)/tmp
 	@touch $@
 
 run: setup
@@ -82,13 +92,17 @@ golden: setup
 	    --output tests/pipelines/$$name.golden.yaml || exit 1; \
 	done
 
+# Pins and hashes of requirements/, after a change of a .in file.
+requirements: $(TOOLS)/lock/.installed
+	PATH="$(abspath $(TOOLS))/lock/bin:$$PATH" sh requirements/lock.sh
+
 bench: setup
 	$(BIN)/python -m benchmarks.all
 
 # Tools of a release, each in an environment of its own.
 $(TOOLS)/%/.installed: requirements/tools/%.txt
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install -q --no-deps -r $<
+	$(@D)/bin/python -m pip install -q --no-deps --require-hashes -r $<
 	@touch $@
 
 # The site, into build/site; a link that leads nowhere is an error.

@@ -107,8 +107,8 @@ def peer_tools(folder: str | None) -> Path:
     if not stamp.exists() or stamp.read_text() != wanted:
         print(f"installing the peers into {home}", flush=True)
         venv.create(home, with_pip=True)
-        pip = [str(home / "bin" / "python"), "-m", "pip", "install", "-q", "--no-deps", "-r", str(REQUIREMENTS)]
-        if subprocess.run(pip, check=False).returncode:
+        pip = [str(home / "bin" / "python"), "-m", "pip", "install", "-q", "--no-deps", "--require-hashes"]
+        if subprocess.run([*pip, "-r", str(REQUIREMENTS)], check=False).returncode:
             sys.exit(f"error: cannot install {REQUIREMENTS.name} into {home}")
         stamp.write_text(wanted)
     return home / "bin"

@@ -54,7 +54,8 @@ SPLIT = (
 )
 TRAIN = (
     "from components.train.step import train as t;"
-    f"t('dataset.json', 'model.json', 'scale', open_store(), 'rendered', {TRAINING!r})"
+    "from components.counter.dataset import DatasetManifest;"
+    f"t(open_store(), DatasetManifest.load('dataset.json'), 'scale', 'rendered', {TRAINING!r})"
 )
 
 

@@ -26,7 +26,7 @@ from components.settings.data import DataSettings
 from components.settings.presets import resolve
 from components.settings.split import SplitSettings
 from components.split.step import split_bins
-from components.train.engine.hooks import StepReport
+from components.train.engine.hooks import Hook, StepReport
 from components.train.worker import run_job
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -157,17 +157,12 @@ def print_trainings(trainings: dict[str, Timed]) -> None:
         )
 
 
-class Meter:
+class Meter(Hook):
     """Adds up what the steps took."""
-
-    exact_times = False
 
     def __init__(self) -> None:
         self.images, self.step_seconds, self.data_seconds, self.trained_seconds = 0, 0.0, 0.0, 0.0
         self._started = time.perf_counter()
-
-    def before_step(self, step: int, network: nn.Module) -> None:
-        """Nothing to read."""
 
     def on_step(self, report: StepReport, network: nn.Module) -> None:
         """Adds a step."""
@@ -178,9 +173,6 @@ class Meter:
     def on_epoch(self, record: EpochRecord, network: nn.Module) -> None:
         """Notes the time."""
         self.trained_seconds = time.perf_counter() - self._started
-
-    def want_stop(self) -> None:
-        """Never."""
 
     def measured(self) -> dict[str, float]:
         """What it added up, as ``Timed`` names it."""

@@ -36,7 +36,7 @@ from components.settings.presets import resolve
 from components.settings.split import SplitSettings
 from components.settings.training import TrainingSettings
 from components.split.step import split_bins
-from components.train.engine.hooks import StepReport, Watcher
+from components.train.engine.hooks import Hook, StepReport
 from components.train.engine.loop import fit
 from components.train.engine.trainer import Task
 from components.train.engine.workers import Workers
@@ -50,7 +50,7 @@ BINS = STEPS * 32
 RESAMPLES = 10_000
 
 
-class Switch:
+class Switch(Hook):
     """A hook that passes every call on during watched epochs, and times all epochs.
 
     Args:
@@ -58,7 +58,7 @@ class Switch:
         plan: which epochs are watched.
     """
 
-    def __init__(self, make: Callable[[], list[Watcher]], plan: list[bool]) -> None:
+    def __init__(self, make: Callable[[], list[Hook]], plan: list[bool]) -> None:
         self.make, self.plan = make, plan
         self.seconds: list[NDArray[np.float64]] = []
         """Of each epoch: that passed, and of processor time."""
@@ -66,13 +66,8 @@ class Switch:
         """The same of each watched epoch, inside the watchers' calls."""
         self.begin_seconds: list[float] = []
         self.end_seconds = 0.0
-        self.watching: list[Watcher] = []
+        self.watching: list[Hook] = []
         self._next_epoch()
-
-    @property
-    def exact_times(self) -> bool:
-        """As the watchers ask."""
-        return any(watcher.exact_times for watcher in self.watching)
 
     def before_step(self, step: int, network: nn.Module) -> None:
         """Passes it on."""
@@ -86,6 +81,7 @@ class Switch:
         began = clocks()
         for watcher in self.watching:
             watcher.on_step(report, network)
+        self.exact_times = any(watcher.exact_times for watcher in self.watching)
         self._inside += clocks() - began
         if report.step % STEPS == 0:
             self._spent = clocks() - self._began

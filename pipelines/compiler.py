@@ -34,11 +34,8 @@ def compile_pipeline(path: Path, pipeline: Callable[..., Any] | str = "inventory
     first imported.
 
     Args:
-        path: the YAML file to write.
+        path: the YAML file to write; is returned.
         pipeline: a pipeline, or one of ``PIPELINES`` by name.
-
-    Returns:
-        ``path``.
 
     Raises:
         InventoryError: if an image has no tag or the tag ``latest``, or the file cannot be written.

@@ -20,7 +20,15 @@ from components.gate.component import gate as gate_step
 from components.settings.parameters import PARAMETERS, form_default
 from components.split.component import split as split_step
 from components.train.component import train as train_step
-from pipelines.platform import FIRST_STEP, SEARCH_SECONDS, Amounts, on_cluster, with_model_registry, with_permissions
+from pipelines.platform import (
+    FIRST_STEP,
+    SEARCH_SECONDS,
+    Amounts,
+    on_cluster,
+    with_keys,
+    with_model_registry,
+    with_permissions,
+)
 
 NAME = "bin-inventory"
 FETCH_RETRIES = 2
@@ -120,3 +128,4 @@ def inventory(*channels: Any) -> None:
     kubernetes.set_timeout(trained, SEARCH_SECONDS)
     with_permissions(settled)
     with_model_registry(gated, deployed)
+    with_keys(gated, deployed)

@@ -12,6 +12,7 @@ from components.cluster.pods import STEP_LABELS, STORE_FOLDER, STORE_OPTIONAL, S
 from components.common.code import CODE_ALLOWED
 from components.common.s3.identity import FOLDER_VARIABLE
 from components.common.step.container_images import REGISTRY, TAG
+from components.counter.signing.keys import PUBLIC_CONFIG_MAP, PUBLIC_FOLDER, SIGNING_FOLDER, SIGNING_SECRET
 from components.settings.permitted import permitted
 
 STEP_SECONDS = 2 * 86_400
@@ -74,12 +75,19 @@ def with_permissions(task: PipelineTask) -> None:
             task.set_env_variable(name, value)
 
 
-def with_model_registry(*tasks: PipelineTask) -> None:
-    """Gives tasks the address of Kubeflow's Model Registry, and a token for it, where the namespace has their secret.
+def with_keys(signer: PipelineTask, verifier: PipelineTask) -> None:
+    """Gives one task the key that signs bundles and another the one that verifies them, where the namespace has them.
 
     Args:
-        tasks: that register models or look what is registered.
+        signer: gets the private key, as a file; no other pod does.
+        verifier: gets the public key.
     """
+    kubernetes.use_secret_as_volume(signer, SIGNING_SECRET, mount_path=SIGNING_FOLDER, optional=True)
+    kubernetes.use_config_map_as_volume(verifier, PUBLIC_CONFIG_MAP, mount_path=PUBLIC_FOLDER, optional=True)
+
+
+def with_model_registry(*tasks: PipelineTask) -> None:
+    """Gives tasks the address of Kubeflow's Model Registry, and a token, where the namespace has their secret."""
     for task in tasks:
         names = {name: name for name in ("MODEL_REGISTRY_URL", "MODEL_REGISTRY_TOKEN")}
         kubernetes.use_secret_as_env(task, MODEL_REGISTRY_SECRET, names, optional=True)

@@ -13,6 +13,7 @@ from components.common.errors import InventoryError
 from release import reference
 from release.command import carry_out
 from release.environments import ROOT
+from release.notebook import NOTEBOOK
 
 CONFIG = ROOT / "mkdocs.yml"
 STAGE = ROOT / "build" / "docs"
@@ -41,6 +42,8 @@ def _link(link: re.Match[str], page: Path, folder: Path) -> str:
     if target.is_dir():
         page_of = f"{link['target'].rstrip('/')}/README.md"
         return f"[{link['text']}]({page_of})" if (target / "README.md").is_file() else link["text"]
+    if target == NOTEBOOK:
+        return link[0].replace(NOTEBOOK.name, f"{NOTEBOOK.stem}.md")
     if target.is_file() and target.suffix != ".md":
         copied = folder / target.relative_to(ROOT)
         copied.parent.mkdir(parents=True, exist_ok=True)

@@ -16,20 +16,10 @@ from components.settings.parameters import PARAMETERS, SECTION_OPTIONS
 from pipelines.cli.commands import COMMANDS, parser_for
 from pipelines.cli.run import explained_parser
 from pipelines.tables import table
+from release import notebook
 from release.environments import ENVIRONMENTS, ROOT
+from release.python_api import PYTHON_API
 
-PYTHON_API = (
-    "components.client.endpoint",
-    "components.client.query",
-    "components.counter.bundle",
-    "components.counter.answers",
-    "components.counter.verdict",
-    "components.settings.parameters",
-    "components.registry.registry",
-    "pipelines.local.run",
-    "pipelines.compiler",
-)
-"""Modules that people call from their own code."""
 MATRIX = ("torch", "kfp", "kubernetes", "kubeflow-katib", "kserve", "onnxruntime", "numpy", "pydantic")
 
 
@@ -113,10 +103,12 @@ def _cell(text: str) -> str:
 
 
 def python() -> str:
-    """What people call from their own code; the site's generator reads the docstrings."""
-    said = "These modules keep their functions' names and arguments within a minor version; all else may change."
-    options = "    options: {show_root_heading: false, members_order: source}"
-    return f"# Python\n\n{said}\n\n" + "\n".join(f"## `{module}`\n\n::: {module}\n{options}\n" for module in PYTHON_API)
+    """The docstrings of the Python API, which the site's generator reads."""
+    parts = ["# Python\n\n[From Python](../docs/python.md) says what is promised of these.\n"]
+    for heading, modules in PYTHON_API.items():
+        parts.append(f"## {heading}\n")
+        parts += [f"::: {module}.{name}\n" for module, names in modules.items() for name in names]
+    return "\n".join(parts)
 
 
 def measurements() -> str:
@@ -140,6 +132,7 @@ def versions() -> str:
 
 
 PAGES = {
+    "docs/notebook.md": notebook.page,
     "reference/parameters.md": parameters,
     "reference/command-line.md": command_line,
     "reference/http.md": http,

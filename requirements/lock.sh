@@ -1,28 +1,38 @@
 #!/bin/sh
 # Pins all.txt, which everything is tested with, and what each image and each extra of the wheel (pyproject.toml)
-# installs at its versions. Run after a change of a .in file: sh requirements/lock.sh; pins move only as far as that change needs.
+# installs at its versions. Run after a change of a .in file: make requirements; pins move only as far as that change needs.
 # What tells OpenVINO's makers how its converter is used, which nothing here calls, is overridden away.
-# The files hold no registry's address; they are complete, so they are installed with `pip install --no-deps`.
+# The files hold no registry's address, and of each package the SHA-256 of every file that the registry has, so they serve
+# all platforms; extras have none, since a wheel's metadata holds none. They are complete, so they are installed with
+# `pip install --no-deps --require-hashes`.
 set -eu
 cd "$(dirname "$0")"
 
-lock() {
-  uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
-    --overrides overrides.txt "$@"
+compile() {
+  uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header "$@"
 }
 
-lock all.in --output-file all.txt
-lock clients.in --output-file clients.txt
-for name in control train serve extras/control extras/client extras/train extras/openvino; do
-  lock --constraints all.txt "$name.in" --output-file "$name.txt"
+lock() {
+  compile --overrides overrides.txt "$@"
+}
+
+lock --generate-hashes all.in --output-file all.txt
+lock --generate-hashes clients.in --output-file clients.txt
+for image in control train serve; do
+  lock --generate-hashes --constraints all.txt "$image.in" --output-file "$image.txt"
 done
-for tools in docs supply; do
-  uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
-    "tools/$tools.in" --output-file "tools/$tools.txt"
+for extra in extras/control extras/client extras/train extras/openvino; do
+  lock --constraints all.txt "$extra.in" --output-file "$extra.txt"
 done
+lock --constraints all.txt serve.in --output-file extras/serve.txt
+compile --generate-hashes bench.in --output-file bench.txt
+for tools in docs lock supply; do
+  compile --generate-hashes "tools/$tools.in" --output-file "tools/$tools.txt"
+done
+# A package's lines: the first begins with its name, all but the last end with a backslash.
 # Triton is a gigabyte that torch.compile alone loads, which needs a C++ compiler too: an image has neither.
-sed -i '/^triton==/d' train.txt
+sed -i '/^triton==/,/[^\\]$/d' train.txt
 # Control and train run compiled components; kfp's own dependencies would bring its API client and a second set of pins.
 for image in control train; do
-  grep '^kfp==' all.txt >> "$image.txt"
+  sed -n '/^kfp==/,/[^\\]$/p' all.txt >> "$image.txt"
 done

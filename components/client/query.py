@@ -21,6 +21,7 @@ from components.counter.bundle import Bundle
 from components.counter.images.kinds import format_of
 from components.counter.record.model import RECORD_FILE, RecordModel
 from components.counter.record.record import NamedProducts
+from components.documents.shadow_report import ShadowReport
 
 BACK_OFF_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 10.0
@@ -108,6 +109,24 @@ def record_model(client: httpx.Client, endpoint: Endpoint, model: Bundle) -> Rec
     return RecordModel.of(content, str(request.url))
 
 
+def shadow_report(client: httpx.Client, endpoint: Endpoint) -> ShadowReport | None:
+    """How far the model's shadow agrees with it; None when it has none.
+
+    Args:
+        client: from ``open_client``.
+        endpoint: where the model is served.
+
+    Raises:
+        InventoryError: as ``query``.
+    """
+    request = client.build_request("GET", f"/v1/models/{endpoint.model_name}/shadow")
+    try:
+        content = _json(_send(client, endpoint, request, ATTEMPTS), endpoint)
+    except NoModelError:
+        return None
+    return ShadowReport.of(content, str(request.url))
+
+
 def ask(
     client: httpx.Client,
     endpoint: Endpoint,
@@ -116,10 +135,21 @@ def ask(
     attempts: int = ATTEMPTS,
     record: NamedProducts | None = None,
 ) -> Answer:
-    """Asks for one photo over an open client, with what the stock record says, when known; raises as ``query``.
+    """Asks for one photo over an open client.
 
     Tries again after 408, 429, 502, 503, 504 and connection errors, with exponential back-off or as ``Retry-After``
     says. A photo that the server fails on (500), or that never reaches it in time (408), is that photo's error.
+
+    Args:
+        client: from ``open_client``.
+        endpoint: where the model is served.
+        image: the bytes of a JPEG, PNG or WebP file.
+        expected_quantity: what the stock record says, when known.
+        attempts: tries in all.
+        record: which products the stock record names, when known.
+
+    Raises:
+        PhotoError, InventoryError: as ``query``.
     """
     quantity = {} if expected_quantity is None else {"expected_quantity": expected_quantity}
     path = f"/v1/models/{endpoint.model_name}:predict"

@@ -18,11 +18,7 @@ URIS = ("s3://dry-run/one", "s3://dry-run/other")
 
 
 def dry_run_here(cluster: ClusterSettings, serving: ServingSettings) -> None:
-    """As ``dry_run``, on the cluster that this process runs in; does nothing on one machine.
-
-    Raises:
-        InventoryError: as ``dry_run``.
-    """
+    """As ``dry_run``, on the cluster that this process runs in; does nothing on one machine."""
     if runs_on_cluster():
         api, namespace = kube.connect(), kube.namespace()
         with_retries(lambda: dry_run(api, namespace, cluster, serving))
@@ -46,12 +42,12 @@ def training_job(api: ApiClient, namespace: str, settings: ClusterSettings) -> O
         InventoryError: if there is no operator for it, the cluster refuses it, or it is to wait in a queue that nobody
             keeps.
     """
-    kind = choose(api, settings).kind
+    kind = choose(api, settings)
     if kind is TRAINJOB:
         shapes = [trainjob(NAME, namespace, NAME, [], settings, patch=patch) for patch in PATCHES]
     else:
         shapes = [pytorchjob(NAME, namespace, NAME, [], settings)]
-    jobs = Resource(api, kind.group, kind.version, kind.plural, namespace)
+    jobs = kind.resource(api, namespace)
     body = jobs.first_accepted(shapes)
     made = jobs.create(body, dry_run=True) if settings.queue else None
     if made is not None and not is_queued(made):

@@ -15,10 +15,10 @@ the model.
 
 from typing import Any
 
-from components.cluster.predictor import LABELS, changed, predictor, shown
+from components.cluster.predictor import LABELS, changed, predictor, shadow_of, shown
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
-from components.settings.serving import ServingSettings
+from components.settings.serving import NO_SHADOW, ServingSettings
 
 Object = dict[str, Any]
 
@@ -71,6 +71,11 @@ def served_uri(service: Object) -> str:
 def settings_of(service: Object) -> ServingSettings:
     """The settings with which a service was made, as far as it shows them; the rest are defaults."""
     return shown(service["spec"]["predictor"], service["metadata"]["name"])
+
+
+def shadow_uri(service: Object) -> str | None:
+    """The bundle of the shadow, which answers nobody; None without one."""
+    return shadow_of(service["spec"]["predictor"])
 
 
 def stable_uri(service: Object) -> str:
@@ -169,7 +174,17 @@ def promote_canary(service: Object, uri: str, settings: ServingSettings) -> Obje
         return {"spec": {"canary": None, "predictor": changed(service["spec"]["predictor"], settings, uri)}}
     if "canaryTrafficPercent" in service["spec"]["predictor"]:
         return {"spec": {"predictor": {"canaryTrafficPercent": None}}}
-    return {}
+    return _with_shadow(service, uri, settings)
+
+
+def _with_shadow(service: Object, uri: str, settings: ServingSettings) -> Object:
+    """The change that gives the model in service the shadow that is asked for and leaves everything else."""
+    part = service["spec"]["predictor"]
+    wanted = None if settings.shadow in (uri, NO_SHADOW) else settings.shadow
+    if settings.shadow is None or shadow_of(part) == wanted:
+        return {}
+    now = {"shadow": wanted, "store_secret": settings.store_secret}
+    return {"spec": {"predictor": changed(part, settings_of(service).model_copy(update=now), uri)}}
 
 
 def check_there(service: Object, uri: str) -> None:
@@ -211,7 +226,8 @@ def rollback_patch(service: Object, uri: str, *, alone: bool) -> Object:
 
 def canary_settings(settings: ServingSettings) -> ServingSettings:
     """The settings of a second service, which tries a new model where the first knows no canary."""
-    return settings.model_copy(update={"name": f"{settings.name}-canary", "min_replicas": 1, "max_replicas": 1})
+    alone = {"name": f"{settings.name}-canary", "min_replicas": 1, "max_replicas": 1, "shadow": None}
+    return settings.model_copy(update=alone)
 
 
 def annotations(service: Object) -> dict[str, str]:
@@ -231,12 +247,8 @@ def canary_ready(service: Object, uri: str, before: str) -> bool:
     """Whether the new model's pods answer, beside the one in service or alone.
 
     ``status.observedGeneration`` does not say whether the controller has seen a change: KServe copies it from the
-    Deployment or the Knative service. Standard mode names canaries by model; Knative makes a new revision.
-
-    Args:
-        service: as it is now.
-        uri: of the new model.
-        before: ``revision_before`` of the service when it was changed; "" if nothing was changed.
+    Deployment or the Knative service. Standard mode names canaries by model; Knative makes a new revision, other than
+    ``before``, the ``revision_before`` of the service when it was changed ("" if nothing was changed).
     """
     status = service.get("status", {})
     if mode(service) == "Standard" and service["spec"].get("canary"):

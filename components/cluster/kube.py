@@ -45,6 +45,18 @@ def in_cluster() -> bool:
     return "KUBERNETES_SERVICE_HOST" in os.environ and (SERVICE_ACCOUNT / "token").is_file()
 
 
+def is_chosen(variable: str) -> bool:
+    """Whether to work on a cluster: what a variable says, ``cluster`` or ``local``; unset, a pod with an account does.
+
+    Raises:
+        InventoryError: if it says something else.
+    """
+    where = os.environ.get(variable)
+    if where not in (None, "cluster", "local"):
+        raise InventoryError(f"{variable} is '{where}'; set it to cluster or local")
+    return in_cluster() if where is None else where == "cluster"
+
+
 def connect(context: str | None = None) -> ApiClient:
     """Opens the API of the cluster that this process runs in, or of the kubeconfig's context.
 
@@ -52,7 +64,7 @@ def connect(context: str | None = None) -> ApiClient:
     for creations too: every object of ours has a fixed name, so that a second creation is refused.
 
     Args:
-        context: a context of the kubeconfig; None takes the pod's service account, or else the current context.
+        context: of the kubeconfig; None takes the pod's service account, or else the current context.
 
     Raises:
         InventoryError: if there is neither a service account nor a kubeconfig, or the kubeconfig cannot be read.
@@ -142,6 +154,23 @@ def plain_errors(doing: str) -> Iterator[None]:
         ) from error
 
 
+def ask(
+    doing: str, call: Callable[..., Any], *what: Any, none_if: Callable[[ApiException], bool] | None = None, **how: Any
+) -> Any:
+    """What a method of the client answers; None for a refusal of which ``none_if`` says so.
+
+    Raises:
+        InventoryError: as ``plain_errors``, which says what was being done.
+    """
+    with plain_errors(doing):
+        try:
+            return call(*what, **{"_request_timeout": TIMEOUT_SECONDS, **how})
+        except ApiException as error:
+            if none_if and none_if(error):
+                return None
+            raise
+
+
 def explain(error: ApiException) -> str:
     """What an answer of the API server means, and what to do about it."""
     message = message_of(error)
@@ -178,13 +207,8 @@ def _body(error: ApiException) -> str:
 def with_retries(ask: Callable[[], T], away_seconds: float = 900.0, pause_seconds: float = 5.0) -> T:
     """Asks again while the API is away: a control plane that is being upgraded must not fail a training.
 
-    Args:
-        ask: one request or several; may be made again.
-        away_seconds: give up after this long.
-        pause_seconds: between two tries.
-
     Raises:
-        ClusterAwayError: if the API stays away.
+        ClusterAwayError: if the API stays away for ``away_seconds``.
         InventoryError: for any other refusal, at once.
     """
     pauses = itertools.repeat(pause_seconds)
@@ -206,56 +230,34 @@ class Resource:
 
     def get(self, name: str) -> Object | None:
         """Reads one object; None when there is none."""
-        with plain_errors(f"read {self.name} {name}"):
-            try:
-                found: Object = self._api.get_namespaced_custom_object(
-                    *self._where, name, _request_timeout=TIMEOUT_SECONDS
-                )
-            except ApiException as error:
-                if error.status == 404 and not _unknown_kind(error):
-                    return None
-                raise
-            return found
+        call = self._api.get_namespaced_custom_object
+        found: Object | None = ask(f"read {self.name} {name}", call, *self._where, name, none_if=_no_such_object)
+        return found
 
     def select(self, labels: str) -> list[Object]:
         """Reads all objects that a label selector names."""
-        with plain_errors(f"list {self.name}"):
-            found: Object = self._api.list_namespaced_custom_object(
-                *self._where, label_selector=labels, _request_timeout=TIMEOUT_SECONDS
-            )
-            return list(found["items"])
+        call = self._api.list_namespaced_custom_object
+        return list(ask(f"list {self.name}", call, *self._where, label_selector=labels)["items"])
 
     def create(self, body: Object, *, dry_run: bool = False) -> Object | None:
-        """Creates an object; None when one of that name is there already.
-
-        Args:
-            body: the object.
-            dry_run: ask schema and webhooks what they say of it, and create nothing.
+        """Creates an object; None when one of that name is there. A dry run asks schema and webhooks alone.
 
         Raises:
             UnknownFieldError: if the cluster's schema lacks a field of it.
             InventoryError: if the cluster refuses it otherwise.
         """
-        with plain_errors(f"create {self.name} {body['metadata']['name']}"):
-            try:
-                made: Object = self._api.create_namespaced_custom_object(
-                    *self._where, body, **_writing(dry_run), _request_timeout=TIMEOUT_SECONDS
-                )
-            except ApiException as error:
-                # a webhook with side effects says nothing about a dry run: the creation itself will tell
-                if error.status == 409 or (dry_run and "does not support dry run" in message_of(error)):
-                    return None
-                raise
-            return made
+
+        def says_nothing(error: ApiException) -> bool:
+            # a webhook with side effects says nothing about a dry run: the creation itself will tell
+            return error.status == 409 or (dry_run and "does not support dry run" in message_of(error))
+
+        doing, call = f"create {self.name} {body['metadata']['name']}", self._api.create_namespaced_custom_object
+        how = {"field_validation": "Strict", **({"dry_run": "All"} if dry_run else {})}
+        made: Object | None = ask(doing, call, *self._where, body, none_if=says_nothing, **how)
+        return made
 
     def first_accepted(self, shapes: Sequence[Object]) -> Object:
-        """Asks by dry runs which of several shapes of one object fits the cluster's schema.
-
-        Args:
-            shapes: the newest first.
-
-        Returns:
-            The first whose fields the cluster all knows.
+        """The first of several shapes of one object, the newest first, whose fields the cluster all knows, by dry runs.
 
         Raises:
             InventoryError: if a webhook refuses it, or the cluster knows none of them.
@@ -277,28 +279,27 @@ class Resource:
             UnknownFieldError: if the cluster's schema lacks a field of it; nothing has changed then.
             InventoryError: if the cluster refuses it otherwise.
         """
-        with plain_errors(f"change {self.name} {name}"):
-            try:
-                changed: Object = self._api.patch_namespaced_custom_object(
-                    *self._where, name, body, **_writing(), _request_timeout=TIMEOUT_SECONDS
-                )
-            except ApiException as error:
-                if error.status == 409:
-                    return None
-                raise
-            return changed
+        changed: Object | None = ask(
+            f"change {self.name} {name}",
+            self._api.patch_namespaced_custom_object,
+            *self._where,
+            name,
+            body,
+            none_if=lambda error: error.status == 409,
+            field_validation="Strict",
+        )
+        return changed
 
     def delete(self, name: str, uid: str) -> None:
         """Deletes one object and then its pods, unless it has been replaced by another of that name meanwhile."""
-        options = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
-        with plain_errors(f"delete {self.name} {name}"):
-            try:
-                self._api.delete_namespaced_custom_object(
-                    *self._where, name, body=options, _request_timeout=TIMEOUT_SECONDS
-                )
-            except ApiException as error:
-                if error.status not in (404, 409):
-                    raise
+        ask(
+            f"delete {self.name} {name}",
+            self._api.delete_namespaced_custom_object,
+            *self._where,
+            name,
+            body={"propagationPolicy": "Foreground", "preconditions": {"uid": uid}},
+            none_if=lambda error: error.status in (404, 409),
+        )
 
     def wait(self, name: str, version: str, seconds: float) -> None:
         """Sleeps until the object changes after ``version``, or until ``seconds`` have passed.
@@ -320,46 +321,27 @@ class Resource:
             time.sleep(min(1.0, seconds))
 
 
-def _writing(dry_run: bool = False) -> dict[str, str]:
-    return {"field_validation": "Strict", **({"dry_run": "All"} if dry_run else {})}
-
-
-def _unknown_kind(error: ApiException) -> bool:
-    """Tells "no such kind" (plain text: page not found) from "no object of that name" (a Status with details)."""
-    return '"details"' not in _body(error)
+def _no_such_object(error: ApiException) -> bool:
+    """Tells "no object of that name" (a Status with details) from "no such kind" (plain text: page not found)."""
+    return error.status == 404 and '"details"' in _body(error)
 
 
 def serves(api: ApiClient, group: str, version: str, plural: str) -> bool:
     """Whether the cluster knows a kind of object, in this very version."""
-    with plain_errors(f"ask which kinds of {group} the cluster knows"):
-        try:
-            found = kubernetes.client.CustomObjectsApi(api).get_api_resources(
-                group, version, _request_timeout=TIMEOUT_SECONDS
-            )
-        except ApiException as error:
-            if error.status == 404:
-                return False
-            raise
-        return any(resource.name == plural for resource in found.resources)
+    doing, call = f"ask which kinds of {group} the cluster knows", kubernetes.client.CustomObjectsApi(api)
+    found = ask(doing, call.get_api_resources, group, version, none_if=lambda error: error.status == 404)
+    return found is not None and any(resource.name == plural for resource in found.resources)
 
 
 def owner_references(api: ApiClient, namespace: str, pod: str | None = None) -> list[Object]:
     """Who owns this step's pod (the run's Workflow), for whatever the step creates: it goes when the run goes.
 
-    Args:
-        api: the cluster.
-        namespace: the pod's namespace.
-        pod: the pod's name; default the one that Kubeflow Pipelines names in the environment.
-
-    Returns:
-        The owner references, without ``controller`` and ``blockOwnerDeletion``, which need more rights; empty
-        outside a pod.
+    Without ``controller`` and ``blockOwnerDeletion``, which need more rights; none outside a pod.
     """
     pod = pod or os.environ.get(POD_NAME_VARIABLE)
     if not pod:
         return []
-    with plain_errors(f"read this step's pod {pod}"):
-        found = kubernetes.client.CoreV1Api(api).read_namespaced_pod(pod, namespace, _request_timeout=TIMEOUT_SECONDS)
+    found = ask(f"read this step's pod {pod}", kubernetes.client.CoreV1Api(api).read_namespaced_pod, pod, namespace)
     return [
         {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
         for owner in found.metadata.owner_references or []

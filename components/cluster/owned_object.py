@@ -65,10 +65,7 @@ class OwnedObject:
 
         Args:
             spoilt: says of an object that was found whether it is of no use any more; then it is made anew.
-            done: says whether the work is done although there is no object any more.
-
-        Returns:
-            The object; None when there is none and the work is done.
+            done: says whether the work is done although there is no object any more; then there is none to return.
 
         Raises:
             InventoryError: if the object is another run's, or one that has to go does not go.

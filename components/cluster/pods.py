@@ -77,12 +77,7 @@ def container_security() -> Object:
 
 
 def worker_template(spec: Object, settings: ClusterSettings) -> Object:
-    """The template of a training's pods.
-
-    Args:
-        spec: of the pod, without what follows.
-        settings: on which nodes it may run, who schedules it, and with which secrets its image is pulled.
-    """
+    """The template of a training's pods, of a pod's ``spec`` and of where the settings let it run."""
     placed = dict(spec)
     if settings.node_selector:
         placed["nodeSelector"] = dict(settings.node_selector)
@@ -100,12 +95,9 @@ def worker_volumes(secret: str, shared_memory: str, scratch: str) -> tuple[list[
     """Volumes and mounts of a training worker: ``/dev/shm`` in memory, ``/tmp`` to write to, the store's secret.
 
     Args:
-        secret: the store's secret.
+        secret: the store's.
         shared_memory: size of ``/dev/shm``; the 64 MiB of a container are too little for data loading workers.
         scratch: largest size of ``/tmp``.
-
-    Returns:
-        Volumes of the pod, volume mounts of the container.
     """
     volumes: list[Object] = [
         {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": shared_memory}},

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from components.cluster.pods import WITHOUT_ISTIO
-from components.settings.serving import ServingSettings, is_reserved, like_a_secret
+from components.cluster.pods import STORE_FOLDER, STORE_REQUIRED, WITHOUT_ISTIO, store_environment
+from components.settings.serving import NO_SHADOW, ServingSettings, is_reserved, like_a_secret
 
 Object = dict[str, Any]
 
@@ -16,6 +16,7 @@ ARGUMENTS = {
     "max_body_mib": "--max-body-mib",
     "max_photos": "--max-photos",
     "drift_window": "--drift-window",
+    "shadow": "--shadow",
 }
 """Settings that are options of the server; KServe puts them after those of the ServingRuntime, so that they win."""
 ORIGIN, LOG = "--allow-origin", "--log-requests"
@@ -36,14 +37,19 @@ FIELDS = {
 }
 """Settings that are fields of the predictor as they are."""
 DEFAULTS = ServingSettings()
+STORE_VOLUME = "store"
+OF_STORE = frozenset(each["name"] for each in store_environment(""))
+"""Variables that a server has which fetches a shadow from the store."""
 
 
 def predictor(uri: str, settings: ServingSettings) -> Object:
-    """The predictor that serves a bundle.
+    """The predictor that serves a bundle; what has gone into service is nobody's shadow any more.
 
     The security context is that of the ServingRuntime's container, which KServe's own containers take over: Knative
     refuses one of the pod unless ``kubernetes.podspec-securitycontext`` is on.
     """
+    if settings.shadow in (uri, NO_SHADOW):
+        settings = settings.model_copy(update={"shadow": None})
     amounts = {"cpu": settings.cpu, "memory": settings.memory}
     fields: Object = {name: getattr(settings, option) for option, name in FIELDS.items()}
     fields["scaleMetric"] = None if settings.scale_metric == "default" else settings.scale_metric
@@ -51,6 +57,9 @@ def predictor(uri: str, settings: ServingSettings) -> Object:
     fields["tolerations"] = [each.model_dump(exclude_none=True) for each in settings.tolerations]
     fields["imagePullSecrets"] = [{"name": secret} for secret in settings.image_pull_secrets]
     container: Object = {"args": _arguments(settings), "env": _environment(settings)}
+    if settings.shadow:
+        fields["volumes"] = [{"name": STORE_VOLUME, "secret": {"secretName": settings.store_secret}}]
+        container["volumeMounts"] = [{"name": STORE_VOLUME, "mountPath": STORE_FOLDER, "readOnly": True}]
     container["ports"] = [dict(port) for port in PORTS] if settings.grpc else []
     return {
         # the steps that ask it are outside of the mesh too, and a side-car would refuse them
@@ -72,7 +81,7 @@ def changed(before: Object, settings: ServingSettings, uri: str) -> Object:
 
     What its settings before had put there and these do not is taken out; what somebody has added by hand stays.
     """
-    had = predictor(uri, shown(before, DEFAULTS.name))
+    had = predictor(before.get("model", {}).get("storageUri", uri), shown(before, DEFAULTS.name))
     return _taken_out(had, made := predictor(uri, settings)) | made | _nested(had, made)
 
 
@@ -94,7 +103,12 @@ def shown(part: Object, name: str) -> ServingSettings:
     model = part.get("model", {})
     requests = model.get("resources", {}).get("requests", {})
     variables = model.get("env", [])
+    arguments = _said(model.get("args", []))
     references = {each["name"]: each.get("valueFrom", {}).get("secretKeyRef") for each in variables}
+    store = references.get(STORE_REQUIRED[0]) if arguments["shadow"] else None
+    if store:
+        variables = [each for each in variables if each["name"] not in OF_STORE]
+        references = {name: where for name, where in references.items() if name not in OF_STORE}
     values = {each["name"]: each["value"] for each in variables if "value" in each}
     told = {option: part.get(field) for option, field in FIELDS.items()} | {
         "name": name,
@@ -108,9 +122,16 @@ def shown(part: Object, name: str) -> ServingSettings:
         "image_pull_secrets": [each["name"] for each in part.get("imagePullSecrets", [])],
         "env": {name: value for name, value in values.items() if not like_a_secret(name, value)},
         "secret_env": {name: f"{where['name']}/{where['key']}" for name, where in references.items() if where},
-        **_said(model.get("args", [])),
+        "store_secret": store and store["name"],
+        **arguments,
     }
     return ServingSettings.read({option: value for option, value in told.items() if value is not None})
+
+
+def shadow_of(part: Object) -> str | None:
+    """The address of the shadow's bundle; None when a predictor has none."""
+    found: str | None = _said(part.get("model", {}).get("args", []))["shadow"]
+    return found
 
 
 def _own(entries: dict[str, str]) -> dict[str, str]:
@@ -143,6 +164,12 @@ def _said(arguments: list[str]) -> Object:
 def _environment(settings: ServingSettings) -> list[Object]:
     """Variables by value, and by reference to secrets, whose values never pass through our hands."""
     references = [(name, *place.split("/")) for name, place in settings.secret_env.items()]
-    return [{"name": name, "value": value} for name, value in settings.env.items()] + [
-        {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}} for name, secret, key in references
-    ]
+    store = store_environment(settings.store_secret) if settings.shadow else []
+    return (
+        store
+        + [{"name": name, "value": value} for name, value in settings.env.items()]
+        + [
+            {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+            for name, secret, key in references
+        ]
+    )

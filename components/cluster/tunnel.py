@@ -18,7 +18,7 @@ from kubernetes.client import ApiClient, Configuration, V1Pod
 from kubernetes.stream.ws_client import create_websocket, get_websocket_url
 from websocket import ABNF, WebSocket
 
-from components.cluster.kube import TIMEOUT_SECONDS, plain_errors
+from components.cluster.kube import ask
 
 BLOCK = 65_536
 DATA, ERROR = 0, 1
@@ -26,15 +26,9 @@ DATA, ERROR = 0, 1
 
 
 def open_tunnel(api: ApiClient, namespace: str, selector: str, port: int) -> str | None:
-    """Opens a port of this machine that leads to the newest ready pod; it closes with this process.
+    """Opens a port of this machine that leads to a port of the newest ready pod; it closes with this process.
 
     Each connection looks for the pod anew, so that the tunnel outlives a pod that is replaced.
-
-    Args:
-        api: the cluster.
-        namespace: of the pods.
-        selector: labels of the pods.
-        port: of the pod's container.
 
     Returns:
         ``http://127.0.0.1:PORT``; None when no pod is ready.
@@ -47,12 +41,8 @@ def open_tunnel(api: ApiClient, namespace: str, selector: str, port: int) -> str
 
 
 def _ready_pod(api: ApiClient, namespace: str, selector: str) -> str | None:
-    with plain_errors(f"list the pods {selector}"):
-        pods = (
-            kubernetes.client.CoreV1Api(api)
-            .list_namespaced_pod(namespace, label_selector=selector, _request_timeout=TIMEOUT_SECONDS)
-            .items
-        )
+    call = kubernetes.client.CoreV1Api(api).list_namespaced_pod
+    pods = ask(f"list the pods {selector}", call, namespace, label_selector=selector).items
     ready = [pod for pod in pods if _is_ready(pod)]
     return max(ready, key=lambda pod: pod.metadata.creation_timestamp).metadata.name if ready else None
 

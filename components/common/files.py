@@ -29,22 +29,6 @@ def content_hash(value: Any) -> str:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """An empty file to be filled in the block, beside ``path``, whose folder is made when missing.
-
-    It replaces what has that name, unless the block fails.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        yield Path(name)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-@contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
     """A file to be written in the block that takes a name when it is whole, unless the block fails.
 
@@ -63,10 +47,16 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Writes ``data``, text as UTF-8, so that a reader sees the old file or the whole new one, never a part."""
-    with atomic_path(path) as whole, whole.open("wb") as file:
-        file.write(data.encode() if isinstance(data, str) else data)
-        file.flush()
-        os.fsync(file.fileno())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # for the user's eyes alone
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(handle)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -153,10 +153,13 @@ class Store:
                 response.release_conn()
             time.sleep(pause)
 
-    def get_file(self, key: str, path: Path, most: int | None = None, sha256: str = "") -> None:
+    def get_file(
+        self, key: str, path: Path, most: int | None = None, sha256: str = "", mend: str = "make it again"
+    ) -> None:
         """Downloads one object to a file, which appears whole or not at all; a link of that name is replaced.
 
-        An object of more than ``most`` bytes, or of another sha256 (in hexadecimal), is refused.
+        An object of more than ``most`` bytes, or of another sha256 (in hexadecimal), is refused; ``mend`` says what to
+        do then.
         """
         found = hashlib.sha256()
         with new_file(path) as file, plain_errors(self.endpoint, f"read {self.uri(key)}"):
@@ -164,7 +167,7 @@ class Store:
                 found.update(piece)
                 file.write(piece)
             if sha256 and found.hexdigest() != sha256:
-                raise InventoryError(f"{self.uri(key)} does not match its sha256; make it again")
+                raise InventoryError(f"{self.uri(key)} does not match its sha256; {mend}")
 
     def exists(self, key: str) -> bool:
         """Says whether there is such an object."""

@@ -6,13 +6,14 @@ calibration and metrics, the gate and the server read it; what is evaluated is t
 A bundle may come from anywhere, so that nothing in it is believed: its files lie in the bundle's own folder under plain
 names, are listed with size and sha256 and are verified while they are fetched and when they are opened; its numbers are
 checked; and ``checksum`` covers ``bundle.json`` itself. That finds what was damaged or changed by mistake. Who can
-write both the files and their hashes can still make another bundle: that is for the store's access rules to prevent.
+write both the files and their hashes can still make another bundle: that is for the store's access rules to prevent,
+or for a signature to show (``components.counter.signing``).
 """
 
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -29,6 +30,8 @@ from components.counter.statistics.drift import ReferenceDistribution
 from components.counter.statistics.metrics import CountScore
 
 BUNDLE_FILE = "bundle.json"
+SIGNATURE_FILE = "model.sig"
+"""Where a bundle is signed (``components.counter.signing``)."""
 ONNX_FILE = "model.onnx"
 WEIGHTS_FILE = "model.safetensors"
 MOST_DESCRIPTION_BYTES = 4 * 2**20
@@ -42,7 +45,8 @@ AGAIN = "fetch or train it again"
 
 
 def _plain_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name) or name.casefold() == BUNDLE_FILE:
+    ours = name.casefold() in (BUNDLE_FILE, SIGNATURE_FILE)
+    if ours or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name):
         raise ValueError(f"{name[:60]!r} is not the plain name of a file in the bundle's folder")
     return name
 
@@ -199,9 +203,12 @@ class Bundle(Document):
 def save(bundle: Bundle, folder: Path) -> Bundle:
     """Writes ``bundle.json`` with fresh hashes of the files beside it, and returns what was written.
 
+    A signature, which was another bundle's, is removed.
+
     Raises:
         InventoryError: if it is no bundle that could be loaded again, such as for numbers that are not finite.
     """
+    (folder / SIGNATURE_FILE).unlink(missing_ok=True)
     files = {
         path.name: {"sha256": sha256_file(path), "bytes": path.stat().st_size}
         for path in sorted(folder.iterdir())
@@ -214,8 +221,12 @@ def save(bundle: Bundle, folder: Path) -> Bundle:
     return bundle
 
 
-def load(folder: Path) -> Bundle:
+def load(folder: Path, signed: Mapping[str, str] | None = None) -> Bundle:
     """Reads a bundle and verifies every file that it names.
+
+    Args:
+        folder: the bundle.
+        signed: the sha256 of all its files, by name, which a signature vouches for; None where nobody signs.
 
     Raises:
         InventoryError: if the folder holds no bundle, a file is missing or one does not match its hash.
@@ -227,7 +238,11 @@ def load(folder: Path) -> Bundle:
         )
     if path.stat().st_size > MOST_DESCRIPTION_BYTES:
         raise InventoryError(f"{path} is larger than any {BUNDLE_FILE}; fetch it again")
-    bundle = _parse(path.read_bytes(), str(path))
+    data = path.read_bytes()
+    bundle = _parse(data, str(path))
+    listed = {BUNDLE_FILE: sha256_bytes(data), **{name: info.sha256 for name, info in bundle.files.items()}}
+    if signed is not None and signed != listed:
+        raise InventoryError(f"the signature of {folder} does not cover each file of the bundle; sign it again")
     for name, info in bundle.files.items():
         file = folder / name
         if file.is_symlink() or not file.is_file():
@@ -286,6 +301,11 @@ def upload(store: Store, folder: Path, prefix: str) -> str:
 
 def fetch(store: Store, prefix: str, folder: Path) -> Bundle:
     """Fetches the bundle under ``prefix`` into ``folder`` and verifies it; nothing is written outside that folder.
+
+    Args:
+        store: holds the bundle.
+        prefix: its key, such as ``runs/<run_id>/model``.
+        folder: receives its files.
 
     Raises:
         InventoryError: if there is no bundle, or one of its files is not what ``bundle.json`` says.

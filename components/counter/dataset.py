@@ -17,7 +17,7 @@ from pydantic import model_validator
 
 from components.common.document import Document, Part
 from components.common.errors import InventoryError
-from components.common.files import atomic_path, content_hash, sha256_bytes, sha256_file
+from components.common.files import content_hash, sha256_bytes, sha256_file
 from components.common.store import Store
 from components.counter.counts import count_labels
 
@@ -191,10 +191,7 @@ def fetch_shard(store: Store, shard: ShardInfo, folder: Path, limit_bytes: int |
         return path
     if limit_bytes is not None:
         _evict(folder, limit_bytes - shard.bytes)
-    with atomic_path(path) as whole:
-        store.get_file(shard.key, whole)
-        if sha256_file(whole) != shard.sha256:
-            raise InventoryError(f"shard {shard.key} does not match its sha256; run the split step again")
+    store.get_file(shard.key, path, sha256=shard.sha256, mend="run the split step again")
     return path
 
 
@@ -268,6 +265,11 @@ class _Shard:
 
 def open_split(store: Store, manifest: DatasetManifest, name: str) -> Bins:
     """Fetches one split's shards into the local cache and opens them.
+
+    Args:
+        store: holds the shards.
+        manifest: of the dataset.
+        name: ``train``, ``validation`` or ``test``.
 
     Raises:
         InventoryError: if the split is empty or a shard is damaged.

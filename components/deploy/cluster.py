@@ -35,11 +35,10 @@ class ClusterDeployer:
         self._beside: ClusterDeployer | None = None
 
     def start(self, candidate: Candidate) -> Revision:
-        """Creates the service, or starts the new model beside the one in service.
+        """Creates the service, or starts the new model beside the one in service; see ``Deployer``.
 
         Raises:
-            InventoryError: if KServe refuses the service, or the new model is not ready in time or cannot be reached;
-                it gets no requests then.
+            InventoryError: if KServe refuses the service, or the new model is not ready in time or cannot be reached.
         """
         service = self._get()
         if service is None or services.stopped(service):
@@ -100,12 +99,7 @@ class ClusterDeployer:
         return self._started(candidate, changed)
 
     def _started(self, candidate: Candidate, changed: Object | None) -> Revision:
-        """Waits for the new model.
-
-        Args:
-            candidate: the new model.
-            changed: the service as it was before it was changed for it.
-        """
+        """Waits for the new model; ``changed`` is the service as it was before it was changed for it."""
         before = services.revision_before(changed) if changed else ""
         old_failure = services.failure(changed, candidate.uri) if changed else None
         try:
@@ -136,8 +130,7 @@ class ClusterDeployer:
     def _change(self, change: Callable[[Object], Object]) -> Object | None:
         """Makes a change against the newest version of the object, again when somebody else was faster.
 
-        Returns:
-            The object as it was before, or None if its spec has not changed.
+        Returns the object as it was before, or None if its spec has not changed.
         """
         before: list[Object] = []
 
@@ -163,10 +156,7 @@ class ClusterDeployer:
     def _wait(self, arrived: Callable[[Object], bool], uri: str, old_failure: str | None = None) -> Object:
         """Waits until the controller has done something.
 
-        Args:
-            arrived: whether it has.
-            uri: of the new model.
-            old_failure: what the status said of an earlier model; until the controller has looked it says so still.
+        Until it has looked, the status still says ``old_failure`` of an earlier model.
 
         Raises:
             InventoryError: if it says that it cannot, or the time is over.

@@ -43,11 +43,7 @@ class Deployer(Protocol):
         """
 
     def promote(self, revision: Revision) -> str:
-        """Gives the revision all requests; what was in service before ends after its last answer.
-
-        Returns:
-            The service's address.
-        """
+        """Gives the revision all requests and returns the address; the one before ends after its last answer."""
 
     def roll_back(self, revision: Revision) -> None:
         """Removes the revision; what was in service stays."""
@@ -55,11 +51,6 @@ class Deployer(Protocol):
 
 def put_into_service(deployer: Deployer, candidate: Candidate, bins: list[LabelledBin]) -> DeployedModel:
     """Starts a candidate, asks it about labelled bins, and promotes it or rolls it back.
-
-    Args:
-        deployer: where to serve it.
-        candidate: the model.
-        bins: labelled bins for the smoke test.
 
     Raises:
         InventoryError: if the candidate does not come up or fails the smoke test; it has been rolled back then.

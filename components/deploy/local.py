@@ -13,6 +13,7 @@ from components.client.endpoint import Endpoint
 from components.common.errors import InventoryError
 from components.common.parent_process import LOCK_FILE
 from components.common.retry import wait_for
+from components.counter.signing.keys import SIGNING_VARIABLE
 from components.deploy.deployer import Candidate, Revision
 from components.deploy.smoke import reachable
 from components.documents.deployed import Service
@@ -22,6 +23,7 @@ POLL_SECONDS = 0.1
 ADDRESS = re.compile(r"^serving .* at (http://127\.0\.0\.1:\d+)$", re.MULTILINE)
 SERVICE_FILE, LOG_FILE = "service.json", "service.log"
 SUPERVISOR = "components.common.local_store.supervise"
+NOT_FOR_SERVERS = ("AWS_", SIGNING_VARIABLE)
 
 
 class LocalDeployer:
@@ -34,11 +36,7 @@ class LocalDeployer:
         self.run_folder = run_folder
 
     def start(self, candidate: Candidate) -> Revision:
-        """Starts the server and waits until it is ready.
-
-        Raises:
-            InventoryError: if it does not come up; the message names its log.
-        """
+        """Starts the server and waits until it is ready; the error of one that does not come up names its log."""
         log = self.run_folder / LOG_FILE
         log.unlink(missing_ok=True)  # a server that still runs goes on writing to its own file
         with log.open("wb") as output:
@@ -50,7 +48,7 @@ class LocalDeployer:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+                env={name: value for name, value in os.environ.items() if not name.startswith(NOT_FOR_SERVERS)},
                 start_new_session=True,  # outlives the step; Ctrl-C is for the run
             )
         try:

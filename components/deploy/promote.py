@@ -13,9 +13,10 @@ from components.common.errors import InventoryError
 from components.common.store import Store
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import put_into_service
+from components.deploy.shadow import with_shadow
 from components.deploy.try_out import local_trial, registered_candidate, try_out
 from components.documents.deployed import SmokeTest
-from components.registry.entry import Entry, Event
+from components.registry.entry import Entry, Event, Index
 from components.registry.in_service import on_cluster
 from components.registry.registry import Registry, read_index
 from components.settings.serving import ServingSettings
@@ -43,7 +44,14 @@ class Change:
     """Of the service on a cluster; empty on one machine, where a promotion starts no server that stays."""
 
 
-def promote(store: Store, registry: Registry, name: str, version: str, cluster: Cluster | None = None) -> Change:
+def promote(
+    store: Store,
+    registry: Registry,
+    name: str,
+    version: str,
+    cluster: Cluster | None = None,
+    shadow: str | None = None,
+) -> Change:
     """Puts a registered model into service.
 
     Args:
@@ -52,14 +60,16 @@ def promote(store: Store, registry: Registry, name: str, version: str, cluster: 
         name: the serving name.
         version: of the model.
         cluster: where its InferenceService is; None records what shall be served on this machine.
+        shadow: version of a registered model, or its bundle's address, that gets copies of the photos on a cluster
+            and answers nobody; "none" for none, None for the one that there is.
 
     Raises:
-        InventoryError: if there is no such model, its files are gone, or it does not answer as it should; what was in
-            service stays then.
+        InventoryError: if there is no such model or shadow, its files are gone, or it does not answer as it should;
+            what was in service stays then.
     """
     found = read_index(registry, name)
     entry, before = found.get(version), found.in_service
-    smoke, url = _serve(store, name, entry, cluster)
+    smoke, url = _serve(store, found, name, entry, cluster, shadow)
     registry.record(name, Event(kind="in service", version=version))
     return Change(entry, None if before and before.version == version else before, smoke, url)
 
@@ -82,17 +92,21 @@ def roll_back(store: Store, registry: Registry, name: str, cluster: Cluster | No
                 f"InferenceService {name} serves {served.bundle_key}, not {left.version} as recorded; somebody has "
                 "changed it: choose a model and `inventory promote` it"
             )
-    smoke, url = _serve(store, name, entry, cluster)
+    smoke, url = _serve(store, found, name, entry, cluster)
     registry.record(name, Event(kind="rolled back", version=entry.version, left=left.version))
     return Change(entry, left, smoke, url)
 
 
-def _serve(store: Store, name: str, entry: Entry, cluster: Cluster | None) -> tuple[SmokeTest, str]:
+def _serve(
+    store: Store, found: Index, name: str, entry: Entry, cluster: Cluster | None, shadow: str | None = None
+) -> tuple[SmokeTest, str]:
     with registered_candidate(store, entry) as (candidate, bins):
         if cluster is None:
             with local_trial() as deployer:
                 return try_out(deployer, candidate, bins), ""
         settings = _settings(cluster, name)
+        if shadow is not None:
+            settings = with_shadow(store, found, ServingSettings.read({**settings.model_dump(), "shadow": shadow}))
         outcome = put_into_service(ClusterDeployer(cluster.api, cluster.namespace, settings), candidate, bins)
         return outcome.smoke, outcome.url
 

@@ -61,13 +61,7 @@ def labelled_bins(store: Store, manifest: DatasetManifest) -> list[LabelledBin]:
 
 
 def smoke_test(endpoint: Endpoint, bundle: Bundle, folder: Path, bins: list[LabelledBin]) -> SmokeTest:
-    """Asks the endpoint about labelled bins and compares with the bundle's network in this process.
-
-    Args:
-        endpoint: the new revision.
-        bundle: what it should serve.
-        folder: the bundle's files.
-        bins: at least one.
+    """Asks the endpoint about at least one labelled bin and compares with the bundle's network in this process.
 
     Raises:
         InventoryError: if it cannot be reached, answers for another model, or answers differently.

@@ -9,11 +9,13 @@ from components.common.errors import InventoryError
 from components.common.parent_process import RUN_FOLDER_VARIABLE
 from components.common.step.run_step import document_step
 from components.common.store import Store
-from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest
+from components.counter.signing.keys import public_key
+from components.counter.signing.stored import fetch
 from components.deploy.cluster import ClusterDeployer
 from components.deploy.deployer import Candidate, Deployer, put_into_service
 from components.deploy.local import LocalDeployer
+from components.deploy.shadow import with_shadow
 from components.deploy.smoke import labelled_bins
 from components.documents.deployed import DeployedModel
 from components.documents.gated import GatedModel
@@ -44,17 +46,19 @@ def deploy(
         serving: the service on a cluster.
 
     Raises:
-        InventoryError: if the model does not come up or answers wrongly, or another one has gone into service since
-            the gate compared; what was in service before stays.
+        InventoryError: if the model is not signed as it must be, does not come up or answers wrongly, or another one
+            has gone into service since the gate compared; what was in service before stays.
     """
     key = evaluated.bundle_key
 
     def work() -> DeployedModel:
         registry = open_registry(store)  # one that cannot be reached is told before anything is changed
-        _check_compared(store, find_in_service(store, read_index(registry, serving.name), serving), key, run_id)
+        registered = read_index(registry, serving.name)
+        _check_compared(store, find_in_service(store, registered, serving), key, run_id)
+        settings = with_shadow(store, registered, serving)
         with tempfile.TemporaryDirectory(prefix="deploy-") as scratch:
-            deployer, folder = _deployer(serving, Path(scratch))
-            candidate = Candidate(bundles.fetch(store, key, folder), folder, store.uri(key))
+            deployer, folder = _deployer(settings, Path(scratch))
+            candidate = Candidate(fetch(store, key, folder, public_key()), folder, store.uri(key))
             outcome = put_into_service(deployer, candidate, labelled_bins(store, manifest))
         replaced = put_in_service(registry, store, serving.name, key, run_id)
         return outcome.model_copy(update={"replaced": replaced.version if replaced else None})

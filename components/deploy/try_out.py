@@ -9,21 +9,19 @@ from pathlib import Path
 from components.common.errors import InventoryError
 from components.common.parent_process import LOCK_FILE
 from components.common.store import Store
-from components.counter import bundle as bundles
-from components.counter.bundle import ONNX_FILE
 from components.counter.dataset import DatasetManifest
+from components.counter.signing.keys import public_key
+from components.counter.signing.stored import fetch
 from components.deploy.deployer import Candidate, Deployer
 from components.deploy.local import LocalDeployer
 from components.deploy.smoke import LabelledBin, labelled_bins, smoke_test
 from components.documents.deployed import SmokeTest
 from components.registry.entry import Entry
+from components.registry.registry import check_registered
 
 
 def try_out(deployer: Deployer, candidate: Candidate, bins: list[LabelledBin]) -> SmokeTest:
     """Starts a model, asks it about labelled bins and ends it.
-
-    Returns:
-        As ``smoke_test``.
 
     Raises:
         InventoryError: if it does not come up or answers wrongly.
@@ -40,19 +38,16 @@ def registered_candidate(store: Store, entry: Entry) -> Iterator[tuple[Candidate
     """A registered model's files on this machine while the block runs, and labelled bins of its dataset.
 
     Raises:
-        InventoryError: if its files or its dataset are not in the store, or are not those that were registered.
+        InventoryError: if its files or its dataset are not in the store, or its files are not those that were
+            registered, or not signed as they must be.
     """
     if not entry.dataset_key:
         raise InventoryError(f"model {entry.version} was never evaluated; there are no bins to try it on")
     manifest = DatasetManifest.fetch(store, entry.dataset_key)
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
         folder = Path(scratch)
-        bundle = bundles.fetch(store, entry.bundle_key, folder)
-        if bundle.files[ONNX_FILE].sha256 != entry.model_sha256:
-            raise InventoryError(
-                f"the files of model {entry.version} are not those that were registered; a later training of the same "
-                "run has overwritten them"
-            )
+        bundle = fetch(store, entry.bundle_key, folder, public_key())
+        check_registered(bundle, entry)
         yield Candidate(bundle, folder, entry.uri), labelled_bins(store, manifest)
 
 

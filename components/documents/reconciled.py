@@ -79,6 +79,22 @@ class Reconciliation(Document):
         return count_labels(self.counts, self.open_top)
 
 
+class Feedback(Document):
+    """What ``inventory feedback`` made of recounts."""
+
+    KIND: ClassVar[str] = "feedback"
+    labels: int
+    """Recounted bins that are labels now."""
+    wrong: int
+    """Those of them whose recount differs from the record."""
+    rows_left_out: int
+    """Rows of the table that are no label."""
+    left_out: dict[str, int]
+    """The same by reason."""
+    source: str
+    """The CSV with the labels, a source for the next training."""
+
+
 class StoredReconciliation(Reconciliation):
     """A reconciliation whose results lie in the store."""
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.documents.search_result import SearchResult, Trial
 from components.documents.training_spec import TrainingSpec
-from components.settings.space import Space, Value, free_space, hyperband_parallel
+from components.settings.space import Space, Value, describe, free_space, hyperband_parallel
 from components.settings.training import TrainingSettings
 from components.settings.tuning import TuningSettings
 
@@ -42,11 +42,7 @@ class SearchPlan:
         return {name: getattr(self.training, name) for name in self.space}
 
     def job(self, name: str, parameters: Mapping[str, Any]) -> TrainingSpec:
-        """The training of one trial.
-
-        Args:
-            name: of the trial, unique in the search.
-            parameters: values of the tuned options, as text or typed.
+        """The training of one trial, with these values of the tuned options, as text or typed.
 
         Raises:
             InventoryError: if the training refuses a value.
@@ -64,18 +60,22 @@ class SearchPlan:
         typed = {tuned: getattr(job.settings, tuned) for tuned in self.space}
         return Trial(name=name, parameters=typed, output=job.output, **known)
 
+    def result(self, backend: Literal["katib", "optuna"], name: str, trials: list[Trial]) -> SearchResult:
+        """What the search, called so by its backend, has found."""
+        return SearchResult(
+            backend=backend,
+            name=name,
+            objective=self.tuning.objective,
+            algorithm=self.tuning.algorithm,
+            space={option: describe(parameter) for option, parameter in self.space.items()},
+            trials=trials,
+        )
+
 
 def make_search_plan(
     run_id: str, dataset_key: str, training: TrainingSettings, explicit: Collection[str], tuning: TuningSettings
 ) -> SearchPlan:
-    """Makes the plan of a search; options that the user gave are not tuned.
-
-    Args:
-        run_id: of the pipeline run.
-        dataset_key: see ``SearchPlan``.
-        training: the run's settings.
-        explicit: names of the training options that the user gave.
-        tuning: of the search.
+    """Makes the plan of a search; the training options that the user gave, ``explicit``, are not tuned.
 
     Raises:
         InventoryError: if nothing is left to tune, a value of the space does not go with the given settings, or the

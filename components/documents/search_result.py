@@ -12,6 +12,11 @@ Status = Literal["running", "succeeded", "early stopped", "failed", "metrics una
 FAILURES: tuple[Status, ...] = ("failed", "metrics unavailable")
 
 
+def rank(metric: Metric, value: float) -> float:
+    """A number that is smaller for a better value."""
+    return -value if DIRECTIONS[metric] == "maximize" else value
+
+
 class Trial(BaseModel):
     """One training among those tried."""
 
@@ -71,12 +76,11 @@ class SearchResult(BaseModel):
         Raises:
             InventoryError: if none succeeded.
         """
-        sign = -1 if self.direction == "maximize" else 1
         found = [trial for trial in self.trials if trial.status == "succeeded" and trial.objective is not None]
         if not found:
             counted = ", ".join(f"{trial.name}: {trial.reason or trial.status}" for trial in self.trials[:3])
             raise InventoryError(f"no trial of {self.name} succeeded ({counted or 'none was started'})")
-        return min(found, key=lambda trial: sign * (trial.objective or 0.0))
+        return min(found, key=lambda trial: rank(self.objective, trial.objective or 0.0))
 
     @property
     def default(self) -> Trial | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.counter.statistics.bootstrap import DRAWS, Interval, intervals, mean_of, ratio_of
+from components.counter.statistics.bootstrap import Interval, intervals, mean_of, ratio_of
 from components.counter.statistics.calibration import (
     ECE_BINS,
     Calibration,
@@ -27,12 +27,7 @@ from components.counter.statistics.metrics import (
     softmax,
     summarise,
 )
-from components.documents.evaluated import (
-    Analysis,
-    CalibrationGain,
-    Curves,
-    ReliabilityCurves,
-)
+from components.documents.evaluated import Analysis, CalibrationGain, Curves, ReliabilityCurves
 from components.evaluate.audit import audit
 from components.evaluate.verdicts import verdict_table
 
@@ -49,25 +44,17 @@ class Outputs:
     """[N], product groups."""
 
 
-def analyse(
-    validation: Outputs,
-    test: Outputs,
-    counts: Sequence[int],
-    names: Sequence[str],
-    draws: int = DRAWS,
-) -> tuple[Analysis, Curves]:
+def analyse(validation: Outputs, test: Outputs, counts: Sequence[int], names: Sequence[str]) -> tuple[Analysis, Curves]:
     """Calibrates on validation and measures on test.
 
     Args:
         validation: outputs on bins that training chose its best epoch on.
         test: outputs on bins that nothing was chosen on.
         counts: the K counts.
-        names: the K counts as text.
-        draws: bootstrap resamples.
+        names: the same as text.
 
     Returns:
-        The analysis (numbers; small; ``loss`` is that of the calibrated probabilities) and the curves (points for
-        charts).
+        Numbers, of which ``loss`` is that of the calibrated probabilities, and points for charts.
 
     Raises:
         InventoryError: if there is no test bin.
@@ -80,9 +67,9 @@ def analyse(
     rocs = roc_curves(after, test.labels, names)
     analysis = Analysis(
         **dict(scores),
-        intervals=_metric_intervals(calibrated, test, counts, names, draws),
-        calibration=_calibration_gain(calibration, len(validation.labels), test, calibrated, draws),
-        verdict=verdict_table(after, test.labels, test.groups, draws),
+        intervals=_metric_intervals(calibrated, test, counts, names),
+        calibration=_calibration_gain(calibration, len(validation.labels), test, calibrated),
+        verdict=verdict_table(after, test.labels, test.groups),
         audit=lifts,
         auc={name: curve.auc if curve else None for name, curve in rocs.items()},
     )
@@ -95,7 +82,7 @@ def analyse(
 
 
 def _metric_intervals(
-    logits: Floats, test: Outputs, counts: Sequence[int], names: Sequence[str], draws: int
+    logits: Floats, test: Outputs, counts: Sequence[int], names: Sequence[str]
 ) -> dict[str, Interval | None]:
     columns = bin_values(logits, test.labels, counts)
     statistics: dict[str, Callable[[Mapping[str, Floats]], Floats]] = {
@@ -106,24 +93,20 @@ def _metric_intervals(
         "expected_rmse": lambda sums: np.sqrt(sums["expected_squared_error"] / sums["n"]),
         "loss": mean_of("loss"),
     }
-    predicted = logits.argmax(axis=1)
     for k, name in enumerate(names):
-        columns |= {
-            f"is {name}": (test.labels == k).astype(np.float64),
-            f"said {name}": (predicted == k).astype(np.float64),
-            f"hit {name}": ((test.labels == k) & (predicted == k)).astype(np.float64),
-        }
+        held, said = test.labels == k, logits.argmax(axis=1) == k
+        columns |= {f"is {name}": held * 1.0, f"said {name}": said * 1.0, f"hit {name}": (held & said) * 1.0}
         statistics[f"recall {name}"] = ratio_of(f"hit {name}", f"is {name}")
         statistics[f"precision {name}"] = ratio_of(f"hit {name}", f"said {name}")
-    return intervals(columns, test.groups, statistics, draws)
+    return intervals(columns, test.groups, statistics)
 
 
 def _calibration_gain(
-    calibration: Calibration, validation_bins: int, test: Outputs, calibrated: Floats, draws: int
+    calibration: Calibration, validation_bins: int, test: Outputs, calibrated: Floats
 ) -> CalibrationGain:
     before = negative_log_likelihood(test.logits, test.labels)
     after = negative_log_likelihood(calibrated, test.labels)
-    change = intervals({"change": after - before}, test.groups, {"change": mean_of("change")}, draws)["change"]
+    change = intervals({"change": after - before}, test.groups, {"change": mean_of("change")})["change"]
     probabilities = softmax(calibrated)
     return CalibrationGain(
         temperature=calibration.temperature,

@@ -28,11 +28,7 @@ def run(
     report: HTML,
     run_id: str,
 ) -> None:
-    """Evaluates the model artifact and fills the output artifacts, also when the work was done before.
-
-    Raises:
-        InventoryError: as ``components.evaluate.step.evaluate``.
-    """
+    """Evaluates the model artifact and fills the output artifacts, also when the work was done before."""
     store = open_store()
     trained = TrainedModel.load(model.path)
     outcome = evaluate(store, DatasetManifest.load(dataset.path), trained, run_name(run_id))

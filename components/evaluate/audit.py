@@ -25,17 +25,14 @@ SHOWN = (0.01, 0.05, 0.1, 0.2, 0.5)
 def corrupt(
     labels: Integers, classes: int, corruption: Corruption, seed: int, share: float = WRONG_RECORDS
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Records of which a share is wrong.
+    """Records of which a share, 0 to 1, is wrong: the recorded classes, int64 [N], and which are wrong, bool [N].
 
     Args:
         labels: int64 [N], the true classes.
         classes: K.
         corruption: which other count a wrong record names.
         seed: decides which records are wrong, and how.
-        share: of the records, 0 to 1.
-
-    Returns:
-        The recorded classes, int64 [N], and which of them are wrong, bool [N].
+        share: of the records.
     """
     random = np.random.default_rng(seed)
     recorded, wrong = labels.astype(np.int64), np.zeros(len(labels), np.bool_)
@@ -71,16 +68,15 @@ def curves_of(probabilities: Floats, labels: Integers, corruption: Corruption, s
 def audit(
     probabilities: Floats, labels: Integers, seeds: int = SEEDS
 ) -> tuple[list[AuditLift], dict[Corruption, AuditCurve]]:
-    """Recounts in the list's order, with corrupted records.
+    """Recounts in the list's order, with records that are corrupted anew for every seed.
 
     Args:
         probabilities: calibrated, float64 [N, K], of bins that nothing was chosen on.
         labels: int64 [N], the true classes.
-        seeds: how often records are corrupted anew.
+        seeds: how many.
 
     Returns:
-        The lift for each kind of corruption, and the curves by corruption; both are empty when there are too few bins
-        to corrupt one.
+        Lift and curve for each kind of corruption; none when there are too few bins to corrupt one.
     """
     rows: list[AuditLift] = []
     curves: dict[Corruption, AuditCurve] = {}

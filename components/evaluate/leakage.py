@@ -18,7 +18,7 @@ from components.counter.assignment import assign, refuse_empty, units_of
 from components.counter.dataset import Bins
 from components.counter.record.stored import products_of
 from components.counter.splits import SPLITS, Method
-from components.counter.statistics.bootstrap import DRAWS, intervals, mean_of
+from components.counter.statistics.bootstrap import intervals, mean_of
 from components.counter.statistics.metrics import Floats, Integers
 from components.documents.evaluated import SharedProductsRow, SplitLeak
 
@@ -26,22 +26,14 @@ Flags = NDArray[np.bool_]
 
 
 def lists_product(bins: Bins) -> Flags:
-    """Says which bins list a product.
-
-    Returns:
-        bool [len(bins)].
-    """
+    """Which bins list a product, bool [len(bins)]."""
     flags = np.zeros(len(bins), dtype=bool)
     flags[products_of(bins)[1]] = True
     return flags
 
 
 def shares_product(test: Bins, *trained: Bins) -> Flags:
-    """Says which test bins hold a product that some bin of those trained on holds.
-
-    Returns:
-        bool [len(test)].
-    """
+    """Which test bins hold a product that some bin of those trained on holds, bool [len(test)]."""
     names, rows = products_of(test)
     seen = pa.chunked_array([pa.array(products_of(bins)[0], pa.string()) for bins in trained], pa.string())
     known = pc.is_in(pa.array(names, pa.string()), value_set=seen.unique())
@@ -50,17 +42,13 @@ def shares_product(test: Bins, *trained: Bins) -> Flags:
     return flags
 
 
-def with_and_without(shared: Flags, correct: Floats, groups: Integers, draws: int = DRAWS) -> list[SharedProductsRow]:
-    """Accuracy on the test bins that share a product with training, on the others, and on all.
+def with_and_without(shared: Flags, correct: Floats, groups: Integers) -> list[SharedProductsRow]:
+    """Accuracy on the test bins that share a product with training, on the others, and on all; a row each.
 
     Args:
         shared: bool [N].
         correct: 0 or 1, [N].
         groups: product group of every bin, [N].
-        draws: resamples for the intervals.
-
-    Returns:
-        A row each.
     """
     rows = []
     for words, chosen in (
@@ -69,7 +57,7 @@ def with_and_without(shared: Flags, correct: Floats, groups: Integers, draws: in
         ("share none", ~shared),
     ):
         any_bin = bool(chosen.any())
-        spread = intervals({"hit": correct[chosen]}, groups[chosen], {"accuracy": mean_of("hit")}, draws)
+        spread = intervals({"hit": correct[chosen]}, groups[chosen], {"accuracy": mean_of("hit")})
         rows.append(
             SharedProductsRow(
                 bins=words,
@@ -102,8 +90,7 @@ def split_leaks(
         seed: of the split.
 
     Returns:
-        The part of every bin (index into ``SPLITS``, int8 [N]), and the leaking test bins (bool [N], False outside the
-        test part).
+        The part of every bin (index into ``SPLITS``, int8 [N]), and the leaking test bins (bool [N]).
 
     Raises:
         InventoryError: if the bins cannot be split so.
@@ -119,15 +106,12 @@ def split_leaks(
 
 
 def what_splits_would_leak(parts_of_dataset: Sequence[Bins], ratios: Sequence[float], seed: int) -> list[SplitLeak]:
-    """For every split method, the share of test bins that would share a product with a training bin.
+    """For every method that can split the dataset's bins, the test bins that would share a product with training.
 
     Args:
-        parts_of_dataset: the opened splits that together hold the dataset's bins.
+        parts_of_dataset: the opened splits that together hold the bins.
         ratios: shares of train, validation and test.
         seed: of the split.
-
-    Returns:
-        A row for each method that can split these bins.
     """
     offsets = np.cumsum([0, *map(len, parts_of_dataset)])
     found = [products_of(bins) for bins in parts_of_dataset]

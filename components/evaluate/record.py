@@ -14,7 +14,7 @@ from components.counter.dataset import Bins
 from components.counter.record.model import RECORD_FILE, RecordModel
 from components.counter.record.record import Floats
 from components.counter.record.stored import listed_in
-from components.counter.statistics.bootstrap import DRAWS, intervals, mean_of
+from components.counter.statistics.bootstrap import intervals, mean_of
 from components.counter.statistics.metrics import Integers, bin_values, summarise
 from components.documents.evaluated import BY_BOTH, BY_PHOTO, BY_PRODUCTS, Contradiction, RecordRow, RecordValue
 
@@ -25,7 +25,7 @@ def learn(folder: Path, bundle: Bundle, splits: Mapping[str, Bins], validated: F
     """Fits the record model and writes it beside the network, as ``record.json``.
 
     Args:
-        folder: holds the bundle's files.
+        folder: of the bundle.
         bundle: its description.
         splits: the opened splits; the training and validation bins are read.
         validated: the photos' calibrated logits of the validation bins, [N, K].
@@ -54,14 +54,13 @@ def learn(folder: Path, bundle: Bundle, splits: Mapping[str, Bins], validated: F
     return model
 
 
-def value(model: RecordModel, test: Bins, tested: Floats, draws: int = DRAWS) -> RecordValue | None:
+def value(model: RecordModel, test: Bins, tested: Floats) -> RecordValue | None:
     """How well photo, products, and both count the test bins whose record tells something.
 
     Args:
         model: what ``learn`` learnt.
         test: the opened test split.
         tested: its photos' calibrated logits, [N, K].
-        draws: bootstrap resamples.
 
     Returns:
         None when no test bin names products.
@@ -84,21 +83,15 @@ def value(model: RecordModel, test: Bins, tested: Floats, draws: int = DRAWS) ->
         validation_bins=model.validation_bins,
         weight_of_photo=model.combination.photo,
         weight_of_products=model.combination.products,
-        rows=[_row(name, logits, values[name], labels, groups, model.counts, draws) for name, logits in said.items()],
+        rows=[_row(name, logits, values[name], labels, groups, model.counts) for name, logits in said.items()],
         changes={name: float(change.mean()) for name, change in changes.items()},
-        change_intervals=intervals(changes, groups, {name: mean_of(name) for name in CHANGES}, draws),
+        change_intervals=intervals(changes, groups, {name: mean_of(name) for name in CHANGES}),
         contradiction=_contradiction(said, labels),
     )
 
 
 def _row(
-    name: str,
-    logits: Floats,
-    values: Mapping[str, Floats],
-    labels: Integers,
-    groups: Integers,
-    counts: list[int],
-    draws: int,
+    name: str, logits: Floats, values: Mapping[str, Floats], labels: Integers, groups: Integers, counts: list[int]
 ) -> RecordRow:
     scores = summarise(logits, labels, counts, [str(count) for count in counts])
     statistics = {
@@ -113,7 +106,7 @@ def _row(
         rmse=scores.rmse,
         expected_rmse=scores.expected_rmse,
         loss=scores.loss,
-        intervals=intervals(values, groups, statistics, draws),
+        intervals=intervals(values, groups, statistics),
     )
 
 

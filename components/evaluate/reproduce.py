@@ -24,11 +24,7 @@ METRICS = ("n", "accuracy", "within_one", "mae", "rmse", "loss")
 
 
 def reproduce(store: Store, bundle_key: str) -> Reproduction:
-    """Evaluates a model again and compares with the metrics in its bundle.
-
-    Args:
-        store: holds the bundle, the dataset's manifest and its shards.
-        bundle_key: folder of the bundle.
+    """Evaluates a model, by its bundle's folder, again and compares with the metrics in the bundle.
 
     Raises:
         InventoryError: if the model was never evaluated, or its files or bins are not in the store.

@@ -34,12 +34,6 @@ def evaluate(store: Store, dataset: DatasetManifest, model: TrainedModel, run_id
     Calibration and metrics are added to the model's bundle in the store; the report and all numbers are written under
     ``runs/<run_id>/``.
 
-    Args:
-        store: holds the dataset's shards and the model bundle.
-        dataset: the split dataset.
-        model: what training handed on.
-        run_id: names the run.
-
     Raises:
         InventoryError: if a split is empty, the model has other counts than the dataset or its answers are no numbers.
     """
@@ -103,8 +97,8 @@ def evaluate_bundle(
 
     Args:
         folder: holds the bundle's files.
-        bundle: the bundle as trained.
-        splits: the opened splits, by name, and the ``extra`` bins.
+        bundle: as trained.
+        splits: opened, by name, and the ``extra`` bins.
         dataset: their manifest.
         model: what training handed on.
 

@@ -30,33 +30,16 @@ EXPLAINED = 0.05
 
 
 def record_weights(labels: Integers, classes: int, wrong: float, corruption: Corruption = "uniform") -> Floats:
-    """How often each bin's record names each count.
+    """How often the record of each bin, of true class ``labels``, int64 [N], names each count: float64 [N, K].
 
-    Args:
-        labels: int64 [N], the true classes.
-        classes: K, at least 2.
-        wrong: share of wrong records, 0 to 1.
-        corruption: which other count a wrong record names: any alike, or one more or one less (alike where both
-            exist).
-
-    Returns:
-        float64 [N, K]; each row sums to 1.
+    Each row sums to 1; ``wrong`` is the share of wrong records.
     """
     table = wrong * wrong_record_table(classes, corruption) + (1 - wrong) * np.eye(classes)
     return table[labels]
 
 
 def verdicts(probabilities: Floats, wrong: float, missed_cost: float = MISSED_COST) -> NDArray[np.str_]:
-    """The verdict on every quantity that a record could name.
-
-    Args:
-        probabilities: calibrated, float64 [N, K].
-        wrong: the share of wrong records, which reconciliation estimates.
-        missed_cost: what an error that nobody finds costs, in recounts.
-
-    Returns:
-        [N, K].
-    """
+    """The verdict on every quantity that a record could name, [N, K]; for the arguments see ``verdict_row``."""
     odds = likelihood_if_wrong(probabilities) / np.maximum(probabilities, np.finfo(np.float64).tiny)
     chances, classes = wrong_probability(odds, wrong), probabilities.shape[1]
     said = [

@@ -15,14 +15,7 @@ from components.settings.run import RunSettings
 
 
 def run(dataset: Path, evaluated: Path, settings: Path, decision: Markdown, run_id: str) -> str:
-    """Asks the gate and fills the output artifact.
-
-    Returns:
-        ``yes`` or ``no``.
-
-    Raises:
-        InventoryError: as ``components.gate.step.gate``.
-    """
+    """Asks the gate and fills the output artifact; returns ``yes`` or ``no``."""
     chosen = RunSettings.load(settings)
     outcome = gate(
         open_store(),

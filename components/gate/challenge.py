@@ -40,6 +40,7 @@ def challenge(
     failed_rules: Sequence[str] = (),
     recorded_accuracy: float | None = None,
     overwritten: bool = False,
+    expected: Bundle | None = None,
 ) -> Decision:
     """Decides whether a candidate may replace the model in service.
 
@@ -52,18 +53,22 @@ def challenge(
         failed_rules: debugger rules that the candidate's training failed.
         recorded_accuracy: of the model in service, used when its files are gone.
         overwritten: the candidate's files have taken the place of those of the model in service.
+        expected: the candidate as the caller knows it, which it will register and sign; None takes what is there.
 
     Returns:
         The decision, on the candidate's test bins that the model in service was neither trained nor validated on.
 
     Raises:
-        InventoryError: if the candidate cannot be run, has other counts than the dataset, or there is no test bin.
+        InventoryError: if the candidate cannot be run, is another by now, has other counts than the dataset, or there
+            is no test bin.
     """
     test = open_split(store, dataset, "test")
     truth = np.asarray(dataset.counts, dtype=np.int64)[test.labels]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         new = bundles.fetch(store, candidate_key, folder / "candidate")
+        if expected is not None and new != expected:
+            raise InventoryError(f"{store.uri(candidate_key)} was changed while the gate looked at it; run again")
         same_counts(new, dataset)
         file = folder / "candidate" / new.serve_file
         said = _items(new, file, test, "test bins, candidate")

@@ -86,8 +86,8 @@ def are_rivals(candidate: Candidate, incumbent: Incumbent) -> bool:
     A model of rendered bins is a demonstration. On rendered test bins it would beat any model of photos, and it has
     nothing to say about one on photos.
     """
-    known = bool(candidate.source and incumbent.source)
-    return not known or is_rendered(candidate.source) == is_rendered(incumbent.source)
+    one_unknown = not (candidate.source and incumbent.source)
+    return one_unknown or is_rendered(candidate.source) == is_rendered(incumbent.source)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Comparison:
 def decide(
     predictions: Predictions, candidate: Candidate, incumbent: Incumbent | None, policy: GatePolicy | None = None
 ) -> Decision:
-    """Decides whether the candidate goes into service.
+    """Decides whether the candidate goes into service: ``promote`` only when every criterion holds.
 
     Args:
         predictions: of both models on bins that neither was trained on; of the candidate alone when nothing is in
@@ -129,9 +129,6 @@ def decide(
         candidate: the new model.
         incumbent: the model in service; None when there is none.
         policy: what is asked; the defaults when None.
-
-    Returns:
-        The decision; ``promote`` only when every criterion holds.
 
     Raises:
         ValueError: if there are predictions of an incumbent that is not described, or the other way round.
@@ -180,11 +177,7 @@ def gains(truth: Integers, candidate: Integers, incumbent: Integers, metric: str
 
 
 def compare(predictions: Predictions, policy: GatePolicy) -> Comparison:
-    """Paired bootstrap over product groups (Efron, Tibshirani 1993; paired as in McNemar's test).
-
-    Args:
-        predictions: of both models, on at least one bin.
-        policy: metric, confidence and resamples.
+    """Paired bootstrap over product groups (Efron, Tibshirani 1993; paired as in McNemar's test), of at least one bin.
 
     Raises:
         ValueError: if there are no predictions of the incumbent.
@@ -197,12 +190,7 @@ def compare(predictions: Predictions, policy: GatePolicy) -> Comparison:
 
 
 def power(standard_error: float, policy: GatePolicy) -> Power:
-    """What the comparison can find at this test size, by the normal approximation.
-
-    Args:
-        standard_error: of the improvement, from the bootstrap.
-        policy: its confidence and minimum effect.
-    """
+    """What the comparison, with this standard error of the improvement, can find, by the normal approximation."""
     needed = max(policy.minimum_effect, NormalDist().inv_cdf(policy.confidence) * standard_error)
     if standard_error == 0:
         at_reference = float(needed <= REFERENCE_EFFECT)
@@ -313,19 +301,15 @@ def _floor(name: str, value: float, floor: float) -> Criterion:
 
 
 def _other_kind(candidate: Candidate, incumbent: Incumbent) -> Criterion:
-    name = "the model in service learned from the same kind of bins"
-    version = incumbent.version
-    if is_rendered(incumbent.source):
-        reason = (
-            f"{version} in service was trained on rendered bins, not on {candidate.source}: the two are not compared, "
-            "the floors of a first deployment decide"
-        )
-        return Criterion(name=name, ok=True, reason=reason)
+    ok = is_rendered(incumbent.source)
     reason = (
-        f"{version} in service was trained on {incumbent.source}, this model on rendered bins, which say nothing about "
-        "photos: serve it under a name of its own (serving.name)"
+        f"{incumbent.version} in service was trained on rendered bins, not on {candidate.source}: the two are not "
+        "compared, the floors of a first deployment decide"
+        if ok
+        else f"{incumbent.version} in service was trained on {incumbent.source}, this model on rendered bins, which "
+        "say nothing about photos: serve it under a name of its own (serving.name)"
     )
-    return Criterion(name=name, ok=False, reason=reason)
+    return Criterion(name="the model in service learned from the same kind of bins", ok=ok, reason=reason)
 
 
 def _better_than_gone(predictions: Predictions, incumbent: Incumbent, policy: GatePolicy) -> Criterion:

@@ -53,19 +53,7 @@ class Change:
 def changes(
     truth: Integers, groups: Integers, incumbent: Integers, candidate: Integers, counts: list[int], policy: GatePolicy
 ) -> list[Change]:
-    """Compares two models count by count on the same bins.
-
-    Args:
-        truth: items, [N].
-        groups: product groups, [N].
-        incumbent: items that the model in service names, [N].
-        candidate: items that the candidate names, [N].
-        counts: which to look at; each is held by a bin.
-        policy: draws and seed of the test.
-
-    Returns:
-        One for each count.
-    """
+    """Compares two models for each of ``counts``, which are all held by a bin; see ``no_count_falls``."""
     held, old, new = (values[:, None] == np.array(counts) for values in (truth, incumbent, candidate))
     bins, others = held.sum(axis=0), np.maximum((~held).sum(axis=0), 1)
     weights = held / bins - ~held / others

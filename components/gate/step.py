@@ -7,6 +7,8 @@ from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import ONNX_FILE, Bundle
 from components.counter.dataset import DatasetManifest
+from components.counter.signing.keys import signing_key
+from components.counter.signing.stored import sign_stored
 from components.documents.gated import Decision, GatedModel
 from components.documents.trained import TrainedModel
 from components.gate.challenge import challenge
@@ -29,17 +31,19 @@ def gate(
 ) -> GatedModel:
     """Decides whether an evaluated model goes into service; done anew on every run, since it looks at the world.
 
+    A model that does is signed, where there is a key to sign with.
+
     Args:
         store: holds the bundles and the dataset; ``runs/<run_id>/gate.json`` and ``gate.html`` are written there.
-        dataset: the dataset on whose test bins it is decided.
-        evaluated: the evaluate step's outcome; where the bundle lies and which rules fired is read.
+        dataset: on whose test bins it is decided.
+        evaluated: says where the bundle lies and which rules fired.
         run_id: the run.
         policy: what a model must show.
-        serving: the service; its name is the one under which models are registered.
+        serving: the service, under whose name models are registered.
 
     Raises:
         InventoryError: if the model cannot be run or has other counts than the dataset, there is
-            no test bin, or the registry or the cluster cannot be asked.
+            no test bin, the registry or the cluster cannot be asked, or the key cannot sign.
     """
     key = evaluated.bundle_key
     failed_rules = [rule for rule in evaluated.fired if rule in policy.rules]
@@ -49,20 +53,34 @@ def gate(
         known = read_index(registry, serving.name)
         incumbent, candidate = find_in_service(store, known, serving), bundles.fetch_description(store, key)
         if _is_same(incumbent, key, candidate):
-            decision = _already(candidate.version)
+            said = f"Promoted: {candidate.version} is in service already"
+            decision = Decision(promote=True, summary=said, criteria=[], n=0)
         else:
-            decision = _decide(store, dataset, key, incumbent, policy, failed_rules)
-        if not decision.promote:
-            way_out = (
-                f"To overrule: {_promotion(candidate.version, serving.name)}"
-                if policy.enforce
-                else "Deployed all the same: gate.enforce is false"
+            recorded = incumbent.entry.metrics.accuracy if incumbent and incumbent.entry else None
+            before = incumbent.bundle_key if incumbent else None
+            decision = challenge(
+                store,
+                dataset,
+                key,
+                before,
+                policy,
+                failed_rules,
+                recorded,
+                overwritten=before == key,
+                expected=candidate,
             )
-            summary = f"{decision.summary}. {way_out}"
-            decision = decision.model_copy(update={"summary": summary})
+        if not decision.promote:
+            way_out = "Deployed all the same: gate.enforce is false"
+            if policy.enforce:
+                way_out = f"To overrule: {_promotion(candidate.version, serving.name)}"
+            decision = decision.model_copy(update={"summary": f"{decision.summary}. {way_out}"})
         note(f"gate: {decision.summary}")
+        approved = decision.promote or not policy.enforce
+        if approved and (private_key := signing_key()):
+            sign_stored(store, key, private_key, candidate)
+            note(f"signed model {candidate.version}")
         outcome = GatedModel(
-            approved="yes" if decision.promote or not policy.enforce else "no",
+            approved="yes" if approved else "no",
             reasons=[criterion.reason for criterion in decision.criteria if criterion.ok == decision.promote],
             decision=decision,
             version=candidate.version,
@@ -101,29 +119,3 @@ def _promotion(version: str, name: str) -> str:
     words += ["--name", name] if name != DEFAULT_SERVICE.name else []
     words += ["--namespace", kube.namespace()] if serves_on_cluster() else []
     return " ".join(words)
-
-
-def _already(version: str) -> Decision:
-    return Decision(promote=True, summary=f"Promoted: {version} is in service already", criteria=[], n=0)
-
-
-def _decide(
-    store: Store,
-    dataset: DatasetManifest,
-    key: str,
-    incumbent: InService | None,
-    policy: GatePolicy,
-    failed_rules: list[str],
-) -> Decision:
-    if incumbent is None:
-        return challenge(store, dataset, key, None, policy, failed_rules)
-    return challenge(
-        store,
-        dataset,
-        key,
-        incumbent.bundle_key,
-        policy,
-        failed_rules,
-        recorded_accuracy=incumbent.entry.metrics.accuracy if incumbent.entry else None,
-        overwritten=incumbent.bundle_key == key,
-    )

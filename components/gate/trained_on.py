@@ -33,15 +33,10 @@ class TrainedOn:
 
 
 def trained_on(store: Store, model: Bundle, dataset: DatasetManifest) -> TrainedOn | None:
-    """The bins that a model was trained or validated on, so that it must not be tested on them.
-
-    Args:
-        store: holds the dataset that the model's provenance names.
-        model: any model.
-        dataset: the one on whose test bins it shall be compared.
+    """The bins that a model was trained or validated on, which must not be among those of ``dataset`` that test it.
 
     Returns:
-        The bins; None when nobody knows.
+        None when nobody knows.
     """
     if model.provenance.dataset_id == dataset.dataset_id:
         return TrainedOn()  # none of them is among the test bins of the same dataset

@@ -33,13 +33,7 @@ def linear(low: float, high: float) -> Scale:
 
 
 def bars(categories: Sequence[str], series: Mapping[str, Sequence[float]], text: Text) -> Marks:
-    """Vertical bars, grouped by category.
-
-    Args:
-        categories: names along the x axis.
-        series: name to one value (not negative) for each category.
-        text: how to write a value.
-    """
+    """Vertical bars, grouped by category: of each series one value (not negative) for each category."""
     ticks = nice_ticks(0, max((value for values in series.values() for value in values), default=0))
     up = linear(0, ticks[-1])
     slot = (RIGHT - LEFT) / max(1, len(categories))
@@ -137,13 +131,7 @@ class Axis:
 
 
 def coordinates(axes: Sequence[Axis], rows: Sequence[Sequence[Any]], text: Text) -> Marks:
-    """Parallel coordinates: a vertical axis for every quantity, a line for everything that has a value of each.
-
-    Args:
-        axes: from left to right.
-        rows: a value for every axis.
-        text: how to write a value.
-    """
+    """Parallel coordinates: a vertical axis for every quantity, from left to right, a line for each row of values."""
     places = [LEFT + AXIS_GAP * number for number in range(len(axes))]
     return {
         "width": places[-1] + LEFT + 60,

@@ -74,22 +74,18 @@ def with_contents(page: str) -> str:
 
 
 def with_pages(page: str, pages: Mapping[str, str]) -> str:
-    """Links a page to others that lie beside it, at the end of its header.
+    """Links a page to others that lie beside it, by file name, at the end of its header.
 
-    Args:
-        page: as ``render_page`` made it.
-        pages: file name to what it is called; no link leads to nowhere, so whoever puts the files there says which.
+    No link leads to nowhere, so whoever puts the files there says which.
     """
     entries = "".join(f'<li><a href="{escape(file)}">{escape(name)}</a></li>' for file, name in pages.items())
     return page.replace(PAGES_OF_RUN, f'<nav aria-label="Pages of this run"><ul>{entries}</ul></nav>', 1)
 
 
 def with_others_below(page: str, others: Sequence[str]) -> str:
-    """Puts what other pages show below a page, for a viewer that knows one file, as Kubeflow's does.
+    """Puts what other pages, without a style or a script of their own, show below a page.
 
-    Args:
-        page: as ``render_page`` made it.
-        others: pages without a style or a script of their own.
+    For a viewer that knows one file, as Kubeflow's does.
     """
     shown = (other.partition("<main>")[2].rpartition("</main>")[0] for other in others)
     below = "".join(shown).replace("<h1>", "<h2>").replace("</h1>", "</h2>")
@@ -120,11 +116,7 @@ def policy_hash(text: str) -> str:
 
 
 def thumbnail(photo: bytes | memoryview, side: int = THUMBNAIL_SIDE) -> str:
-    """A photo as a small JPEG in a ``data:`` address.
-
-    Args:
-        photo: JPEG, PNG or WebP.
-        side: the longest side in pixels; a smaller photo is not enlarged.
+    """A JPEG, PNG or WebP as a small JPEG in a ``data:`` address; its longest side is at most ``side`` pixels.
 
     Raises:
         BadImageError: if the bytes are not such a photo.

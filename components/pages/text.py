@@ -60,13 +60,7 @@ def gib(size: float) -> str:
 
 
 def plural(number: float, one: str, many: str = "") -> str:
-    """A number of things: "1 bin", "1,110 bins".
-
-    Args:
-        number: how many, rounded to a whole one.
-        one: what one of them is called.
-        many: what others are called; ``one`` with an s when empty.
-    """
+    """A number of things, rounded: "1 bin", "1,110 bins"; ``many`` are called ``one`` with an s when that is empty."""
     return f"{thousands(number)} {one if round(number) == 1 else many or one + 's'}"
 
 

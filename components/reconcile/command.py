@@ -3,11 +3,12 @@
 import argparse
 import sys
 import tempfile
+from collections import Counter
 from contextlib import redirect_stdout
 from pathlib import Path
 
 from components.client.chosen import chosen_endpoint
-from components.documents.reconciled import Reconciliation
+from components.documents.reconciled import Feedback, Reconciliation
 from components.pages.text import plural
 from components.reconcile.coverage import check_coverage
 from components.reconcile.feedback import labels_from_recounts
@@ -73,8 +74,19 @@ def run_feedback(options: argparse.Namespace) -> int:
     Raises:
         InventoryError: if the CSV or the photos are not there.
     """
-    photos = open_photos(options.photos, options.source_endpoint)
-    outcome = labels_from_recounts(options.recounts, photos, options.out)
+    with redirect_stdout(sys.stderr if options.json else sys.stdout):
+        photos = open_photos(options.photos, options.source_endpoint)
+        outcome = labels_from_recounts(options.recounts, photos, options.out)
+    if options.json:
+        said = Feedback(
+            labels=outcome.labels,
+            wrong=outcome.wrong,
+            rows_left_out=len(outcome.left_out),
+            left_out=Counter(row.reason for row in outcome.left_out),
+            source=str(outcome.source),
+        )
+        print(said.to_json(), end="")
+        return 0
     print(f"{plural(outcome.labels, 'label')}, {outcome.wrong:,} of them differ from the record")
     if outcome.left_out:
         print(summary_of(outcome.left_out))

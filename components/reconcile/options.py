@@ -47,6 +47,7 @@ def add_feedback_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recounts", type=Path, help="recount.csv with the column 'counted' filled in, also as .xlsx")
     _add_photos(parser)
     _add_out(parser, "labels", "recounted")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON instead of lines")
 
 
 def _add_out(parser: argparse.ArgumentParser, what: str, parent: str) -> None:

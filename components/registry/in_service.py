@@ -1,6 +1,5 @@
 """What is in service now: on a cluster what the InferenceService says, on one machine what the registry says."""
 
-import os
 from dataclasses import dataclass
 
 from kubernetes.client import ApiClient
@@ -8,13 +7,9 @@ from kubernetes.client import ApiClient
 from components.cluster import inference_service as services
 from components.cluster import kube
 from components.cluster.kube import Resource, with_retries
-from components.common.errors import InventoryError
 from components.common.store import Store
 from components.registry.entry import Entry, Index
 from components.settings.serving import ServingSettings
-
-WHERE_VARIABLE = "INVENTORY_DEPLOY_ON"
-"""``cluster`` or ``local``; unset, a pod with a service account means cluster."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +20,13 @@ class InService:
     """Folder of its bundle in the store; the whole address when it lies elsewhere."""
     entry: Entry | None
     """What the registry knows about it."""
+    shadow_key: str | None = None
+    """The same of the model that gets copies of its photos."""
 
 
 def serves_on_cluster() -> bool:
-    """Whether models are served as an InferenceService.
-
-    Raises:
-        InventoryError: if the environment asks for something else than a cluster or this machine.
-    """
-    where = os.environ.get(WHERE_VARIABLE)
-    if where not in (None, "cluster", "local"):
-        raise InventoryError(f"{WHERE_VARIABLE} is '{where}'; set it to cluster or local")
-    return where == "cluster" or (where is None and kube.in_cluster())
+    """Whether models are served as an InferenceService; see ``kube.is_chosen``."""
+    return kube.is_chosen("INVENTORY_DEPLOY_ON")
 
 
 def find_in_service(store: Store, registered: Index, settings: ServingSettings) -> InService | None:
@@ -44,11 +34,6 @@ def find_in_service(store: Store, registered: Index, settings: ServingSettings) 
 
     On a cluster the InferenceService is the truth, since it can be changed by others than this workflow; when there is
     none, nothing is in service, whatever was before.
-
-    Args:
-        store: holds the bundles.
-        registered: the registered models.
-        settings: name the service.
 
     Raises:
         InventoryError: if the cluster cannot be asked.
@@ -68,5 +53,10 @@ def on_cluster(
     uri = services.stable_uri(service) if service else ""
     if not uri:
         return None
-    key = store.key(uri) if uri.startswith(store.uri("")) else uri
-    return InService(key, next((entry for entry in registered.entries.values() if entry.uri == uri), None))
+    entry = next((entry for entry in registered.entries.values() if entry.uri == uri), None)
+    shadow = services.shadow_uri(service) if service else None
+    return InService(_key(store, uri), entry, shadow and _key(store, shadow))
+
+
+def _key(store: Store, uri: str) -> str:
+    return store.key(uri) if uri.startswith(store.uri("")) else uri

@@ -50,19 +50,11 @@ class KubeflowRegistry:
             )
 
     def events(self, name: str) -> list[Event]:
-        """Reads the events of all versions.
-
-        Raises:
-            InventoryError: if the registry cannot be read.
-        """
+        """Reads the events of all versions; see ``Registry``."""
         return [event for version in self._versions(name) for event in _events(version)]
 
     def record(self, name: str, event: Event) -> None:
-        """Adds an event to its version.
-
-        Raises:
-            InventoryError: if the registry cannot be written, or the event is of a model that is not registered.
-        """
+        """Adds an event to its version, which must be registered; see ``Registry``."""
         versions = self._versions(name)
         last = max((said.time for version in versions for said in _events(version)), default=0.0)
         # after all that are there, also where this machine's clock is behind another's

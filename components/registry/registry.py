@@ -4,17 +4,15 @@ import os
 from collections.abc import Mapping
 from typing import Protocol
 
+from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import ONNX_FILE, Bundle
 from components.documents.gated import Decision
 from components.registry.entry import Entry, Event, Index, ModelFacts, index
 from components.registry.store_index import StoreIndex
-from components.settings.serving import ServingSettings
 
 URL_VARIABLE, TOKEN_VARIABLE = "MODEL_REGISTRY_URL", "MODEL_REGISTRY_TOKEN"
-DEFAULT_NAME = ServingSettings().name
-"""The serving name, under which models are registered."""
 
 
 class Registry(Protocol):
@@ -38,10 +36,7 @@ class Registry(Protocol):
 def open_registry(store: Store, environment: Mapping[str, str] = os.environ) -> Registry:
     """The Model Registry at ``MODEL_REGISTRY_URL``, else the index in the store.
 
-    Args:
-        store: the workflow's bucket.
-        environment: may hold ``MODEL_REGISTRY_URL``, and ``MODEL_REGISTRY_TOKEN`` where it wants a bearer token (in a
-            pod its service account's token is taken otherwise).
+    ``MODEL_REGISTRY_TOKEN`` is for one that wants a bearer token; in a pod its service account's is taken otherwise.
 
     Raises:
         InventoryError: if the Model Registry cannot be reached.
@@ -55,13 +50,13 @@ def open_registry(store: Store, environment: Mapping[str, str] = os.environ) -> 
 
 
 def read_index(registry: Registry, name: str) -> Index:
-    """The models of a name, as they are now."""
+    """The models of a name, as they are now.
+
+    Args:
+        registry: of ``open_registry``.
+        name: under which models are registered, that of their service.
+    """
     return index(registry.events(name))
-
-
-def in_service(store: Store, name: str = DEFAULT_NAME) -> Entry | None:
-    """The registered model that is in service; None when none is."""
-    return read_index(open_registry(store), name).in_service
 
 
 def facts_of(
@@ -81,6 +76,19 @@ def facts_of(
     )
 
 
+def check_registered(bundle: Bundle, entry: Entry) -> None:
+    """Makes sure that a bundle is the one that was registered.
+
+    Raises:
+        InventoryError: if it is another one.
+    """
+    if bundle.files[ONNX_FILE].sha256 != entry.model_sha256:
+        raise InventoryError(
+            f"the files of model {entry.version} are not those that were registered; a later training of the same "
+            "run has overwritten them"
+        )
+
+
 def register(registry: Registry, name: str, facts: ModelFacts) -> None:
     """Registers a model, or what is new about it."""
     registry.record(name, Event(kind="registered", version=facts.version, run_id=facts.run_id, facts=facts))
@@ -89,12 +97,7 @@ def register(registry: Registry, name: str, facts: ModelFacts) -> None:
 def put_in_service(registry: Registry, store: Store, name: str, bundle_key: str, run_id: str = "") -> Entry | None:
     """Records that a model is in service now, registering it first where that was not done.
 
-    Args:
-        registry: where to record it.
-        store: holds the bundle.
-        name: the serving name.
-        bundle_key: folder of the bundle.
-        run_id: the run that did it; empty for a person.
+    ``run_id`` is the run that did it, empty for a person.
 
     Returns:
         What was in service before; None when nothing was, or the same model.

@@ -53,8 +53,8 @@ def plan(
     Args:
         store: holds the bundles and what belongs to them.
         found: the registered models of one name.
-        keep: as many of the newest models stay, whatever their age.
-        older_than_days: models that were registered later stay.
+        keep: as many of the newest stay, whatever their age.
+        older_than_days: those that were registered later stay.
         serving: further bundle keys that must stay, such as that of an InferenceService.
         now: Unix time.
     """
@@ -73,21 +73,12 @@ def plan(
 
 
 def carry_out(store: Store, registry: Registry, name: str, chosen: RetentionPlan) -> Iterator[Entry]:
-    """Removes what a plan names, model by model; a second call finishes what an interrupted one left.
-
-    Args:
-        store: see ``plan``.
-        registry: where the removals are recorded.
-        name: the serving name.
-        chosen: of ``plan``.
-
-    Yields:
-        Each removed model.
-    """
+    """Removes what a plan names, and yields each removed model; a second call finishes what an interrupted one left."""
     going = [removal for removal in chosen.models if not _serves_now(registry, name, removal.entry)]
     whole = len(going) == len(chosen.models)
     shared = chosen.shared if whole else {}  # a model that came into service meanwhile may need them
-    _remove_promises(store, [*(prefix for removal in going for prefix in _prefixes(removal.entry)), *_roots(shared)])
+    roots = {"/".join(key.split("/")[:2]) + "/" for key in shared}
+    _remove_promises(store, [*(prefix for removal in going for prefix in _prefixes(removal.entry)), *roots])
     for key in shared:
         store.delete(key)
     for removal in going:
@@ -155,7 +146,3 @@ def _remove_promises(store: Store, gone: list[str]) -> None:
         text = store.get_bytes_or_none(key)
         if text and any(f'"{prefix}'.encode() in text or f"/{prefix}".encode() in text for prefix in gone):
             store.delete(key)
-
-
-def _roots(keys: Collection[str]) -> list[str]:
-    return sorted({"/".join(key.split("/")[:2]) + "/" for key in keys})

@@ -26,11 +26,7 @@ class StoreIndex:
         self._store = store
 
     def events(self, name: str) -> list[Event]:
-        """Reads all events, in the order in which they were recorded.
-
-        Raises:
-            InventoryError: if one of them cannot be read.
-        """
+        """Reads all events, in the order in which they were recorded; see ``Registry``."""
         with ThreadPoolExecutor(READERS) as pool:
             return list(pool.map(self._read, self._keys(name)))
 

@@ -29,12 +29,7 @@ class LowGpuUtilisation(Rule):
 
 
 def low_gpu_utilisation(samples: Utilisation, rule: LowGpuUtilisation) -> Judgement:
-    """Judges recorded samples of one GPU.
-
-    Args:
-        samples: seconds and percent busy, in order of time.
-        rule: the thresholds.
-    """
+    """Judges recorded samples of one GPU: seconds and percent busy, in order of time."""
     if not samples:
         return Judgement(None, "no GPU was watched")
     recorded, needed = samples[-1][0] - samples[0][0], rule.patience + rule.seconds

@@ -35,13 +35,7 @@ class Rules(BaseModel):
 
 
 def check_rules(value: Any) -> dict[str, Any]:
-    """Checks what a user gave for the rules.
-
-    Args:
-        value: rule -> threshold -> value; or the same as JSON.
-
-    Returns:
-        The same, typed; what was not given is not there and has its default.
+    """Checks what a user gave for the rules: rule -> threshold -> value, or the same as JSON; defaults are not added.
 
     Raises:
         InventoryError: naming the rule or the field that is refused.

@@ -4,7 +4,8 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -13,17 +14,20 @@ from components.common.machine import usable_memory, usable_threads
 from components.common.store import is_address, open_address
 from components.counter import bundle as bundles
 from components.counter.engines.names import Choice
+from components.counter.signing.keys import PUBLIC_VARIABLE, public_key
+from components.counter.signing.signature import load
+from components.counter.signing.stored import fetch
 from components.serve.limits import Limits
-from components.serve.memory import give_memory_back, keep_what_stays
+from components.serve.memory import give_memory_back, keep_what_stays, shared
+from components.serve.monitoring import traces
 from components.serve.monitoring.request_log import log_requests
 from components.serve.predictor import CountPredictor
 from components.serve.server import serve
+from components.serve.shadow.shadow import Shadow
 
 MEBIBYTE = 2**20
 SWITCH_SECONDS = 0.0005
 """The event loop waits at most so long for each thread that works in Python, such as those that look through photos."""
-DECODE_SHARE = 4
-"""Photos that are being decoded take at most this part of the container's memory: a quarter."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,6 +39,13 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--bundle", required=True, help="folder of a model bundle, or its s3:// URI")
     made.add_argument("--name", help="the model's name in URLs (default: the bundle's)")
+    made.add_argument(
+        "--public-key",
+        default="",
+        metavar="FILE",
+        help="serve only a bundle whose signature holds under this key, PEM of an elliptic curve (default: the one of "
+        f"{PUBLIC_VARIABLE}, if any)",
+    )
     made.add_argument(
         "--host", default="127.0.0.1", help="address to listen on, :: for all of IPv4 and IPv6 (default %(default)s)"
     )
@@ -90,6 +101,12 @@ def parser() -> argparse.ArgumentParser:
         help="photos that are compared with the bundle's drift reference at /metrics, 0 for none (%(default)s)",
     )
     made.add_argument(
+        "--shadow",
+        metavar="BUNDLE",
+        help="a second bundle, folder or s3:// URI, that gets copies of the photos and answers nobody: how far it "
+        "agrees is told at /metrics and by `inventory shadow`",
+    )
+    made.add_argument(
         "--log-requests", action="store_true", help="one line of JSON for each prediction request on standard output"
     )
     return made
@@ -116,20 +133,31 @@ def main(arguments: list[str]) -> int:
     if options.log_requests:
         log_requests()
     try:
+        decode_bytes, for_shadow = shared(usable_memory(), Limits().decode_bytes, shadow=bool(options.shadow))
         limits = Limits(
             body_bytes=options.max_body_mib * MEBIBYTE,
             buffered_bytes=max(Limits().buffered_bytes, options.max_body_mib * MEBIBYTE),
             photos=options.max_photos,
-            decode_bytes=min(Limits().decode_bytes, usable_memory() // DECODE_SHARE),
+            decode_bytes=decode_bytes,
         )
-        with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
-            folder = _bundle_folder(options.bundle, Path(scratch))
+        with (
+            tempfile.TemporaryDirectory(prefix="bundle-") as scratch,
+            tempfile.TemporaryDirectory(prefix="shadow-", ignore_cleanup_errors=True) as beside,
+        ):
+            key = public_key(options.public_key)
+            folder = _bundle_folder(options.bundle, Path(scratch), key)
             name = options.name or bundles.load(folder).name
             threads = options.threads or usable_threads()
-            model = CountPredictor(name, folder, threads, limits.decode_bytes, options.drift_window, options.engine)
+            model = CountPredictor(
+                name, folder, threads, limits.decode_bytes, options.drift_window, key, options.engine
+            )
             model.load()
+            if options.shadow:
+                shadow = partial(_verified_folder, options.shadow, Path(beside), key)
+                model.shadow = Shadow(model.bundle, shadow, for_shadow)
             keep_what_stays()
-            with suppress(KeyboardInterrupt):
+            shadowing = model.shadow.working() if model.shadow else nullcontext()
+            with traces.exporting(), shadowing, suppress(KeyboardInterrupt):
                 serve(
                     model,
                     options.host,
@@ -145,13 +173,21 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _bundle_folder(place: str, scratch: Path) -> Path:
+def _bundle_folder(place: str, scratch: Path, key: Path | None) -> Path:
     """The local folder of a bundle, fetched from the object store when ``place`` is an ``s3://`` URI."""
     if not is_address(place):
         return Path(place)
-    store, key = open_address(place)
-    bundles.fetch(store, key, scratch)
+    store, prefix = open_address(place)
+    fetch(store, prefix, scratch, key)
     return scratch
+
+
+def _verified_folder(place: str, scratch: Path, key: Path | None) -> Path:
+    """As ``_bundle_folder``, of a bundle that a process without the key will load."""
+    folder = _bundle_folder(place, scratch, key)
+    if key is not None:
+        load(folder, key)
+    return folder
 
 
 if __name__ == "__main__":

@@ -76,6 +76,8 @@ class Connection(HttpToolsProtocol):
     _head: int | None = 0
     """Bytes of the request's head so far; None while its body arrives."""
     _late: asyncio.TimerHandle | None = None
+    _refusal: bytes = b""
+    """The last answer, once those that are due before it have gone."""
     flow: Reading
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -103,7 +105,7 @@ class Connection(HttpToolsProtocol):
         self._parse(data)
 
     def _parse(self, data: bytes) -> None:
-        while data and not self.transport.is_closing():
+        while data and not self._refusal and not self.transport.is_closing():
             if len(self.pipeline) >= MOST_PIPELINED:
                 self.flow.hold(data)
                 return
@@ -166,8 +168,13 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The client waits again, unless its next request is here already."""
+        was_last = not self.pipeline
         super().on_response_complete()
         if self.transport.is_closing():
+            return
+        if self._refusal:
+            if was_last:
+                self._end_with(self._refusal)
             return
         if self.pipeline:  # no more is read before these are answered
             self.flow.pause_reading()
@@ -201,9 +208,25 @@ class Connection(HttpToolsProtocol):
             self._late = None
 
     def _refuse(self, status: int, message: str) -> None:
+        """Ends the connection with an answer to what cannot be read, in its turn (RFC 9112, 9.3.2).
+
+        A request whose body breaks off gets no other answer, and none besides one that has begun.
+        """
+        if self._refusal or self.transport.is_closing():
+            return
+        self._forget()
         body = orjson.dumps({"error": message})
-        self.transport.write(
+        self._refusal = (
             b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
             % (status, REASONS[status].encode(), len(body), body)
         )
+        if self._head is None and self.pipeline:
+            self.pipeline.popleft()  # its body breaks off while it waits for its turn, in which it is refused
+        elif self._head is None:
+            self._end_with(b"" if self.cycle.response_started else self._refusal)
+        elif self.cycle is None or self.cycle.response_complete:
+            self._end_with(self._refusal)
+
+    def _end_with(self, answer: bytes) -> None:
+        self.transport.write(answer)
         self.transport.close()

@@ -11,13 +11,14 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from components.counter.bundle import InputTransform
 from components.counter.images.file import PhotoFile
 from components.counter.images.unusable import Unusable, why_unusable
 from components.counter.network import Pixels
 from components.counter.photo import brightness, decode_bytes, preprocess, read_file
-from components.serve.limits import Budget
+from components.serve.limits import Budget, in_thread
 from components.serve.requests import RequestError
 
 READ_IN_THREAD_BYTES = 256 * 1024
@@ -71,7 +72,7 @@ class Decoders:
         loop = asyncio.get_running_loop()
         if not isinstance(image, bytes):
             return await loop.run_in_executor(self._light, _look, image)
-        photo = read_file(image) if len(image) < READ_IN_THREAD_BYTES else await asyncio.to_thread(read_file, image)
+        photo = read_file(image) if len(image) < READ_IN_THREAD_BYTES else await in_thread(partial(read_file, image))
         needed = decode_bytes(photo, transform.size)
         if needed > self._most_heavy:
             raise RequestError(_too_large(photo, needed, self._most_heavy), status=413)

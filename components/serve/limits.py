@@ -138,6 +138,8 @@ async def in_thread(work: Callable[[], T]) -> T:
     except asyncio.CancelledError:
         await asyncio.gather(running, return_exceptions=True)
         raise
+    finally:
+        del running  # holds an error, which holds this frame: megabytes would wait for the garbage collector
 
 
 async def unless_gone(request: Request, work: Awaitable[T]) -> T:

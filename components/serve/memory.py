@@ -1,4 +1,7 @@
-"""Memory goes back to the system, which glibc by itself keeps for the next time (mallopt(3), malloc_trim(3))."""
+"""Who gets how much of the container's memory, and memory that goes back to the system.
+
+glibc by itself keeps it for the next time (mallopt(3), malloc_trim(3)).
+"""
 
 import ctypes
 import gc
@@ -6,6 +9,25 @@ import sys
 
 MEBIBYTE = 2**20
 M_MMAP_THRESHOLD = -3
+DECODE_SHARE = 4
+"""Photos that are being decoded take at most this part of the memory: a quarter."""
+SHADOW_SHARE = 4
+"""A shadow and the copies for it take at most this part, where there is one; the rest is divided without it."""
+
+
+def shared(memory: int, most_decoding: int, *, shadow: bool) -> tuple[int, int]:
+    """Divides the memory.
+
+    Args:
+        memory: bytes that there are.
+        most_decoding: bytes for photos that are being decoded, where there is much.
+        shadow: whether there is one.
+
+    Returns:
+        Bytes for photos that are being decoded, bytes for the shadow.
+    """
+    for_shadow = memory // SHADOW_SHARE if shadow else 0
+    return min(most_decoding, (memory - for_shadow) // DECODE_SHARE), for_shadow
 
 
 def give_memory_back() -> None:

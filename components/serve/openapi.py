@@ -1,7 +1,10 @@
 """What ``/openapi.json`` says of the prediction requests, which are parsed by hand, and of their answers."""
 
+import base64
+import io
 from typing import Any
 
+from PIL import Image, ImageDraw
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
@@ -69,8 +72,23 @@ _ERRORS = _NO_MODEL | {
 _NOT_READY = {"503": {"description": "not ready", "content": {"application/json": {"schema": {"type": "object"}}}}}
 
 
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+def _json(schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
+    shown = {} if example is None else {"examples": {"a drawn bin": {"value": example}}}
+    return {"application/json": {"schema": schema, **shown}}
+
+
+def _drawn() -> str:
+    """A drawing of a bin with three things in it: a JPEG in base64, for requests that can be sent as they are."""
+    image = Image.new("RGB", (48, 36), (150, 120, 80))
+    draw = ImageDraw.Draw(image)
+    for place, colour in enumerate(((200, 40, 40), (60, 90, 170), (230, 220, 200))):
+        draw.rectangle((4 + 14 * place, 12 - 4 * place, 15 + 14 * place, 31), fill=colour, outline=(30, 30, 30))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=40, optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+_DRAWN = _drawn()
 
 
 def _holding(name: str, item: dict[str, Any], **bounds: int) -> dict[str, Any]:
@@ -87,7 +105,9 @@ V1_PREDICT: dict[str, Any] = {
         "required": True,
         "content": {
             **{f"image/{kind}": _PHOTO for kind in ("jpeg", "png", "webp")},
-            **_json(_holding("instances", _INSTANCE, minItems=1)),
+            **_json(
+                _holding("instances", _INSTANCE, minItems=1), {"instances": [{"b64": _DRAWN, "expected_quantity": 3}]}
+            ),
         },
     },
     "responses": {
@@ -121,7 +141,15 @@ V2_INFER: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            **_json(_holding("inputs", _TENSOR, minItems=1, maxItems=3)),
+            **_json(
+                _holding("inputs", _TENSOR, minItems=1, maxItems=3),
+                {
+                    "inputs": [
+                        {"name": "images", "shape": [1], "datatype": "BYTES", "data": [_DRAWN]},
+                        {"name": "expected_quantity", "shape": [1], "datatype": "INT64", "data": [3]},
+                    ]
+                },
+            ),
             "application/octet-stream": _PHOTO,
         },
     },

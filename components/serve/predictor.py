@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import kserve
 
-from components.counter import bundle as bundles
 from components.counter.answers import Answer, answer
 from components.counter.bundle import Bundle
 from components.counter.engines.choice import Engine, open_engine
@@ -15,12 +14,14 @@ from components.counter.engines.names import Choice
 from components.counter.network import run
 from components.counter.record.answer import answered_with
 from components.counter.record.model import RecordModel, of_bundle
+from components.counter.signing import signature
 from components.serve.batching import MicroBatcher
 from components.serve.decoding import Decoded, Decoders
-from components.serve.monitoring import metrics
+from components.serve.monitoring import metrics, traces
 from components.serve.monitoring.live_drift import LiveDrift
 from components.serve.monitoring.statistics import Statistics
 from components.serve.requests import EXPECTED_INPUT, IMAGE_INPUT, RECORD_INPUT, Photo
+from components.serve.shadow.shadow import Shadow
 
 MAX_BATCH = 8
 """More images in one run gain nothing on a CPU and make the others wait."""
@@ -38,6 +39,7 @@ class CountPredictor(kserve.Model):
         threads: int,
         decode_bytes: int,
         drift_window: int = 0,
+        public_key: Path | None = None,
         engine: Choice = "auto",
     ) -> None:
         """Makes a predictor that is ready after ``load``.
@@ -48,10 +50,11 @@ class CountPredictor(kserve.Model):
             threads: for the network, and as many again for decoding.
             decode_bytes: memory for photos that are being decoded.
             drift_window: photos that are compared with the bundle's reference; 0 for none.
+            public_key: file of the key under which the bundle's signature must hold; None asks for none.
             engine: that runs the network.
         """
         super().__init__(name)
-        self.folder, self.threads = folder, threads
+        self.folder, self.threads, self.public_key = folder, threads, public_key
         self.bundle: Bundle
         self.engine: Engine
         self._choice: Choice = engine
@@ -60,15 +63,17 @@ class CountPredictor(kserve.Model):
         self._batcher: MicroBatcher
         self.statistics = Statistics()
         self.record_model: RecordModel | None = None
+        self.shadow: Shadow | None = None
+        """Gets copies of the photos that were answered."""
 
     def load(self) -> bool:
         """Reads the bundle, opens its network and runs it once.
 
         Raises:
-            InventoryError: if the bundle is damaged, its network is not what ``bundle.json`` describes, or the engine
-                that was asked for is not there.
+            InventoryError: if the bundle is damaged, its signature does not hold, its network is not what
+                ``bundle.json`` describes, or the engine that was asked for is not there.
         """
-        self.bundle = bundles.load(self.folder)
+        self.bundle = signature.load(self.folder, self.public_key)
         self.record_model = of_bundle(self.folder, self.bundle)
         self.engine = open_engine(self.folder, self.bundle, self.threads, self._choice)
         session = self.engine.session
@@ -88,17 +93,21 @@ class CountPredictor(kserve.Model):
             BadImageError, RequestError: as ``Decoders.decode``, for the first of them that is refused.
         """
         decoding = [self._decoders.decode(photo.image, self.bundle.input) for photo in photos]
-        return list(zip(photos, await _together(decoding), strict=True))
+        with traces.part("decode", len(photos)):
+            return list(zip(photos, await _together(decoding), strict=True))
 
     async def predict(self, photos: list[tuple[Photo, Decoded]], headers: dict[str, str] | None = None) -> list[Answer]:
         """Counts decoded photos; returns their answers in order."""
-        rows = await _together([self._probabilities(decoded) for _, decoded in photos])
+        with traces.part("session", len(photos)):
+            rows = await _together([self._probabilities(decoded) for _, decoded in photos])
         answers = [
             answer(self.bundle, row, decoded.brightness, photo.expected_quantity, decoded.unusable)
             for (photo, decoded), row in zip(photos, rows, strict=True)
         ]
         metrics.record_answers(answers)
         self._drift.add(answers)
+        if self.shadow is not None:
+            self.shadow.offer(photos, answers)
         return [
             counted if photo.record is None else answered_with(self.bundle, self.record_model, counted, photo.record)
             for (photo, _), counted in zip(photos, answers, strict=True)

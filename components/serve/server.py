@@ -22,6 +22,7 @@ import kserve
 import orjson
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from fastapi.telemetry import TelemetryConfig
 from kserve.errors import ModelNotFound, ModelNotReady
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.rest.v1_endpoints import V1Endpoints
@@ -43,12 +44,13 @@ from components.serve.limits import (
     RETRY_AFTER_SECONDS,
     Budget,
     Limits,
+    in_thread,
     read_body,
     unless_gone,
 )
 from components.serve.management.documents import check_known
 from components.serve.management.rest import add_management
-from components.serve.monitoring import metrics, request_log
+from components.serve.monitoring import metrics, request_log, traces
 from components.serve.monitoring.request_log import REQUEST_ID, Asked
 from components.serve.openapi import V1_PREDICT, V2_INFER, completed
 from components.serve.outputs import check_outputs, v2_body
@@ -70,6 +72,9 @@ REFUSED_TYPES = {
     "application/cloudevents-batch+json": "send what each event holds under data as the body",
 }
 """Content types of requests that are neither photos nor the protocols' JSON, and what to do instead."""
+
+OWN_TRACES: TelemetryConfig = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
+"""FastAPI's spans would hold query strings, and be there for every probe; see ``monitoring/traces.py``."""
 
 log = logging.getLogger("inventory.serve")
 
@@ -94,7 +99,14 @@ def create_app(
     at_work = Budget(limits.photos, "photos")
     metrics.PHOTOS_AT_WORK.set_function(lambda: at_work.taken)
 
-    app = FastAPI(title="Bin counter", version=model.bundle.version, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Bin counter",
+        version=model.bundle.version,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        telemetry=OWN_TRACES,
+    )
     app.state.shared = Shared(buffered, at_work)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestError, _request_error)
@@ -116,7 +128,7 @@ def create_app(
         if len(body) < PARSE_IN_THREAD_BYTES:
             return parse(body)
         async with parsing:
-            return await asyncio.to_thread(parse, body)
+            return await in_thread(partial(parse, body))
 
     @asynccontextmanager
     async def body_of(request: Request) -> AsyncIterator[bytes]:
@@ -129,7 +141,7 @@ def create_app(
                 request.state.asked.size = len(body)
                 yield body
                 return
-            content = await asyncio.to_thread(decoded, body, encoding, limits.body_bytes)
+            content = await in_thread(partial(decoded, body, encoding, limits.body_bytes))
             request.state.asked.size = len(content)
             with buffered.taking(len(content)):
                 yield content
@@ -170,7 +182,7 @@ def create_app(
         async def endpoint(request: Request) -> Response:
             async def answered() -> Response:
                 async with body_of(request) as body, with_lists:
-                    return _json(await asyncio.to_thread(work, body))
+                    return _json(await in_thread(partial(work, body)))
 
             return await _respond("stock", model.name, repository, request, answered)
 
@@ -208,6 +220,12 @@ def create_app(
             raise RequestError(f"{model_name} has not learnt what a stock record's products tell", status=404)
         return _json(model.record_model.model_dump())
 
+    async def shadow_report(model_name: str) -> Response:
+        check_known(model, model_name, None)
+        if model.shadow is None:
+            raise RequestError(f"{model_name} has no shadow; start the server with --shadow", status=404)
+        return _json(model.shadow.report().model_dump())
+
     def read(path: str, endpoint: Callable[..., Any], **said: Any) -> None:
         app.add_api_route(path, endpoint, methods=["GET"], **said)
         app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
@@ -216,9 +234,11 @@ def create_app(
         """Adds a path whose body is read by hand: FastAPI describes it alone, and takes no time of its requests."""
 
         async def direct(request: Request) -> Response:
+            request.scope["route"] = route  # as FastAPI says of its own
             return await endpoint(request=request, **request.path_params)
 
-        app.router.routes.append(Route(path, direct, methods=["POST"]))
+        route = Route(path, direct, methods=["POST"])
+        app.router.routes.append(route)
         app.add_api_route(path, endpoint, methods=["POST"], openapi_extra=described)
 
     model_paths = ("/v2/models/{model_name}", "/v2/models/{model_name}/versions/{model_version}")
@@ -229,6 +249,7 @@ def create_app(
     read("/v1/models/{model_name}", v1.model_ready)
     read("/v1/models/{model_name}/bundle", description)
     read("/v1/models/{model_name}/record", record_model)
+    read("/v1/models/{model_name}/shadow", shadow_report)
     add_management(app, model, limits, buffered)
     read("/v2/health/live", v2.live)
     read("/v2/health/ready", ready)
@@ -254,6 +275,9 @@ async def _respond(
     """Runs one prediction request: what the client got wrong becomes a 4xx, and every request is counted and logged."""
     started = time.perf_counter()
     asked = request.state.asked = Asked.of(request.headers)
+    route = getattr(request.scope.get("route"), "path", protocol)
+    told = {"http.request.method": "POST", "http.route": route}
+    traced = traces.begin(asked, request.headers, f"POST {route}", told)
     response = _error(500, "internal error; the server's log says more")
     model = repository.get_model(name)
     try:
@@ -281,6 +305,8 @@ async def _respond(
             if protocol != "stock":
                 model.statistics.request(len(asked.answers), seconds, response.status_code == OK)
         request_log.write(asked, protocol, name, version, response.status_code, seconds)
+        answered = {"http.response.status_code": response.status_code}
+        traces.end(traced, asked, name, version, response.status_code, answered)
     return response
 
 

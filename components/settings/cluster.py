@@ -38,8 +38,7 @@ MOST_GPUS = 256
 """Of all pods of a run at once; so are the next two."""
 MOST_CPUS = 8192
 MOST_MEMORY_BYTES = 64 * 2**40
-MOST_DISK_BYTES = 64 * 2**40
-"""Scratch space of one pod."""
+"""Also of the scratch space of one pod."""
 MOST_SECONDS = 31 * 86_400
 DEFAULT_STORE_SECRET = "inventory-store"  # noqa: S105 - a secret's name
 
@@ -156,10 +155,7 @@ class ClusterSettings(Section):
         return max(self.workers, self.max_workers or 0)
 
     def check_amounts(self, jobs: int = 1) -> None:
-        """Refuses what no run should ask of a cluster.
-
-        Args:
-            jobs: that run at the same time, such as a search's trials.
+        """Refuses what no run should ask of a cluster for jobs at the same time, such as a search's trials.
 
         Raises:
             ValueError: naming what is too much.
@@ -173,7 +169,7 @@ class ClusterSettings(Section):
         for what, (each, most) in amounts.items():
             if each * pods > most:
                 raise ValueError(f"{pods:,} pods with {each:,.0f} {what} each are more than the {most:,} of a run")
-        if amount(self.ephemeral_storage) > MOST_DISK_BYTES:
+        if amount(self.ephemeral_storage) > MOST_MEMORY_BYTES:
             raise ValueError(f"ephemeral_storage {self.ephemeral_storage} is more than the 64Ti of a pod")
         for name, most in (("step_cpu_limit", MOST_CPUS), ("step_memory_limit", MOST_MEMORY_BYTES)):
             if amount(getattr(self, name)) > most:

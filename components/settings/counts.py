@@ -34,10 +34,7 @@ def parse_extra_counts(text: str, counts: list[int], open_top: bool) -> tuple[li
         text: counts as in ``parse_counts``; a ``+`` at the end means that many or more. ``auto`` takes up to
             ``NEIGHBOURS`` counts below and above, the largest of them with everything beyond.
         counts: what the model will answer.
-        open_top: whether the last of these means that many or more.
-
-    Returns:
-        The further counts, ascending, and whether the last one means that many or more.
+        open_top: whether the last of these means that many or more; so the second of what is returned.
 
     Raises:
         InventoryError: if the text is something else, or a count is among those that the model will answer.

@@ -102,8 +102,8 @@ def form_default(parameter: Parameter) -> Any:
 
     What has no value of its own is empty text, which ``read_parameters`` takes for not given, since KFP refuses null in
     a default: so is every option of ``training``, whose value comes from the preset, and which the search leaves alone
-    once it is given. ``cluster`` lacks the secret, which is a parameter of its own, and the workers' image, of which an
-    empty name is one that the pipeline was not compiled for.
+    once it is given. ``cluster`` and ``serving`` lack the secret, which is a parameter of its own, and ``cluster`` the
+    workers' image, of which an empty name is one that the pipeline was not compiled for.
     """
     if parameter.section is None:
         return parameter.default
@@ -127,10 +127,7 @@ def parameter_from_text(name: str, text: str) -> Any:
 
 
 def read_parameters(given: Mapping[str, Any]) -> RunSettings:
-    """Checks and completes what a user asks for.
-
-    Args:
-        given: the pipeline's parameters; those not given have their defaults.
+    """Checks and completes what a user asks for; parameters that are not given have their defaults.
 
     Raises:
         InventoryError: naming the first field that is refused, what was given and what is allowed.
@@ -165,6 +162,7 @@ def read_parameters(given: Mapping[str, Any]) -> RunSettings:
             "training": resolve(choose(preset, data.source), training),
             "explicit": sorted(training),
             "cluster": {"store_secret": values["store_secret"], **values["cluster"]},
-            **{name: values[name] for name in ("tuning", "gate", "serving")},
+            "serving": {"store_secret": values["store_secret"], **values["serving"]},
+            **{name: values[name] for name in ("tuning", "gate")},
         },
     )

@@ -51,6 +51,7 @@ def check_permitted(run: RunSettings, environment: Mapping[str, str] = os.enviro
     """
     check_name("store_secret", run.store_secret, STORE_SECRETS, environment)
     check_name("cluster.store_secret", run.cluster.store_secret, STORE_SECRETS, environment)
+    check_name("serving.store_secret", run.serving.store_secret, STORE_SECRETS, environment)
     check_name("cluster.service_account", run.cluster.service_account, SERVICE_ACCOUNTS, environment)
     check_name("serving.service_account", run.serving.service_account, SERVICE_ACCOUNTS, environment)
     if run.cluster.image is not None:

@@ -73,23 +73,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def choose(preset: str, source: str) -> str:
-    """Returns the preset that ``auto`` stands for: ``rendered`` for drawn bins, ``default`` for photos.
-
-    Args:
-        preset: a preset's name or ``auto``; any other name is returned as it is.
-        source: where the dataset's bins come from.
-    """
+    """The preset, where ``auto`` stands for ``rendered`` if the source's bins are drawn, and ``default`` for photos."""
     if preset != "auto":
         return preset
     return "rendered" if is_rendered(source) else "default"
 
 
 def resolve(preset: str, training: Mapping[str, Any]) -> TrainingSettings:
-    """Returns a preset's settings with explicit values put over them.
-
-    Args:
-        preset: one of ``PRESETS``.
-        training: option -> value, as text or typed.
+    """The settings of one of ``PRESETS`` with explicit values, as text or typed, put over them.
 
     Raises:
         InventoryError: for an unknown preset, an unknown option or a refused value.

@@ -1,14 +1,15 @@
 """The deploy step's ``serving`` parameter: what the service asks of a Kubernetes cluster, typed, with defaults."""
 
 import re
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from components.counter.engines.names import Choice
 from components.settings.cluster import (
+    DEFAULT_STORE_SECRET,
     MOST_CPUS,
     MOST_MEMORY_BYTES,
     MOST_PODS,
@@ -29,6 +30,8 @@ RESERVED = (
     "serving.kserve.io/enable-tag-routing",
 )
 """Labels and annotations that this workflow or KServe's controller sets itself."""
+NO_SHADOW = "none"
+"""Takes the one out that there is."""
 MOST_ENTRIES = 64
 MOST_CHARACTERS = 4096
 KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -49,7 +52,7 @@ def like_a_secret(name: str, value: str) -> bool:
     return bool(LIKE_A_SECRET.search(name) or re.search(r"://[^/@\s]*:[^/@\s]*@", value))
 
 
-def _entries(given: Mapping[str, str], keys: re.Pattern[str], what: str, values: re.Pattern[str] | None) -> None:
+def _entries(keys: re.Pattern[str], what: str, values: re.Pattern[str] | None, given: dict[str, str]) -> dict[str, str]:
     if len(given) > MOST_ENTRIES:
         raise ValueError(f"{len(given):,} entries are more than {MOST_ENTRIES}")
     for key, value in given.items():
@@ -59,21 +62,12 @@ def _entries(given: Mapping[str, str], keys: re.Pattern[str], what: str, values:
             raise ValueError(f"{key} = '{value[:80]}' is no value of a {what}")
         if len(value) > MOST_CHARACTERS or "\0" in value:
             raise ValueError(f"the value of {key} is longer than {MOST_CHARACTERS:,} characters, or no text")
-
-
-def _node_labels(given: dict[str, str]) -> dict[str, str]:
-    _entries(given, KEY, "label", LABEL_VALUE)
     return given
 
 
-def _labels(given: dict[str, str]) -> dict[str, str]:
-    _entries(given, KEY, "label", LABEL_VALUE)
-    return _not_reserved(given)
-
-
-def _annotations(given: dict[str, str]) -> dict[str, str]:
-    _entries(given, KEY, "annotation", None)
-    return _not_reserved(given)
+ARE_LABELS = AfterValidator(partial(_entries, KEY, "label", LABEL_VALUE))
+ARE_ANNOTATIONS = AfterValidator(partial(_entries, KEY, "annotation", None))
+ARE_VARIABLES = AfterValidator(partial(_entries, VARIABLE, "environment variable", None))
 
 
 def _not_reserved(given: dict[str, str]) -> dict[str, str]:
@@ -82,19 +76,17 @@ def _not_reserved(given: dict[str, str]) -> dict[str, str]:
     return given
 
 
-def _variables(given: dict[str, str]) -> dict[str, str]:
-    _entries(given, VARIABLE, "environment variable", None)
+def _no_secrets(given: dict[str, str]) -> dict[str, str]:
     for name, value in given.items():
         if like_a_secret(name, value):
             raise ValueError(f'{name} looks like a secret; name one instead: secret_env={{"{name}": "SECRET/KEY"}}')
     return given
 
 
-def _secret_variables(given: dict[str, str]) -> dict[str, str]:
+def _secret_keys(given: dict[str, str]) -> dict[str, str]:
     for name, value in given.items():
         if not SECRET_KEY.fullmatch(value):  # it may be the secret itself: never shown
             raise ValueError(f"{name[:80]} must be SECRET/KEY, the name of a secret and of a key in it")
-    _entries(given, VARIABLE, "environment variable", None)
     return given
 
 
@@ -146,6 +138,16 @@ class ServingSettings(Section):
     drift_window: int = Field(
         1000, ge=0, le=100_000, description="last photos that are compared with the bundle's drift reference; 0: none"
     )
+    shadow: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+@~-]{0,999}$",  # an argument of a container: $(NAME) would be a variable
+        description="a registered model, or its bundle's address in the store, that gets copies of the photos and "
+        "answers nobody",
+        json_schema_extra={"allowed": f"a version, s3://BUCKET/FOLDER, or {NO_SHADOW}"},
+    )
+    store_secret: SecretName = Field(
+        DEFAULT_STORE_SECRET, description="the store's secret, with which the server fetches a shadow [the run's]"
+    )
     log_requests: bool = Field(False, description="a line of JSON in the pod's log for each prediction request")
     grpc: bool = Field(
         False,
@@ -161,21 +163,21 @@ class ServingSettings(Section):
         None, ge=0, le=1000, description="requests in one pod at once, 0 for any number (Knative mode only)"
     )
 
-    env: Annotated[dict[str, str], AfterValidator(_variables)] = Field(
+    env: Annotated[dict[str, str], ARE_VARIABLES, AfterValidator(_no_secrets)] = Field(
         {}, description="environment variables of the server; INVENTORY_SERVING_ENV says which"
     )
-    secret_env: Annotated[dict[str, str], AfterValidator(_secret_variables)] = Field(
+    secret_env: Annotated[dict[str, str], AfterValidator(_secret_keys), ARE_VARIABLES] = Field(
         {},
         description='the same out of secrets, such as {"NAME": "SECRET/KEY"}; INVENTORY_SERVING_SECRETS says which',
     )
-    labels: Annotated[dict[str, str], AfterValidator(_labels)] = Field(
+    labels: Annotated[dict[str, str], ARE_LABELS, AfterValidator(_not_reserved)] = Field(
         {}, description="labels of the pods; INVENTORY_SERVING_LABELS says which"
     )
-    annotations: Annotated[dict[str, str], AfterValidator(_annotations)] = Field(
+    annotations: Annotated[dict[str, str], ARE_ANNOTATIONS, AfterValidator(_not_reserved)] = Field(
         {},
         description="annotations of the pods, such as prometheus.io/scrape; INVENTORY_SERVING_ANNOTATIONS says which",
     )
-    node_selector: Annotated[dict[str, str], AfterValidator(_node_labels)] = Field(
+    node_selector: Annotated[dict[str, str], ARE_LABELS] = Field(
         {}, description="labels that a node must have (Knative: needs its feature kubernetes.podspec-nodeselector)"
     )
     tolerations: list[Toleration] = Field(

@@ -7,9 +7,9 @@ here, before anything runs.
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from components.common.checked import allowed
 from components.common.errors import InventoryError
@@ -66,17 +66,15 @@ Parameter = Continuous | Integer | Choice
 Space = dict[str, Parameter]
 
 
-def read_space(described: Described, where: str = "tuning.space") -> Space:
-    """Reads a search space: option -> ``{"min", "max", "log", "step"}`` or ``{"values": […]}``.
+def read_space(described: Described) -> Space:
+    """Reads a search space: training option -> ``{"min", "max", "log", "step"}`` or ``{"values": […]}``.
 
-    Args:
-        described: the options of ``TrainingSettings`` to tune; whole numbers may come as floats, as KFP passes them.
-        where: what the field is called in messages.
+    Whole numbers may come as floats, as KFP passes them.
 
     Raises:
         InventoryError: naming the field, such as ``tuning.space.learning_rate.min``, and what is allowed.
     """
-    return {name: _read(name, description, f"{where}.{name}") for name, description in described.items()}
+    return {name: _read(name, description, f"tuning.space.{name}") for name, description in described.items()}
 
 
 def describe(parameter: Parameter) -> dict[str, Any]:
@@ -100,12 +98,7 @@ def contains(parameter: Parameter, value: Value) -> bool:
 
 
 def free_space(space: Space, training: TrainingSettings, explicit: Collection[str]) -> Space:
-    """What is left to tune: options that the user gave keep their value.
-
-    Args:
-        space: as asked for.
-        training: the settings of everything that is not tuned.
-        explicit: names of the options that the user gave.
+    """What is left to tune of a space: the options of ``training`` that the user gave, ``explicit``, keep their value.
 
     Raises:
         InventoryError: if nothing is left, or the training would refuse one of the space's values beside the others.
@@ -170,9 +163,11 @@ def _choice(name: str, values: Any, where: str) -> Choice:
 
 
 def _range(name: str, description: Mapping[str, Any], where: str) -> Parameter:
-    kind = _kind(name)
+    kind = TrainingSettings.model_fields[name].annotation
     if kind not in (int, float):
-        raise InventoryError(f"{where}: {name} is no number; give values, out of {allowed(_field(name))}")
+        raise InventoryError(
+            f"{where}: {name} is no number; give values, out of {allowed(TrainingSettings.model_fields[name])}"
+        )
     for bound in ("min", "max"):
         if bound not in description:
             raise InventoryError(f"{where}.{bound}: is missing")
@@ -202,22 +197,12 @@ def _check_step(step: Any, span: float, kind: Any, log: bool, where: str) -> Non
 
 def _value(name: str, value: Any, where: str) -> Value:
     """A value as ``TrainingSettings`` takes it."""
-    field = _field(name)
+    field = TrainingSettings.model_fields[name]
     adapter: TypeAdapter[Value] = TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]
     try:
         taken = adapter.validate_python(value)
-    except ValidationError as error:
+        if isinstance(taken, float) and not math.isfinite(taken):
+            raise ValueError("not finite")
+    except ValueError as error:  # which a ``ValidationError`` is
         raise InventoryError(f"{where}: {value!r} is refused; allowed: {allowed(field)}") from error
-    if isinstance(taken, float) and not math.isfinite(taken):
-        raise InventoryError(f"{where}: {value!r} is refused; allowed: {allowed(field)}")
     return taken
-
-
-def _field(name: str) -> Any:
-    return TrainingSettings.model_fields[name]
-
-
-def _kind(name: str) -> Any:
-    """``int``, ``float``, ``bool``, ``str`` or ``Literal``."""
-    kind = _field(name).annotation
-    return Literal if get_origin(kind) is Literal else kind

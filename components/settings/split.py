@@ -38,10 +38,7 @@ class SplitSettings(Section):
 
 
 def parse_ratios(text: str) -> list[float]:
-    """Reads ``train/validation/test`` in percent, such as ``90/5/5``.
-
-    Returns:
-        Three fractions that sum to 1.
+    """Reads ``train/validation/test`` in percent, such as ``90/5/5``, as fractions that sum to 1.
 
     Raises:
         InventoryError: if the text is not three positive numbers that sum to 100.

@@ -15,8 +15,6 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from components.common.errors import InventoryError
-from components.common.files import sha256_file
 from components.common.machine import usable_threads
 from components.common.prefetch import prefetch
 from components.common.progress import Counter
@@ -100,9 +98,7 @@ def read_spooled(spool: BinaryIO, bin_: Bin) -> tuple[bytes, list[Product]]:
 
 def _read_block(store: Store, block: BlockInfo, folder: Path) -> pa.Table:
     path = folder / "block.arrow"
-    store.get_file(block.key, path)
-    if sha256_file(path) != block.sha256:
-        raise InventoryError(f"the block {block.key} does not match its sha256; run the download step again")
+    store.get_file(block.key, path, sha256=block.sha256, mend="run the download step again")
     with pa.OSFile(str(path)) as file:
         return pa.ipc.open_file(file).read_all()
 

@@ -42,7 +42,11 @@ def split_bins(
 ) -> DatasetManifest:
     """Splits downloaded bins, packs them into shards in the store under ``datasets/<dataset id>/``, and describes them.
 
-    Photos are made so small that their short side has at most ``short_side`` pixels.
+    Args:
+        store: holds the blocks and receives the shards.
+        bins: what download handed on.
+        settings: what share each split gets, what must stay in one split, and the seed of the draw.
+        short_side: photos are made so small that their short side has at most this many pixels.
 
     Raises:
         InventoryError: if ``short_side`` is too small, no bin is usable, or too few are there to fill every split.

@@ -19,6 +19,8 @@ def train(dataset: Input[Dataset], settings: Input[Artifact], model: Output[Mode
         model: a small JSON file: where the bundle lies, validation metrics, history and settings.
         run_id: names the bundle's folder in the store.
     """
+    from pathlib import Path
+
     from components.cluster.jobs.choose import cluster_launcher
     from components.common.step.run_step import main_step, run_name
     from components.common.store import open_store
@@ -29,18 +31,19 @@ def train(dataset: Input[Dataset], settings: Input[Artifact], model: Output[Mode
 
     def work() -> None:
         store, name, chosen = open_store(), run_name(run_id), RunSettings.load(settings.path)
+        bins = DatasetManifest.load(dataset.path)
         if chosen.tune:
-            found = tune(store, DatasetManifest.load(dataset.path), chosen, name)
+            found = tune(store, bins, chosen, name)
             chosen = RunSettings.model_validate(found["settings"])
             model.metadata["search_page_key"] = found["report_key"]
-        train_model(
-            dataset.path,
-            model.path,
-            name,
+        trained = train_model(
             store,
+            bins,
+            name,
             training=chosen.training.model_dump(mode="json"),
             trained=chosen.trained.model_dump() if chosen.trained else None,
             launcher=cluster_launcher(chosen.cluster),
         )
+        trained.write(Path(model.path))
 
     main_step(work)

@@ -1,7 +1,6 @@
 """The train step: from a dataset to a model bundle in the store."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from components.common.progress import note
@@ -16,10 +15,9 @@ from components.train.launchers.local import LocalLauncher
 
 
 def train(
-    dataset_path: str | Path,
-    model_path: str | Path,
-    run_id: str,
     store: Store,
+    dataset: DatasetManifest,
+    run_id: str,
     preset: str = "auto",
     training: Mapping[str, Any] | None = None,
     launcher: Launcher | None = None,
@@ -28,10 +26,10 @@ def train(
     """Trains a counter and leaves its bundle under ``runs/<run_id>/model``.
 
     Args:
-        dataset_path: the dataset artifact of the split step.
-        model_path: where to write the model artifact, a small JSON file.
+        store: holds the dataset's shards and gets the bundle. The worker processes open the one that this process's
+            environment names, see ``open_store``.
+        dataset: what split handed on.
         run_id: names the bundle's folder in the store.
-        store: holds the dataset's shards and gets the bundle.
         preset: one of ``presets.PRESETS``, or ``auto``.
         training: options that override the preset.
         launcher: runs the workers; on this machine when None.
@@ -39,13 +37,12 @@ def train(
             already; its model is taken as it is.
 
     Returns:
-        What was trained; also the content of the model artifact.
+        What was trained.
 
     Raises:
         InventoryError: for refused options, an empty split, an unknown backbone, weights that do not fit, and
             workers that fail.
     """
-    dataset = DatasetManifest.load(dataset_path)
     settings = resolve(choose(preset, dataset.source), training or {})
     output = f"runs/{run_id}"
     job = TrainingSpec(run_id=run_id, dataset_key=f"{output}/train/dataset.json", output=output, settings=settings)
@@ -68,6 +65,4 @@ def train(
     # under the same name another training may have put its model in the place of this one's
     there = None if trained else TrainedModel.fetch_if_whole(store, job.outcome_key)
     replaced = not trained and (there is None or there.settings != settings or not is_whole(store, there.bundle_key))
-    outcome = document_step(store, "train", inputs, TrainedModel, work, always=replaced)
-    outcome.write(Path(model_path))
-    return outcome
+    return document_step(store, "train", inputs, TrainedModel, work, always=replaced)

@@ -22,7 +22,7 @@ from components.common.parent_process import RUN_FOLDER_VARIABLE, end_with_run
 from components.common.store import Store, open_store
 from components.counter.training_log import EpochRecord, Metric
 from components.documents.training_spec import TrainingSpec
-from components.train.engine.hooks import StepReport
+from components.train.engine.hooks import Hook
 from components.train.worker import run_job
 
 
@@ -30,19 +30,11 @@ class Stopped(Exception):  # noqa: N818 - not an error
     """The trial is not worth going on with; the message says why when it is not the search that said so."""
 
 
-class Asking:
-    """Reports every epoch to the search and ends the trial when it says so; a hook."""
-
-    exact_times = False
+class Asking(Hook):
+    """Reports every epoch to the search and ends the trial when it says so, at once and without a checkpoint."""
 
     def __init__(self, search: Connection, metric: Metric) -> None:
         self.search, self.metric = search, metric
-
-    def before_step(self, step: int, network: torch.nn.Module) -> None:
-        """Nothing to do."""
-
-    def on_step(self, report: StepReport, network: torch.nn.Module) -> None:
-        """Nothing to do."""
 
     def on_epoch(self, record: EpochRecord, network: torch.nn.Module) -> None:
         """Raises ``Stopped`` when the search has given the trial up, or it has nothing to give any more."""
@@ -50,10 +42,6 @@ class Asking:
             raise Stopped(f"diverged in epoch {record.epoch}")
         if not ask(self.search, {"kind": "epoch", "epoch": record.epoch, "value": record.validation(self.metric)}):
             raise Stopped
-
-    def want_stop(self) -> str | None:
-        """A trial that is given up ends at once, without a checkpoint."""
-        return None
 
 
 def ask(search: Connection, question: dict[str, Any]) -> bool:
@@ -63,18 +51,11 @@ def ask(search: Connection, question: dict[str, Any]) -> bool:
 
 
 def run_trial(job: TrainingSpec, metric: Metric, final: bool, search: Connection, store: Store) -> dict[str, Any]:
-    """Runs one trial, whatever comes of it.
+    """Runs one trial, whatever comes of it, and returns the message that tells the search how it ended.
 
-    Args:
-        job: of the trial.
-        metric: the objective.
-        final: go on to the model bundle. While the search runs nobody knows whether it will be wanted, and writing one
-            takes longer than many a trial; from the checkpoint it can be written later.
-        search: is asked after every epoch, unless the trial is final.
-        store: of the job.
-
-    Returns:
-        The message that tells the search how it ended.
+    A ``final`` one goes on to the model bundle, and the search is not asked after every epoch. While the search runs
+    nobody knows whether a bundle will be wanted, and writing one takes longer than many a trial; from the checkpoint it
+    can be written later.
     """
     try:
         outcome = run_job(job, store, [] if final else [Asking(search, metric)], keep=lambda _: final)

@@ -23,12 +23,11 @@ from components.documents.trained import TrainedModel
 from components.documents.training_spec import TrainingSpec
 from components.settings.training import MACHINE_OPTIONS, TrainingSettings
 from components.train.data.batches import ImageFeed
-from components.train.data.features import FeatureCache, FeatureFeed, cache_key, reason_not_to_cache
-from components.train.data.feed import Feed
+from components.train.data.features import FeatureCache, FeatureFeed, Feed, cache_key, reason_not_to_cache
 from components.train.data.shards import ShardedBins
 from components.train.engine.checkpoint import Checkpoints
 from components.train.engine.cost import cost_of
-from components.train.engine.hooks import Hook, Watcher
+from components.train.engine.hooks import Hook
 from components.train.engine.loop import fit
 from components.train.engine.run_times import Run, RunTimes
 from components.train.engine.state import State, best_epoch
@@ -50,10 +49,7 @@ WRITE_PAUSES = (1, 2, 4, 8)
 
 
 def build_network(settings: TrainingSettings, classes: int, store: Store) -> tuple[CountingNetwork, str | None]:
-    """Builds the network with its starting weights.
-
-    Returns:
-        The network, on the CPU, and the sha256 of the weights file (None for random weights).
+    """The network with its starting weights, on the CPU, and the sha256 of their file (None for random ones).
 
     Raises:
         InventoryError: for an unknown backbone, or weights that cannot be had or do not fit.
@@ -75,11 +71,8 @@ def run_job(
         job: what to train.
         store: holds the dataset, gets checkpoints, bundle and outcome.
         hooks: watch the training.
-        keep: asked with the outcome whether to write it and the bundle, which takes seconds; a search of
-            hyperparameters keeps only those that are better than the ones before.
-
-    Returns:
-        The outcome; with times and cost when it is kept.
+        keep: asked with the outcome whether to write it, with times and cost, and the bundle, which takes seconds; a
+            search of hyperparameters keeps only those that are better than the ones before.
 
     Raises:
         InventoryError: for an empty split, an unknown backbone, weights that cannot be had or do not fit, or a
@@ -160,9 +153,9 @@ def _train(
     return outcome
 
 
-def watchers(job: TrainingSpec, classes: int, store: Store, workers: Workers, memory: dict[str, Any]) -> list[Watcher]:
+def watchers(job: TrainingSpec, classes: int, store: Store, workers: Workers, memory: dict[str, Any]) -> list[Hook]:
     """All that watch a training by its settings, in the order in which they are called."""
-    found: list[Watcher] = []
+    found: list[Hook] = []
     profiler = Profiler(job, store, workers) if job.settings.profile else None
     if profiler:
         found.append(profiler)

@@ -1,8 +1,10 @@
 """Tuned against default, on bins that neither the search nor the training saw: is the difference real?"""
 
 import tempfile
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.dataset import Bins, DatasetManifest, open_split
 from components.counter.scoring import score
-from components.counter.statistics.bootstrap import Interval, intervals, mean_of
+from components.counter.statistics.bootstrap import Interval, intervals
 from components.counter.statistics.metrics import bin_values
 from components.counter.training_log import Metric, better
 
@@ -55,69 +57,53 @@ class Comparison(BaseModel):
 
 
 def compare(store: Store, held_out: DatasetManifest, tuned_key: str, default_key: str, objective: Metric) -> Comparison:
-    """Scores two models on the held-out part of validation.
+    """Scores two models, by their bundles' store prefixes, on the held-out part of validation.
 
     The comparison is paired: every resample of product groups takes the same bins for both models, so that what makes
     a bin hard for both of them cancels (Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 8).
-
-    Args:
-        store: holds shards and bundles.
-        held_out: from ``holdout.part_validation``.
-        tuned_key: store prefix of the best trial's bundle.
-        default_key: store prefix of the default trial's bundle.
-        objective: what was tuned for.
 
     Raises:
         InventoryError: if a bundle or a shard cannot be read, or a model answers with no numbers.
     """
     bins = open_split(store, held_out, "validation")
-    tuned, default = (
-        _values(store, key, bins, f"held-out bins, {name}")
-        for name, key in (("tuned", tuned_key), ("default", default_key))
-    )
+    tuned = _values(store, tuned_key, bins, "held-out bins, tuned")
+    default = _values(store, default_key, bins, "held-out bins, default")
     return judge(tuned, default, bins.groups, objective)
 
 
 def judge(tuned: Columns, default: Columns, groups: NDArray[np.int64], objective: Metric) -> Comparison:
-    """Compares what two models say of the same bins.
+    """Compares ``accuracy``, ``loss`` and ``squared_error`` of two models on the same bins, float64 [N] each.
 
-    Args:
-        tuned: ``accuracy``, ``loss`` and ``squared_error`` of every bin, float64 [N] each.
-        default: the same of the other model.
-        groups: product group of every bin, int64 [N].
-        objective: what was tuned for.
+    ``groups`` is the product group of every bin, int64 [N].
     """
-    columns = {f"{side} {name}": values for side, found in (("tuned", tuned), ("default", default))
-               for name, values in found.items()}  # fmt: skip
-
-    def rmse(side: str) -> Any:
-        mean = mean_of(f"{side} squared_error")
-        return lambda sums: np.sqrt(mean(sums))
-
-    of: dict[Metric, Any] = {
-        "accuracy": lambda side: mean_of(f"{side} accuracy"),
-        "loss": lambda side: mean_of(f"{side} loss"),
-        "rmse": rmse,
-    }
-    whole = {name: values.sum(keepdims=True) for name, values in columns.items()} | {
-        "n": np.array([float(len(groups))])
-    }
-    spread = intervals(columns, groups, {name: _between(make("tuned"), make("default")) for name, make in of.items()})
+    columns = {f"tuned {name}": values for name, values in tuned.items()}
+    columns |= {f"default {name}": values for name, values in default.items()}
+    whole = {**{name: values.sum(keepdims=True) for name, values in columns.items()}, "n": np.array([len(groups)])}
+    metrics: tuple[Metric, ...] = ("accuracy", "loss", "rmse")
+    spread = intervals(columns, groups, {metric: partial(_difference, metric) for metric in metrics})
     return Comparison(
         objective=objective,
         bins=len(groups),
         groups=len(np.unique(groups)),
         metrics={
-            name: Difference(
-                tuned=float(make("tuned")(whole)[0]), default=float(make("default")(whole)[0]), interval=spread[name]
+            metric: Difference(
+                tuned=float(_metric(metric, "tuned", whole)[0]),
+                default=float(_metric(metric, "default", whole)[0]),
+                interval=spread[metric],
             )
-            for name, make in of.items()
+            for metric in metrics
         },
     )
 
 
-def _between(one: Any, other: Any) -> Any:
-    return lambda sums: one(sums) - other(sums)
+def _metric(metric: Metric, side: str, sums: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """A metric of one model, of sums over bins."""
+    total = sums[f"{side} {'squared_error' if metric == 'rmse' else metric}"] / sums["n"]
+    return np.sqrt(total) if metric == "rmse" else total
+
+
+def _difference(metric: Metric, sums: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    return _metric(metric, "tuned", sums) - _metric(metric, "default", sums)
 
 
 def _values(store: Store, key: str, bins: Bins, label: str) -> Columns:

@@ -23,11 +23,7 @@ SEARCH, HELD_OUT = "search", "held-out"
 
 
 def part_validation(store: Store, dataset: DatasetManifest) -> tuple[DatasetManifest, DatasetManifest]:
-    """Parts a dataset for a search; the same dataset is always parted in the same way.
-
-    Args:
-        store: holds the dataset's shards, gets those of the two parts.
-        dataset: the whole dataset; its test split is not touched.
+    """Parts a dataset for a search; the same dataset is always parted in the same way, its test split is not touched.
 
     Returns:
         What the trials train on (``train``, and the search part as ``validation``), and what they never see (the
@@ -57,11 +53,11 @@ def part_validation(store: Store, dataset: DatasetManifest) -> tuple[DatasetMani
 
 
 def search_groups(groups: NDArray[np.int64], dataset_id: str) -> NDArray[np.int64]:
-    """The product groups of the search part: drawn from the dataset's id, so that about half of the bins are in it.
+    """The product groups of the search part, drawn by the hexadecimal ``dataset_id``: about half of the bins are in it.
 
     Args:
         groups: of the validation bins, int64 [N].
-        dataset_id: hexadecimal; decides the draw.
+        dataset_id: of the whole dataset.
 
     Raises:
         InventoryError: if there is only one group.

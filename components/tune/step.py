@@ -17,13 +17,7 @@ from components.tune.holdout import part_validation
 from components.tune.page.report import in_words, render
 
 
-def tune(
-    store: Store,
-    dataset: DatasetManifest,
-    settings: RunSettings,
-    run_id: str,
-    search: Search | None = None,
-) -> dict[str, Any]:
+def tune(store: Store, dataset: DatasetManifest, settings: RunSettings, run_id: str) -> dict[str, Any]:
     """Searches better hyperparameters.
 
     Args:
@@ -31,7 +25,6 @@ def tune(
         dataset: the split dataset; its test split is not opened.
         settings: of the settings step.
         run_id: names the run.
-        search: runs the trials; chosen by where this process runs when None.
 
     Returns:
         ``settings`` for the training: with the best ``training`` options, and with ``trained`` when the best trial's
@@ -40,14 +33,12 @@ def tune(
     Raises:
         InventoryError: for refused settings, an empty split, too many failed trials, or none that succeeded.
     """
-    folder = f"runs/{run_id}/tune"
-
     inputs = {"run_id": run_id, "dataset_id": dataset.dataset_id, "settings": settings.model_dump(mode="json")}
     return run_step(
         store,
         "tune",
         inputs,
-        lambda: _tune(store, dataset, settings, run_id, folder, search),
+        lambda: _tune(store, dataset, settings, run_id),
         usable=lambda done: _is_there(store, done),
     )
 
@@ -58,16 +49,14 @@ def _is_there(store: Store, done: dict[str, Any]) -> bool:
     return is_settings(done.get("settings")) and isinstance(key, str) and store.exists(key)
 
 
-def _tune(
-    store: Store, dataset: DatasetManifest, settings: RunSettings, run_id: str, folder: str, search: Search | None
-) -> dict[str, Any]:
-    tuning, training = settings.tuning, settings.training
+def _tune(store: Store, dataset: DatasetManifest, settings: RunSettings, run_id: str) -> dict[str, Any]:
+    tuning, training, folder = settings.tuning, settings.training, f"runs/{run_id}/tune"
     plan = make_search_plan(run_id, f"{folder}/dataset.json", training, settings.explicit, tuning)
     for name in sorted(set(tuning.parameters) - set(plan.space)):
         note(f"tune: {name} stays {getattr(training, name)}, since the run gives it")
     searched, held_out = part_validation(store, dataset)
     searched.put(store, plan.dataset_key)
-    result = (search or _search(settings.cluster))(plan, store)
+    result = _search(settings.cluster)(plan, store)
     best = result.best
     comparison = _compare(store, held_out, result)
     keys = {"result_key": f"{folder}/result.json", "report_key": f"{folder}/report.html"}
@@ -92,9 +81,10 @@ def _search(cluster: ClusterSettings) -> Search:
     from components.cluster.jobs.choose import runs_on_cluster
 
     if runs_on_cluster():
-        from components.tune.katib.search import cluster_search
+        from components.cluster import kube
+        from components.tune.katib.search import KatibSearch
 
-        return cluster_search(cluster)
+        return KatibSearch(kube.connect(), kube.namespace(), cluster)
     from components.tune.optuna.search import search
 
     return search

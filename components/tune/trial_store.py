@@ -14,12 +14,7 @@ from components.settings.training import MACHINE_OPTIONS
 
 
 class TrialStore:
-    """One ``trial.json`` per trial, beside the trial's results.
-
-    Args:
-        plan: the search; what an earlier attempt with another plan left is removed.
-        store: where the trials lie.
-    """
+    """One ``trial.json`` per trial, beside the trial's results; what an attempt with another plan left is removed."""
 
     def __init__(self, plan: SearchPlan, store: Store) -> None:
         self.plan, self.store = plan, store
@@ -44,11 +39,10 @@ class TrialStore:
         self.trials[trial.name] = trial
         return trial
 
-    def discard(self, trial: Trial, *parts: str) -> None:
-        """Removes parts of a trial's results from the store, such as ``model``."""
-        for part in parts:
-            for key in list(self.store.list(f"{trial.output}/{part}")):
-                self.store.delete(key)
+    def discard(self, trial: Trial, part: str) -> None:
+        """Removes a part of a trial's results from the store, such as ``model``."""
+        for key in list(self.store.list(f"{trial.output}/{part}")):
+            self.store.delete(key)
 
     def _forget_another_plan(self) -> None:
         key = f"{self.plan.output}/plan.json"

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,45 @@ PACKAGE = Path("inventory.yaml")
 def add_commands(commands: Any) -> None:
     """Adds the cluster's commands to the command line."""
     _add_preflight(commands)
-    _add_upload(commands)
-    _add_submit(commands)
-    _add_runs(commands)
-
-
-def _add_access(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--host", metavar="URL", help="Kubeflow Pipelines API or dashboard/pipeline [$KF_PIPELINES_ENDPOINT]"
+    upload = commands.add_parser(
+        "upload",
+        help="put the compiled pipeline on a cluster",
+        description="Creates the pipeline in Kubeflow, or adds a version to it; a version that is there is left alone.",
     )
-    parser.add_argument("--namespace", metavar="NAME", help="your profile, when Kubeflow has several users")
-
-
-def _add_package(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--package", type=Path, default=PACKAGE, metavar="FILE", help=f"what `inventory compile` wrote [{PACKAGE}]"
+    submit = commands.add_parser(
+        "submit",
+        help="start a run on a cluster and follow it",
+        description="Uploads the compiled pipeline when needed, starts a run and shows its steps until it ends.",
     )
+    runs = commands.add_parser("runs", help="list the runs on a cluster", description="The newest runs, newest first.")
+    for parser in (upload, submit):
+        parser.add_argument(
+            "--package", type=Path, default=PACKAGE, metavar="FILE", help=f"what `inventory compile` wrote [{PACKAGE}]"
+        )
+    for parser in (upload, submit, runs):
+        parser.add_argument(
+            "--host", metavar="URL", help="Kubeflow Pipelines API or dashboard/pipeline [$KF_PIPELINES_ENDPOINT]"
+        )
+        parser.add_argument("--namespace", metavar="NAME", help="your profile, when Kubeflow has several users")
+    upload.add_argument("--version", metavar="NAME", help="[the images' tag and a hash of the file]")
+    upload.set_defaults(command=_upload)
+    submit.add_argument("--name", help="of the run")
+    submit.add_argument("--service-account", metavar="NAME", help="that the steps run as")
+    submit.add_argument("--cron", metavar="…", help="start it again and again: six fields, seconds first")
+    submit.add_argument("--no-follow", action="store_true", help="do not wait for the end")
+    submit.add_argument(
+        "--code",
+        type=Path,
+        metavar="FOLDER",
+        help="run the package components of this checkout on the images, over the store that the S3 variables name",
+    )
+    submit.add_argument(
+        "arguments", nargs="*", metavar="PARAMETER=VALUE", help="the pipeline's parameters; dictionaries as JSON"
+    )
+    submit.set_defaults(command=_submit)
+    runs.add_argument("--limit", type=whole(1), default=20, metavar="N", help="how many [20]")
+    runs.add_argument("--json", action="store_true", help="print a JSON list")
+    runs.set_defaults(command=_runs)
 
 
 def _client(options: argparse.Namespace) -> tuple[Any, Any]:
@@ -102,48 +126,12 @@ def _download_pods(package: Path | None) -> int:
     return fetching_pods(package.read_text()) if package else download_pods()
 
 
-def _add_upload(commands: Any) -> None:
-    parser = commands.add_parser(
-        "upload",
-        help="put the compiled pipeline on a cluster",
-        description="Creates the pipeline in Kubeflow, or adds a version to it; a version that is there is left alone.",
-    )
-    _add_package(parser)
-    _add_access(parser)
-    parser.add_argument("--version", metavar="NAME", help="[the images' tag and a hash of the file]")
-    parser.set_defaults(command=_upload)
-
-
 def _upload(options: argparse.Namespace) -> None:
     from pipelines.kubeflow.api import upload
 
     uploaded = upload(*_client(options), options.package, options.version)
     print(f"{uploaded.name} {uploaded.version}: {'uploaded' if uploaded.created else 'was there already'}")
     print(uploaded.link)
-
-
-def _add_submit(commands: Any) -> None:
-    parser = commands.add_parser(
-        "submit",
-        help="start a run on a cluster and follow it",
-        description="Uploads the compiled pipeline when needed, starts a run and shows its steps until it ends.",
-    )
-    _add_package(parser)
-    _add_access(parser)
-    parser.add_argument("--name", help="of the run")
-    parser.add_argument("--service-account", metavar="NAME", help="that the steps run as")
-    parser.add_argument("--cron", metavar="…", help="start it again and again: six fields, seconds first")
-    parser.add_argument("--no-follow", action="store_true", help="do not wait for the end")
-    parser.add_argument(
-        "--code",
-        type=Path,
-        metavar="FOLDER",
-        help="run the package components of this checkout on the images, over the store that the S3 variables name",
-    )
-    parser.add_argument(
-        "arguments", nargs="*", metavar="PARAMETER=VALUE", help="the pipeline's parameters; dictionaries as JSON"
-    )
-    parser.set_defaults(command=_submit)
 
 
 def _submit(options: argparse.Namespace) -> None:
@@ -178,22 +166,12 @@ def _json(text: str, where: str) -> dict[str, Any]:
     return value
 
 
-def _add_runs(commands: Any) -> None:
-    parser = commands.add_parser(
-        "runs", help="list the runs on a cluster", description="The newest runs, newest first."
-    )
-    _add_access(parser)
-    parser.add_argument("--limit", type=whole(1), default=20, metavar="N", help="how many [20]")
-    parser.add_argument("--json", action="store_true", help="print a JSON list")
-    parser.set_defaults(command=_runs)
-
-
 def _runs(options: argparse.Namespace) -> None:
     from pipelines.kubeflow.api import runs
 
     found = runs(*_client(options), limit=options.limit)
     if options.json:
-        print(json.dumps([run.as_json() for run in found], indent=1))
+        print(json.dumps([asdict(run) for run in found], indent=1))
         return
     table = Table()
     for column in ("run", "name", "state", "created", "minutes"):

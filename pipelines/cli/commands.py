@@ -20,10 +20,12 @@ first steps:
   inventory run --source DIR_OR_TAR_OR_S3    the same on real photos
   inventory serve runs/<id>/model            serve a finished run's model
   inventory query photo.jpg                  ask it how many items a photo shows
+  inventory shadow                           how far a second model, which answers nobody, agrees
   inventory reconcile --photos DIR --records stock.csv    which bins to recount first
 what was trained:
   inventory models                           list, show and compare models
   inventory promote|rollback                 put one into service, or go back
+  inventory sign|verify MODEL                sign its files, or look whether they are those that were signed
   inventory reproduce MODEL                  confirm its numbers from the object store alone
   inventory prune --dry-run                  what may be removed
 on a cluster:
@@ -44,8 +46,8 @@ exit codes:
 COMMANDS = {
     "run": "run",
     **dict.fromkeys(("compile", "manifests"), "install"),
-    **dict.fromkeys(("serve", "query", "reconcile", "feedback"), "serving"),
-    **dict.fromkeys(("models", "promote", "rollback", "prune", "reproduce"), "models"),
+    **dict.fromkeys(("serve", "query", "shadow", "reconcile", "feedback"), "serving"),
+    **dict.fromkeys(("models", "promote", "rollback", "sign", "verify", "prune", "reproduce"), "models"),
     **dict.fromkeys(("preflight", "upload", "submit", "runs"), "cluster"),
     "completion": "completion",
 }

@@ -68,12 +68,7 @@ def _values(action: argparse.Action) -> tuple[str, ...]:
 
 
 def script(shell: str, commands: Mapping[str, Options]) -> str:
-    """What a shell is to evaluate.
-
-    Args:
-        shell: one of ``SHELLS``.
-        commands: the options of every command.
-    """
+    """What one of ``SHELLS`` is to evaluate, for the options of every command."""
     if shell == "fish":
         return "".join(_fish(commands))
     values = [

@@ -9,10 +9,10 @@ from components.common.errors import InventoryError
 CLIENT, CONTROL, RUN, SERVE = "client", "control", "control,train,serve", "serve"
 EXTRAS = {
     "run": RUN,
-    **dict.fromkeys(("query", "reconcile", "feedback"), CLIENT),
+    **dict.fromkeys(("query", "shadow", "reconcile", "feedback"), CLIENT),
     "serve": SERVE,
     **dict.fromkeys(("compile", "manifests", "preflight", "upload", "submit", "runs"), CONTROL),
-    **dict.fromkeys(("models", "promote", "rollback", "prune", "reproduce"), CONTROL),
+    **dict.fromkeys(("models", "promote", "rollback", "sign", "verify", "prune", "reproduce"), CONTROL),
 }
 """The extra of every command that wants one."""
 SIGNS = {"client": ("httpx", "numpy"), "control": ("kfp", "kubernetes"), "train": ("torch",), "serve": ("kserve",)}
@@ -53,13 +53,7 @@ def katib_not_installed(command: str) -> InventoryError:
 
 
 def not_installed(command: str, packages: Iterable[str], extra: str = "") -> InventoryError:
-    """What to say where a command misses packages.
-
-    Args:
-        command: the command.
-        packages: names of what is missing.
-        extra: that brings them; empty for the command's own.
-    """
+    """What to say where a command misses packages, which ``extra`` brings, or else the command's own."""
     names = ", ".join(packages)
     return InventoryError(
         f"`inventory {command}` needs {names}; pip install 'bin-inventory[{extra or EXTRAS[command]}]'"

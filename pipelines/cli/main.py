@@ -6,8 +6,7 @@ import sys
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns the exit code; a user's mistake is one line on standard error.
 
-    Args:
-        arguments: the words after ``inventory``; None takes this process's own.
+    The words after ``inventory`` are this process's own when None.
     """
     try:
         from pipelines.cli.commands import carry_out

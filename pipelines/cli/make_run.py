@@ -15,11 +15,7 @@ OF_THE_ENVIRONMENT = ("INVENTORY_", "S3_", "AWS_", "SOURCE_AWS_", "KF_")
 
 
 def options_of(environment: Mapping[str, str]) -> list[str]:
-    """The options that make's variables stand for, such as ``--split=70/10/20`` for ``SPLIT``.
-
-    Args:
-        environment: the variables, and their names in ``MAKE_VARIABLES``.
-    """
+    """The options that make's variables, named in ``MAKE_VARIABLES``, stand for, such as ``--split=70/10/20``."""
     names = environment.get(NAMES_VARIABLE, "").split()
     return [
         f"--{name.lower().replace('_', '-')}={environment[name]}"

@@ -97,16 +97,16 @@ def prune_table(plan: RetentionPlan) -> Table:
 
 def as_json(entry: Entry, found: Index) -> dict[str, Any]:
     """One model as JSON; ``before`` says whether a rollback goes back to it."""
-    return {
-        **entry.model_dump(mode="json"),
-        "before": found.before is not None and found.before.version == entry.version,
-    }
+    return {**entry.model_dump(mode="json"), "before": _is_before(entry, found)}
 
 
 def state(entry: Entry, found: Index) -> str:
     """The state, and whether a rollback goes back to this model."""
-    before = found.before is not None and found.before.version == entry.version
-    return f"{entry.state}, the one before" if before else entry.state
+    return f"{entry.state}, the one before" if _is_before(entry, found) else entry.state
+
+
+def _is_before(entry: Entry, found: Index) -> bool:
+    return found.before is not None and found.before.version == entry.version
 
 
 def moment(time: float) -> str:

@@ -37,11 +37,8 @@ FIRST_TEXT = "Defaults stand in brackets; those of a training's options are the 
 def add_run_options(parser: argparse.ArgumentParser, full: bool = False) -> None:
     """Adds an option for every parameter of the pipeline, every other training option, and every section's option.
 
-    Options that are not given stay out of the namespace, so that defaults live in one place, the settings.
-
-    Args:
-        parser: gets them in groups, those of ``FIRST`` in the group ``FIRST_TITLE``.
-        full: whether the help explains all of them, or only the first, with types, values and defaults of the rest.
+    Options that are not given stay out of the namespace, so that defaults live in one place, the settings. The
+    ``full`` help explains all of them; otherwise only those of ``FIRST``, with types, values and defaults of the rest.
     """
     groups: dict[str, Any] = {}
 

@@ -1,12 +1,12 @@
 """Argument parsing that every command shares."""
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Any, NoReturn
 
 from components.common.suggest import did_you_mean
-from components.counter.verdict import MOST_COST
 
 
 class Parser(argparse.ArgumentParser):
@@ -83,23 +83,17 @@ def whole(least: int) -> Callable[[str], int]:
     return read
 
 
-def missed_cost(text: str) -> float:
-    """What an error that nobody finds costs, in recounts."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0
-    if not 1 <= number <= MOST_COST:
-        raise argparse.ArgumentTypeError(f"'{text}' is refused; allowed: 1 <= number <= {MOST_COST:,}")
-    return number
+def number(least: float, most: float = math.inf) -> Callable[[str], float]:
+    """Reads a number between two bounds, both included, but not the infinite."""
 
+    def read(text: str) -> float:
+        try:
+            found = float(text)
+        except ValueError:
+            found = math.nan
+        if not (least <= found <= most and math.isfinite(found)):
+            bound = "" if math.isinf(most) else f" <= {most:,}"
+            raise argparse.ArgumentTypeError(f"'{text}' is refused; allowed: {least} <= number{bound}")
+        return found
 
-def days(text: str) -> float:
-    """A time in days, 0 or more."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' is refused; allowed: 0 <= number")
-    return number
+    return read

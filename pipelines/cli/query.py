@@ -59,16 +59,19 @@ def print_answers(
     Raises:
         InventoryError: if a folder holds no photo, or for what concerns the server and not one photo.
     """
-    answers = (
-        (name, reply if isinstance(reply, PhotoError) else _judged(reply, missed_cost, wrong_share))
-        for name, reply in _answers(photos, endpoint, expected_quantity, concurrency, attempts, _records_in(record))
-    )
-    if as_json:
-        refused = [_print_json(name, answer) for name, answer in answers]
-    else:
+    record_of = _records_in(record)
+    questions = ((name, partial(_read, name), expected_quantity) for name in _expand(photos))
+    with open_client(endpoint, concurrency) as client:
+        answers = (
+            (name, reply if isinstance(reply, PhotoError) else _judged(reply, missed_cost, wrong_share))
+            for name, reply in ask_many(client, endpoint, questions, concurrency, attempts, record_of)
+        )
+        if as_json:
+            refused = [_print_json(name, answer) for name, answer in answers]
+            return int(any(refused))
         table = _table(with_verdict=expected_quantity is not None, with_record=record is not None)
         refused = [_add_row(table, name, answer, with_record=record is not None) for name, answer in answers]
-        Console().print(table)
+    Console().print(table)
     return int(any(refused))
 
 
@@ -81,19 +84,6 @@ def refuse_missing(photos: list[str]) -> None:
     # os.path: a name that no file can have is not there either, where Path raises
     if not any(name.startswith(ADDRESS) or os.path.exists(name) for name in photos):  # noqa: PTH110
         raise InventoryError(f"there is no {', nor '.join(photos[:MOST_NAMED])}; give photo files, folders or URLs")
-
-
-def _answers(
-    photos: list[str],
-    endpoint: Endpoint,
-    expected_quantity: int | None,
-    concurrency: int,
-    attempts: int,
-    record_of: Callable[[str], NamedProducts | None],
-) -> Iterator[tuple[str, Reply]]:
-    questions = ((name, partial(_read, name), expected_quantity) for name in _expand(photos))
-    with open_client(endpoint, concurrency) as client:
-        yield from ask_many(client, endpoint, questions, concurrency, attempts, record_of)
 
 
 def _records_in(place: str | None) -> Callable[[str], NamedProducts | None]:
@@ -183,11 +173,10 @@ def _within(data: bytes, name: str) -> bytes:
 
 def _print_json(name: str, answer: Reply) -> bool:
     """Prints one line; returns whether the photo was refused."""
-    if isinstance(answer, PhotoError):
-        print(json.dumps({"photo": name, "error": str(answer)}), flush=True)
-        return True
-    print(json.dumps({"photo": name, **answer.model_dump()}), flush=True)
-    return False
+    refused = isinstance(answer, PhotoError)
+    said = {"error": str(answer)} if isinstance(answer, PhotoError) else answer.model_dump()
+    print(json.dumps({"photo": name, **said}), flush=True)
+    return refused
 
 
 def _table(*, with_verdict: bool, with_record: bool) -> Table:
@@ -195,11 +184,9 @@ def _table(*, with_verdict: bool, with_record: bool) -> Table:
     table.add_column("photo", overflow="fold")
     table.add_column("count", justify="right")
     table.add_column("sure", justify="right")
-    if with_verdict:
-        table.add_column("verdict")
-    if with_record:
-        table.add_column("with the record")
-    table.add_column("probabilities")
+    for name, shown in (("verdict", with_verdict), ("with the record", with_record), ("probabilities", True)):
+        if shown:
+            table.add_column(name)
     return table
 
 

@@ -1,4 +1,4 @@
-"""The commands of ``inventory`` for people who use a served model: serve, query, reconcile and feedback."""
+"""The commands of ``inventory`` for people who use a served model: serve, query, shadow, reconcile and feedback."""
 
 import argparse
 import os
@@ -6,10 +6,10 @@ import sys
 from typing import Any, NoReturn
 
 from components.client.options import ATTEMPTS, add_endpoint_options
-from components.counter.verdict import MISSED_COST, WRONG_SHARE
+from components.counter.verdict import MISSED_COST, MOST_COST, WRONG_SHARE
 from components.reconcile.options import add_feedback_arguments, add_reconcile_arguments
 from components.reconcile.settings import ReconcileSettings, checked
-from pipelines.cli.parser import missed_cost, port, whole
+from pipelines.cli.parser import number, port, whole
 
 CONCURRENCY = 8
 
@@ -18,6 +18,7 @@ def add_commands(commands: Any) -> None:
     """Adds the commands to the command line."""
     _add_serve(commands)
     _add_query(commands)
+    _add_shadow(commands)
     parser = commands.add_parser(
         "reconcile",
         help="rank bins by how likely their stock record is wrong",
@@ -45,7 +46,7 @@ def _add_query(commands: Any) -> None:
     parser.add_argument("--expected", type=whole(0), metavar="N", help="the count that the stock system says")
     parser.add_argument(
         "--missed-cost",
-        type=missed_cost,
+        type=number(1, MOST_COST),
         default=MISSED_COST,
         metavar="RECOUNTS",
         help=f"what an error that nobody finds costs, in recounts; decides the verdict [{MISSED_COST:g}]",
@@ -95,6 +96,25 @@ def _query(options: argparse.Namespace) -> int:
     )
 
 
+def _add_shadow(commands: Any) -> None:
+    parser = commands.add_parser(
+        "shadow",
+        help="how far a second model agrees with the one in service",
+        description="Asks a server how far its shadow, a model that gets copies of the photos and answers nobody, "
+        "agrees with the one in service. Exit code 1 if the shadow has failed.",
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    add_endpoint_options(parser)
+    parser.set_defaults(command=_shadow)
+
+
+def _shadow(options: argparse.Namespace) -> int:
+    from components.client.chosen import chosen_endpoint
+    from pipelines.cli.shadow import print_shadow
+
+    return print_shadow(chosen_endpoint(options), as_json=options.json)
+
+
 def _add_serve(commands: Any) -> None:
     parser = commands.add_parser(
         "serve",
@@ -102,13 +122,23 @@ def _add_serve(commands: Any) -> None:
         description="Serves the model bundle of a finished run, such as runs/<id>/model, until Ctrl-C.",
     )
     parser.add_argument("bundle", help="folder of a model bundle")
+    parser.add_argument(
+        "--public-key",
+        metavar="FILE",
+        help="serve it only if its signature holds under this key [INVENTORY_PUBLIC_KEY]",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
     parser.add_argument("--port", type=port, default=8080, help="[8080]")
+    parser.add_argument(
+        "--shadow", metavar="BUNDLE", help="a second bundle, which gets copies of the photos and answers nobody"
+    )
     parser.set_defaults(command=_serve)
 
 
 def _serve(options: argparse.Namespace) -> NoReturn:
     command = [sys.executable, "-m", "components.serve", "--bundle", options.bundle]
+    command += ["--shadow", options.shadow] if options.shadow else []
+    command += ["--public-key", options.public_key] if options.public_key else []
     os.execv(sys.executable, [*command, "--host", options.host, "--port", str(options.port)])  # noqa: S606
 
 

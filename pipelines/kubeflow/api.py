@@ -8,7 +8,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -208,11 +208,7 @@ class Uploaded:
 def upload(client: Client, access: Access, package: Path, version: str | None = None) -> Uploaded:
     """Creates the pipeline, or adds a version to it; what is there already is left alone.
 
-    Args:
-        client: of ``open_client``.
-        access: what the client was opened with.
-        package: the YAML that ``inventory compile`` wrote.
-        version: default as ``default_version``.
+    ``access`` is what the client was opened with; the version's name is ``default_version`` by default.
 
     Raises:
         InventoryError: if the file is no compiled pipeline, or the API refuses.
@@ -312,7 +308,7 @@ def submit(
 
     Args:
         client: of ``open_client``.
-        access: what the client was opened with.
+        access: what it was opened with.
         package: the YAML that ``inventory compile`` wrote.
         arguments: the pipeline's parameters; those not given are sent with their defaults.
         name: of the run; default the pipeline's and the time.
@@ -333,39 +329,23 @@ def submit(
     with plain_errors(f"open the experiment {experiment}"):
         group = client.create_experiment(experiment, namespace=access.namespace).experiment_id
     name = name or f"{version.name} {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    what = {
+        "params": parameters,
+        "pipeline_id": version.pipeline_id,
+        "version_id": version.version_id,
+        "service_account": service_account,
+    }
     with plain_errors("start the run"):
         if cron is None:
-            run = client.run_pipeline(
-                group,
-                name,
-                params=parameters,
-                pipeline_id=version.pipeline_id,
-                version_id=version.version_id,
-                service_account=service_account,
-            )
+            run = client.run_pipeline(group, name, **what)
             return run.run_id, f"{access.host}/#/runs/details/{run.run_id}"
-        recurring = client.create_recurring_run(
-            group,
-            name,
-            cron_expression=cron,
-            max_concurrency=1,
-            no_catchup=True,
-            params=parameters,
-            pipeline_id=version.pipeline_id,
-            version_id=version.version_id,
-            service_account=service_account,
-        )
+        again = {"cron_expression": cron, "max_concurrency": 1, "no_catchup": True}
+        recurring = client.create_recurring_run(group, name, **again, **what)
     return recurring.recurring_run_id, f"{access.host}/#/recurringrun/details/{recurring.recurring_run_id}"
 
 
 def follow(client: Client, run_id: str, poll_seconds: float = POLL_SECONDS, away_seconds: float = 600.0) -> None:
-    """Reports each step's state as it changes, until the run ends.
-
-    Args:
-        client: of ``open_client``.
-        run_id: of ``submit``.
-        poll_seconds: between two looks.
-        away_seconds: how long the API may not answer.
+    """Reports each step's state as it changes, until the run ends; the API may not answer for ``away_seconds``.
 
     Raises:
         InventoryError: if the run fails or is cancelled, naming the steps that failed, or the API stays away.
@@ -417,10 +397,6 @@ class Run:
     created: str
     seconds: float | None
     """From creation to the end; None while it runs."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The same as a dictionary."""
-        return asdict(self)
 
 
 def runs(client: Client, access: Access, experiment: str = EXPERIMENT, limit: int = 20) -> list[Run]:

@@ -15,11 +15,9 @@ CHECKED = "bin-inventory"
 
 
 def read_arguments(ir: Mapping[str, Any], texts: Iterable[str]) -> dict[str, Any]:
-    """Reads and checks a run's arguments.
+    """Reads and checks a run's arguments: ``PARAMETER=VALUE`` each, or ``DICTIONARY.OPTION=VALUE``.
 
-    Args:
-        ir: the compiled pipeline; its parameters say which arguments are text.
-        texts: ``PARAMETER=VALUE`` each, or ``DICTIONARY.OPTION=VALUE``; dictionaries, numbers and booleans as JSON.
+    What is no text, as the compiled pipeline says, is JSON.
 
     Raises:
         InventoryError: for a text of another form, an unknown parameter, or a run that its first step would refuse.

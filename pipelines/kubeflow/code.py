@@ -19,11 +19,9 @@ version."""
 
 @contextmanager
 def with_code(package: Path, folder: Path | None) -> Iterator[Path]:
-    """The package to upload: as it is without a folder, else named apart and with that folder's code in every step.
+    """The package to upload: as it is without a folder, else named apart and with that checkout's code in every step.
 
-    Args:
-        package: what ``inventory compile`` wrote; its images' steps have the interface of the code.
-        folder: a checkout.
+    The steps of the package's images must have the interface of the code.
 
     Raises:
         InventoryError: if the pipeline was compiled for the code of its images alone, the folder is no checkout, or the

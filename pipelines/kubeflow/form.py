@@ -34,9 +34,7 @@ def _row(name: str, parameter: Mapping[str, Any]) -> str:
 def completed(ir: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """A run's arguments with every default, since Kubeflow shows and compares only what a run was given.
 
-    Args:
-        ir: the compiled pipeline.
-        arguments: what the run is asked; an option of a dictionary that is not given has the default's value.
+    An option of a dictionary that is not given has the default's value.
     """
     whole: dict[str, Any] = {
         name: parameter["defaultValue"]

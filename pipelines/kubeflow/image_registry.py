@@ -18,10 +18,7 @@ State = Literal["ok", "problem", "unknown"]
 
 
 def resolve_image(image: str) -> tuple[State, str, str]:
-    """Looks for an image without any credentials.
-
-    Args:
-        image: ``registry/name:tag`` or ``registry/name@sha256:…``.
+    """Looks for an image, ``registry/name:tag`` or ``registry/name@sha256:…``, without any credentials.
 
     Returns:
         ok, problem or unknown (the registry cannot be asked from here, or wants a login); what was found; a fix.

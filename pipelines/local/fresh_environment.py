@@ -34,10 +34,7 @@ INSTALL_SECONDS, EVALUATE_SECONDS = 1200, 3600
 def reproduce_afresh(bundle_key: str, environment: Mapping[str, str], fresh_environment: bool = False) -> Reproduction:
     """Runs ``components.evaluate.reproduce`` in a new process with an empty home, working folder and cache.
 
-    Args:
-        bundle_key: folder of the bundle in the store.
-        environment: names the store.
-        fresh_environment: also install the pinned requirements into an environment made for this.
+    The environment names the store; a fresh one gets the pinned requirements.
 
     Raises:
         InventoryError: with the process's own line when it fails.
@@ -73,9 +70,9 @@ def _install(folder: Path) -> str:
     print(f"installing {REQUIREMENTS.name} into a fresh environment …", file=sys.stderr, flush=True)
     venv.create(folder, with_pip=True)
     python = str(folder / "bin" / "python")
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
-        [*command, "-r", str(REQUIREMENTS)],
+        [*command, "--no-deps", "--require-hashes", "-r", str(REQUIREMENTS)],
         env={name: value for name, value in os.environ.items() if not name.startswith(("S3_", "AWS_", "PYTHON"))},
         stderr=subprocess.PIPE,
         text=True,

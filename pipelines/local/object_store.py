@@ -13,17 +13,18 @@ STORE_FOLDER = ".store"
 """Of the embedded store, in the folder of all runs."""
 
 
+def _is_named() -> bool:
+    return any(os.environ.get(name) for name in ("S3_ENDPOINT_URL", "AWS_ENDPOINT_URL"))
+
+
 @contextlib.contextmanager
 def store_environment(runs: Path) -> Iterator[dict[str, str]]:
-    """Environment variables of the embedded store while it runs; none when the environment names a store.
-
-    Args:
-        runs: the folder of all runs.
+    """Environment variables of the store in the folder of all runs, while it runs; none when the environment names one.
 
     Raises:
         InventoryError: if the store that the environment names refuses, or the embedded one does not start.
     """
-    if os.environ.get("S3_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT_URL"):
+    if _is_named():
         open_store()  # a wrong endpoint or credentials are told before anything else
         yield {}
         return
@@ -38,8 +39,7 @@ def existing_store(runs: Path) -> Iterator[tuple[Store, dict[str, str]]]:
     Raises:
         InventoryError: as ``store_environment``, or if no run was ever made here.
     """
-    named = os.environ.get("S3_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT_URL")
-    if not named and not (runs / STORE_FOLDER).is_dir():
+    if not _is_named() and not (runs / STORE_FOLDER).is_dir():
         raise InventoryError(
             f"there are no runs in {runs}; name their folder with --runs, or their object store with S3_ENDPOINT_URL"
         )

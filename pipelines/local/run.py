@@ -28,6 +28,8 @@ from components.common.step.run_step import RUN_ID_VARIABLE
 from components.common.store import Store, open_store
 from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest, open_split
+from components.counter.signing.keys import public_key
+from components.counter.signing.stored import fetch as fetch_signed
 from components.deploy.deployer import Candidate
 from components.deploy.local import LocalDeployer
 from components.documents.deployed import DeployedModel
@@ -46,17 +48,11 @@ RESULT_FILE = "result.json"
 VERSIONS = ("kfp", "kserve", "minio", "numpy", "onnxruntime", "pyarrow", "timm", "torch", "torchvision")
 
 
-def new_run_id() -> str:
-    """A run id that sorts by time and that two runs do not share."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-
-
 def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Console, keep_serving: bool) -> Path:
     """Runs the pipeline here, shows its progress and writes ``result.json``, ``report.html`` and the model bundle.
 
     Args:
-        arguments: the pipeline's arguments; those not given take the pipeline's defaults. A run that is continued
-            takes over the arguments it was started with.
+        arguments: the pipeline's; a run that is continued takes over those it was started with.
         run_id: names a new run or one to continue; None makes a new name.
         runs: the folder of all runs; the embedded object store lives in it as well.
         console: where progress and results are shown.
@@ -69,7 +65,7 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
         InventoryError: if an argument is refused, ``runs`` cannot be written to, or a step fails; then the message is
             the step's own line.
     """
-    run_id = run_id or new_run_id()
+    run_id = run_id or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"  # sorts by time
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", run_id):
         raise InventoryError(f"'{run_id}' is not a run id: use at most 63 lower-case letters, digits and hyphens")
     folder = (runs / run_id).resolve()
@@ -100,7 +96,8 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
             with view.following(folder / "progress.jsonl"):
                 _execute(arguments, folder)
         except RuntimeError as error:
-            raise InventoryError(view.error.removeprefix("error: ") if view.error else _defect(folder)) from error
+            defect = f"a step failed in a way it did not foresee; its output ends {_short(folder / 'run.log')}"
+            raise InventoryError((view.error or defect).removeprefix("error: ")) from error
         store = open_store()
         result = _gather(store, view, folder, arguments, time.time() - started)
         _show(result.test, folder, console)
@@ -121,13 +118,7 @@ QUICKLY_KNOWN = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 
 
 def check_here(arguments: dict[str, Any]) -> RunSettings:
-    """Checks a run before it leaves anything behind, its files and backbone on this machine included.
-
-    Args:
-        arguments: the pipeline's arguments; those not given have their defaults.
-
-    Returns:
-        The run's settings.
+    """The run's settings, checked before it leaves anything behind, its files and backbone on this machine included.
 
     Raises:
         InventoryError: naming the first argument that is refused and what is allowed.
@@ -195,21 +186,16 @@ def _run_lock(folder: Path) -> Iterator[None]:
 
 def continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """A continued run keeps the arguments and sections' options it was started with, apart from those given anew."""
-    before: dict[str, Any] = {}
-    with contextlib.suppress(OSError):  # a new run, or a folder that cannot be opened, as is said when it is
-        before = _remembered(path)
-    both = [name for name in arguments if isinstance(before.get(name), dict) and isinstance(arguments[name], dict)]
-    return {**before, **arguments, **{name: {**before[name], **arguments[name]} for name in both}}
-
-
-def _remembered(path: Path) -> dict[str, Any]:
     try:
         before = read_json(path)
+    except OSError:  # a new run, or a folder that cannot be opened, as is said when it is
+        before = {}
     except (ValueError, RecursionError):
         before = None
     if not isinstance(before, dict) or not isinstance(before.get(TRAINING, {}), dict):
         raise InventoryError(f"{path} is damaged; delete it, and give the run's options again")
-    return before
+    both = [name for name in arguments if isinstance(before.get(name), dict) and isinstance(arguments[name], dict)]
+    return {**before, **arguments, **{name: {**before[name], **arguments[name]} for name in both}}
 
 
 def _execute(arguments: dict[str, Any], folder: Path) -> None:
@@ -233,10 +219,6 @@ def _execute(arguments: dict[str, Any], folder: Path) -> None:
             inventory(**arguments)
         finally:
             _end_children()
-
-
-def _defect(folder: Path) -> str:
-    return f"a step failed in a way it did not foresee; its output ends {_short(folder / 'run.log')}"
 
 
 def _end_children() -> None:
@@ -264,7 +246,7 @@ def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], s
     evaluated = EvaluatedModel.of(outcomes["evaluate"], "what the step evaluate left")
     gated = GatedModel.of(outcomes["gate"], "what the step gate left")
     bundles.fetch(store, evaluated.bundle_key, folder / "model")
-    _write_pages(store, folder, evaluated, gated, outcomes["explore"]["page_key"], outcomes.get("tune"))
+    _write_pages(store, folder, evaluated, gated, outcomes)
     deployed = outcomes.get("deploy")
     result = RunResult(
         run_id=folder.name,
@@ -286,27 +268,20 @@ def _gather(store: Store, view: View, folder: Path, arguments: dict[str, Any], s
 
 
 def _write_pages(
-    store: Store,
-    folder: Path,
-    evaluated: EvaluatedModel,
-    gated: GatedModel,
-    explore_key: str,
-    tuned: dict[str, Any] | None,
+    store: Store, folder: Path, evaluated: EvaluatedModel, gated: GatedModel, outcomes: dict[str, Any]
 ) -> None:
     """Copies the pages, each with links to the others and the gate's decision, which is younger than most of them."""
     pages = {
         "report.html": (evaluated.report_key, "How well the model counts"),
-        "explore.html": (explore_key, "The data"),
+        "explore.html": (outcomes["explore"]["page_key"], "The data"),
         "profile.html": (evaluated.profile.page_key if evaluated.profile else None, "Where the time went"),
-        "tune.html": (tuned and tuned["report_key"], "The search"),
+        "tune.html": (outcomes.get("tune", {}).get("report_key"), "The search"),
         "gate.html": (gated.page_key, f"The gate: {gated.decision.summary}"),
     }
-    links = {name: title for name, (key, title) in pages.items() if key}
-    for name, (key, _) in pages.items():
-        if key:
-            page = store.get_bytes(key).decode()
-            others = {other: title for other, title in links.items() if other != name}
-            write_atomic(folder / name, with_pages(page, others).encode())
+    there = {name: (key, title) for name, (key, title) in pages.items() if key}
+    for name, (key, _) in there.items():
+        others = {other: title for other, (_, title) in there.items() if other != name}
+        write_atomic(folder / name, with_pages(store.get_bytes(key).decode(), others).encode())
 
 
 def _show(test: Evaluation, folder: Path, console: Console) -> None:
@@ -327,7 +302,7 @@ def _service(store: Store, result: RunResult, folder: Path, console: Console) ->
     if before is None or not store.exists(f"{before}/{bundles.BUNDLE_FILE}"):
         console.print(f"to serve it anyway: inventory serve {_short(folder / 'model')}", highlight=False)
         return None
-    bundle = bundles.fetch(store, before, folder / "in-service")
+    bundle = fetch_signed(store, before, folder / "in-service", public_key())
     console.print(f"model {bundle.version} stays in service", highlight=False)
     deployer = LocalDeployer(folder)
     return deployer.promote(deployer.start(Candidate(bundle, folder / "in-service", store.uri(before))))

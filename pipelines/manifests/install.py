@@ -17,10 +17,6 @@ EGRESS = "inventory-egress"
 def install(what: Installation, environment: Mapping[str, str] = os.environ) -> tuple[list[Object], list[str]]:
     """Makes the objects of an installation; asks no cluster.
 
-    Args:
-        what: where they go, and with what.
-        environment: where the store is named, when the secret is to be made of it.
-
     Returns:
         The objects, and a line for each thing that the cluster has to have, or a person to do.
 

@@ -24,10 +24,8 @@ CA_FILE = f"{STORE_FOLDER}/ca.crt"
 def own_store(name: str) -> list[Object]:
     """Both secrets of the overlay's own store, with new random keys.
 
-    They are immutable: applied again with other keys, the cluster keeps those that the store knows and says so.
-
-    Args:
-        name: of the secret that pods take.
+    They are immutable: applied again with other keys, the cluster keeps those that the store knows and says so. Pods
+    take the one called ``name``.
     """
     key, secret = secrets.token_hex(10).upper(), secrets.token_urlsafe(30)
     identity: Object = yaml.safe_load((MANIFESTS / "secrets" / f"{IDENTITY}.yaml").read_text())
@@ -41,10 +39,8 @@ def own_store(name: str) -> list[Object]:
 def from_environment(name: str, environment: Mapping[str, str]) -> list[Object]:
     """The secret of a store that is there already, of the variables that a run on this machine takes.
 
-    Args:
-        name: of the secret.
-        environment: ``S3_ENDPOINT_URL`` and the others of manifests/secrets/inventory-store.yaml, without keys where
-            the service accounts have a role; ``AWS_CA_BUNDLE`` names a file here.
+    They are those of manifests/secrets/inventory-store.yaml, without keys where the service accounts have a role;
+    ``AWS_CA_BUNDLE`` names a file here.
 
     Raises:
         InventoryError: if a variable is missing, or the certificate cannot be read.
@@ -69,11 +65,7 @@ def asked_for(name: str, namespace: str) -> str:
 
 
 def kserve_annotations(values: Mapping[str, str]) -> dict[str, str]:
-    """What KServe's storage initializer reads of the secret's annotations (KServe, pkg/credentials/s3/utils.go).
-
-    Args:
-        values: of the secret.
-    """
+    """What KServe's storage initializer reads of the secret's annotations (KServe, pkg/credentials/s3/utils.go)."""
     url = urlsplit(values["S3_ENDPOINT_URL"])
     said = {f"{KSERVE}s3-endpoint": url.netloc, f"{KSERVE}s3-usehttps": "1" if url.scheme == "https" else "0"}
     if values.get("AWS_REGION"):

@@ -1,14 +1,10 @@
-"""What a check is, and how a refusal of the cluster becomes one."""
+"""What a check is, and how a cluster is asked for one."""
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
-
-from kubernetes.client import ApiException
+from typing import Any, Literal
 
 from components.cluster import kube
-from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
 from pipelines.kubeflow.api import Access
@@ -64,18 +60,16 @@ class Question:
         return f"inventory manifests --namespace {self.namespace} --no-secrets … | kubectl apply -f -"
 
 
-class NoSuchError(Exception):
-    """The object asked for does not exist."""
+def ask(call: Callable[..., Any], *what: str, **options: Any) -> Any:
+    """What a method of the Kubernetes client answers; None where there is no such object.
+
+    Raises:
+        InventoryError: for every other refusal.
+    """
+    return kube.ask("ask the cluster", call, *what, none_if=lambda error: error.status == 404, **options)
 
 
-@contextlib.contextmanager
-def refusals() -> Iterator[None]:
-    """Tells "there is none" from every other refusal."""
-    try:
-        with kube.plain_errors("ask the cluster"):
-            yield
-    except InventoryError as error:
-        cause = error.__cause__
-        if isinstance(cause, ApiException) and cause.status == 404:
-            raise NoSuchError from error
-        raise
+def listed(call: Callable[..., Any], *what: str, **options: Any) -> list[Any]:
+    """What a method of the client lists, as ``ask``; none where there is no such kind."""
+    found = ask(call, *what, **options)
+    return found.items if found else []

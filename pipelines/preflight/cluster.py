@@ -9,9 +9,11 @@ from kubernetes.client import ApiClient
 
 from components.cluster import kube
 from components.cluster.jobs.katib import INJECTION_LABEL
+from components.cluster.kube import Object
 from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
-from pipelines.preflight.check import Check, NoSuchError, Question, refusals
+from pipelines.preflight.check import Check, Question, ask
+from pipelines.preflight.clocks import version_answer
 from pipelines.preflight.predictor_store import storage_containers
 
 ROLE = Path(__file__).parents[2] / "manifests" / "base" / "role.yaml"
@@ -31,19 +33,9 @@ EITHER = ("pytorchjobs", "trainjobs")
 def cluster_version(api: ApiClient) -> str:
     """The cluster's version, read as JSON, so that a sign-in page is told from an API."""
     wrong = f"{api.configuration.host} answers, but not as a Kubernetes API; check the server in the kubeconfig"
-    try:
-        with refusals():
-            response = api.call_api(
-                "/version",
-                "GET",
-                auth_settings=["BearerToken"],
-                header_params={"Accept": "application/json"},
-                _preload_content=False,
-                _return_http_data_only=True,
-                _request_timeout=kube.TIMEOUT_SECONDS,
-            )
-    except NoSuchError as error:
-        raise InventoryError(wrong) from error
+    response = version_answer(api)
+    if response is None:
+        raise InventoryError(wrong)
     if "html" in response.headers.get("Content-Type", ""):
         raise InventoryError(
             f"{api.configuration.host} answered with a sign-in page instead of JSON; sign in again, or use the "
@@ -57,67 +49,57 @@ def cluster_version(api: ApiClient) -> str:
 
 def namespace(api: ApiClient, question: Question) -> list[Check]:
     """Looks at the namespace: whether it is there, and the labels that Katib, Istio and Pod Security go by."""
-    core = kubernetes.client.CoreV1Api(api)
     name = question.namespace
     what = f"namespace {name}"
     try:
-        with refusals():
-            labels = core.read_namespace(name, _request_timeout=kube.TIMEOUT_SECONDS).metadata.labels or {}
-    except NoSuchError:
-        return [Check(what, "problem", "there is none", f"kubectl create namespace {name}, or make a profile")]
+        found = ask(kubernetes.client.CoreV1Api(api).read_namespace, name)
     except InventoryError as error:
         return [Check(what, "unknown", f"its labels cannot be read: {error}")]
-    checks = [Check(what, "ok", "there")]
-    if labels.get(INJECTION_LABEL) == "enabled":
-        checks.append(Check("katib label", "ok", f"{INJECTION_LABEL}=enabled"))
-    else:
-        checks.append(
-            Check(
-                "katib label",
-                "problem",
-                f"{what} lacks {INJECTION_LABEL}=enabled, so trials would report no metric",
-                f"kubectl label namespace {name} {INJECTION_LABEL}=enabled --overwrite",
-            )
-        )
+    if found is None:
+        return [Check(what, "problem", "there is none", f"kubectl create namespace {name}, or make a profile")]
+    labels = found.metadata.labels or {}
+    katib = Check("katib label", "ok", f"{INJECTION_LABEL}=enabled")
+    if labels.get(INJECTION_LABEL) != "enabled":
+        message = f"{what} lacks {INJECTION_LABEL}=enabled, so trials would report no metric"
+        fix = f"kubectl label namespace {name} {INJECTION_LABEL}=enabled --overwrite"
+        katib = Check("katib label", "problem", message, fix)
     injected = labels.get("istio-injection") == "enabled" or "istio.io/rev" in labels
-    how = "on; the pods that we make opt out" if injected else "off"
-    checks.append(Check("istio injection", "ok", how))
+    istio = Check("istio injection", "ok", "on; the pods that we make opt out" if injected else "off")
+    return [Check(what, "ok", "there"), katib, istio, *_pod_security(api, labels, question.settings)]
+
+
+def _pod_security(api: ApiClient, labels: dict[str, str], settings: ClusterSettings) -> list[Check]:
+    """Our pods satisfy ``restricted``; what the operators add to them does not.
+
+    The training operator adds an init container to the workers of a master; Katib's own containers have no security
+    context, unless its configuration gives them one.
+    """
+    training, trials, predictor = (f"pod security{of}" for of in ("", " of trials", " of the predictor"))
     level = labels.get(POD_SECURITY_LABEL, "privileged")
-    return [*checks, _pod_security(level, question.settings), _trials_security(level), _predictor_security(api, level)]
-
-
-def _pod_security(level: str, settings: ClusterSettings) -> Check:
-    """Our pods satisfy ``restricted``; the init container that the operator adds to workers of a master does not."""
-    if level != "restricted" or settings.workers == 1 or settings.elastic or settings.launcher == "trainjob":
-        return Check("pod security", "ok", level)
-    return Check(
-        "pod security",
-        "unknown",
-        "restricted refuses the init container that the training operator adds to workers by default",
-        "make the training elastic (cluster.min_workers), or give the operator another template "
-        "(--pytorch-init-container-template-file)",
-    )
-
-
-def _trials_security(level: str) -> Check:
-    """Katib's own containers have no security context, unless its configuration gives them one."""
     if level != "restricted":
-        return Check("pod security of trials", "ok", level)
-    return Check(
-        "pod security of trials",
+        return [Check(what, "ok", level) for what in (training, trials, predictor)]
+    workers = Check(training, "ok", level)
+    if settings.workers > 1 and not settings.elastic and settings.launcher != "trainjob":
+        workers = Check(
+            training,
+            "unknown",
+            "restricted refuses the init container that the training operator adds to workers by default",
+            "make the training elastic (cluster.min_workers), or give the operator another template "
+            "(--pytorch-init-container-template-file)",
+        )
+    katibs = Check(
+        trials,
         "unknown",
         "restricted refuses the pods of Katib's algorithms, and trials' pods with its metrics collector, unless the "
         "ConfigMap katib-config gives them a security context",
         "set init.controller.injectSecurityContext, a securityContext for each of runtime.suggestions, and "
         "tuning.early_stopping to none; or do not tune",
     )
+    return [workers, katibs, _predictor_security(api, predictor)]
 
 
-def _predictor_security(api: ApiClient, level: str) -> Check:
+def _predictor_security(api: ApiClient, what: str) -> Check:
     """KServe's storage initializer has no security context, unless a ClusterStorageContainer gives it one."""
-    what = "pod security of the predictor"
-    if level != "restricted":
-        return Check(what, "ok", level)
     try:
         found = storage_containers(api)
     except InventoryError:
@@ -164,21 +146,21 @@ def _one_kind_of_job(checks: list[Check], launcher: str) -> list[Check]:
 
 def served_versions(api: ApiClient) -> dict[str, list[str]]:
     """Each API group of the cluster, with its versions."""
-    with kube.plain_errors("list the kinds of objects that the cluster knows"):
-        groups = kubernetes.client.ApisApi(api).get_api_versions(_request_timeout=kube.TIMEOUT_SECONDS).groups
+    call = kubernetes.client.ApisApi(api).get_api_versions
+    groups = kube.ask("list the kinds of objects that the cluster knows", call).groups
     return {group.name: [version.version for version in group.versions] for group in groups}
 
 
-def rights(role: Path = ROLE) -> list[tuple[str, str, str]]:
+def rights() -> list[tuple[str, str, str]]:
     """Every (verb, API group, resource) of the shipped Role.
 
     Raises:
         InventoryError: if the Role does not lie beside the code.
     """
     try:
-        rules = yaml.safe_load(role.read_text())["rules"]
+        rules = yaml.safe_load(ROLE.read_text())["rules"]
     except OSError as error:
-        raise InventoryError(f"cannot read {role}: {error.strerror}; run it from a checkout of the project") from error
+        raise InventoryError(f"cannot read {ROLE}: {error.strerror}; run it from a checkout of the project") from error
     return [
         (verb, group, resource)
         for rule in rules
@@ -202,13 +184,10 @@ def granted_rights(api: ApiClient, question: Question) -> list[Check]:
     for verb, group, resource in asked:
         plural, _, subresource = resource.partition("/")
         attributes = {"namespace": question.namespace, "verb": verb, "group": group, "resource": plural}
-        if subresource:
-            attributes["subresource"] = subresource
-        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
-        with kube.plain_errors(f"ask what {who} may do"):
-            review = reviews.create_self_subject_access_review(
-                {**body, "spec": {"resourceAttributes": attributes}}, _request_timeout=kube.TIMEOUT_SECONDS
-            )
+        attributes |= {"subresource": subresource} if subresource else {}
+        body: Object = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        body["spec"] = {"resourceAttributes": attributes}
+        review = kube.ask(f"ask what {who} may do", reviews.create_self_subject_access_review, body)
         if not review.status.allowed:
             refused.setdefault(f"{resource}.{group}" if group else resource, []).append(verb)
     if not refused:

@@ -7,9 +7,8 @@ import kubernetes
 import yaml
 from kubernetes.client import ApiClient
 
-from components.cluster import kube
 from components.common.errors import InventoryError
-from pipelines.preflight.check import Check, NoSuchError, Question, refusals
+from pipelines.preflight.check import Check, Question, ask
 
 PIPELINES = "2.5"
 """The oldest Kubeflow Pipelines that takes the amounts of a step's pod from the run."""
@@ -106,12 +105,7 @@ def _image_tag(api: ApiClient, part: Part) -> str:
     """The tag of the Deployment's image; "" where there is no such Deployment."""
     apps = kubernetes.client.AppsV1Api(api)
     for namespace in part.namespaces:
-        try:
-            with refusals():
-                found = apps.read_namespaced_deployment(
-                    part.deployment, namespace, _request_timeout=kube.TIMEOUT_SECONDS
-                )
-        except NoSuchError:
+        if (found := ask(apps.read_namespaced_deployment, part.deployment, namespace)) is None:
             continue
         # a side-car, such as a proxy of metrics, is of another release
         images = sorted((each.image for each in found.spec.template.spec.containers), key=lambda name: "proxy" in name)
@@ -123,13 +117,13 @@ def _image_tag(api: ApiClient, part: Part) -> str:
 def _kept_workflows(api: ApiClient, question: Question) -> list[Check]:
     """How long Argo keeps a finished Workflow, with which everything goes that the run owns."""
     asked = question.settings.ttl_seconds
+    core = kubernetes.client.CoreV1Api(api)
     for namespace in WORKFLOWS:
         try:
-            with refusals():
-                config = kubernetes.client.CoreV1Api(api).read_namespaced_config_map(
-                    "workflow-controller-configmap", namespace, _request_timeout=kube.TIMEOUT_SECONDS
-                )
-        except (NoSuchError, InventoryError):
+            config = ask(core.read_namespaced_config_map, "workflow-controller-configmap", namespace)
+        except InventoryError:
+            continue
+        if config is None:
             continue
         try:
             strategy = yaml.safe_load(config.data["workflowDefaults"])["spec"]["ttlStrategy"]
@@ -138,13 +132,10 @@ def _kept_workflows(api: ApiClient, question: Question) -> list[Check]:
             return []
         if kept >= asked:
             return [Check("finished runs", "ok", f"kept {kept} s")]
-        return [
-            Check(
-                "finished runs",
-                "warning",
-                f"Argo removes them after {kept} s, and their jobs, pods and logs too: cluster.ttl_seconds {asked} "
-                "keeps none longer",
-                f"raise ttlStrategy in workflow-controller-configmap of namespace {namespace}, or read logs before",
-            )
-        ]
+        message = (
+            f"Argo removes them after {kept} s, and their jobs, pods and logs too: cluster.ttl_seconds {asked} keeps "
+            "none longer"
+        )
+        fix = f"raise ttlStrategy in workflow-controller-configmap of namespace {namespace}, or read logs before"
+        return [Check("finished runs", "warning", message, fix)]
     return []

@@ -4,11 +4,10 @@ import kubernetes
 from kubernetes.client import ApiClient
 
 from components.cluster import inference_service as services
-from components.cluster import kube
 from components.cluster.kube import Object
 from components.cluster.pods import STEP_LABELS, TRAIN_LABELS
 from components.common.errors import InventoryError
-from pipelines.preflight.check import Check, Question, refusals
+from pipelines.preflight.check import Check, Question, listed
 
 DNS = (("kube-system", "kube-dns"), ("openshift-dns", "dns-default"))
 """Namespace and Service of a cluster's DNS."""
@@ -31,18 +30,10 @@ FOR_ALGORITHMS = (
 
 def dns(api: ApiClient, _: Question) -> list[Check]:
     """Looks for a pod that is ready to answer behind the Service of the cluster's DNS."""
+    list_slices = kubernetes.client.DiscoveryV1Api(api).list_namespaced_endpoint_slice
     for namespace, service in DNS:
         try:
-            with refusals():
-                slices = (
-                    kubernetes.client.DiscoveryV1Api(api)
-                    .list_namespaced_endpoint_slice(
-                        namespace,
-                        label_selector=f"kubernetes.io/service-name={service}",
-                        _request_timeout=kube.TIMEOUT_SECONDS,
-                    )
-                    .items
-                )
+            slices = listed(list_slices, namespace, label_selector=f"kubernetes.io/service-name={service}")
         except InventoryError:
             return [Check("dns", "unknown", f"these credentials may not look at namespace {namespace}")]
         if not slices:
@@ -59,14 +50,10 @@ def dns(api: ApiClient, _: Question) -> list[Check]:
 def policies(api: ApiClient, question: Question) -> list[Check]:
     """Looks whether policies of the namespace leave our pods a way for each thing that they need."""
     try:
-        with refusals():
-            found = api.sanitize_for_serialization(
-                kubernetes.client.NetworkingV1Api(api)
-                .list_namespaced_network_policy(question.namespace, _request_timeout=kube.TIMEOUT_SECONDS)
-                .items
-            )
+        items = listed(kubernetes.client.NetworkingV1Api(api).list_namespaced_network_policy, question.namespace)
     except InventoryError:
         return [Check("network policies", "unknown", "these credentials may not list them")]
+    found = api.sanitize_for_serialization(items)
     install = question.install.replace("--no-secrets", "--no-secrets --egress-policies")
     denied: dict[str, list[str]] = {}
     for who, labels, direction, port, protocol, what in WAYS:

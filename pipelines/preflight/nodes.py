@@ -7,11 +7,10 @@ import kubernetes
 from kubernetes.client import ApiClient
 from kubernetes.utils.quantity import parse_quantity
 
-from components.cluster import kube
 from components.cluster.jobs.pytorchjob import resources
 from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings, amount
-from pipelines.preflight.check import Check, Question, refusals
+from pipelines.preflight.check import Check, Question, listed
 
 
 def nodes(api: ApiClient, question: Question) -> list[Check]:
@@ -22,8 +21,7 @@ def nodes(api: ApiClient, question: Question) -> list[Check]:
     settings = question.settings
     what = "gpus" if settings.gpus_per_worker else "nodes"
     try:
-        with refusals():
-            found = kubernetes.client.CoreV1Api(api).list_node(_request_timeout=kube.TIMEOUT_SECONDS).items
+        found = listed(kubernetes.client.CoreV1Api(api).list_node)
     except InventoryError:
         return [Check(what, "unknown", "these credentials may not list nodes", "ask an administrator")]
     having = found

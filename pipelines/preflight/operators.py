@@ -7,7 +7,7 @@ from kubernetes.client import ApiClient, ApiException
 from components.cluster import inference_service as services
 from components.cluster import kube
 from components.cluster.dry_run import NAME, new_model, training_job
-from components.cluster.jobs.choose import choose
+from components.cluster.jobs.choose import JobLauncher, choose
 from components.cluster.jobs.experiment import experiment
 from components.cluster.jobs.katib import EXPERIMENTS, GROUP, VERSION
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
@@ -51,10 +51,10 @@ def search(api: ApiClient, question: Question) -> list[Check]:
     """Asks whether Katib takes the Experiment of a search with the default space."""
     if not kube.serves(api, GROUP, VERSION, EXPERIMENTS) or not _has_jobs(api):
         return []
-    launcher = choose(api, question.settings)(api, question.namespace, question.settings)
-    kind = launcher.kind
-    if not kube.serves(api, kind.group, kind.version, kind.plural):
+    kind = choose(api, question.settings)
+    if not kind.is_served(api):
         return []  # the kinds have said so
+    launcher = JobLauncher(api, question.namespace, question.settings, kind)
     plan = make_search_plan(NAME, NAME, TrainingSettings(), (), TuningSettings())
     try:
         body = experiment(plan, question.settings, question.namespace, NAME, describe=launcher.description())
@@ -66,7 +66,7 @@ def search(api: ApiClient, question: Question) -> list[Check]:
 
 def _has_jobs(api: ApiClient) -> bool:
     """Whether there is any kind of job for a training; the look at kinds says so where there is none."""
-    return any(kube.serves(api, kind.group, kind.version, kind.plural) for kind in (PYTORCHJOB, TRAINJOB))
+    return any(kind.is_served(api) for kind in (PYTORCHJOB, TRAINJOB))
 
 
 def serving(api: ApiClient, question: Question) -> list[Check]:

@@ -18,7 +18,7 @@ from components.common.errors import InventoryError
 from components.common.step.container_images import image
 from components.settings.cluster import ClusterSettings, amount
 from pipelines.manifests.overlay import MANIFESTS
-from pipelines.preflight.check import START_OPERATOR, WEBHOOK_AWAY, Check, Question, refusals
+from pipelines.preflight.check import START_OPERATOR, WEBHOOK_AWAY, Check, Question, listed
 
 NAME = "inventory-preflight"
 MORE = (
@@ -43,10 +43,8 @@ def pods(api: ApiClient, question: Question) -> list[Check]:
     refused: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for what, body in _bodies(question).items():
         try:
-            with kube.plain_errors("try a pod"):
-                kubernetes.client.CoreV1Api(api).create_namespaced_pod(
-                    question.namespace, body, dry_run="All", _request_timeout=kube.TIMEOUT_SECONDS
-                )
+            create = kubernetes.client.CoreV1Api(api).create_namespaced_pod
+            kube.ask("try a pod", create, question.namespace, body, dry_run="All")
         except InventoryError as error:
             cause = error.__cause__
             message = kube.message_of(cause) if isinstance(cause, ApiException) else ""
@@ -122,12 +120,7 @@ def step_amounts(settings: ClusterSettings) -> Object:
 def quotas(api: ApiClient, question: Question) -> list[Check]:
     """Compares what each ResourceQuota has left with the pods that a run has at a time: see ``_needed``."""
     try:
-        with refusals():
-            found = (
-                kubernetes.client.CoreV1Api(api)
-                .list_namespaced_resource_quota(question.namespace, _request_timeout=kube.TIMEOUT_SECONDS)
-                .items
-            )
+        found = listed(kubernetes.client.CoreV1Api(api).list_namespaced_resource_quota, question.namespace)
     except InventoryError:
         return []  # the dry runs will tell
     checks = []

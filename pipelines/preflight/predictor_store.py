@@ -11,11 +11,10 @@ from typing import Any
 import kubernetes
 from kubernetes.client import ApiClient
 
-from components.cluster import kube
 from components.common.errors import InventoryError
 from components.common.s3.identity import is_aws
 from pipelines.manifests.store_secret import CA_ANNOTATION, kserve_annotations
-from pipelines.preflight.check import Check, NoSuchError, refusals
+from pipelines.preflight.check import Check, ask
 
 NAME = "store of the predictor"
 TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105 - a variable's name
@@ -27,14 +26,9 @@ def storage_containers(api: ApiClient) -> list[dict[str, Any]]:
     Raises:
         InventoryError: if these credentials may not list them.
     """
-    try:
-        with refusals():
-            found = kubernetes.client.CustomObjectsApi(api).list_cluster_custom_object(
-                "serving.kserve.io", "v1alpha1", "clusterstoragecontainers", _request_timeout=kube.TIMEOUT_SECONDS
-            )
-    except NoSuchError:
-        return []
-    return [item["spec"]["container"] for item in found["items"]]
+    kind = ("serving.kserve.io", "v1alpha1", "clusterstoragecontainers")
+    found = ask(kubernetes.client.CustomObjectsApi(api).list_cluster_custom_object, *kind)
+    return [item["spec"]["container"] for item in found["items"]] if found else []
 
 
 def with_role(endpoint: str) -> Check:
@@ -46,15 +40,7 @@ def with_role(endpoint: str) -> Check:
 
 
 def with_keys(api: ApiClient, namespace: str, what: str, values: dict[str, str], annotations: dict[str, str]) -> Check:
-    """The predictor of a store whose secret has keys.
-
-    Args:
-        api: the cluster.
-        namespace: of the secret.
-        what: the secret, in words.
-        values: its keys.
-        annotations: its annotations.
-    """
+    """The predictor of a store whose secret, ``what`` in words, has keys among its values."""
     endpoint = values["S3_ENDPOINT_URL"]
     if values.get(TOKEN) and not _token_is_handed_on(api):
         problem = f"{what} has {TOKEN}, which KServe does not hand to the predictor"
@@ -92,12 +78,7 @@ def _token_is_handed_on(api: ApiClient) -> bool:
 def _config_map_has(api: ApiClient, namespace: str, name: str, key: str) -> bool:
     """False when there is no such ConfigMap or key; what may not be read is taken to be right."""
     try:
-        with refusals():
-            found = kubernetes.client.CoreV1Api(api).read_namespaced_config_map(
-                name, namespace, _request_timeout=kube.TIMEOUT_SECONDS
-            )
-    except NoSuchError:
-        return False
+        found = ask(kubernetes.client.CoreV1Api(api).read_namespaced_config_map, name, namespace)
     except InventoryError:
         return True
-    return key in (found.data or {})
+    return found is not None and key in (found.data or {})

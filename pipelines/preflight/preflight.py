@@ -28,11 +28,7 @@ KUBERNETES = "1.25"
 
 
 def preflight(question: Question, context: str | None = None) -> list[Check]:
-    """Makes every check.
-
-    Args:
-        question: what the run is going to need.
-        context: of the kubeconfig; None takes the pod's service account, or else the current context.
+    """Makes every check, on the cluster of a kubeconfig's context; None takes the pod's account, or the current one.
 
     Returns:
         The checks in the order of a run. When the API cannot be reached, that one alone (and Kubeflow Pipelines).

@@ -16,8 +16,9 @@ from components.cluster.pods import STORE_FOLDER, STORE_KEYS, STORE_REQUIRED
 from components.common.errors import InventoryError
 from components.common.store import Store, open_store
 from components.settings.serving import ServingSettings
+from pipelines.manifests.store_secret import asked_for
 from pipelines.preflight import predictor_store
-from pipelines.preflight.check import Check, NoSuchError, Question, refusals
+from pipelines.preflight.check import Check, Question, ask
 from pipelines.preflight.clocks import clocks
 
 CA_BUNDLE = "AWS_CA_BUNDLE"
@@ -30,18 +31,13 @@ OF_A_POD = ("AWS_WEB_IDENTITY_", "AWS_ROLE_", "AWS_CONTAINER_", "AWS_REGION", "A
 def secrets_and_store(api: ApiClient, question: Question) -> list[Check]:
     """Looks at the secrets and their keys, and at the object store with the very credentials in its secret."""
     name, namespace = question.settings.store_secret, question.namespace
-    what = f"secret {name}"
-    literals = " ".join(f"--from-literal={key}=…" for key in (*STORE_REQUIRED, *STORE_KEYS))
-    create = f"kubectl -n {namespace} create secret generic {name} {literals}"
+    what, create = f"secret {name}", asked_for(name, namespace)
     try:
-        with refusals():
-            secret = kubernetes.client.CoreV1Api(api).read_namespaced_secret(
-                name, namespace, _request_timeout=kube.TIMEOUT_SECONDS
-            )
-    except NoSuchError:
-        return [Check(what, "problem", f"there is none in namespace {namespace}", create)]
+        secret = ask(kubernetes.client.CoreV1Api(api).read_namespaced_secret, name, namespace)
     except InventoryError:
         return [Check(what, "unknown", "these credentials may not read it", "ask who may, or run it as a step")]
+    if secret is None:
+        return [Check(what, "problem", f"there is none in namespace {namespace}", create)]
     values = {key: base64.b64decode(value).decode(errors="replace") for key, value in (secret.data or {}).items()}
     checks = _contents(api, question, what, values)
     if all(check.state == "ok" for check in checks):
@@ -84,23 +80,19 @@ def _contents(api: ApiClient, question: Question, what: str, values: dict[str, s
 def _roles(api: ApiClient, question: Question) -> list[Check]:
     """One line for each service account of steps, workers and predictor; none when none of them has a role."""
     accounts = [question.service_account, question.settings.service_account, ServingSettings().service_account]
-    checks = []
+    checks, core = [], kubernetes.client.CoreV1Api(api)
     for account in filter(None, accounts):
         what = f"role of {account}"
         cure = f"kubectl -n {question.namespace} annotate serviceaccount {account} {ROLE_ANNOTATION}=…"
         try:
-            with refusals():
-                found = kubernetes.client.CoreV1Api(api).read_namespaced_service_account(
-                    account, question.namespace, _request_timeout=kube.TIMEOUT_SECONDS
-                )
-        except NoSuchError:
-            missing = f"there is no such service account in {question.namespace}"
-            checks.append(Check(what, "problem", missing, question.install))
-            continue
+            found = ask(core.read_namespaced_service_account, account, question.namespace)
         except InventoryError:
             checks.append(Check(what, "unknown", "these credentials may not read the service account"))
             continue
-        if role := (found.metadata.annotations or {}).get(ROLE_ANNOTATION):
+        if found is None:
+            missing = f"there is no such service account in {question.namespace}"
+            checks.append(Check(what, "problem", missing, question.install))
+        elif role := (found.metadata.annotations or {}).get(ROLE_ANNOTATION):
             checks.append(Check(what, "ok", role))
         else:
             checks.append(Check(what, "problem", "has none, and the store's secret has no keys", cure))
@@ -110,15 +102,12 @@ def _roles(api: ApiClient, question: Question) -> list[Check]:
 def _pull_secret(api: ApiClient, namespace: str, name: str) -> Check:
     what = f"secret {name}"
     try:
-        with refusals():
-            found = kubernetes.client.CoreV1Api(api).read_namespaced_secret(
-                name, namespace, _request_timeout=kube.TIMEOUT_SECONDS
-            )
-    except NoSuchError:
-        fix = f"kubectl -n {namespace} create secret docker-registry {name} …"
-        return Check(what, "problem", f"there is none in namespace {namespace}", fix)
+        found = ask(kubernetes.client.CoreV1Api(api).read_namespaced_secret, name, namespace)
     except InventoryError:
         return Check(what, "unknown", "these credentials may not read it")
+    if found is None:
+        fix = f"kubectl -n {namespace} create secret docker-registry {name} …"
+        return Check(what, "problem", f"there is none in namespace {namespace}", fix)
     if found.type != "kubernetes.io/dockerconfigjson":
         return Check(what, "problem", f"is of type {found.type}, no registry login", "make it with docker-registry")
     return Check(what, "ok", "a registry login")

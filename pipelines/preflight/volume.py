@@ -3,9 +3,8 @@
 import kubernetes
 from kubernetes.client import ApiClient
 
-from components.cluster import kube
 from components.common.errors import InventoryError
-from pipelines.preflight.check import Check, NoSuchError, Question, refusals
+from pipelines.preflight.check import Check, Question, ask, listed
 
 CLAIM = "data-inventory-store-0"
 """Of the StatefulSet of manifests/object-store."""
@@ -16,24 +15,18 @@ def volume(api: ApiClient, question: Question) -> list[Check]:
     """Looks whether the store's claim is bound; says nothing where there is no such store."""
     core, what = kubernetes.client.CoreV1Api(api), f"volume {CLAIM}"
     try:
-        with refusals():
-            claim = core.read_namespaced_persistent_volume_claim(
-                CLAIM, question.namespace, _request_timeout=kube.TIMEOUT_SECONDS
-            )
-    except NoSuchError:
-        return []
+        claim = ask(core.read_namespaced_persistent_volume_claim, CLAIM, question.namespace)
     except InventoryError:
         return [Check(what, "unknown", "these credentials may not look at claims")]
+    if claim is None:
+        return []
     name = claim.spec.storage_class_name
     if claim.status.phase == "Bound":
         return [Check(what, "ok", f"bound, of StorageClass {name}")]
     install = question.install.replace("--no-secrets", "--no-secrets --overlay standalone --storage-class NAME")
     again = f"kubectl -n {question.namespace} delete statefulset/inventory-store pvc/{CLAIM} && {install}"
     try:
-        with refusals():
-            classes = (
-                kubernetes.client.StorageV1Api(api).list_storage_class(_request_timeout=kube.TIMEOUT_SECONDS).items
-            )
+        classes = listed(kubernetes.client.StorageV1Api(api).list_storage_class)
     except InventoryError:
         classes = None
     if classes is not None:
@@ -50,10 +43,7 @@ def volume(api: ApiClient, question: Question) -> list[Check]:
 def _said(core: kubernetes.client.CoreV1Api, namespace: str) -> str:
     """The last event of the claim."""
     try:
-        with refusals():
-            events = core.list_namespaced_event(
-                namespace, field_selector=f"involvedObject.name={CLAIM}", _request_timeout=kube.TIMEOUT_SECONDS
-            ).items
+        events = listed(core.list_namespaced_event, namespace, field_selector=f"involvedObject.name={CLAIM}")
     except InventoryError:
         return ""
     return f": {events[-1].message}" if events else ""

@@ -35,7 +35,7 @@ def test_settings_are_complete_and_say_what_the_user_chose() -> None:
 
 def test_a_parameter_goes_before_the_same_option_of_training_and_the_secret_reaches_the_workers() -> None:
     made = check({"epochs": 4, "training": {"epochs": 3}, "store_secret": "mine"})
-    assert (made.training.epochs, made.cluster.store_secret) == (4, "mine")
+    assert (made.training.epochs, made.cluster.store_secret, made.serving.store_secret) == (4, "mine", "mine")
 
 
 def test_settings_survive_the_artifact(tmp_path: Path) -> None:

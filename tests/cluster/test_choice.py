@@ -7,8 +7,8 @@ from kubernetes.client import ApiClient
 
 from components.cluster import kube
 from components.cluster.jobs.choose import choose, cluster_launcher, runs_on_cluster
-from components.cluster.jobs.pytorchjob import PyTorchJobLauncher
-from components.cluster.jobs.trainjob import TrainJobLauncher
+from components.cluster.jobs.pytorchjob import PYTORCHJOB
+from components.cluster.jobs.trainjob import TRAINJOB
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.documents.training_spec import TrainingSpec
@@ -24,10 +24,10 @@ GROUP = "trainer.kubeflow.org"
 @pytest.mark.parametrize(
     ("asked", "missing", "chosen"),
     [
-        ("auto", (), PyTorchJobLauncher),
-        ("auto", ("pytorchjobs.kubeflow.org",), TrainJobLauncher),
-        ("trainjob", (), TrainJobLauncher),
-        ("pytorchjob", ("pytorchjobs.kubeflow.org",), PyTorchJobLauncher),
+        ("auto", (), PYTORCHJOB),
+        ("auto", ("pytorchjobs.kubeflow.org",), TRAINJOB),
+        ("trainjob", (), TRAINJOB),
+        ("pytorchjob", ("pytorchjobs.kubeflow.org",), PYTORCHJOB),
     ],
 )
 def test_the_launcher_is_the_one_asked_for_or_what_the_cluster_has(
@@ -58,7 +58,7 @@ def test_a_trainjob_is_launched_and_judged_like_a_pytorchjob(
     monkeypatch.setenv("INVENTORY_TRAIN_ON", "cluster")
     assert kube.namespace() == "team"
     launcher = cluster_launcher(ClusterSettings(launcher="trainjob", workers=1))
-    assert isinstance(launcher, TrainJobLauncher)
+    assert launcher.kind is TRAINJOB
     settings = resolve("rendered", {})
     job = TrainingSpec(run_id="r1", dataset_key="d", output="runs/r1", settings=settings)
     another = trained(settings=resolve("rendered", {"epochs": 1}))

@@ -49,8 +49,8 @@ def pythons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         made[image] = folder / "bin" / "python"
         requirements = ROOT / "requirements" / f"{image}.txt"
-        install = [str(made[image]), "-m", "pip", "install", "--quiet", "--no-deps", "-r", str(requirements)]
-        subprocess.run(install, check=True)
+        install = [str(made[image]), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        subprocess.run([*install, "-r", str(requirements)], check=True)
     yield made
     for python in made.values():
         subprocess.run(["rm", "-rf", str(python.parents[1])], check=True)

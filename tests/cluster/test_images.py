@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.release.pins import unhashed
+
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 ENTRANCES = {
@@ -18,6 +20,7 @@ ENTRANCES = {
         "components.evaluate.reproduce",
         "components.reconcile.step",
         "components.reconcile.run",
+        "model_signing.signing",
     ],
     "train": [
         "components.train.step",
@@ -27,7 +30,7 @@ ENTRANCES = {
         "components.train.__main__",
         "components.train.launchers.host",
     ],
-    "serve": ["components.serve.__main__"],
+    "serve": ["components.serve.__main__", "model_signing.verifying"],
 }
 # Hides every distribution that the image does not install, and then imports what the image runs.
 PROGRAM = """
@@ -48,12 +51,11 @@ print("complete")
 """
 
 
-def pins(file: str) -> dict[str, set[str]]:
+def pins(file: str | Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for line in (REQUIREMENTS / file).read_text().splitlines():
-        if line and not line.startswith("#"):
-            name, version = line.split(" ;")[0].split("==")
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), set()).add(version.strip())
+        if pin := re.match(r"([\w.-]+)==(\S+)", line):
+            found.setdefault(re.sub(r"[-_.]+", "-", pin[1]).lower(), set()).add(pin[2])
     return found
 
 
@@ -92,11 +94,12 @@ def test_the_train_image_for_the_cpu_has_no_cuda_and_torchs_own_wheels(tmp_path:
     known = pins("train.txt")
     torch = [f"{name}=={version}" for name in ("torch", "torchvision") for version in known[name]]
     assert (tmp_path / "torch.txt").read_text().split() == torch
-    left = {line.split("==")[0] for line in (tmp_path / "requirements.txt").read_text().splitlines()}
-    gone = {name for name in known if name not in {re.sub(r"[-_.]+", "-", each).lower() for each in left}}
+    left = pins(tmp_path / "requirements.txt")
+    gone = known.keys() - left.keys()
+    assert unhashed(tmp_path / "requirements.txt") == []
     assert gone >= {"torch", "torchvision", "cuda-bindings", "nvidia-cudnn-cu13", "nvidia-nccl-cu13", "nvidia-cublas"}
     assert all(name.startswith(("torch", "cuda-", "nvidia-")) for name in gone)
-    assert {"nvidia-ml-py", "timm"} <= left, "which asks the driver and finds none"
+    assert {"nvidia-ml-py", "timm"} <= left.keys(), "which asks the driver and finds none"
     assert "triton" not in known, "what torch.compile alone loads"
 
 

@@ -23,7 +23,7 @@ from components.cluster.owned_object import RUN_ANNOTATION
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.store import Store
-from tests.cluster.stand_ins.api import Cluster
+from tests.cluster.stand_ins.api import Cluster, add_step_pod
 from tests.cluster.stand_ins.kueue import NO_ROOM, Kueue
 from tests.cluster.stand_ins.step import QUICK, ClusterSettings
 from tests.cluster.stand_ins.trainer import Trainer
@@ -57,9 +57,34 @@ class Scene:
         """Starts the step in this process, for scenarios in which it is not killed."""
         return self._started(Attempt(self))
 
+    def step_with_job(self) -> "Attempt":
+        """The same, whose job is there with its pods."""
+        return self._with_job(self.step())
+
+    def queued(self) -> tuple[Kueue, "Attempt"]:
+        """A step whose job waits in a queue, and who keeps that."""
+        self.queue = "gpus"
+        kueue, step = Kueue(self.cluster, self.operator.make_pods), self.step()
+        wait_until(lambda: self.operator.job, "there is a job")
+        return kueue, step
+
     def process(self) -> "Process":
         """Starts the step as a process."""
         return self._started(Process(self))
+
+    def process_with_job(self) -> "Process":
+        """The same, whose job is there with its pods."""
+        return self._with_job(self.process())
+
+    def trained(self, attempt: "Attempt") -> str:
+        """The verdict after workers that start and end well."""
+        self.operator.start()
+        self.operator.succeed()
+        return attempt.verdict()
+
+    def _with_job(self, attempt: "Attempt") -> "Attempt":
+        wait_until(self.exists, "there is a job")
+        return attempt
 
     def _started(self, attempt: "Attempt") -> "Attempt":
         self.attempts.append(attempt)
@@ -170,11 +195,7 @@ def scene(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    workflow = cluster.add({"kind": "Workflow", "metadata": {"name": "inventory-abc"}}, "workflows", "argoproj.io")
-    owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "inventory-abc"}
-    owner["uid"] = workflow["metadata"]["uid"]
-    step = {"kind": "Pod", "metadata": {"name": STEP_POD, "ownerReferences": [{**owner, "controller": True}]}}
-    cluster.add({**step, "spec": {"containers": []}, "status": {"phase": "Running"}}, "pods")
+    add_step_pod(cluster, STEP_POD)
     environment = {**os.environ, **store_environment, "INVENTORY_BUCKET": store.bucket, "KFP_POD_NAME": STEP_POD}
     made = Scene(cluster, api, store, getattr(request, "param", Operator)(cluster, store, RUN), environment, tmp_path)
     yield made
@@ -184,25 +205,20 @@ def scene(
 
 
 def happy_path(scene: Scene) -> str:
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
-    scene.operator.start()
-    scene.operator.succeed()
-    return step.verdict()
+    step = scene.step_with_job()
+    return scene.trained(step)
 
 
 def pending_for_ever(scene: Scene) -> str:
     scene.pending_seconds = 1.0
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     scene.cluster.event(scene.follower, "FailedScheduling", "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
     return step.verdict()
 
 
 def image_that_cannot_be_pulled(scene: Scene) -> str:
     scene.pending_seconds = 1.0
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "train:9"'}}
     for pod in scene.operator.pods:
         status = container(waiting, name=scene.operator.container)
@@ -222,46 +238,35 @@ def quota_that_allows_no_pod(scene: Scene) -> str:
 
 def one_worker_never_starts(scene: Scene) -> str:
     scene.pending_seconds = 1.0
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     scene.operator.phase(scene.leader, "Running")
     return step.verdict()
 
 
 def queued_for_longer_than_pods_may_wait(scene: Scene) -> str:
-    scene.pending_seconds, scene.queue = 3.0, "gpus"
-    kueue = Kueue(scene.cluster, scene.operator.make_pods)
-    step = scene.step()
-    wait_until(lambda: scene.operator.job, "there is a job")
+    scene.pending_seconds = 3.0
+    kueue, step = scene.queued()
     time.sleep(4)
     assert not scene.operator.pods
     kueue.admit(scene.kind.plural, JOB)
-    scene.operator.start()
-    scene.operator.succeed()
-    return step.verdict()
+    return scene.trained(step)
 
 
 def another_takes_the_place_of_a_running_job(scene: Scene) -> str:
-    scene.pending_seconds, scene.queue = 3.0, "gpus"
-    kueue = Kueue(scene.cluster, scene.operator.make_pods)
-    step = scene.step()
-    wait_until(lambda: scene.operator.job, "there is a job")
+    scene.pending_seconds = 3.0
+    kueue, step = scene.queued()
     kueue.admit(scene.kind.plural, JOB)
     scene.operator.start()
     wait_until(lambda: step.sees(scene.leader) == "Running", "the step has seen the worker")
     kueue.hold(scene.kind.plural, JOB)
     time.sleep(4)
     kueue.admit(scene.kind.plural, JOB)
-    scene.operator.start()
-    scene.operator.succeed()
-    return step.verdict()
+    return scene.trained(step)
 
 
 def admitted_and_still_without_a_node(scene: Scene) -> str:
-    scene.pending_seconds, scene.queue = 1.0, "gpus"
-    kueue = Kueue(scene.cluster, scene.operator.make_pods)
-    step = scene.step()
-    wait_until(lambda: scene.operator.job, "there is a job")
+    scene.pending_seconds = 1.0
+    kueue, step = scene.queued()
     time.sleep(2)
     kueue.admit(scene.kind.plural, JOB)
     return step.verdict()
@@ -270,15 +275,10 @@ def admitted_and_still_without_a_node(scene: Scene) -> str:
 def a_queue_slower_than_the_deadline(scene: Scene) -> str:
     scene.deadline_seconds = 2.0
     scene.cluster.admit.append(without_deadline)
-    scene.queue = "gpus"
-    kueue = Kueue(scene.cluster, scene.operator.make_pods)
-    step = scene.step()
-    wait_until(lambda: scene.operator.job, "there is a job")
+    kueue, step = scene.queued()
     time.sleep(4)
     kueue.admit(scene.kind.plural, JOB)
-    scene.operator.start()
-    scene.operator.succeed()
-    return step.verdict()
+    return scene.trained(step)
 
 
 def without_deadline(_: Any, job: dict[str, Any]) -> None:
@@ -289,15 +289,13 @@ def without_deadline(_: Any, job: dict[str, Any]) -> None:
 def an_operator_without_deadlines(scene: Scene) -> str:
     scene.deadline_seconds = 1.0
     scene.cluster.admit.append(without_deadline)
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     scene.operator.start()
     return step.verdict()
 
 
 def a_side_car_beside_the_worker(scene: Scene) -> str:
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     worker = {"name": scene.operator.container}
     add = lambda item: item["spec"].update(containers=[{"name": "side-car"}, worker])  # noqa: E731
     scene.cluster.update("pods", scene.leader, add)
@@ -308,33 +306,28 @@ def a_side_car_beside_the_worker(scene: Scene) -> str:
 
 
 def failed_worker(scene: Scene) -> str:
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     scene.operator.start()
     scene.operator.fail(1)
     return step.verdict()
 
 
 def out_of_memory(scene: Scene) -> str:
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     scene.operator.start()
     scene.operator.fail(137, "OOMKilled")
     return step.verdict()
 
 
 def eviction_and_restart(scene: Scene) -> str:
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     scene.operator.start()
     wait_until(lambda: step.job.pods._seen, "the step has seen the pods")
     scene.operator.phase(scene.follower, "Failed", reason="Evicted", message="The node was low on memory")
     wait_until(lambda: step.sees(scene.follower) == "Failed", "the step has seen the eviction")
     scene.operator.replace(scene.follower)
     wait_until(lambda: step.sees(scene.follower) == "Pending", "the step has seen the new pod")
-    scene.operator.start()
-    scene.operator.succeed()
-    return step.verdict()
+    return scene.trained(step)
 
 
 def throttled_and_broken_api(scene: Scene) -> str:
@@ -346,8 +339,7 @@ def throttled_and_broken_api(scene: Scene) -> str:
 
 
 def api_away_for_seconds(scene: Scene) -> str:
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     scene.operator.start()
     scene.cluster.fail(0, times=12)
     scene.operator.succeed()
@@ -360,8 +352,7 @@ def answer_of_the_creation_lost(scene: Scene) -> str:
 
 
 def watches_dropped_and_expired(scene: Scene) -> str:
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     scene.operator.start()
     for number in range(6):
         scene.cluster.log(scene.leader, f"epoch {number}")
@@ -374,18 +365,14 @@ def watches_dropped_and_expired(scene: Scene) -> str:
 
 
 def terminated_while_pending_and_retried(scene: Scene) -> str:
-    first = scene.process()
-    wait_until(scene.exists, "there is a job")
+    first = scene.process_with_job()
     first.terminate()
     second = scene.process()
-    scene.operator.start()
-    scene.operator.succeed()
-    return second.verdict()
+    return scene.trained(second)
 
 
 def killed_while_running_and_retried(scene: Scene) -> str:
-    first = scene.process()
-    wait_until(scene.exists, "there is a job")
+    first = scene.process_with_job()
     scene.operator.start()
     first.kill()
     second = scene.process()
@@ -410,8 +397,7 @@ def killed_before_there_was_a_job_and_retried(scene: Scene) -> str:
 
 
 def killed_between_success_and_outcome_and_retried(scene: Scene) -> str:
-    first = scene.process()
-    wait_until(scene.exists, "there is a job")
+    first = scene.process_with_job()
     scene.operator.start()
     first.kill()
     scene.operator.succeed()
@@ -419,8 +405,7 @@ def killed_between_success_and_outcome_and_retried(scene: Scene) -> str:
 
 
 def terminated_while_running_and_abandoned(scene: Scene) -> str:
-    first = scene.process()
-    wait_until(scene.exists, "there is a job")
+    first = scene.process_with_job()
     scene.operator.start()
     watch = scene.operator.obey_lease(LEASE_SECONDS)
     wait_until_renewed(scene.store, RUN, LEASE_SECONDS)
@@ -433,8 +418,7 @@ def terminated_while_running_and_abandoned(scene: Scene) -> str:
 
 
 def killed_while_pending_and_abandoned(scene: Scene) -> str:
-    first = scene.process()
-    wait_until(scene.exists, "there is a job")
+    first = scene.process_with_job()
     first.kill()
     wait_until(lambda: lease.is_stale(scene.store, RUN, 1.0), "the lease is stale")
     scene.operator.start()
@@ -443,27 +427,21 @@ def killed_while_pending_and_abandoned(scene: Scene) -> str:
 
 
 def abandoned_and_then_retried(scene: Scene) -> str:
-    first = scene.process()
-    wait_until(scene.exists, "there is a job")
+    first = scene.process_with_job()
     scene.operator.start()
     first.kill()
     scene.operator.obey_lease(1.0).join(10)
     second = scene.step()
     wait_until(lambda: scene.operator.created == 2 and scene.exists(), "there is a new job")
-    scene.operator.start()
-    scene.operator.succeed()
-    return second.verdict()
+    return scene.trained(second)
 
 
 def workers_give_up_just_as_the_step_returns(scene: Scene) -> str:
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     scene.operator.start()
     scene.operator.fail(lease.ABANDONED_EXIT_CODE)
     wait_until(lambda: scene.operator.created == 2 and scene.exists(), "there is a new job")
-    scene.operator.start()
-    scene.operator.succeed()
-    return step.verdict()
+    return scene.trained(step)
 
 
 def retried_while_the_first_attempt_lives(scene: Scene) -> str:
@@ -475,16 +453,14 @@ def retried_while_the_first_attempt_lives(scene: Scene) -> str:
 
 
 def run_deleted(scene: Scene) -> str:
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     scene.operator.start()
     scene.cluster.remove("workflows", "inventory-abc", "argoproj.io")
     return step.verdict()
 
 
 def success_without_an_outcome(scene: Scene) -> str:
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     scene.operator.start()
     scene.operator.condition(scene.kind.succeeded)
     return step.verdict()
@@ -611,8 +587,7 @@ def test_a_reason_that_may_not_be_read_holds_nobody_up(scene: Scene, capsys: pyt
 
 
 def test_events_of_waiting_pods_and_restarts_are_told(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    step = scene.step()
-    wait_until(scene.exists, "there is a job")
+    step = scene.step_with_job()
     scene.cluster.event(scene.follower, "FailedScheduling", "0/3 nodes are available")
     wait_until(lambda: step.job.pods._last_event, "the step has seen the event")
     scene.operator.start()

@@ -25,7 +25,7 @@ FOLDER = MANIFESTS / "monitoring"
 RULES = yaml.safe_load((FOLDER / "prometheus-rule.yaml").read_text())["spec"]["groups"][0]["rules"]
 DASHBOARD = json.loads(yaml.safe_load((FOLDER / "dashboard.yaml").read_text())["data"]["bin-counter.json"])
 ASKED = [rule["expr"] for rule in RULES] + [each["expr"] for panel in DASHBOARD["panels"] for each in panel["targets"]]
-WORDS = {"sum", "avg", "max", "count", "by", "rate", "increase", "histogram_quantile", "and", "bool"}
+WORDS = {"sum", "avg", "min", "max", "count", "by", "rate", "increase", "histogram_quantile", "and", "bool"}
 """Functions and operators of PromQL that we use."""
 TARGET_LABELS = {"namespace", "pod", "inferenceservice"}
 """What PodMonitor and Prometheus' operator add to each series."""
@@ -43,12 +43,16 @@ def series(tmp_path_factory) -> dict[str, set[str]]:
     """Names of the metrics that a server exports, with their labels."""
     folder = tmp_path_factory.mktemp("model")
     write_bundle(folder, drift_reference=reference(["1", "5"] * 50, [0.9] * 100, [0.2, 0.4] * 50))
-    with serving(folder, "--drift-window", "2") as server, httpx.Client() as http:
+    other = tmp_path_factory.mktemp("shadow")
+    write_bundle(other, counts=[5, 6])
+    with serving(folder, "--drift-window", "2", "--shadow", str(other)) as server, httpx.Client() as http:
+        told = lambda: http.get(f"{server.url}/metrics").text  # noqa: E731
+        wait_until(lambda: "bin_counter_shadow_info{" in told(), "the shadow compares", 60)
         for _ in range(2):
             http.post(server.predict, content=photo(3), params={"expected_quantity": 3})
         assert "unusable" in http.post(server.predict, content=black()).json()["predictions"][0]
-        told = lambda: http.get(f"{server.url}/metrics").text  # noqa: E731
         wait_until(lambda: "bin_counter_drift_state{" in told(), "drift has been looked at")
+        wait_until(lambda: "bin_counter_shadow_disagreements_total{" in told(), "the shadow has disagreed", 60)
         text = told()
     found: dict[str, set[str]] = {}
     for line in text.splitlines():

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from components.cluster import inference_service as services
-from components.cluster.predictor import changed, predictor, shown
+from components.cluster.predictor import OF_STORE, changed, predictor, shadow_of, shown
+from components.common.s3.identity import FOLDER_VARIABLE
 from components.serve.__main__ import parser
 from components.settings.serving import ServingSettings
 from pipelines.manifests.overlay import MANIFESTS
@@ -30,6 +31,8 @@ EVERYTHING: dict[str, Any] = {
     "drift_window": 500,
     "grpc": True,
     "log_requests": True,
+    "shadow": "s3://inventory/runs/3/model",
+    "store_secret": "team-store",
     "timeout_seconds": 60,
     "env": {"OMP_NUM_THREADS": "3"},
     "secret_env": {"STOCK_TOKEN": "inventory-serving/token"},
@@ -50,10 +53,30 @@ def test_every_option_reaches_the_predictor() -> None:
     assert made["labels"] == {**EVERYTHING["labels"], **predictor("", ServingSettings())["labels"]}
     assert made["annotations"].items() >= EVERYTHING["annotations"].items()
     reference = {"secretKeyRef": {"name": "inventory-serving", "key": "token"}}
-    assert made["model"]["env"] == [
+    assert [each for each in made["model"]["env"] if each["name"] not in OF_STORE] == [
         {"name": "OMP_NUM_THREADS", "value": "3"},
         {"name": "STOCK_TOKEN", "valueFrom": reference},
     ]
+
+
+def test_a_server_with_a_shadow_gets_the_stores_credentials_by_reference_and_no_other_does() -> None:
+    made = predictor(URIS[0], SETTINGS)
+    variables = {each["name"]: each for each in made["model"]["env"]}
+    assert variables["S3_ENDPOINT_URL"]["valueFrom"]["secretKeyRef"]["name"] == "team-store"
+    (volume,), (mount,) = made["volumes"], made["model"]["volumeMounts"]
+    assert (volume["name"], volume["secret"]) == (mount["name"], {"secretName": "team-store"})
+    assert variables[FOLDER_VARIABLE]["value"] == mount["mountPath"]
+    for alone in (predictor(EVERYTHING["shadow"], SETTINGS), predictor(URIS[0], ServingSettings(shadow="none"))):
+        assert "volumes" not in alone
+        assert not {"--shadow", "S3_ENDPOINT_URL"} & {word.partition("=")[0] for word in str(alone).split("'")}
+
+
+def test_what_goes_into_service_is_its_own_shadow_no_more() -> None:
+    made = predictor(URIS[0], SETTINGS)
+    assert shadow_of(made) == EVERYTHING["shadow"]
+    promoted = merge(made, changed(made, shown(made, "bin-counter"), EVERYTHING["shadow"]))
+    assert promoted == predictor(EVERYTHING["shadow"], SETTINGS.model_copy(update={"shadow": None}))
+    assert shadow_of(promoted) is None
 
 
 def test_the_server_takes_the_options_that_it_is_given_after_those_of_the_runtime() -> None:
@@ -62,6 +85,7 @@ def test_the_server_takes_the_options_that_it_is_given_after_those_of_the_runtim
     options = parser().parse_args(container["args"] + predictor(URIS[0], SETTINGS)["model"]["args"])
     assert (options.threads, options.max_body_mib, options.max_photos, options.drift_window) == (3, 8, 32, 500)
     assert options.log_requests
+    assert options.shadow == EVERYTHING["shadow"]
     assert options.engine == EVERYTHING["engine"]
     assert options.grpc_port == predictor(URIS[0], SETTINGS)["model"]["ports"][1]["containerPort"]
     assert options.allow_origin == EVERYTHING["allow_origins"]
@@ -72,9 +96,11 @@ def test_its_pod_is_right_by_kubernetes() -> None:
     container = {
         "name": "server",
         "image": "x",
-        **{key: made["model"][key] for key in ("args", "env", "ports", "resources")},
+        **{key: made["model"][key] for key in ("args", "env", "ports", "resources", "volumeMounts")},
     }
-    spec = {key: made[key] for key in ("nodeSelector", "tolerations", "imagePullSecrets", "serviceAccountName")}
+    spec = {
+        key: made[key] for key in ("volumes", "nodeSelector", "tolerations", "imagePullSecrets", "serviceAccountName")
+    }
     metadata = {"name": "x", "labels": made["labels"], "annotations": made["annotations"]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {**spec, "containers": [container]}}
     kubernetes_validate.validate(pod, "1.34", strict=True)

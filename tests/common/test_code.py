@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from components.common.code import CODE_ALLOWED, CODE_VARIABLE, MOST_BYTES, pack, put_code
+from components.common.code import CODE_ALLOWED, CODE_VARIABLE, MOST_BYTES, pack, put_code, take_code
 from components.common.errors import InventoryError
+from components.common.files import sha256_bytes
 from components.common.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -147,3 +148,57 @@ def test_code_that_is_not_what_it_should_be_is_one_line(
         assert done.stderr.startswith("error: ")
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where ``take_code`` unpacks."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+def test_a_pack_is_taken_by_the_python_of_debian_12(
+    store: Store, tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is 3.11.2; ``tarfile`` has filters since 3.11.4 (PEP 706)."""
+    kept = tarfile.TarFile.extractall
+
+    def extractall(self, path=".", members=None, *, numeric_owner=False):
+        kept(self, path, members, numeric_owner=numeric_owner)
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", extractall)
+    package = take_code(put_code(store, checkout(tmp_path)), store)
+    assert package.is_relative_to(temporary)
+    assert (package / "pages" / "page.css").read_text() == "p {}"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("../outside.py", tarfile.REGTYPE),
+        ("components/../../outside.py", tarfile.REGTYPE),
+        ("/outside.py", tarfile.REGTYPE),
+        ("components/link.py", tarfile.SYMTYPE),
+        ("components/link.py", tarfile.LNKTYPE),
+        ("components/pipe.py", tarfile.FIFOTYPE),
+    ],
+)
+def test_nothing_but_files_of_a_package_is_unpacked(store: Store, temporary: Path, name: str, kind: bytes) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.addfile(_entry("components/__init__.py", tarfile.REGTYPE))
+        archive.addfile(_entry(name, kind))
+    sha256 = sha256_bytes(packed.getvalue())
+    store.put_bytes(f"code/{sha256}.tar.gz", packed.getvalue())
+    with pytest.raises(InventoryError, match="which is no file of a package"):
+        take_code(sha256, store)
+    assert not list(temporary.rglob("*"))
+
+
+def _entry(name: str, kind: bytes) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type = kind
+    entry.linkname = "components/__init__.py"
+    return entry

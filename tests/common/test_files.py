@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from components.common.files import atomic_path, content_hash, read_json, write_atomic, write_json
+from components.common.files import content_hash, new_file, read_json, write_atomic, write_json
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -21,14 +21,14 @@ def test_equal_values_have_equal_hashes_whatever_their_order() -> None:
 
 def test_a_file_that_arrives_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "file"
-    with atomic_path(path) as whole:
-        whole.write_text("part")
+    with new_file(path) as file:
+        file.write(b"part")
         assert not path.exists()
     assert path.read_text() == "part"
 
     def fail() -> None:
-        with atomic_path(path) as again:
-            again.write_text("half of the next")
+        with new_file(path) as again:
+            again.write(b"half of the next")
             raise OSError("the network is gone")
 
     with pytest.raises(OSError, match="gone"):

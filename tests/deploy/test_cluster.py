@@ -1,7 +1,6 @@
 """The deploy step against a stand-in Kubernetes API whose controller the test plays; models are real servers."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from kubernetes.client import ApiClient
@@ -17,7 +16,7 @@ from components.deploy.deployer import Candidate, put_into_service
 from components.deploy.smoke import LabelledBin
 from components.documents.deployed import DeployedModel
 from components.settings.serving import ServingSettings
-from tests.cluster.stand_ins.api import Cluster, merge, running
+from tests.cluster.stand_ins.api import Cluster, merge
 from tests.cluster.stand_ins.rules import inference_service_refused
 from tests.cluster.stand_ins.schemas import CRDS, problems
 from tests.deploy.kserve_controller import NAME, TRIAL, Controller
@@ -41,17 +40,6 @@ def models(tmp_path_factory) -> Iterator[dict[str, tuple[Candidate, str]]]:
             version: (Candidate(bundles.load(folder), folder, f"s3://inventory/runs/{version}/model"), server.url)
             for version, folder, server in (("1", first, one), ("2", second, two))
         }
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    yield from running(Cluster())
-
-
-@pytest.fixture
-def api(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ApiClient:
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "kubeconfig")))
-    return kube.connect()
 
 
 @pytest.fixture
@@ -335,6 +323,20 @@ def test_options_go_into_service_with_the_next_model_and_out_with_the_one_after(
     assert "timeout" not in controller.service["spec"]["predictor"]
 
 
+@MODES
+def test_the_model_in_service_gets_another_shadow_or_none_and_keeps_its_options(control, deploy, mode):
+    controller = control(mode)
+    deploy("1", SETTINGS.model_copy(update={"threads": 2}))
+    shadowed = SETTINGS.model_copy(update={"shadow": uri("2")})
+    for settings, shadow in ((shadowed, uri("2")), (SETTINGS, uri("2")), (ServingSettings(shadow="none"), None)):
+        assert deploy("1", settings).version == "1"
+        assert (services.shadow_uri(controller.service), services.served_uri(controller.service)) == (shadow, uri("1"))
+        assert services.settings_of(controller.service).threads == 2
+    deploy("1", shadowed)
+    assert deploy("2", services.settings_of(controller.service)).version == "2"
+    assert (services.shadow_uri(controller.service), services.served_uri(controller.service)) == (None, uri("2"))
+
+
 def service(mode: str, **changes: object) -> dict:
     body = services.inference_service("team", uri("1"), SETTINGS)
     if mode == "Standard":
@@ -359,7 +361,7 @@ def test_a_new_model_is_addressed_alone_in_both_modes():
 def test_every_object_satisfies_kserves_schema_and_its_webhook(mode):
     current = service(mode)
     metric = "cpu" if mode == "Standard" else "concurrency"
-    settings = ServingSettings(scale_metric=metric, scale_target=4, min_replicas=0)
+    settings = ServingSettings(scale_metric=metric, scale_target=4, min_replicas=0, shadow=uri("9"))
     steps = [
         lambda body: {},
         lambda body: services.start_canary(body, uri("2"), settings),

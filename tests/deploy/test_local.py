@@ -16,14 +16,16 @@ from components.common.parent_process import RUN_FOLDER_VARIABLE
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.dataset import DatasetManifest
+from components.counter.signing.keys import PUBLIC_VARIABLE, SIGNING_VARIABLE
 from components.deploy import smoke
 from components.deploy.step import deploy
 from components.documents.trained import TrainedModel
 from components.gate.step import gate
-from components.registry.registry import in_service
+from components.registry.registry import open_registry, read_index
 from components.settings.gate import GatePolicy
 from tests.documents import trained
 from tests.packed_bins import RawBin, pack
+from tests.signing_keys import Pair, write_pair
 from tests.steps import split_bins
 from tests.tiny_model import photo, write_bundle
 from tests.waiting import wait_until_gone
@@ -35,6 +37,11 @@ with open(sys.argv[1], "w") as lock:
     print("held", flush=True)
     time.sleep(600)
 """
+
+
+def served(store: Store) -> str:
+    """The version in service."""
+    return read_index(open_registry(store), "bin-counter").in_service.version
 
 
 @pytest.fixture
@@ -73,13 +80,13 @@ def test_models_take_over_from_each_other_and_end_with_the_run_however_it_ends(s
     assert query(second.url, photo(2)).model == "test-2"
     wait_until_gone(first.pid)
     assert (first.replaced, second.replaced) == (None, "test-1")
-    assert in_service(store).version == "test-2"
+    assert served(store) == "test-2"
 
     with pytest.raises(InventoryError, match="is not the model's own"):
         deploy_with_wrong_answers(store, dataset, evaluated(store, tmp_path / "third", version="test-3"))
     assert query(second.url, photo(2)).model == "test-2"
     assert json.loads((tmp_path / "service.json").read_text())["url"] == second.url
-    assert in_service(store).version == "test-2"
+    assert served(store) == "test-2"
 
     server = [child.pid for child in psutil.Process(second.pid).children()]
     run.kill()
@@ -101,9 +108,63 @@ def test_of_two_models_approved_at_once_only_the_first_goes_into_service(store, 
     deploy(store, dataset, models["one"], "one")  # tried again
     with pytest.raises(InventoryError, match="compared with nothing, but runs/one/model has gone into service since"):
         deploy(store, dataset, models["two"], "two")
-    assert in_service(store).version == "one"
+    assert served(store) == "one"
     gate(store, dataset, models["two"], "two", GatePolicy(minimum_bins=5, draws=100, enforce=False))
     assert deploy(store, dataset, models["two"], "two").replaced == "one"
+
+
+@pytest.fixture
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
+    """Keys that the environment names, for the gate and for whoever verifies."""
+    pair = write_pair(tmp_path / "keys")
+    monkeypatch.setenv(SIGNING_VARIABLE, str(pair.private))
+    monkeypatch.setenv(PUBLIC_VARIABLE, str(pair.public))
+    return pair
+
+
+def test_with_keys_the_gate_signs_and_nothing_else_goes_into_service(store, dataset, run, pair, tmp_path):
+    model = evaluated(store, tmp_path / "one", version="one")
+    policy = GatePolicy(minimum_bins=5, draws=100, enforce=False)
+    with pytest.raises(InventoryError, match="is not signed"):
+        deploy(store, dataset, model, "one")
+    assert gate(store, dataset, model, "one", policy).approved == "yes"
+    service = deploy(store, dataset, model, "one")
+    assert query(service.url, photo(4)).model == "one"
+    for process in (psutil.Process(service.pid), *psutil.Process(service.pid).children()):
+        assert SIGNING_VARIABLE not in process.environ()
+        assert process.environ()[PUBLIC_VARIABLE] == str(pair.public)
+
+    write_bundle(tmp_path / "one", version="one", temperature=3.0)  # and its hashes, by whom the store lets write
+    bundles.upload(store, tmp_path / "one", model.bundle_key)
+    with pytest.raises(InventoryError, match=r"the signature of .* does not hold"):
+        deploy(store, dataset, model, "one")
+    refused = evaluated(store, tmp_path / "two", version="two", temperature=1.0)
+    assert gate(store, dataset, refused, "two", GatePolicy(minimum_bins=10_000)).approved == "no"
+    assert not store.exists(f"{refused.bundle_key}/{bundles.SIGNATURE_FILE}"), "what the gate refuses is not signed"
+    assert query(service.url, photo(4)).model == "one"
+
+    secret = pair.private.read_bytes().splitlines()[1]
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != pair.private.parent]
+    assert all(secret not in content for content in map(Path.read_bytes, files))
+    assert all(secret not in store.get_bytes(key) for key in store.list(""))
+
+
+def test_a_bundle_that_changes_while_the_gate_looks_is_neither_registered_nor_signed(store, dataset, pair, tmp_path):
+    model = evaluated(store, tmp_path / "good", version="good")
+    write_bundle(tmp_path / "bad", version="good", temperature=9.0)
+
+    def exchanged(*described: object) -> object:
+        found = fetch_description(*described)
+        bundles.upload(store, tmp_path / "bad", model.bundle_key)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        fetch_description = bundles.fetch_description
+        patch.setattr(bundles, "fetch_description", exchanged)
+        with pytest.raises(InventoryError, match="was changed while the gate looked at it"):
+            gate(store, dataset, model, "good", GatePolicy(minimum_bins=5, draws=100))
+    assert not store.exists(f"{model.bundle_key}/{bundles.SIGNATURE_FILE}")
+    assert read_index(open_registry(store, {}), "bin-counter").in_service is None
 
 
 run_network = smoke.run

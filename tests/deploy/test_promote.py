@@ -172,6 +172,17 @@ def test_on_a_cluster_the_inference_service_changes_its_model_and_nothing_else(s
             found = read_index(registry, NAME)
             assert on_cluster(store, found, ServingSettings(), place.api, place.namespace).entry.version == "b"
 
+            promote(store, registry, NAME, "b", place, shadow="a")
+            assert services.shadow_uri(the_service(place)) == store.uri("runs/a/model")
+            found = read_index(registry, NAME)
+            shadowed = on_cluster(store, found, ServingSettings(), place.api, place.namespace)
+            assert (shadowed.entry.version, shadowed.shadow_key) == ("b", "runs/a/model")
+            for wrong, words in (("z", "there is no model z"), ("s3://another/runs/a/model", "not in the bucket")):
+                with pytest.raises(InventoryError, match=words):
+                    promote(store, registry, NAME, "b", place, shadow=wrong)
+            promote(store, registry, NAME, "b", place, shadow="none")
+            assert services.shadow_uri(the_service(place)) is None
+
             assert roll_back(store, registry, NAME, place).entry.version == "a"
             assert services.served_uri(the_service(place)) == store.uri("runs/a/model")
 

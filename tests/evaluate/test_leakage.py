@@ -17,9 +17,9 @@ def test_bins_that_share_a_product_are_found_by_asin(make) -> None:
 
 def test_accuracy_with_and_without_shared_products() -> None:
     shared = np.array([True] * 4 + [False] * 6)
-    rows = with_and_without(shared, np.array([1.0] * 4 + [0.0] * 6), np.arange(10), draws=50)
+    rows = with_and_without(shared, np.array([1.0] * 4 + [0.0] * 6), np.arange(10))
     assert [(row.n, row.accuracy) for row in rows] == [(10, 0.4), (4, 1.0), (6, 0.0)]
-    nothing = with_and_without(np.zeros(3, bool), np.ones(3), np.arange(3), draws=50)
+    nothing = with_and_without(np.zeros(3, bool), np.ones(3), np.arange(3))
     assert nothing[1] == SharedProductsRow(bins="share a product with training", n=0, accuracy=None, interval=None)
 
 

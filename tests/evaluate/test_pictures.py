@@ -50,7 +50,7 @@ def test_accuracy_by_quality_counts_every_bin_once_for_each_measure() -> None:
     n = 90
     quality = Quality(np.linspace(0, 1, n), np.full(n, 5.0), np.arange(n) % 3 + 2)
     correct = (np.arange(n) >= 60).astype(float)
-    rows = by_quality(quality, correct, 1 - correct, np.arange(n), draws=100)
+    rows = by_quality(quality, correct, 1 - correct, np.arange(n))
     sizes = {}
     for row in rows:
         sizes[row.measure] = sizes.get(row.measure, 0) + row.n

@@ -101,20 +101,12 @@ def put_trained_on(made: Made, folder: Path, rows: list[dict[str, object]], sour
 @pytest.mark.parametrize(
     ("source", "same_ids", "same_photos", "left_out"),
     [
-        (ELSEWHERE, True, False, 0),
-        (ELSEWHERE, False, True, 100),
-        (ELSEWHERE, True, True, 100),
-        (HERE, True, False, 100),
-        (HERE, False, True, 100),
-        (HERE, False, False, 0),
-    ],
-    ids=[
-        "equal ids of another source",
-        "a copy under other ids",
-        "a copy",
-        "the bins themselves, stored anew",
-        "the bins themselves, named anew",
-        "other bins",
+        pytest.param(ELSEWHERE, True, False, 0, id="equal ids of another source"),
+        pytest.param(ELSEWHERE, False, True, 100, id="a copy under other ids"),
+        pytest.param(ELSEWHERE, True, True, 100, id="a copy"),
+        pytest.param(HERE, True, False, 100, id="the bins themselves, stored anew"),
+        pytest.param(HERE, False, True, 100, id="the bins themselves, named anew"),
+        pytest.param(HERE, False, False, 0, id="other bins"),
     ],
 )
 def test_a_bin_is_its_photo_or_its_id_in_one_source(

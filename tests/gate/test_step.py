@@ -13,7 +13,7 @@ from components.counter.dataset import DatasetManifest
 from components.documents.gated import GatedModel
 from components.gate.step import gate
 from components.registry.entry import Index
-from components.registry.registry import in_service, open_registry, put_in_service, read_index
+from components.registry.registry import open_registry, put_in_service, read_index
 from components.settings.gate import GatePolicy
 from components.settings.serving import ServingSettings
 from tests.documents import rule, trained
@@ -54,7 +54,7 @@ def test_the_first_model_is_approved_and_registered_as_a_candidate(made: Made, t
     entry = models(made.store).get("new")
     assert (entry.state, entry.run_id, entry.dataset_id) == ("candidate", "new", made.dataset.dataset_id)
     assert entry.decision.summary == "Promoted: first in service"
-    assert in_service(made.store) is None  # only a deployment puts it there
+    assert models(made.store).in_service is None  # only a deployment puts it there
     assert GatedModel.fetch(made.store, "runs/new/gate.json") == outcome
     assert "first in service" in made.store.get_bytes("runs/new/gate.html").decode()
 
@@ -73,7 +73,7 @@ def test_a_better_model_is_approved_and_a_worse_one_rejected_with_power_and_reas
     assert any("exact accuracy -" in reason for reason in refused.reasons)
     assert models(made.store).get("worse").state == "rejected"
     assert "points better passes the comparison" in made.store.get_bytes("runs/worse/gate.html").decode()
-    assert in_service(made.store).version == "new"
+    assert models(made.store).in_service.version == "new"
 
 
 def test_a_run_that_is_tried_again_after_its_deployment_is_not_refused(made: Made, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pipelines.tables import ROOT, TABLES, written
 README = (Path(__file__).parents[2] / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-ELSEWHERE = ("curl", "export", "kubectl", "source")
+ELSEWHERE = ("curl", "export", "kubectl", "openssl", "source")
 """Commands that are not ours."""
 
 

@@ -14,7 +14,16 @@ def tools(folder: Path, requirements: str) -> Path:
     """The interpreter of a fresh environment with one of ``requirements/tools``; skips where nothing can be fetched."""
     python = folder / "tools" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", str(python.parents[1])], check=True)
-    install = ["-m", "pip", "install", "-q", "--no-deps", "-r", str(REQUIREMENTS / "tools" / requirements)]
+    install = [
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--require-hashes",
+        "-r",
+        str(REQUIREMENTS / "tools" / requirements),
+    ]
     installed = subprocess.run([str(python), *install], capture_output=True, text=True, check=False)
     if installed.returncode:
         pytest.skip(f"no package registry can be asked: {installed.stderr.strip().splitlines()[-1]}")

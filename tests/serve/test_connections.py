@@ -1,10 +1,12 @@
 """What a connection may cost before its request is there, on a server that has nothing to do but to answer ``ok``."""
 
 import asyncio
+import gc
 import json
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -15,7 +17,15 @@ from starlette.requests import Request
 
 from components.serve import connections
 from components.serve.connections import HEAD_BYTES, Connection
-from components.serve.limits import CLIENT_GONE, WATCHED_AFTER_SECONDS, Budget, Limits, read_body, unless_gone
+from components.serve.limits import (
+    CLIENT_GONE,
+    WATCHED_AFTER_SECONDS,
+    Budget,
+    Limits,
+    in_thread,
+    read_body,
+    unless_gone,
+)
 from components.serve.requests import RequestError
 from tests.waiting import wait_until
 
@@ -248,6 +258,60 @@ def test_no_time_runs_out_while_the_server_works(
         assert everything(client).count(b"200 OK") == number
 
 
+NO_HTTP = b"\0\1 no HTTP\r\n\r\n"
+CHUNKED = SLOW.replace(b"GET", b"POST")[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        (NO_HTTP, ["400"]),
+        (SLOW + NO_HTTP, ["200", "400"]),
+        (SLOW + SLOW + SMALL + NO_HTTP, ["200", "200", "200", "400"]),
+        (SLOW + SMALL * 60 + NO_HTTP, ["200"] * 61 + ["400"]),
+        (SLOW + NO_HTTP + SMALL * 3, ["200", "400"]),
+        (SLOW + b"GET / HTTP/1.1\r\nX: " + b"y" * 2 * HEAD_BYTES, ["200", "431"]),
+        (SLOW + b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n" + SMALL, ["200", "400"]),
+        (CHUNKED + b"no number\r\n", ["400"]),
+        (SLOW + CHUNKED + b"no number\r\n", ["200", "400"]),
+        (SLOW + SMALL + CHUNKED + b"1\r\nx\r\nno number\r\n" + SMALL, ["200", "200", "400"]),
+    ],
+    ids=[
+        *("alone", "after one", "after three", "after many", "before more", "a head too long", "a proxy's request"),
+        *("a broken body", "a broken body after one", "a broken body after two, with more behind"),
+    ],
+)
+def test_what_is_no_http_is_refused_after_the_answers_that_are_due_before(sent: bytes, statuses: list[str]) -> None:
+    with answering(slow) as port, connect(port) as client:
+        threading.Thread(target=send, args=(client, sent), daemon=True).start()
+        answers = everything(client)
+    assert [answer[:3].decode() for answer in answers.split(b"HTTP/1.1 ")[1:]] == statuses
+    assert b'{"error":' in answers.rpartition(b"\r\n\r\n")[2]
+
+
+def test_what_comes_after_it_was_refused_is_passed_over_and_the_answers_before_it_still_come() -> None:
+    with answering(slow) as port, connect(port) as client:
+        client.sendall(SLOW + NO_HTTP)
+        for _ in range(20):
+            send(client, SMALL * 100)
+            time.sleep(0.01)
+        assert [answer[:3] for answer in everything(client).split(b"HTTP/1.1 ")[1:]] == [b"200", b"400"]
+
+
+def test_a_body_that_breaks_off_under_its_answer_ends_the_connection() -> None:
+    """A second answer would be taken for a part of the first, or for another request's."""
+
+    async def at_once(scope, receive, send):
+        await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"no"})
+
+    with answering(at_once) as port, connect(port) as client:
+        client.sendall(CHUNKED)
+        wait_until(lambda: b"no" in client.recv(65536, socket.MSG_PEEK), "an answer")
+        client.sendall(b"no number\r\n")
+        assert everything(client).count(b"HTTP/1.1 ") == 1
+
+
 def test_a_head_begun_while_the_server_works_has_its_time_from_the_answer_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
     with answering(slow, keep_alive=0.1) as port, connect(port) as client:
@@ -323,6 +387,31 @@ def test_a_body_that_stops_or_only_drips_gets_a_408(pieces: list[tuple[float, by
         body(pieces, Limits(idle_seconds=0.3, least_rate=100))
     assert refused.value.status == 408
     assert time.monotonic() - began < 3
+
+
+def test_what_a_thread_has_refused_leaves_nothing_behind() -> None:
+    """Some megabytes for each request, if the garbage collector, which comes seldom, had to find them."""
+
+    class Content:
+        pass
+
+    left: list[weakref.ref[Content]] = []
+
+    def refuse() -> None:
+        content = Content()
+        left.append(weakref.ref(content))
+        raise RequestError("too large")
+
+    async def ask() -> None:
+        with suppress(RequestError):
+            await in_thread(refuse)
+
+    gc.disable()
+    try:
+        asyncio.run(ask())
+        assert left[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_work_ends_when_its_client_goes_and_only_then() -> None:

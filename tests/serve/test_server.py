@@ -23,7 +23,9 @@ from components.counter.bundle import InputTransform
 from components.counter.engines.openvino import is_installed
 from components.counter.network import open_served, run
 from components.counter.photo import preprocess
+from components.counter.signing.signature import sign
 from components.serve.__main__ import main
+from tests.signing_keys import write_pair
 from tests.tiny_model import SIZE, Served, photo, serving, write_bundle
 from tests.waiting import wait_until
 
@@ -516,10 +518,34 @@ def describe(folder: Path, **changes: object) -> None:
     bundles.save(bundles.load(folder).model_copy(update=changes), folder)
 
 
+def test_with_a_public_key_only_a_signed_bundle_is_served(tmp_path, capsys, http):
+    keys = write_pair(tmp_path / "keys")
+    options = ["--bundle", str(tmp_path / "model"), "--port", "0", "--public-key", str(keys.public)]
+    write_bundle(tmp_path / "model")
+    assert main(options) == 1
+    assert "is not signed: it has no file model.sig" in capsys.readouterr().err
+    sign(tmp_path / "model", keys.private)
+    with serving(tmp_path / "model", *options[-2:]) as served:
+        assert prediction(http.post(served.predict, content=photo(2)))["count"] == 2
+    (tmp_path / "model" / "extra.onnx").write_text("not signed")
+    assert main(options) == 1
+    line = capsys.readouterr().err
+    assert "does not hold under" in line
+    assert "extra.onnx" in line
+    assert line.count("\n") == 1
+    assert main([*options[:-1], str(tmp_path / "nokey")]) == 1
+    assert "--public-key names" in capsys.readouterr().err
+
+
 def test_an_occupied_port_is_one_clear_line(server, bundle_folder, capsys):
     port = str(httpx.URL(server.url).port)
     assert main(["--bundle", str(bundle_folder), "--port", port]) == 1
     assert "cannot listen" in capsys.readouterr().err
+
+
+def test_a_server_without_a_key_does_not_import_what_verifies():
+    script = "import sys, components.serve.__main__\nassert 'model_signing' not in sys.modules\n"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_the_server_needs_neither_torch_nor_pyarrow():
@@ -531,9 +557,13 @@ def test_the_server_needs_neither_torch_nor_pyarrow():
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
-def test_the_server_reads_its_bundle_from_the_object_store(store, store_environment, bundle_folder, http, monkeypatch):
+def test_the_server_reads_its_bundle_from_the_object_store(
+    store, store_environment, bundle_folder, http, monkeypatch, tmp_path, capsys
+):
     uri = bundles.upload(store, bundle_folder, "runs/a/model")
     for name, value in store_environment.items():
         monkeypatch.setenv(name, value)
     with serving(uri) as served:
         assert prediction(http.post(served.predict, content=photo(2)))["count"] == 2
+    assert main(["--bundle", uri, "--port", "0", "--public-key", str(write_pair(tmp_path / "keys").public)]) == 1
+    assert "is not signed" in capsys.readouterr().err

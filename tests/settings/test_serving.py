@@ -39,6 +39,7 @@ SECRET = "hunter2-hunter2"
         ({"tolerations": [{"effect": "NoSchedule"}]}, "without a key, of every taint, has the operator Exists"),
         ({"tolerations": [{"key": "a", "tolerationSeconds": 3}]}, "tolerationSeconds belong to the effect NoExecute"),
         ({"image_pull_secrets": ["A B"]}, "serving.image_pull_secrets.0 = 'A B' is refused"),
+        ({"shadow": "$(AWS_SECRET_ACCESS_KEY)"}, "serving.shadow = '$(AWS_SECRET_ACCESS_KEY)' is refused"),
         ({"thread": 2}, "serving has no option 'thread'; did you mean threads?"),
     ],
 )
@@ -78,6 +79,7 @@ def test_a_secrets_value_is_refused_and_not_repeated(values: dict[str, Any]) -> 
             "INVENTORY_SERVING_ENV",
         ),
         ({"secret_env": {"TZ": "payroll/a"}}, "serving.secret_env = 'payroll'", "INVENTORY_SERVING_SECRETS"),
+        ({"store_secret": "payroll"}, "serving.store_secret = 'payroll'", "INVENTORY_STORE_SECRETS"),
         ({"labels": {"app": "payments"}}, "serving.labels = 'app'", "INVENTORY_SERVING_LABELS"),
         (
             {"annotations": {"vault.hashicorp.com/agent-inject": "true"}},

@@ -74,10 +74,8 @@ def small_network(settings: TrainingSettings, classes: int = 3):
     return make_network(settings, make_backbone(settings.backbone, settings.image_size), classes)
 
 
-class Recorder:
+class Recorder(Hook):
     """A hook that remembers every loss, and does something at chosen steps."""
-
-    exact_times = False
 
     def __init__(self, at: dict[int, Any] | None = None) -> None:
         self.losses: list[float] = []

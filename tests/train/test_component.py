@@ -30,7 +30,7 @@ def test_hyperparameters_are_searched_where_the_run_asks_for_it_and_only_there(
     settings = RunSettings(tune=tune, training=TrainingSettings(learning_rate=0.01))
     settings_path = tmp_path / "settings.json"
     settings_path.write_text(settings.model_dump_json())
-    searched, asked = [], []
+    searched, asked, written = [], [], []
 
     def search(_: Store, dataset: DatasetManifest, given: RunSettings, run_id: str) -> dict[str, Any]:
         searched.append((dataset.dataset_id, given, run_id))
@@ -39,7 +39,12 @@ def test_hyperparameters_are_searched_where_the_run_asks_for_it_and_only_there(
         return {"settings": best.model_dump(mode="json"), "report_key": "runs/r1/tune/report.html"}
 
     monkeypatch.setattr("components.tune.step.tune", search)
-    monkeypatch.setattr("components.train.step.train", lambda *_, **options: asked.append(options))
+
+    def training(given: Store, dataset: DatasetManifest, run_id: str, **options: Any) -> SimpleNamespace:
+        asked.append({**options, "of": (dataset.dataset_id, run_id)})
+        return SimpleNamespace(write=written.append)
+
+    monkeypatch.setattr("components.train.step.train", training)
     model = SimpleNamespace(path=str(tmp_path / "model.json"), metadata={})
     train.python_func(
         dataset=SimpleNamespace(path=str(drawn_path)), settings=SimpleNamespace(path=str(settings_path)), model=model,
@@ -47,6 +52,8 @@ def test_hyperparameters_are_searched_where_the_run_asks_for_it_and_only_there(
     )  # fmt: skip
 
     (options,) = asked
+    assert options["of"] == (drawn.dataset_id, "r1")
+    assert written == [tmp_path / "model.json"]
     if tune:
         assert searched == [(drawn.dataset_id, settings, "r1")]
         assert options["training"]["learning_rate"] == CHOSEN["learning_rate"]

@@ -35,11 +35,11 @@ def _environment(store: Store, store_environment: dict[str, str], monkeypatch: p
 
 
 def test_two_processes_leave_a_bundle_that_answers_and_says_where_it_comes_from(
-    store: Store, drawn: DatasetManifest, drawn_path: Path, tmp_path: Path
+    store: Store, drawn: DatasetManifest, tmp_path: Path
 ) -> None:
-    outcome = train(drawn_path, tmp_path / "model.json", "r1", store, "rendered", {**FAST, "processes": 2})
+    outcome = train(store, drawn, "r1", "rendered", {**FAST, "processes": 2})
 
-    assert TrainedModel.load(tmp_path / "model.json") == outcome
+    assert TrainedModel.fetch(store, "runs/r1/train/outcome.json") == outcome
     assert outcome.bundle_key == "runs/r1/model"
     assert outcome.dataset_id == drawn.dataset_id
     assert [record.epoch for record in outcome.history] == [1, 2]
@@ -61,16 +61,14 @@ def test_two_processes_leave_a_bundle_that_answers_and_says_where_it_comes_from(
     assert store.get_bytes("runs/r1/train/outcome.json") == written
 
 
-def test_a_mistake_in_a_worker_comes_back_as_its_one_line(store: Store, drawn_path: Path, tmp_path: Path) -> None:
+def test_a_mistake_in_a_worker_comes_back_as_its_one_line(store: Store, drawn: DatasetManifest) -> None:
     with pytest.raises(InventoryError, match=r"no backbone 'resnet19'; close: .*resnet18"):
-        train(drawn_path, tmp_path / "model.json", "r3", store, "rendered", {**FAST, "backbone": "resnet19"})
+        train(store, drawn, "r3", "rendered", {**FAST, "backbone": "resnet19"})
 
 
-def test_a_run_that_goes_back_to_earlier_options_has_their_model_again(
-    store: Store, drawn_path: Path, tmp_path: Path
-) -> None:
+def test_a_run_that_goes_back_to_earlier_options_has_their_model_again(store: Store, drawn: DatasetManifest) -> None:
     def model(rate: str) -> tuple[EpochRecord, bytes]:
-        outcome = train(drawn_path, tmp_path / "m.json", "r4", store, "rendered", {**FAST, "learning_rate": rate})
+        outcome = train(store, drawn, "r4", "rendered", {**FAST, "learning_rate": rate})
         return outcome.history[-1], store.get_bytes("runs/r4/model/model.safetensors")
 
     first, other = model("1e-3"), model("1e-2")
@@ -78,11 +76,11 @@ def test_a_run_that_goes_back_to_earlier_options_has_their_model_again(
     assert model("1e-3")[1] == first[1]
 
 
-def test_a_training_that_diverged_is_one_line(store: Store, drawn_path: Path, tmp_path: Path) -> None:
+def test_a_training_that_diverged_is_one_line(store: Store, drawn: DatasetManifest) -> None:
     wild = {**FAST, "optimizer": "sgd", "learning_rate": "100", "clip_norm": 0, "rule_steps": 0, "warmup_epochs": 0}
     wild |= {"backbone": "test_vit", "precision": "fp32", "epochs": 6}
     with pytest.raises(InventoryError, match=r"the training diverged: .* lower learning_rate"):
-        train(drawn_path, tmp_path / "model.json", "r5", store, "rendered", wild)
+        train(store, drawn, "r5", "rendered", wild)
 
 
 @pytest.mark.parametrize(

@@ -1,58 +1,69 @@
-"""Chooses how a training runs: on this machine, as a PyTorchJob or as a TrainJob."""
+"""Chooses how a training runs, on this machine, as a PyTorchJob or as a TrainJob, and launches the job."""
 
-import os
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
-from components.cluster.jobs.pytorchjob import PyTorchJobLauncher
-from components.cluster.jobs.trainjob import TrainJobLauncher
+from components.cluster.jobs.job import JobKind, job_name, run_training
+from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
+from components.cluster.jobs.trainjob import TRAINJOB, accepted_trainjob
+from components.cluster.kube import Object, owner_references, with_retries
 from components.common.errors import InventoryError
-from components.documents.training_spec import Launcher
+from components.common.store import Store
+from components.documents.training_spec import Launcher, TrainingSpec
 from components.settings.cluster import ClusterSettings
-
-WHERE_VARIABLE = "INVENTORY_TRAIN_ON"
-"""``cluster`` or ``local``; unset, a pod with a service account means cluster."""
 
 
 def runs_on_cluster() -> bool:
-    """Whether this process should launch jobs on a cluster.
-
-    Raises:
-        InventoryError: if ``INVENTORY_TRAIN_ON`` is neither ``cluster`` nor ``local``.
-    """
-    where = os.environ.get(WHERE_VARIABLE)
-    if where not in (None, "cluster", "local"):
-        raise InventoryError(f"{WHERE_VARIABLE} is '{where}'; set it to cluster or local")
-    return kube.in_cluster() if where is None else where == "cluster"
+    """Whether this process should launch jobs on a cluster; see ``kube.is_chosen``."""
+    return kube.is_chosen("INVENTORY_TRAIN_ON")
 
 
 def cluster_launcher(settings: ClusterSettings) -> Launcher | None:
     """The launcher for where this process runs; None on one machine, which means worker processes here.
-
-    Args:
-        settings: the run's section ``cluster``.
 
     Raises:
         InventoryError: for a cluster that has neither kind of job.
     """
     if not runs_on_cluster():
         return None
-    api, namespace = kube.connect(), kube.namespace()
-    return choose(api, settings)(api, namespace, settings)
+    api = kube.connect()
+    return JobLauncher(api, kube.namespace(), settings, choose(api, settings))
 
 
-JobLauncher = PyTorchJobLauncher | TrainJobLauncher
+@dataclass(frozen=True)
+class JobLauncher:
+    """Runs the workers as a job of an operator."""
+
+    api: ApiClient
+    namespace: str
+    settings: ClusterSettings
+    kind: JobKind
+
+    def description(self) -> Callable[..., Object]:
+        """The function that describes such a job; refuses as ``accepted_trainjob`` does."""
+        if self.kind is TRAINJOB:
+            return accepted_trainjob(self.api, self.namespace, self.settings)
+        return pytorchjob
+
+    def run(self, job: TrainingSpec, store: Store) -> None:
+        """See ``components.documents.training_spec.Launcher``."""
+        owners = with_retries(lambda: owner_references(self.api, self.namespace))
+        name, arguments = job_name(job.run_id), ["--job", store.uri(job.job_key)]
+        body = self.description()(name, self.namespace, job.run_id, arguments, self.settings, owners)
+        run_training(self.api, self.kind, body, self.settings, job, store)
 
 
-def choose(api: ApiClient, settings: ClusterSettings) -> type[JobLauncher]:
-    """Which launcher the settings ask for, or which kind of job the cluster has."""
-    launchers: dict[str, type[JobLauncher]] = {"pytorchjob": PyTorchJobLauncher, "trainjob": TrainJobLauncher}
+def choose(api: ApiClient, settings: ClusterSettings) -> JobKind:
+    """The kind of job that the settings ask for, or that the cluster has."""
+    kinds = {"pytorchjob": PYTORCHJOB, "trainjob": TRAINJOB}
     if settings.launcher != "auto":
-        return launchers[settings.launcher]
-    for launcher in launchers.values():
-        if kube.serves(api, launcher.kind.group, launcher.kind.version, launcher.kind.plural):
-            return launcher
+        return kinds[settings.launcher]
+    for kind in kinds.values():
+        if kind.is_served(api):
+            return kind
     raise InventoryError(
         "the cluster has neither PyTorchJob (kubeflow.org/v1) nor TrainJob (trainer.kubeflow.org/v1alpha1); "
         "install the Kubeflow training operator or Kubeflow Trainer"

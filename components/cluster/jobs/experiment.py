@@ -95,9 +95,6 @@ def experiment(
         owners: owner references, so that everything goes when the run goes.
         describe: describes a trial's job, ``pytorchjob`` or ``trainjob``.
 
-    Returns:
-        The object to create.
-
     Raises:
         InventoryError: if Katib's algorithm cannot search this space, or a value does not pass a shell.
     """
@@ -151,25 +148,24 @@ def _check_algorithm(plan: SearchPlan) -> None:
             f"(given: {', '.join(numbers) or 'none'})"
         )
     for name, parameter in space.items():
-        if (
-            algorithm == "bayesianoptimization"
-            and not isinstance(parameter, Choice)
-            and parameter.step not in (None, 1)
-        ):
+        if algorithm == "bayesianoptimization" and _is_stepped(parameter):
             raise InventoryError(f"tuning.space.{name}.step: Katib's bayesianoptimization knows no steps; leave it out")
+
+
+def _is_stepped(parameter: Parameter) -> bool:
+    return not isinstance(parameter, Choice) and parameter.step not in (None, 1)
 
 
 def _objective(objective: Metric) -> V1beta1ObjectiveSpec:
     """The objective without a goal; all metrics are shown, each by its best epoch."""
-    strategies = [
-        V1beta1MetricStrategy(name=line, value="max" if DIRECTIONS[metric] == "maximize" else "min")
-        for metric, line in LINES.items()
-    ]
+    best = {"maximize": "max", "minimize": "min"}
     return V1beta1ObjectiveSpec(
         type=DIRECTIONS[objective],
         objective_metric_name=LINES[objective],
         additional_metric_names=[line for metric, line in LINES.items() if metric != objective],
-        metric_strategies=strategies,
+        metric_strategies=[
+            V1beta1MetricStrategy(name=LINES[each], value=best[way]) for each, way in DIRECTIONS.items()
+        ],
     )
 
 
@@ -205,8 +201,7 @@ def _early_stopping(tuning: TuningSettings) -> V1beta1EarlyStoppingSpec | None:
 
 
 def _parameter(name: str, parameter: Parameter, algorithm: str) -> V1beta1ParameterSpec:
-    stepped = not isinstance(parameter, Choice) and not parameter.log and parameter.step not in (None, 1)
-    if (algorithm == "hyperband" and name != HYPERBAND_RESOURCE) or (algorithm in ROUNDING and stepped):
+    if (algorithm == "hyperband" and name != HYPERBAND_RESOURCE) or (algorithm in ROUNDING and _is_stepped(parameter)):
         parameter = _drawn_evenly(parameter)
     if isinstance(parameter, Choice):
         texts = [_text(name, value) for value in parameter.values]
@@ -233,7 +228,7 @@ def _drawn_evenly(parameter: Parameter) -> Parameter:
     Returns:
         The values of a grid, or ``LOG_VALUES`` values for a log range, evenly spaced in its logarithm.
     """
-    if isinstance(parameter, Choice) or (not parameter.log and parameter.step in (None, 1)):
+    if isinstance(parameter, Choice) or not (parameter.log or _is_stepped(parameter)):
         return parameter
     if parameter.log:
         low, high = math.log(parameter.min), math.log(parameter.max)

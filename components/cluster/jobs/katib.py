@@ -19,24 +19,18 @@ INJECTION_LABEL = "katib.kubeflow.org/metrics-collector-injection"
 def check_cluster(api: ApiClient, namespace: str, trials: JobKind) -> None:
     """Finds out at once what would otherwise be found out after the first trial.
 
-    Args:
-        api: the cluster.
-        namespace: of the search.
-        trials: what its trials are.
-
     Raises:
         InventoryError: if Katib or the trials' kind are not there, or the namespace lacks Katib's label.
     """
     if not kube.serves(api, GROUP, VERSION, EXPERIMENTS):
         raise InventoryError(f"the cluster knows no {EXPERIMENTS}.{GROUP} ({VERSION}); install Katib, or do not tune")
-    if not kube.serves(api, trials.group, trials.version, trials.plural):
+    if not trials.is_served(api):
         raise InventoryError(
             f"the cluster knows no {trials.plural}.{trials.group} ({trials.version}), which trials of this search are; "
             "set cluster.launcher to auto, install their operator, or do not tune"
         )
     try:
-        with kube.plain_errors(f"read namespace {namespace}"):
-            found = kubernetes.client.CoreV1Api(api).read_namespace(namespace, _request_timeout=kube.TIMEOUT_SECONDS)
+        found = kube.ask(f"read namespace {namespace}", kubernetes.client.CoreV1Api(api).read_namespace, namespace)
     except kube.ClusterAwayError:
         raise
     except InventoryError as error:

@@ -22,13 +22,8 @@ WORKER_CONTAINERS = ("pytorch", "node")
 def log_shown(api: ApiClient, namespace: str, selectors: Sequence[str], poll_seconds: float) -> Iterator[None]:
     """Prints a pod's log while the block runs, and what is left of it afterwards.
 
-    A log is a help, not the truth about a job: whatever goes wrong with it is tried again and never raised.
-
-    Args:
-        api: the cluster.
-        namespace: the pod's.
-        selectors: of the leading pod; the first that finds any pod counts.
-        poll_seconds: before it is asked for again, once it has ended.
+    A log is a help, not the truth about a job: whatever goes wrong with it is tried again and never raised. The first
+    of the leading pod's ``selectors`` that finds any pod counts; a log that has ended is asked for again.
     """
     tail = _Tail(api, namespace, selectors)
     with call_periodically(

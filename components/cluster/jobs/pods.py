@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import kubernetes
 from kubernetes.client import ApiClient, V1Pod
 
-from components.cluster.kube import TIMEOUT_SECONDS, plain_errors
+from components.cluster.kube import ask
 from components.common.lease import ABANDONED_EXIT_CODE
 from components.common.progress import note
 
@@ -45,11 +45,8 @@ class Pods:
 
     def poll(self) -> list[Pod]:
         """Reads the pods, and reports those that were started again."""
-        with plain_errors(f"list the pods of {self._job}"):
-            found = self._core.list_namespaced_pod(
-                self._namespace, label_selector=self._selector, _request_timeout=TIMEOUT_SECONDS
-            )
-        pods = [_summary(item) for item in found.items]
+        doing, call = f"list the pods of {self._job}", self._core.list_namespaced_pod
+        pods = [_summary(item) for item in ask(doing, call, self._namespace, label_selector=self._selector).items]
         for pod in pods:
             before = self._seen.get(pod.name)
             if before and (before.uid != pod.uid or before.restarts < pod.restarts):
@@ -62,11 +59,8 @@ class Pods:
     def show_events(self) -> None:
         """Reports each new event of the job and of its pods."""
         for name in (self._job, *self._seen):
-            with plain_errors(f"list the events of {name}"):
-                found = self._core.list_namespaced_event(
-                    self._namespace, field_selector=f"involvedObject.name={name}", _request_timeout=TIMEOUT_SECONDS
-                )
-            for event in found.items:
+            doing, call = f"list the events of {name}", self._core.list_namespaced_event
+            for event in ask(doing, call, self._namespace, field_selector=f"involvedObject.name={name}").items:
                 count = event.count or 1
                 if self._events.get(event.metadata.uid, 0) < count:
                     self._events[event.metadata.uid] = count

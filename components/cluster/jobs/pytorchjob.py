@@ -1,12 +1,9 @@
 """A training as a PyTorchJob (``kubeflow.org/v1``), as a pure function of the settings."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from kubernetes.client import ApiClient
-
-from components.cluster.jobs.job import JobKind, job_metadata, job_name, run_training
-from components.cluster.kube import owner_references, with_retries
+from components.cluster.jobs.job import JobKind, job_metadata
+from components.cluster.kube import Object
 from components.cluster.pods import (
     container_security,
     pod_security,
@@ -15,11 +12,7 @@ from components.cluster.pods import (
     worker_volumes,
 )
 from components.common.step.container_images import image
-from components.common.store import Store
-from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
-
-Object = dict[str, Any]
 
 PYTORCHJOB = JobKind(
     group="kubeflow.org",
@@ -61,11 +54,7 @@ def worker_command(settings: ClusterSettings, arguments: Sequence[str]) -> list[
 
 def resources(settings: ClusterSettings) -> Object:
     """Requests and limits of one worker; equal, so that a worker is the last to be evicted."""
-    amounts = {
-        "cpu": settings.cpu,
-        "memory": settings.memory,
-        "ephemeral-storage": settings.ephemeral_storage,
-    }
+    amounts = {"cpu": settings.cpu, "memory": settings.memory, "ephemeral-storage": settings.ephemeral_storage}
     if settings.gpus_per_worker:
         amounts[settings.gpu_resource] = str(settings.gpus_per_worker)
     return {"requests": amounts, "limits": dict(amounts)}
@@ -115,9 +104,6 @@ def pytorchjob(
         arguments: of ``python -m components.train``.
         settings: what the job asks of the cluster.
         owners: owner references, so that the job goes when the run goes.
-
-    Returns:
-        The object to create.
     """
 
     def replicas(count: int) -> Object:
@@ -148,28 +134,3 @@ def pytorchjob(
         }
     metadata = job_metadata(name, namespace, run_id, settings.queue, owners)
     return {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "metadata": metadata, "spec": spec}
-
-
-class PyTorchJobLauncher:
-    """Runs the workers as a PyTorchJob."""
-
-    kind = PYTORCHJOB
-
-    def __init__(self, api: ApiClient, namespace: str, settings: ClusterSettings) -> None:
-        self._api, self._namespace, self._settings = api, namespace, settings
-
-    def description(self) -> Callable[..., Object]:
-        """The function that describes a job of this kind."""
-        return pytorchjob
-
-    def run(self, job: TrainingSpec, store: Store) -> None:
-        """See ``components.documents.training_spec.Launcher``."""
-        body = pytorchjob(
-            job_name(job.run_id),
-            self._namespace,
-            job.run_id,
-            ["--job", store.uri(job.job_key)],
-            self._settings,
-            with_retries(lambda: owner_references(self._api, self._namespace)),
-        )
-        run_training(self._api, self.kind, body, self._settings, job, store)

@@ -6,13 +6,13 @@ What the runtime's template lacks comes as a patch of it: ``runtimePatches`` sin
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from kubernetes.client import ApiClient
 
-from components.cluster.jobs.job import JobKind, job_metadata, job_name, run_training
+from components.cluster.jobs.job import JobKind, job_metadata
 from components.cluster.jobs.pytorchjob import resources, worker_command
-from components.cluster.kube import Resource, owner_references, with_retries
+from components.cluster.kube import Object, with_retries
 from components.cluster.pods import (
     container_security,
     pod_security,
@@ -23,11 +23,7 @@ from components.cluster.pods import (
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.step.container_images import image
-from components.common.store import Store
-from components.documents.training_spec import TrainingSpec
 from components.settings.cluster import ClusterSettings
-
-Object = dict[str, Any]
 
 TRAINJOB = JobKind(
     group="trainer.kubeflow.org",
@@ -61,17 +57,7 @@ def trainjob(
     How long a finished job stays, its restart policy and its clean-up are the runtime's; ``ttl_seconds``,
     ``clean_pod_policy`` and ``image_pull_policy`` do not apply.
 
-    Args:
-        name: of the job, derived from the run.
-        namespace: where it is to run.
-        run_id: the pipeline run, kept in an annotation.
-        arguments: of ``python -m components.train``.
-        settings: what the job asks of the cluster.
-        owners: owner references, so that the job goes when the run goes.
-        patch: which field of the API carries what the runtime's template lacks.
-
-    Returns:
-        The object to create.
+    Args as of ``pytorchjob``; ``patch`` is the field of the API that carries what the runtime's template lacks.
 
     Raises:
         InventoryError: for an elastic job or a scheduler, which this API version cannot express.
@@ -115,31 +101,15 @@ def trainjob(
     }
 
 
-class TrainJobLauncher:
-    """Runs the workers as a TrainJob."""
+def accepted_trainjob(api: ApiClient, namespace: str, settings: ClusterSettings) -> Callable[..., Object]:
+    """``trainjob``, in the shape that this cluster's Trainer takes.
 
-    kind = TRAINJOB
-
-    def __init__(self, api: ApiClient, namespace: str, settings: ClusterSettings) -> None:
-        self._api, self._namespace, self._settings = api, namespace, settings
-
-    def description(self) -> Callable[..., Object]:
-        """The function that describes a job of this kind, in the shape that this cluster's Trainer takes.
-
-        Raises:
-            InventoryError: if it takes none, in its own words.
-        """
-        jobs = Resource(self._api, TRAINJOB.group, TRAINJOB.version, TRAINJOB.plural, self._namespace)
-        tried = (DRY_RUN, self._namespace, DRY_RUN, (), self._settings)
-        shapes = [trainjob(*tried, patch=patch) for patch in PATCHES]
-        patch = PATCHES[shapes.index(with_retries(lambda: jobs.first_accepted(shapes)))]
-        if patch != PATCHES[0]:
-            note("training: this Kubeflow Trainer is older than 2.2; the workers' pods have the runtime's own security")
-        return partial(trainjob, patch=patch)
-
-    def run(self, job: TrainingSpec, store: Store) -> None:
-        """See ``components.documents.training_spec.Launcher``."""
-        owners = with_retries(lambda: owner_references(self._api, self._namespace))
-        name, arguments = job_name(job.run_id), ["--job", store.uri(job.job_key)]
-        body = self.description()(name, self._namespace, job.run_id, arguments, self._settings, owners)
-        run_training(self._api, self.kind, body, self._settings, job, store)
+    Raises:
+        InventoryError: if it takes none, in its own words.
+    """
+    shapes = [trainjob(DRY_RUN, namespace, DRY_RUN, (), settings, patch=patch) for patch in PATCHES]
+    jobs = TRAINJOB.resource(api, namespace)
+    patch = PATCHES[shapes.index(with_retries(lambda: jobs.first_accepted(shapes)))]
+    if patch != PATCHES[0]:
+        note("training: this Kubeflow Trainer is older than 2.2; the workers' pods have the runtime's own security")
+    return partial(trainjob, patch=patch)

@@ -30,18 +30,7 @@ def licence(source: str) -> str:
 def make_card(
     bundle: Bundle, bundle_key: str, evaluation: Evaluation, dataset: DatasetManifest, settings: TrainingSettings
 ) -> dict[str, Any]:
-    """Collects the card's facts.
-
-    Args:
-        bundle: the evaluated model's description.
-        bundle_key: where its folder lies in the store.
-        evaluation: of ``components.evaluate.analysis``.
-        dataset: what it was trained and tested on.
-        settings: of the training.
-
-    Returns:
-        The card as JSON; fractions from 0 to 1.
-    """
+    """Collects the card's facts, as JSON; fractions from 0 to 1."""
     names = [bundle.label(index) for index in range(len(bundle.counts))]
     return {
         "name": bundle.name,

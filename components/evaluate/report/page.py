@@ -31,19 +31,7 @@ def render(
     dataset: DatasetManifest,
     errors: Sequence[WorstError],
 ) -> str:
-    """Renders the report.
-
-    Args:
-        evaluation: all that is said about the model.
-        curves: points for the charts.
-        model: what training handed on.
-        bundle: the evaluated model's description.
-        dataset: what it was trained and tested on.
-        errors: the gallery.
-
-    Returns:
-        HTML.
-    """
+    """Renders the report, with ``errors`` as its gallery, as HTML."""
     changed, others = settings_in_groups(model.settings)
     return render_page(
         "components/evaluate/report/report.html.j2",
@@ -95,12 +83,9 @@ def learning_lines(history: Sequence[EpochRecord]) -> dict[str, Lines]:
     if not history:
         return {}
     return {
-        "loss": {
-            "train": [(record.epoch, record.train_loss) for record in history],
-            "validation": [(record.epoch, record.validation_loss) for record in history],
-        },
-        "accuracy": {
-            "train": [(record.epoch, record.train_accuracy) for record in history],
-            "validation": [(record.epoch, record.validation_accuracy) for record in history],
-        },
+        metric: {
+            split: [(record.epoch, record.metrics()[f"{split}_{metric}"]) for record in history]
+            for split in ("train", "validation")
+        }
+        for metric in ("loss", "accuracy")
     }

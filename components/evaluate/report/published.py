@@ -62,7 +62,6 @@ PUBLISHED = (
 def published_beside(source: str) -> Sequence[Published]:
     """The results to show beside a model's: none for bins that are surely not of the public dataset.
 
-    Args:
-        source: where the bins come from; a folder or an archive may hold the public dataset, a table names own photos.
+    A folder or an archive may hold it; a table names own photos.
     """
     return () if is_rendered(source) or source.lower().endswith(SUFFIXES) else PUBLISHED

@@ -20,13 +20,15 @@ from components.serve.grpc.management import management
 from components.serve.limits import CLIENT_GONE, NO_MEMORY, PARSE_IN_THREAD_BYTES, Budget, Limits, in_thread
 from components.serve.management import documents
 from components.serve.memory import trim
-from components.serve.monitoring import metrics, request_log
+from components.serve.monitoring import metrics, request_log, traces
 from components.serve.monitoring.request_log import REQUEST_ID, Asked
 from components.serve.outputs import check_outputs
 from components.serve.predictor import CountPredictor
 from components.serve.requests import RequestError, V2Request
 
 SERVICE = "inference.GRPCInferenceService"
+RPC = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "ModelInfer"}
+"""What the span of a call says, by OpenTelemetry's conventions."""
 MOST_CALLS = 16
 MOST_MESSAGE = 4 * 2**20
 """gRPC reads whole messages before our own limits are asked: their number and size bound the memory that it takes."""
@@ -46,6 +48,7 @@ ROOM_FOR_TENSORS = 64 * 1024
 """Of a message, beside the photos."""
 OK, INTERNAL_ERROR = 200, 500
 CODES = {
+    200: grpc.StatusCode.OK,
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
     413: grpc.StatusCode.INVALID_ARGUMENT,
@@ -53,7 +56,7 @@ CODES = {
     500: grpc.StatusCode.INTERNAL,
     503: grpc.StatusCode.UNAVAILABLE,
 }
-"""HTTP statuses of our refusals as gRPC's codes; what is told to come again has one that clients try again."""
+"""HTTP statuses of our answers as gRPC's codes; what is told to come again has one that clients try again."""
 MOST_ERROR = 1000
 """Characters of a refusal: they travel as metadata."""
 
@@ -135,6 +138,7 @@ class InferenceService:
         asked = Asked.of(headers)
         asked.size = len(message)
         context.set_trailing_metadata(((REQUEST_ID, asked.request_id),))
+        traced = traces.begin(asked, headers, f"{SERVICE}/ModelInfer", RPC)
         try:
             made = await self._infer(message, asked)
             status = OK
@@ -158,7 +162,10 @@ class InferenceService:
             metrics.REQUESTS.labels("grpc", status).inc()
             metrics.LATENCY.labels("grpc").observe(seconds)
             self._model.statistics.request(len(asked.answers), seconds, status == OK)
-            request_log.write(asked, "grpc", asked.model, self._model.bundle.version, status, seconds)
+            version = self._model.bundle.version
+            request_log.write(asked, "grpc", asked.model, version, status, seconds)
+            code = CODES.get(status, grpc.StatusCode.CANCELLED)
+            traces.end(traced, asked, asked.model, version, status, {"rpc.grpc.status_code": code.value[0]})
         return await context.abort(CODES[status], str(asked.error)[:MOST_ERROR])
 
     async def _infer(self, message: bytes, asked: Asked) -> Any:

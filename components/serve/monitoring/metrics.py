@@ -25,6 +25,18 @@ VERDICTS = Counter("bin_counter_verdicts", "Photos sent with an expected quantit
 DRIFT_PSI = Gauge("bin_counter_drift_psi", "Population stability index of the last photos, by measure", ["measure"])
 DRIFT_STATE = Gauge("bin_counter_drift_state", "0 stable, 1 changed, 2 retrain, by measure", ["measure"])
 DRIFT_PHOTOS = Gauge("bin_counter_drift_photos", "Photos in the window that is compared with the bundle's reference")
+SHADOW_COMPARED = Counter("bin_counter_shadow_compared", "Photos that the shadow has counted too")
+SHADOW_DISAGREEMENTS = Counter(
+    "bin_counter_shadow_disagreements", "Photos by the count in service and another of the shadow", ["served", "shadow"]
+)
+SHADOW_DIFFERENCE = Counter(
+    "bin_counter_shadow_difference", "Sum of the absolute differences of the expected numbers of items"
+)
+SHADOW_DROPPED = Counter("bin_counter_shadow_dropped", "Photos that the shadow had no time or no memory for")
+SHADOW_ERRORS = Counter("bin_counter_shadow_errors", "Photos on which the shadow failed")
+SHADOW_MODEL = Gauge(
+    "bin_counter_shadow_info", "The shadow's model: 1 while it compares, 0 when it failed", ["version"]
+)
 MODEL = Gauge("bin_counter_model_info", "The model in service", ["name", "version", "backbone", "engine"])
 
 

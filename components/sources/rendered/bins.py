@@ -51,7 +51,12 @@ def rendered_photo(index: int, seed: int = 0) -> bytes:
 
 
 def metadata(index: int, seed: int = 0) -> dict[str, Any]:
-    """The content of a bin's ``metadata/<id>.json``."""
+    """The content of a bin's ``metadata/<id>.json``.
+
+    Args:
+        index: which bin, from 0.
+        seed: which warehouse.
+    """
     content = stock(index, seed)
     return {
         "BIN_FCSKU_DATA": {product.asin: product.record(quantity) for product, quantity in content},

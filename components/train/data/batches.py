@@ -6,6 +6,7 @@ without the copies and the start-up of worker processes.
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +17,6 @@ from components.common.prefetch import CombinedTasks, prefetch
 from components.counter.bundle import InputTransform
 from components.counter.photo import preprocess
 from components.settings.training import TrainingSettings
-from components.train.data.feed import Batch
 from components.train.data.sampler import EpochPlan, Rows
 from components.train.data.shards import ShardedBins
 from components.train.data.transforms import augment, epoch_draws, epoch_size, read_training_image
@@ -29,6 +29,17 @@ IMAGES_PER_TASK = 8
 MOST_THREADS = 16
 
 
+class Batch(NamedTuple):
+    """Some bins, on the CPU."""
+
+    inputs: Tensor
+    """Images, uint8 [N, 3, S, S]; or cached features, float32 [N, views, F]."""
+    labels: Tensor
+    """Class index, int64 [N]."""
+    draws: Tensor
+    """Random draws of the augmentation, float32 [N, DRAWS]; [N, 0] in validation."""
+
+
 def decode_threads(settings: TrainingSettings, workers: Workers) -> int:
     """How many threads decode: one beside a CPU training, which needs the cores itself; all beside a GPU."""
     if settings.decode_threads:
@@ -37,14 +48,9 @@ def decode_threads(settings: TrainingSettings, workers: Workers) -> int:
 
 
 class ImageFeed:
-    """Training and validation batches of images.
+    """Training and validation batches of images, of one worker's part.
 
-    Args:
-        train: the training split.
-        validation: the validation split.
-        settings: augmentation, image size, batch size.
-        workers: whose part of each batch and of the validation split to read.
-        logits_of: class logits of the network's outputs; None takes those of the loss.
+    ``logits_of`` gives class logits of the network's outputs; None takes those of the loss.
     """
 
     def __init__(
@@ -57,7 +63,6 @@ class ImageFeed:
     ) -> None:
         self.train, self.validation, self.settings, self.workers = train, validation, settings, workers
         self.logits_of = logits_of or OBJECTIVES[settings.loss].class_logits
-        self.threads = decode_threads(settings, workers)
 
     def __len__(self) -> int:
         return len(self.train)
@@ -83,12 +88,11 @@ class ImageFeed:
             return read_training_image(self.train.image(int(plan.rows[place])), draws[place], settings, size)
 
         def begin(places: Rows) -> Batch:
+            images = room(len(places), size, settings, self.workers.device)
             labels = torch.from_numpy(self.train.labels(plan.rows[places]))
-            return Batch(
-                room(len(places), size, settings, self.workers.device), labels, torch.from_numpy(draws[places])
-            )
+            return Batch(images, labels, torch.from_numpy(draws[places]))
 
-        return stream(plan.parts, begin, read, self.threads)
+        return stream(plan.parts, begin, read, decode_threads(settings, self.workers))
 
     def augment(self, batch: Batch) -> Tensor:
         """What is done to a batch's inputs on the training's device."""
@@ -97,28 +101,31 @@ class ImageFeed:
     def validation_batches(self) -> Iterator[Batch]:
         """Yields this worker's part of the validation split, as the served model will see it."""
         rows = np.array(self.workers.part(len(self.validation)), dtype=np.int64)
-        self.validation.need(rows)
         size = max(1, self.settings.batch_size // self.workers.world)
-        steps = [rows[start : start + size] for start in range(0, len(rows), size)]
-        transform = InputTransform(size=self.settings.image_size)
-
-        def read(row: int) -> Tensor:
-            return torch.tensor(preprocess(self.validation.image(row), transform)).permute(2, 0, 1)
-
-        def begin(chosen: Rows) -> Batch:
-            labels = torch.from_numpy(self.validation.labels(chosen))
-            return Batch(
-                room(len(chosen), transform.size, self.settings, self.workers.device),
-                labels,
-                torch.empty(len(chosen), 0),
-            )
-
-        return stream(steps, begin, read, self.threads)
+        return served_batches(self.validation, rows, size, self.settings, self.workers)
 
     def class_logits(self, network: CountingNetwork, inputs: Tensor) -> Tensor:
         """Class logits [N, K] of a validation batch's inputs, as served."""
         logits: Tensor = ServedCounter(network, self.logits_of, self.settings.flip_tta)(inputs)
         return logits
+
+
+def served_batches(
+    bins: ShardedBins, rows: Rows, size: int, settings: TrainingSettings, workers: Workers
+) -> Iterator[Batch]:
+    """Batches of at most ``size`` rows as the served model sees them."""
+    bins.need(rows)
+    steps = [rows[start : start + size] for start in range(0, len(rows), size)]
+    transform = InputTransform(size=settings.image_size)
+
+    def read(row: int) -> Tensor:
+        return torch.tensor(preprocess(bins.image(row), transform)).permute(2, 0, 1)
+
+    def begin(chosen: Rows) -> Batch:
+        labels, images = torch.from_numpy(bins.labels(chosen)), len(chosen)
+        return Batch(room(images, transform.size, settings, workers.device), labels, torch.empty(images, 0))
+
+    return stream(steps, begin, read, decode_threads(settings, workers))
 
 
 def room(images: int, size: int, settings: TrainingSettings, device: torch.device) -> Tensor:
@@ -131,7 +138,7 @@ def room(images: int, size: int, settings: TrainingSettings, device: torch.devic
 def stream(
     steps: Iterable[Rows], begin: Callable[[Rows], Batch], read: Callable[[int], Tensor], threads: int
 ) -> Iterator[Batch]:
-    """Reads ``BATCHES_AHEAD`` steps before they are asked for.
+    """Reads batches ``BATCHES_AHEAD`` of the one that is asked for.
 
     Args:
         steps: the numbers of the images that come together.

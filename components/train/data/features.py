@@ -19,15 +19,12 @@ from components.common.files import content_hash
 from components.common.progress import Counter, note
 from components.common.store import Store
 from components.counter.bundle import InputTransform
-from components.counter.photo import preprocess
 from components.settings.training import TrainingSettings
-from components.train.data.batches import decode_threads, room, stream
-from components.train.data.feed import Batch
+from components.train.data.batches import Batch, ImageFeed, served_batches
 from components.train.data.sampler import EpochPlan, Rows
 from components.train.data.shards import ShardedBins
 from components.train.data.transforms import MIRROR, epoch_draws
 from components.train.engine.workers import Workers
-from components.train.model.losses import OBJECTIVES
 from components.train.model.network import CountingNetwork, average_views
 from components.train.model.precision import autocast, uses_bf16
 
@@ -73,14 +70,9 @@ def cache_key(settings: TrainingSettings, weights_sha256: str | None, device: to
 
 
 class FeatureCache:
-    """Features of one frozen backbone, on any bins.
+    """Features of one frozen backbone, on any bins, under ``key`` of ``cache_key``; the workers fill it together.
 
-    Args:
-        store: where the blocks lie.
-        key: of ``cache_key``.
-        network: whose ``embed`` computes what is missing; on the training's device.
-        settings: precision, image size and memory order.
-        workers: fill the cache together, each its own blocks.
+    The network, on the training's device, computes by ``embed`` what is missing.
     """
 
     def __init__(
@@ -90,11 +82,7 @@ class FeatureCache:
         self.settings, self.workers = settings, workers
 
     def features(self, name: str, bins: ShardedBins, view: int) -> Tensor:
-        """Features [bins, F] of a split's images or mirror images, computed as far as they are missing.
-
-        Raises:
-            InventoryError: if the store cannot be written or read.
-        """
+        """Features [bins, F] of a split's images or mirror images, computed as far as they are missing."""
         place = f"{bins.content}/{view}"
         starts = range(0, len(bins), BLOCK)
         sizes = {start: min(BLOCK, len(bins) - start) for start in starts}
@@ -136,37 +124,20 @@ class FeatureCache:
         return torch.from_numpy(np.frombuffer(bytearray(values), dtype="<f4").reshape(rows, -1))
 
     def _compute(self, bins: ShardedBins, rows: Rows, view: int) -> Tensor:
-        transform = InputTransform(size=self.settings.image_size)
         device = self.workers.device
-        bins.need(rows)
-
-        def read(row: int) -> Tensor:
-            return torch.tensor(preprocess(bins.image(row), transform)).permute(2, 0, 1)
-
-        def begin(chosen: Rows) -> Batch:
-            empty = torch.empty(len(chosen), 0)
-            return Batch(room(len(chosen), transform.size, self.settings, device), empty, empty)
-
-        steps = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
         self.network.eval()
         found = []
         with torch.no_grad(), autocast(self.settings, device):
-            for batch in stream(steps, begin, read, decode_threads(self.settings, self.workers)):
+            for batch in served_batches(bins, rows, BATCH, self.settings, self.workers):
                 images = batch.inputs.to(device, non_blocking=True)
                 found.append(self.network.embed(images.flip(3) if view == MIRRORED else images).float().cpu())
         return torch.cat(found)
 
 
 class FeatureFeed:
-    """Training and validation batches of cached features.
+    """Training and validation batches of cached features, of one worker's part.
 
-    Args:
-        cache: gives the features.
-        train: the training split.
-        validation: the validation split.
-        settings: mirror probability, batch size, what is served.
-        workers: whose part of each batch and of the validation split to read.
-        logits_of: class logits of the head's outputs; None takes those of the loss.
+    ``logits_of`` gives class logits of the head's outputs.
     """
 
     def __init__(
@@ -176,10 +147,9 @@ class FeatureFeed:
         validation: ShardedBins,
         settings: TrainingSettings,
         workers: Workers,
-        logits_of: Callable[[Tensor], Tensor] | None = None,
+        logits_of: Callable[[Tensor], Tensor],
     ) -> None:
-        self.settings, self.workers = settings, workers
-        self.logits_of = logits_of or OBJECTIVES[settings.loss].class_logits
+        self.settings, self.workers, self.logits_of = settings, workers, logits_of
         self.train_labels, self.validation_labels = (
             bins.labels(_needed(bins, np.arange(len(bins)))) for bins in (train, validation)
         )
@@ -226,6 +196,10 @@ class FeatureFeed:
         if self.settings.flip_tta:
             logits = average_views(logits, self.logits_of(network.head(inputs[:, MIRRORED]).float()))
         return logits
+
+
+Feed = ImageFeed | FeatureFeed
+"""What a training is fed with."""
 
 
 def _needed(bins: ShardedBins, rows: Rows) -> Rows:

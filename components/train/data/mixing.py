@@ -10,19 +10,10 @@ from components.settings.training import TrainingSettings
 def mix(
     images: Tensor, targets: Tensor, settings: TrainingSettings, random: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Mixes a batch with a permutation of itself.
+    """Mixes a batch of images [N, 3, S, S], 0 to 255, and class probabilities [N, K] with a permutation of itself.
 
-    With both switched on, each batch is mixed one way or the other with equal probability. Sources: mixup, Zhang
-    et al. (2018); CutMix, Yun et al. (2019).
-
-    Args:
-        images: [N, 3, S, S], values from 0 to 255.
-        targets: class probabilities [N, K].
-        settings: ``mixup`` and ``cutmix``, the alphas of the Beta distributions.
-        random: decides everything.
-
-    Returns:
-        Mixed images and targets.
+    With both switched on, each batch is mixed one way or the other with equal probability; ``random`` decides
+    everything. Sources: mixup, Zhang et al. (2018); CutMix, Yun et al. (2019).
     """
     ways = [way for way, alpha in ((_blend, settings.mixup), (_paste, settings.cutmix)) if alpha]
     if not ways or len(images) < 2:

@@ -79,16 +79,7 @@ def steps_in_epoch(bins: int, batch_size: int) -> int:
 
 
 def balanced_rows(labels: Rows, seed: int, epoch: int) -> Rows:
-    """Rows drawn with replacement so that every class comes equally often, ascending.
-
-    Args:
-        labels: class of every row.
-        seed: of the training.
-        epoch: from 0.
-
-    Returns:
-        Row numbers [len(labels)].
-    """
+    """As many rows as there are labels, drawn with replacement so that every class comes equally often; ascending."""
     per_class = np.bincount(labels)
     weight = 1.0 / per_class[labels]
     random = np.random.default_rng([seed, epoch, 1])
@@ -96,19 +87,9 @@ def balanced_rows(labels: Rows, seed: int, epoch: int) -> Rows:
 
 
 def pieces(positions: Rows, steps: int, hosts: int, host: int, seed: int, epoch: int) -> list[Rows]:
-    """One host's share of each coming step.
+    """One host's share of each of the ``steps`` that are left for ``positions``, ascending and not shown yet.
 
-    Args:
-        positions: places in ``epoch_rows`` not shown yet in this epoch, ascending.
-        steps: how many steps are left in this epoch.
-        hosts: how many hosts train.
-        host: which of them asks.
-        seed: of the training.
-        epoch: from 0.
-
-    Returns:
-        ``steps`` arrays of positions; over all hosts every position comes once, and the pieces of one step are of
-        nearly equal size.
+    Over all hosts every position comes once, and the pieces of one step are of nearly equal size.
     """
     mine = positions[len(positions) * host // hosts : len(positions) * (host + 1) // hosts]
     mine = np.random.default_rng([seed, epoch, 2, len(positions), host]).permutation(mine)
@@ -121,18 +102,7 @@ def part(piece: Rows, rank: int, ranks: int) -> Rows:
 
 
 def remaining(bins: int, batch_size: int, layouts: Sequence[Layout], seed: int, epoch: int) -> tuple[Rows, int]:
-    """What is left of an epoch after interrupted attempts.
-
-    Args:
-        bins: how many places the epoch has.
-        batch_size: over all workers.
-        layouts: the attempts, in order.
-        seed: of the training.
-        epoch: from 0.
-
-    Returns:
-        The places not shown yet, ascending, and the steps that are left for them.
-    """
+    """The places of an epoch not shown in interrupted attempts, ascending, and the steps that are left for them."""
     left, steps = np.arange(bins), steps_in_epoch(bins, batch_size)
     for layout in layouts:
         shown = [

@@ -34,9 +34,8 @@ class ShardedBins:
         self.content = content_of(splits)
         """A hash of all bins in their order: the same in whatever dataset they lie."""
         self.shards = [shard for split in splits for shard in split.shards]
-        self.classes = [
-            None if classes is None else classes[number] for number, split in enumerate(splits) for _ in split.shards
-        ]
+        of_splits: Sequence[Rows | None] = classes or [None] * len(splits)
+        self.classes = [known for split, known in zip(splits, of_splits, strict=True) for _ in split.shards]
         self.starts = np.concatenate([[0], np.cumsum([shard.rows for shard in self.shards])]).astype(np.int64)
         self._open: dict[int, Bins] = {}
 
@@ -49,7 +48,7 @@ class ShardedBins:
         Raises:
             InventoryError: if a shard is damaged, or the shards of these rows exceed the room on the disk.
         """
-        wanted = np.unique(np.searchsorted(self.starts, rows, side="right") - 1).tolist()
+        wanted = np.unique(self._shards_of(rows)).tolist()
         if self.limit_bytes is not None:
             self._open = {index: bins for index, bins in self._open.items() if index in wanted}
             needed = sum(self.shards[index].bytes for index in wanted)
@@ -65,6 +64,9 @@ class ShardedBins:
                     path = fetch_shard(self.store, self.shards[index], folder, self.limit_bytes)
                 self._open[index] = Bins([path])
 
+    def _shards_of(self, rows: Rows) -> Rows:
+        return np.searchsorted(self.starts, rows, side="right") - 1
+
     def image(self, row: int) -> memoryview:
         """The stored JPEG of a row that ``need`` made readable."""
         index = int(np.searchsorted(self.starts, row, side="right")) - 1
@@ -72,7 +74,7 @@ class ShardedBins:
 
     def labels(self, rows: Rows) -> Rows:
         """Class indices of rows that ``need`` made readable."""
-        indices = np.searchsorted(self.starts, rows, side="right") - 1
+        indices = self._shards_of(rows)
         found = np.empty(len(rows), dtype=np.int64)
         for index in np.unique(indices).tolist():
             chosen = indices == index

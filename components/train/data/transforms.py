@@ -70,17 +70,7 @@ def crop_box(draws: Draws, settings: TrainingSettings, width: int, height: int) 
 
 
 def read_training_image(data: memoryview, draws: Draws, settings: TrainingSettings, size: int) -> Tensor:
-    """Decodes, crops and resizes one bin.
-
-    Args:
-        data: the stored JPEG.
-        draws: this place's row of ``epoch_draws``.
-        settings: the crop.
-        size: side of the result in pixels.
-
-    Returns:
-        uint8 [3, size, size].
-    """
+    """Decodes a stored JPEG, crops it by its place's row of ``epoch_draws`` and resizes it: uint8 [3, size, size]."""
     image = decode_rgb(data)
     left, top, width, height = crop_box(draws, settings, image.shape[2], image.shape[1])
     image = image[:, top : top + height, left : left + width]
@@ -100,10 +90,7 @@ def augment(images: Tensor, draws: Tensor, settings: TrainingSettings) -> Tensor
     Returns:
         [N, 3, S, S], values from 0 to 255; uint8 if nothing had to be recoloured.
     """
-    for column, probability, axis in (
-        (MIRROR, settings.horizontal_flip, 3),
-        (UPSIDE, settings.vertical_flip, 2),
-    ):
+    for column, probability, axis in ((MIRROR, settings.horizontal_flip, 3), (UPSIDE, settings.vertical_flip, 2)):
         if probability:
             chosen = (draws[:, column] < probability).view(-1, 1, 1, 1)
             images = torch.where(chosen, images.flip(axis), images)

@@ -63,21 +63,13 @@ INDEX = TypeAdapter(list[Entry])
 
 
 class Checkpoints:
-    """The checkpoints of one job.
-
-    Args:
-        store: where they lie.
-        prefix: of their keys.
-        identity: what a checkpoint must have been made for, JSON-serialisable.
-    """
+    """The checkpoints of one job, which were made for ``identity``, JSON-serialisable; ``prefix`` begins their keys."""
 
     def __init__(self, store: Store, prefix: str, identity: dict[str, Any]) -> None:
         self.store, self.prefix, self.identity = store, prefix, identity
+        self._made_for = content_hash(identity)
+        self._index_key = f"{prefix}/index.json"
         self._entries: list[Entry] | None = None
-
-    @property
-    def _index_key(self) -> str:
-        return f"{self.prefix}/index.json"
 
     def entries(self) -> list[Entry]:
         """What the index lists, newest first; a damaged index lists nothing."""
@@ -91,92 +83,68 @@ class Checkpoints:
         return self._entries
 
     def write(self, content: dict[str, Any], steps: int, best: tuple[int, dict[str, torch.Tensor]] | None) -> bool:
-        """Stores a checkpoint; when the store refuses, says so, and what was there before stays.
+        """Stores a checkpoint, named by its steps; when the store refuses, says so, and what was there before stays.
 
-        Args:
-            content: tensors and plain values.
-            steps: optimiser steps taken, which names it.
-            best: the epoch that validated best so far and its weights; stored once.
-
-        Returns:
-            Whether it was stored.
+        ``best`` is the epoch that validated best so far and its weights, stored once. Returns whether it was stored.
         """
         try:
             old = [known for known in self.entries() if known.steps != steps]
             stored = self._put_best(*best) if best else None
             packed = {"format": FORMAT, "identity": self.identity, "content": content}
             data = pack({**packed, "best": stored.model_dump() if stored else None})
-            entry = Entry(
-                key=f"{self.prefix}/{steps:08d}.pt",
-                sha256=sha256_bytes(data),
-                steps=steps,
-                best=stored,
-                identity=content_hash(self.identity),
-            )
-            kept = [entry, *old[: KEPT - 1]]
-            self.store.put_bytes(entry.key, data)
+            key, sha256 = f"{self.prefix}/{steps:08d}.pt", sha256_bytes(data)
+            kept = [Entry(key=key, sha256=sha256, steps=steps, best=stored, identity=self._made_for), *old[: KEPT - 1]]
+            self.store.put_bytes(key, data)
             self.store.put_bytes(self._index_key, INDEX.dump_json(kept, indent=1))
         except InventoryError as error:
             note(f"the checkpoint of step {steps} was not stored, training goes on: {error}")
             return False
         self._entries = kept
         for key in _keys(old) - _keys(kept):
-            self._discard(key)
+            try:
+                self.store.delete(key)
+            except InventoryError as error:
+                note(f"an old checkpoint stays in the store: {error}")
         return True
 
     def _put_best(self, epoch: int, tensors: dict[str, torch.Tensor]) -> Best:
         for known in self.entries():
-            if known.identity == content_hash(self.identity) and known.best and known.best.epoch == epoch:
+            if known.identity == self._made_for and known.best and known.best.epoch == epoch:
                 return known.best
         data = pack(tensors)
-        key = f"{self.prefix}/best-{content_hash(self.identity)[:8]}-{epoch:05d}.pt"
+        key = f"{self.prefix}/best-{self._made_for[:8]}-{epoch:05d}.pt"
         self.store.put_bytes(key, data)
         return Best(key=key, sha256=sha256_bytes(data), epoch=epoch)
 
-    def _discard(self, key: str) -> None:
-        try:
-            self.store.delete(key)
-        except InventoryError as error:
-            note(f"an old checkpoint stays in the store: {error}")
-
     def read_newest(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
-        """Returns content and best weights of the newest checkpoint that is intact and belongs to this training.
+        """Content and best weights of the newest checkpoint that is intact and belongs to this training.
 
         What is wrong with the ones passed over is said in a note. Nothing writes while workers resume, so all of them
         find the same one.
-
-        Raises:
-            InventoryError: if the store cannot be read.
         """
         for entry in self.entries():
             try:
-                packed = unpack(self._verified(entry.key, entry.sha256))
+                packed = self._verified(entry.key, entry.sha256)
                 if packed.get("format") != FORMAT or packed["identity"] != self.identity:
                     raise Unusable(f"is of another training ({self._difference(packed.get('identity', {}))})")
                 best = packed["best"]
-                weights = unpack(self._verified(best["key"], best["sha256"])) if best else {}
+                return packed["content"], self._verified(best["key"], best["sha256"]) if best else {}
             except Unusable as error:
                 note(f"checkpoint {entry.key} is not used: {error}")
-            else:
-                content: dict[str, Any] = packed["content"]
-                return content, weights
         return None
 
-    def _verified(self, key: str, sha256: str) -> bytes:
-        data = self._read(key)
-        if data is None:
-            raise Unusable(f"{key} is missing")
-        if sha256_bytes(data) != sha256:
-            raise Unusable("it is damaged (sha256 differs)")
-        return data
-
-    def _read(self, key: str) -> bytes | None:
-        return retry(
+    def _verified(self, key: str, sha256: str) -> dict[str, Any]:
+        data = retry(
             lambda: self.store.get_bytes_or_none(key),
             InventoryError,
             READ_PAUSES,
             line=lambda error, pause: f"reading checkpoint {key} failed, trying again in {pause} s: {error}",
         )
+        if data is None:
+            raise Unusable(f"{key} is missing")
+        if sha256_bytes(data) != sha256:
+            raise Unusable("it is damaged (sha256 differs)")
+        return unpack(data)
 
     def _difference(self, other: dict[str, Any]) -> str:
         names = [name for name in self.identity if other.get(name) != self.identity[name]]

@@ -7,11 +7,7 @@ import torch
 
 
 class Clock:
-    """Times the parts of one step after another.
-
-    Args:
-        device: of the training.
-    """
+    """Times the parts of one step after another."""
 
     def __init__(self, device: torch.device) -> None:
         self._is_gpu = device.type == "cuda"
@@ -19,11 +15,7 @@ class Clock:
         self.start(exact=False)
 
     def start(self, exact: bool) -> None:
-        """Begins a step.
-
-        Args:
-            exact: wait for a GPU to finish each part; otherwise a part is the time to queue its work.
-        """
+        """Begins a step; ``exact`` waits for a GPU to finish each part, else a part is the time to queue its work."""
         self._waits = exact and self._is_gpu
         if self._waits:
             torch.cuda.synchronize()  # what earlier steps left in the queue is not this step's
@@ -47,11 +39,7 @@ class Clock:
         self.lap("communication" if exchanged else "backward")
 
     def watch_gradients(self, parameters: Sequence[torch.Tensor]) -> None:
-        """Notes the moment when a backward pass has computed all gradients, whether they are exchanged by then or not.
-
-        Args:
-            parameters: all that are trained.
-        """
+        """Notes the moment when a backward pass has all gradients of what is trained, exchanged by then or not."""
         computed = 0
 
         def note_time(_parameter: torch.Tensor) -> None:

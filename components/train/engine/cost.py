@@ -6,8 +6,7 @@ Nothing is guessed: without a price there is no amount, and without both prices 
 from collections.abc import Sequence
 
 from components.documents.trained import Cost
-from components.train.engine.limits import run_seconds, wall_seconds
-from components.train.engine.run_times import Run
+from components.train.engine.run_times import Run, run_seconds, wall_seconds
 
 HOUR = 3600
 
@@ -21,12 +20,9 @@ def cost_of(runs: Sequence[Run], on_demand_price: float, spot_price: float) -> C
     here they are the seconds that machines were held. Steps that were lost and repeated are paid for on both sides.
 
     Args:
-        runs: all runs of the training.
+        runs: all of the training.
         on_demand_price: dollars per hour and host; 0 when not given.
         spot_price: the same for spot capacity.
-
-    Returns:
-        Seconds, and dollars as far as prices were given.
     """
     billable = sum((run.end - run.start) * run.hosts for run in runs)
     cost = Cost(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from typing import TypedDict
 
 import torch
 
@@ -29,12 +29,22 @@ class StepReport:
     work, unless a hook asked for ``exact_times``."""
 
 
-class Hook(Protocol):
-    """Called on every worker, in the same order; a hook that writes should do so on the leading worker only."""
+class Findings(TypedDict, total=False):
+    """What hooks add to the outcome of a training; see ``TrainedModel``."""
 
-    @property
-    def exact_times(self) -> bool:
-        """True makes the loop wait for the device between the parts of the next step; asked before every step."""
+    rules: list[RuleVerdict]
+    profile: ProfileSummary
+    tensors: SavedTensors
+
+
+class Hook:
+    """Called on every worker, in the same order; does nothing but what a hook does in its place.
+
+    A hook that writes should do so on the leading worker only.
+    """
+
+    exact_times: bool = False
+    """True makes the loop wait for the device between the parts of the next step; asked before every step."""
 
     def before_step(self, step: int, network: torch.nn.Module) -> None:
         """The gradients are there and the optimiser has not moved yet: read gradients and weights here."""
@@ -47,24 +57,14 @@ class Hook(Protocol):
 
     def want_stop(self) -> str | None:
         """A reason to end the training after this step, or None; asked after every step and epoch."""
-
-
-class Findings(TypedDict, total=False):
-    """What watchers add to the outcome of a training; see ``TrainedModel``."""
-
-    rules: list[RuleVerdict]
-    profile: ProfileSummary
-    tensors: SavedTensors
-
-
-class Watcher(Hook, Protocol):
-    """A hook that comes with every training, by its settings, and adds to its outcome."""
+        return None
 
     def summary(self) -> Findings:
-        """Its entries of the outcome; called on every worker alike, once, after the last epoch."""
+        """Its entries of the outcome; called once after the last epoch, of the hooks that the settings ask for."""
+        return {}
 
     def close(self) -> None:
-        """Ends its files and threads; called on every worker, whatever ended the training."""
+        """Ends its files and threads; called of the same hooks, whatever ended the training."""
 
 
 def stop_reason(hooks: Sequence[Hook]) -> str | None:

@@ -23,11 +23,8 @@ def fit(network: CountingNetwork, task: Task) -> State:
     """Trains a network, keeping the epoch that validates best; goes on from a checkpoint if there is one.
 
     Args:
-        network: on the device of ``task.workers``.
+        network: on the device of ``task.workers``; ``best`` of the returned state holds the tensors to export.
         task: the bins and the settings.
-
-    Returns:
-        The state after the last epoch, whose ``best`` holds the tensors to export.
 
     Raises:
         Interrupted: after a signal or a stale lease, with a checkpoint written.
@@ -60,7 +57,12 @@ def fit(network: CountingNetwork, task: Task) -> State:
         reason = trainer.epoch()
         record = _finish_epoch(state, task, started)
         if workers.leads:
-            _report(record, settings.epochs)
+            note(
+                f"Epoch {record.epoch}/{settings.epochs} ({record.seconds:.0f} s): "
+                f"Training Loss: {record.train_loss:.4f}, Training Accuracy: {record.train_accuracy:.4f}"
+            )
+            for line in lines(record):  # tuning goes by them
+                note(line)
             epochs()
         for hook in task.hooks:
             hook.on_epoch(record, network)
@@ -83,11 +85,7 @@ def _finish_epoch(state: State, task: Task, started: float) -> EpochRecord:
         epoch=state.epoch + 1,
         train_loss=trained["loss"],
         train_accuracy=trained["accuracy"],
-        validation_loss=validated["loss"],
-        validation_accuracy=validated["accuracy"],
-        validation_within_one=validated["within_one"],
-        validation_mae=validated["mae"],
-        validation_rmse=validated["rmse"],
+        **{f"validation_{name}": value for name, value in validated.items() if name != "n"},
         learning_rate=state.optimizer.param_groups[-1]["lr"],
         seconds=round(time.perf_counter() - started, 3),
     )
@@ -105,16 +103,6 @@ def _out_of_patience(history: list[EpochRecord], settings: TrainingSettings) -> 
     if settings.patience and waited >= settings.patience:
         return f"no better {settings.select_by} for {waited} epochs"
     return None
-
-
-def _report(record: EpochRecord, epochs: int) -> None:
-    """Prints an epoch; tuning goes by the ``Validation`` lines."""
-    note(
-        f"Epoch {record.epoch}/{epochs} ({record.seconds:.0f} s): Training Loss: {record.train_loss:.4f}, "
-        f"Training Accuracy: {record.train_accuracy:.4f}"
-    )
-    for line in lines(record):
-        note(line)
 
 
 def validate(network: CountingNetwork, task: Task) -> dict[str, float]:

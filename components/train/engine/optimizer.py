@@ -31,10 +31,6 @@ def backbone_depths(features: torch.nn.Module) -> dict[str, int]:
 def parameter_groups(network: CountingNetwork, settings: TrainingSettings) -> list[dict[str, Any]]:
     """Groups of what is trained: weight decay only on matrices, the learning rate smaller towards the input.
 
-    Args:
-        network: the network; frozen parameters are left out.
-        settings: ``weight_decay``, ``learning_rate`` and ``layer_decay``.
-
     Returns:
         Groups with ``params``, ``lr``, ``peak`` (the learning rate that the schedule scales) and ``weight_decay``.
     """
@@ -47,15 +43,8 @@ def parameter_groups(network: CountingNetwork, settings: TrainingSettings) -> li
         depth = depths.get(name.removeprefix("features."), head_depth)
         decays = parameter.ndim > 1
         peak = settings.learning_rate * settings.layer_decay ** (head_depth - depth)
-        group = groups.setdefault(
-            (depth, decays),
-            {
-                "params": [],
-                "lr": peak,
-                "peak": peak,
-                "weight_decay": settings.weight_decay if decays else 0.0,
-            },
-        )
+        decay = settings.weight_decay if decays else 0.0
+        group = groups.setdefault((depth, decays), {"params": [], "lr": peak, "peak": peak, "weight_decay": decay})
         group["params"].append(parameter)
     return list(groups.values())
 
@@ -73,15 +62,9 @@ def make_optimizer(network: CountingNetwork, settings: TrainingSettings) -> torc
 
 
 def learning_rate_share(settings: TrainingSettings, epochs_done: float) -> float:
-    """The share of the peak learning rate to use now.
+    """The share, 0 to 1, of the peak learning rate to use after ``epochs_done``, a fractional number of epochs.
 
-    Args:
-        settings: the schedule.
-        epochs_done: position in the training, fractional.
-
-    Returns:
-        A share from 0 to 1. A linear warm-up comes first; ``sgdr`` is the cosine with warm restarts of
-        Loshchilov and Hutter (2017).
+    A linear warm-up comes first; ``sgdr`` is the cosine with warm restarts of Loshchilov and Hutter (2017).
     """
     if epochs_done < settings.warmup_epochs:
         return max(epochs_done / settings.warmup_epochs, LOWEST_SHARE)

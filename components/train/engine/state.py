@@ -43,11 +43,7 @@ class State:
         return self.average.network if self.average else self.network
 
     def content(self, totals: Tensor) -> dict[str, Any]:
-        """What a checkpoint holds.
-
-        Args:
-            totals: the sums of every worker [workers, sums].
-        """
+        """What a checkpoint holds, with ``totals``, the sums of every worker [workers, sums]."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),

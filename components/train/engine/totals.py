@@ -17,13 +17,7 @@ class Totals:
         self.sums = torch.zeros(len(NAMES) + 1, dtype=torch.float64, device=device)
 
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor | None = None) -> None:
-        """Adds a batch.
-
-        Args:
-            logits: class logits [N, K].
-            labels: class indices [N].
-            loss: of every bin [N]; cross-entropy of the labels when None.
-        """
+        """Adds a batch: class logits [N, K], class indices [N], and the loss [N], cross-entropy when None."""
         with torch.no_grad():
             logits = logits.float()
             if loss is None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,15 +15,15 @@ from components.common.errors import InventoryError
 from components.common.progress import Counter, note
 from components.settings.training import TrainingSettings
 from components.train.data import sampler
-from components.train.data.feed import Batch, Feed
+from components.train.data.batches import Batch
+from components.train.data.features import Feed
 from components.train.data.mixing import mix
 from components.train.data.sampler import EpochPlan, Layout
 from components.train.engine.checkpoint import Checkpoints
 from components.train.engine.clock import Clock
 from components.train.engine.hooks import Hook, StepReport, stop_reason
-from components.train.engine.limits import ran_out, waited_too_long
 from components.train.engine.optimizer import set_learning_rate
-from components.train.engine.run_times import RunTimes
+from components.train.engine.run_times import RunTimes, ran_out, waited_too_long
 from components.train.engine.state import State, best_epoch
 from components.train.engine.stopping import Agreement, Interrupted, Signals
 from components.train.engine.workers import Restart, Workers
@@ -55,12 +55,9 @@ class Task:
 
 
 class Trainer:
-    """Takes the steps of a training, on one worker.
+    """Takes the steps of a training, on one worker; moves ``state`` on in place.
 
-    Args:
-        learner: what is called on inputs: the network, perhaps compiled and wrapped for many workers.
-        state: moved on in place.
-        task: the bins and the settings.
+    ``learner`` is what is called on inputs: the network, perhaps compiled and wrapped for many workers.
     """
 
     def __init__(self, learner: nn.Module, state: State, task: Task) -> None:
@@ -137,7 +134,9 @@ class Trainer:
         pieces = [piece for piece in zip(*parts, strict=True) if len(piece[-1])]
         for at, (piece, target, labels) in enumerate(pieces):
             last = at == len(pieces) - 1
-            with self._exchange(last):
+            # workers exchange gradients once a step, with the last piece of a batch
+            shared = self.learner if isinstance(self.learner, DistributedDataParallel) else None
+            with shared.no_sync() if shared and not last else nullcontext():
                 with autocast(settings, workers.device):
                     outputs = self.learner(piece)
                 losses = objective.loss(outputs.float(), target)
@@ -147,12 +146,6 @@ class Trainer:
             self.state.totals.add(objective.class_logits(outputs.detach().float()), labels, losses.detach())
             loss += losses.detach().sum()
         return loss / len(batch.labels)
-
-    def _exchange(self, last: bool) -> AbstractContextManager[Any]:
-        """Workers exchange gradients once a step, with the last piece of a batch."""
-        if isinstance(self.learner, DistributedDataParallel) and not last:
-            return self.learner.no_sync()
-        return nullcontext()
 
     def check(self) -> str | None:
         """Between two steps: writes a checkpoint when one is due, and ends the training when that was asked for.
@@ -182,10 +175,10 @@ class Trainer:
 
     def _is_due(self) -> bool:
         settings, new = self.task.settings, self.state.steps - self.saved[0]
-        if not self.task.checkpoints or not new:
+        if not self.task.checkpoints or not new or not self.task.workers.leads:
             return False
         late = 0 < settings.checkpoint_seconds <= time.monotonic() - self.saved_at
-        return self.task.workers.leads and (late or 0 < settings.checkpoint_steps <= new)
+        return late or 0 < settings.checkpoint_steps <= new
 
     def save(self, tries: int = 1) -> None:
         """Writes a checkpoint; all workers take part, the leading one writes."""

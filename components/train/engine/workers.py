@@ -95,7 +95,7 @@ def join() -> Iterator[Workers]:
         raise InventoryError(
             f"processes = {local_world}, but there is one GPU for each of {torch.cuda.device_count()} at most"
         )
-    device = torch.device("cuda", local_rank % torch.cuda.device_count()) if has_gpu else torch.device("cpu")
+    device = torch.device("cuda", local_rank % torch.cuda.device_count()) if has_gpu else CPU
     if has_gpu:
         torch.cuda.set_device(device)
     if world == 1:

@@ -70,12 +70,9 @@ class LocalLauncher:
 
 
 def first_cause(codes: Mapping[int, int]) -> tuple[int, int]:
-    """Which of several failed workers failed by itself, rather than because another one was lost.
+    """Rank and exit code of the worker that failed by itself, rather than because another one was lost.
 
     Args:
         codes: exit code of each failed worker by rank, negative after a signal.
-
-    Returns:
-        Its rank and exit code.
     """
     return min(codes.items(), key=lambda item: (item[1] == RESTART_EXIT_CODE, item[0]))

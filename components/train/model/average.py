@@ -25,12 +25,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: CountingNetwork, steps: int) -> None:
-        """Moves the average towards the network after its step number ``steps`` (from 1).
-
-        Args:
-            network: the one to follow, in training mode.
-            steps: taken so far.
-        """
+        """Moves the average towards the network, which is in training mode, after its step number ``steps``, from 1."""
         if self._moving is None:
             self._moving = self._pair(network)
         decay = min(self.decay, (1 + steps) / (10 + steps))

@@ -63,7 +63,7 @@ def export_bundle(
         weights_sha256: of the file that the backbone started from.
 
     Raises:
-        RuntimeError: if ONNX Runtime does not answer what torch answers.
+        RuntimeError: as ``write_onnx``.
     """
     transform = InputTransform(size=settings.image_size)
     rows = np.arange(min(CHECKED_IMAGES, len(validation)))
@@ -97,12 +97,9 @@ def export_bundle(
 
 
 def write_onnx(served: ServedCounter, photos: NDArray[np.uint8], path: Path) -> None:
-    """Exports the network and compares it with torch.
+    """Exports the network, with normalisation and mirroring, and compares it with torch on photos [N, S, S, 3].
 
-    Args:
-        served: the network; normalisation, and mirroring if any, go into the graph.
-        photos: uint8 [N, S, S, 3], N >= 1, to compare on.
-        path: the file to write; its input ``images`` takes any N, its output is ``logits``.
+    The file's input ``images`` takes any number of photos, its output is ``logits``.
 
     Raises:
         RuntimeError: if ONNX Runtime does not answer what torch answers.

@@ -126,13 +126,7 @@ def make_backbone(name: str, image_size: int, drop_path: float = 0.0) -> Backbon
 
 
 def make_network(settings: TrainingSettings, backbone: Backbone, classes: int) -> CountingNetwork:
-    """Puts a new head on a backbone and freezes what is not trained.
-
-    Args:
-        settings: normalise, dropout, loss, trainable and channels_last are read.
-        backbone: with its weights already loaded.
-        classes: how many counts there are to tell apart.
-    """
+    """Puts a new head for so many classes on a backbone, whose weights are loaded, and freezes what is not trained."""
     objective = OBJECTIVES[settings.loss]
     head = (ThresholdHead if objective.shared_weight else nn.Linear)(backbone.width, objective.outputs(classes))
     nn.init.trunc_normal_(head.weight, std=0.01)
@@ -152,12 +146,9 @@ def make_network(settings: TrainingSettings, backbone: Backbone, classes: int) -
 
 
 class ServedCounter(nn.Module):
-    """What is validated, exported and served: pixels in, class logits out.
+    """What is validated, exported and served: pixels in, class logits out, as the loss defines them.
 
-    Args:
-        network: the trained network.
-        class_logits: of its outputs, as its loss defines them.
-        flip_tta: average the class probabilities of the photo and its mirror image.
+    ``flip_tta`` averages the class probabilities of the photo and its mirror image.
     """
 
     def __init__(self, network: nn.Module, class_logits: Callable[[Tensor], Tensor], flip_tta: bool) -> None:

@@ -194,7 +194,7 @@ def load_backbone(
     """Loads weights into a headless backbone; the classifier in the file is left out, since the head is new.
 
     Args:
-        features: the backbone, which maps images to features.
+        features: the backbone.
         state: a state dict of the bare architecture, or of one of our own bundles (``features.…``).
         heads: name prefixes of the architecture's own classifier.
         origin: named in the error.

@@ -10,11 +10,7 @@ from components.train.profile.machine import Reader, UnreadableError
 
 
 def gpu_readers(devices: Sequence[int]) -> dict[str, Reader]:
-    """Readers of the utilisation and the memory of GPUs, both as fractions, averaged over the GPUs.
-
-    Args:
-        devices: torch's numbers of the GPUs that train on this host; none gives no readers.
-    """
+    """Readers of utilisation and memory, as fractions averaged over the GPUs with these numbers of torch's."""
     if not devices:
         return {}
     handles: list[Any] = []

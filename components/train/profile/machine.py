@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,11 +46,9 @@ def merge(left: Sample, right: Sample) -> Sample:
 
 
 class Machine:
-    """Looks at a host again and again, and remembers what it saw in bounded memory.
+    """Looks at a host again and again, and remembers at most ``most`` samples of it.
 
-    Args:
-        readers: what to read, by the name to use when it cannot be read.
-        most: samples to keep.
+    The readers go by the names to use when they cannot read.
     """
 
     def __init__(self, readers: Mapping[str, Reader], most: int = MOST_SAMPLES) -> None:
@@ -79,10 +78,7 @@ class Machine:
 
 
 def host_readers(processes: Sequence[psutil.Process]) -> dict[str, Reader]:
-    """Readers of everything but GPUs.
-
-    Args:
-        processes: those of the training on this host.
+    """Readers of everything but GPUs, of a host with these processes of the training.
 
     Returns:
         Readers of ``cpu`` and ``busiest_core`` (fractions of the cores that this process may use), ``process_cpu``
@@ -91,9 +87,9 @@ def host_readers(processes: Sequence[psutil.Process]) -> dict[str, Reader]:
     """
     return {
         "the processor": _processor(),
-        "the processor time of the training": _rates(lambda: {"process_cpu": _processor_seconds(processes)}),
+        "the processor time of the training": _rates(lambda: {"process_cpu": _sum(processes, _processor_seconds)}),
         "memory": lambda _: {"memory": float(psutil.virtual_memory().total - psutil.virtual_memory().available)},
-        "the memory of the training": lambda _: {"process_memory": float(_resident_bytes(processes))},
+        "the memory of the training": lambda _: {"process_memory": _sum(processes, lambda one: one.memory_info().rss)},
         "the disk": _rates(_disk_bytes),
         "the network": _rates(_network_bytes),
     }
@@ -141,22 +137,17 @@ def _rates(counters: Callable[[], dict[str, float]]) -> Reader:
     return read
 
 
-def _processor_seconds(processes: Sequence[psutil.Process]) -> float:
-    return sum(times.user + times.system for times in _of_the_living(processes, psutil.Process.cpu_times))
-
-
-def _resident_bytes(processes: Sequence[psutil.Process]) -> int:
-    return sum(memory.rss for memory in _of_the_living(processes, psutil.Process.memory_info))
-
-
-def _of_the_living(processes: Sequence[psutil.Process], read: Callable[[psutil.Process], Any]) -> list[Any]:
-    found = []
+def _sum(processes: Sequence[psutil.Process], measure: Callable[[psutil.Process], float]) -> float:
+    total = 0.0
     for process in processes:
-        try:
-            found.append(read(process))
-        except psutil.NoSuchProcess:  # a worker that ended before the others
-            continue
-    return found
+        with suppress(psutil.NoSuchProcess):  # a worker that ended before the others
+            total += measure(process)
+    return total
+
+
+def _processor_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def _disk_bytes() -> dict[str, float]:

@@ -39,13 +39,7 @@ CHARTS: dict[str, tuple[float, dict[str, str]]] = {
 
 
 def render(recorded: Recorded, advice: Sequence[Advice], job: TrainingSpec) -> str:
-    """Renders the page.
-
-    Args:
-        recorded: of all attempts.
-        advice: most useful first.
-        job: what was trained.
-    """
+    """Renders the page of all attempts at a job, with advice, most useful first."""
     hosts = recorded.attempts[-1].hosts
     cores = hosts[0].machine.core_use if hosts and hosts[0].machine else []
     seconds, stepping = recorded.seconds(), recorded.wall()["steps"]
@@ -134,9 +128,9 @@ def over_time(recorded: Recorded, metrics: Mapping[str, str], unit: float) -> di
     return {name: fewer(points) for name, points in series.items()}
 
 
-def fewer(points: Points, most: int = MOST_POINTS) -> Points:
-    """Means of neighbouring points, so that at most ``most`` are left."""
-    together = math.ceil(len(points) / most)
+def fewer(points: Points) -> Points:
+    """Means of neighbouring points, so that at most ``MOST_POINTS`` are left."""
+    together = math.ceil(len(points) / MOST_POINTS)
     groups = [points[start : start + together] for start in range(0, len(points), together or 1)]
     return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
 

@@ -16,7 +16,7 @@ from components.documents.trained import Advice, ProfileSummary, Utilisation
 from components.documents.training_profile import RecordedMachine, WorkerRecord
 from components.documents.training_spec import TrainingSpec
 from components.train.data.batches import decode_threads
-from components.train.engine.hooks import Findings, StepReport
+from components.train.engine.hooks import Findings, Hook, StepReport
 from components.train.engine.workers import Workers
 from components.train.model.precision import uses_bf16
 from components.train.profile.advice import advise
@@ -33,21 +33,15 @@ EXACT_EVERY = 25
 """On a GPU one step in so many waits for the device between its parts."""
 
 
-class Profiler:
+class Profiler(Hook):
     """Records the time of a worker's steps and, on the first worker of each host, what the machine does.
 
     All workers make one together, before the training.
-
-    Args:
-        job: what is trained; ``profile_ms`` and ``trace_steps`` of its settings say how closely to look.
-        store: gets the records, the trace and the page.
-        workers: this worker among all.
     """
 
     def __init__(self, job: TrainingSpec, store: Store, workers: Workers) -> None:
         self.job, self.store, self.workers = job, store, workers
         self.times = StepTimes()
-        self.exact_times = False
         self._is_gpu = workers.device.type == "cuda"
         self._threads = torch.get_num_threads()
         self._automatic = job.settings.model_copy(update={"precision": "auto"})
@@ -75,9 +69,6 @@ class Profiler:
         samples = self._machine.samples() if self._machine else []
         return [(sample.at, 100 * sample.values["gpu"]) for sample in samples if "gpu" in sample.values]
 
-    def before_step(self, step: int, network: torch.nn.Module) -> None:
-        """Looks at no gradients."""
-
     def on_step(self, report: StepReport, network: torch.nn.Module) -> None:
         """Books the step's time."""
         traced = self._trace is not None and self._trace.step()
@@ -90,10 +81,6 @@ class Profiler:
     def on_epoch(self, record: EpochRecord, network: torch.nn.Module) -> None:
         """Books the validation's time."""
         self.times.epoch()
-
-    def want_stop(self) -> str | None:
-        """Never ends a training."""
-        return None
 
     def summary(self) -> Findings:
         """Writes the page of all attempts; its figures and advice are the outcome's ``profile``."""

@@ -6,6 +6,7 @@ that was interrupted is described by the objects of several attempts.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from components.common.store import Store
 from components.documents.training_profile import RecordedTrace, SlowStep, WorkerRecord
@@ -67,7 +68,8 @@ class Recorded:
 
     def wall(self) -> dict[str, float]:
         """Seconds of the leading worker by what it did: see ``StepTimes``."""
-        return _sum(attempt.leader.times.wall for attempt in self.attempts)
+        walls = [attempt.leader.times.wall for attempt in self.attempts]
+        return {name: sum(wall.get(name, 0.0) for wall in walls) for name in dict.fromkeys(chain(*walls))}
 
     def mean(self, metric: str) -> float | None:
         """Mean of a machine's metric since each attempt's first step, over all hosts; None when it was never read."""
@@ -120,11 +122,7 @@ class Recorded:
 
 
 def read_records(store: Store, prefix: str) -> Recorded:
-    """Reads all that the workers of a training left under a prefix.
-
-    Raises:
-        InventoryError: if the store cannot be read.
-    """
+    """Reads all that the workers of a training left under a prefix."""
     records = [WorkerRecord.fetch_if_whole(store, key) for key in store.list(f"{prefix}/")]
     return put_together([record for record in records if record])  # a damaged one counts as one that was not left
 
@@ -174,11 +172,3 @@ def _while_training(host: WorkerRecord, metric: str) -> Iterable[tuple[float, fl
         return []
     rows = zip(host.machine.at, host.machine.seconds, host.machine.metric(metric), strict=False)
     return [(value, span) for at, span, value in rows if value is not None and at > host.first_step_at]
-
-
-def _sum(parts: Iterable[dict[str, float]]) -> dict[str, float]:
-    total: dict[str, float] = {}
-    for part in parts:
-        for name, seconds in part.items():
-            total[name] = total.get(name, 0.0) + seconds
-    return total

@@ -23,15 +23,9 @@ class StepTimes:
 
     def __init__(self) -> None:
         self.wall = dict.fromkeys(("preparing", "steps", "traced", "validation", "between"), 0.0)
-        self.steps = 0
-        """Steps, without those that were traced."""
-        self.timed = 0
-        """Those of them whose parts were timed exactly; all of them on a CPU."""
+        self.steps = self.timed = self.images = 0
         self.seconds = dict.fromkeys(PARTS, 0.0)
-        """Sums over the exactly timed steps."""
         self.data_at_epoch_start = 0.0
-        """How much of ``data`` was waited at the first timed step of an epoch."""
-        self.images = 0
         self.first_step: int | None = None
         self.last_step: int | None = None
         self._kept: Thinned[list[float]] = Thinned(MOST_STEPS, lambda left, _: left)
@@ -42,10 +36,8 @@ class StepTimes:
     def step(self, report: StepReport, exact: bool, traced: bool) -> None:
         """Books a step that has just ended and what came before it.
 
-        Args:
-            report: of the step.
-            exact: its parts are true times, not only those to queue work on a GPU.
-            traced: it was slowed down by a trace.
+        The parts of an ``exact`` one are true times, not only those to queue work on a GPU; a trace slows a ``traced``
+        one down.
         """
         gap, inside = self._since_last(), sum(report.seconds.get(part, 0.0) for part in PARTS)
         before = "preparing" if self.first_step is None else "traced" if traced else "between"
@@ -83,7 +75,7 @@ class StepTimes:
         self.wall["between" if self.first_step else "preparing"] += self._since_last()
 
     def record(self) -> RecordedTimes:
-        """All of it."""
+        """All of it; what each of the attributes is stands there."""
         return RecordedTimes(
             steps=self.steps,
             timed=self.timed,
@@ -94,9 +86,7 @@ class StepTimes:
             seconds=dict(self.seconds),
             data_at_epoch_start=self.data_at_epoch_start,
             kept=[_rounded(row) for row in self._kept.entries()],
-            slowest=[
-                SlowStep(step=step, seconds=_rounded(row)) for _, step, row in sorted(self._slowest, reverse=True)
-            ],
+            slowest=[SlowStep(step=at, seconds=_rounded(row)) for _, at, row in sorted(self._slowest, reverse=True)],
         )
 
     def _since_last(self) -> float:

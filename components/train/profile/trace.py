@@ -19,14 +19,7 @@ TOP_OPERATORS = 12
 
 
 class Trace:
-    """Traces some steps, once.
-
-    Args:
-        steps: how many.
-        key: where in the store the trace goes, as JSON for Chrome's tracing view or https://ui.perfetto.dev, gzipped.
-        store: gets it.
-        device: of the training.
-    """
+    """Traces some steps, once; ``key`` is where the trace goes, gzipped JSON for https://ui.perfetto.dev."""
 
     def __init__(self, steps: int, key: str, store: Store, device: torch.device) -> None:
         self.steps, self.key, self.store, self.device = steps, key, store, device
@@ -68,10 +61,7 @@ class Trace:
         self.result = RecordedTrace(key=self.key, steps=traced, operators=self._operators(running, traced))
 
     def _begin(self) -> None:
-        activities = [ProfilerActivity.CPU]
-        if self.device.type == "cuda":
-            activities.append(ProfilerActivity.CUDA)
-
+        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self.device.type == "cuda" else [])]
         # one step warms the profiler itself up and is not in the trace
         only_once = schedule(wait=0, warmup=1, active=self.steps, repeat=1)
         self._profile = profile(activities=activities, schedule=only_once)

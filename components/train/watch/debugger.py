@@ -1,7 +1,7 @@
 """The hook that looks at a training every few steps and asks the debugger rules about it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -12,11 +12,11 @@ from components.rules.observations import Look, Observations, Utilisation, add_l
 from components.rules.rule import Rule
 from components.rules.rules import Rules
 from components.settings.training import TrainingSettings
-from components.train.engine.hooks import Findings, StepReport
+from components.train.engine.hooks import Findings, Hook, StepReport
 from components.train.watch.measure import ReluWatch, alike_weights, measure_gradients
 
 
-class Debugger:
+class Debugger(Hook):
     """Evaluates the rules; a hook of the leading worker.
 
     Gradients are looked at after workers have exchanged them, so that they are those of all workers; losses,
@@ -24,13 +24,11 @@ class Debugger:
     are taken at the first step and at every ``rule_steps``-th; a rule that fired stays so.
 
     Args:
-        settings: ``rules``, ``rule_steps``, and whether activations can be seen.
+        settings: of the training.
         classes: how many counts the model tells apart.
         memory: what a checkpoint keeps; looks and findings are remembered in it over an interruption.
         utilisation: the recorded samples of this worker's GPU; none without a GPU.
     """
-
-    exact_times = False
 
     def __init__(
         self,
@@ -41,7 +39,9 @@ class Debugger:
     ) -> None:
         self.rules, self.every, self.memory = Rules(**settings.rules), settings.rule_steps, memory
         self.classes, self.utilisation = classes, utilisation
-        self.unseen_relus = _why_relus_are_unseen(settings)
+        self.unseen_relus = "a compiled network shows no activations" if settings.compile else ""
+        if settings.trainable == "head":
+            self.unseen_relus = "the backbone is frozen"
         self._trained: list[tuple[str, torch.nn.Parameter]] = []
         self._relus = ReluWatch()
         self._look: Look = {}
@@ -52,21 +52,20 @@ class Debugger:
         self._loss: torch.Tensor | None = None
         self._since: dict[str, float] = {"steps": 0, "seconds": 0.0, "data_seconds": 0.0}
 
+    # asked each time, since a checkpoint that is read later fills ``memory``
+
     @property
     def _looks(self) -> list[Look]:
-        found: list[Look] = self.memory.setdefault("looks", [])
-        return found
+        return cast(list[Look], self.memory.setdefault("looks", []))
 
     @property
     def _epochs(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.memory.setdefault("epochs", [])
-        return found
+        return cast(list[dict[str, Any]], self.memory.setdefault("epochs", []))
 
     @property
     def _findings(self) -> dict[str, dict[str, Any]]:
         """Of the rules that fired."""
-        found: dict[str, dict[str, Any]] = self.memory.setdefault("findings", {})
-        return found
+        return cast(dict[str, dict[str, Any]], self.memory.setdefault("findings", {}))
 
     def _is_look(self, step: int) -> bool:
         return step == 1 or step % self.every == 0
@@ -94,10 +93,8 @@ class Debugger:
         self.memory["at"] = [report.step, report.epoch]
         if self._is_look(report.step):
             mean = float(self._loss) / self._since["steps"]
-            add_look(
-                self._looks,
-                {"step": report.step, "epoch": report.epoch, "loss": mean, **self._since, **self._look},
-            )
+            look = {"step": report.step, "epoch": report.epoch, "loss": mean, **self._since, **self._look}
+            add_look(self._looks, look)
             self._start()
             self._judge()
         if self._is_look(report.step + 1) and not self.unseen_relus and not self._relus.begin(network):
@@ -147,11 +144,3 @@ class Debugger:
     def close(self) -> None:
         """Leaves no hook in the network."""
         self._relus.end()
-
-
-def _why_relus_are_unseen(settings: TrainingSettings) -> str:
-    if settings.trainable == "head":
-        return "the backbone is frozen"
-    if settings.compile:
-        return "a compiled network shows no activations"
-    return ""

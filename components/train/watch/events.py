@@ -17,19 +17,11 @@ from components.common.parent_process import RUN_FOLDER_VARIABLE
 from components.common.progress import note
 from components.common.store import Store
 from components.counter.training_log import EpochRecord
-from components.train.engine.hooks import Findings, StepReport
+from components.train.engine.hooks import Hook, StepReport
 
 
-class Events:
-    """Writes event files; a hook of the leading worker.
-
-    Args:
-        store: gets the files after every epoch.
-        prefix: of their keys.
-        every: steps between two records.
-    """
-
-    exact_times = False
+class Events(Hook):
+    """Writes a record every so many steps, and stores the files after every epoch; a hook of the leading worker."""
 
     def __init__(self, store: Store, prefix: str, every: int) -> None:
         self.store, self.prefix, self.every = store, prefix, every
@@ -68,14 +60,6 @@ class Events:
                 self.store.put_file(f"{self.prefix}/{file.name}", file)
         except InventoryError as error:
             note(f"the TensorBoard events were not stored, training goes on: {error}")
-
-    def want_stop(self) -> str | None:
-        """Never ends a training."""
-        return None
-
-    def summary(self) -> Findings:
-        """Adds nothing to the outcome."""
-        return {}
 
     def close(self) -> None:
         """Ends the file and the thread that writes it."""

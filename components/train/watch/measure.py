@@ -19,10 +19,7 @@ def layer_of(parameter: str) -> str:
 
 
 def measure_gradients(trained: Sequence[tuple[str, nn.Parameter]]) -> tuple[dict[str, float], float]:
-    """Looks at all gradients with one wait for the device.
-
-    Args:
-        trained: name and parameter of all that is trained.
+    """Looks at all gradients of what is trained, by name, with one wait for the device.
 
     Returns:
         By layer the largest mean absolute value of a tensor's gradient, and the Euclidean norm of all together.
@@ -83,11 +80,7 @@ class ReluWatch:
         self._active[use] = active | self._active[use] if use in self._active else active
 
     def end(self) -> dict[str, float]:
-        """Stops looking.
-
-        Returns:
-            By layer, and use of it in one pass, the share of channels that were 0.
-        """
+        """Stops looking; the share of channels that were 0, by layer and use of it in one pass."""
         for handle in self._handles:
             handle.remove()
         shares = {name: 1 - float(active.float().mean()) for name, active in self._active.items()}

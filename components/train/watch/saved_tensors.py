@@ -21,7 +21,7 @@ from components.common.store import Store
 from components.counter.training_log import EpochRecord
 from components.documents.trained import SavedTensors
 from components.settings.training import TrainingSettings
-from components.train.engine.hooks import Findings, StepReport
+from components.train.engine.hooks import Findings, Hook, StepReport
 from components.train.watch.events import layer_norms
 
 GIB = 2**30
@@ -42,16 +42,8 @@ class Saved(BaseModel):
 INDEX = TypeAdapter(list[Saved])
 
 
-class TensorSaver:
-    """Saves what the settings choose; a hook of the leading worker.
-
-    Args:
-        store: gets the files.
-        prefix: of their keys.
-        settings: ``save_train_steps``, ``save_validations``, ``save_tensors`` and ``save_gib``.
-    """
-
-    exact_times = False
+class TensorSaver(Hook):
+    """Saves what the settings choose; a hook of the leading worker."""
 
     def __init__(self, store: Store, prefix: str, settings: TrainingSettings) -> None:
         self.store, self.prefix, self.settings = store, prefix, settings
@@ -62,8 +54,7 @@ class TensorSaver:
         self._is_full = False
 
     def _is_due(self, step: int) -> bool:
-        every = self.settings.save_train_steps
-        return every > 0 and step % every == 0
+        return bool(self.settings.save_train_steps) and step % self.settings.save_train_steps == 0
 
     def before_step(self, step: int, network: torch.nn.Module) -> None:
         """Copies gradients, their norms, and weights."""
@@ -131,10 +122,6 @@ class TensorSaver:
         except InventoryError as error:
             note(f"the index of the saved tensors was not stored, training goes on: {error}")
 
-    def want_stop(self) -> str | None:
-        """Never ends a training."""
-        return None
-
     def summary(self) -> Findings:
         """The outcome's ``tensors``: where they are, how many files and bytes."""
         saved = self._index.values()
@@ -147,12 +134,7 @@ class TensorSaver:
 
 
 def list_saved(store: Store, prefix: str) -> list[Saved]:
-    """What a training has saved, in the order of its steps.
-
-    Args:
-        store: holds the files.
-        prefix: ``<output>/train/tensors``.
-    """
+    """What a training has saved under ``<output>/train/tensors``, in the order of its steps."""
     data = store.get_bytes_or_none(f"{prefix}/index.json")
     try:
         found = INDEX.validate_json(data) if data else []
@@ -178,32 +160,24 @@ def read_saved(store: Store, saved: Saved) -> dict[str, torch.Tensor]:
 def read_history(
     store: Store, prefix: str, name: str, kind: Literal["train", "validation"] = "train"
 ) -> list[tuple[int, torch.Tensor]]:
-    """Reads one tensor over the whole training.
-
-    Args:
-        store: holds the files.
-        prefix: ``<output>/train/tensors``.
-        name: such as ``loss`` or ``gradient/head.weight``.
-        kind: of the saves to look at.
+    """Reads one tensor, such as ``loss`` or ``gradient/head.weight``, over the whole training.
 
     Returns:
-        Step and value of each save that has it, in the order of steps.
+        Step and value of each save of that kind that has it, in the order of steps.
 
     Raises:
         InventoryError: if no save has it.
     """
-    chosen = [saved for saved in list_saved(store, prefix) if saved.kind == kind]
     found: list[tuple[int, torch.Tensor]] = []
     names: set[str] = set()
-    for saved in chosen:
-        tensors = read_saved(store, saved)
-        names |= tensors.keys()
-        if name in tensors:
-            found.append((saved.step, tensors[name]))
+    for saved in list_saved(store, prefix):
+        if saved.kind == kind:
+            tensors = read_saved(store, saved)
+            names |= tensors.keys()
+            found += [(saved.step, tensors[name])] if name in tensors else []
     if not found:
-        raise InventoryError(
-            f"no {kind} save under {prefix} has {name}; they have {', '.join(sorted(names)) or 'nothing'}"
-        )
+        there = ", ".join(sorted(names)) or "nothing"
+        raise InventoryError(f"no {kind} save under {prefix} has {name}; they have {there}")
     return found
 
 

@@ -18,7 +18,7 @@ import urllib3
 from components.common.background import call_periodically
 from components.common.progress import note
 from components.counter.training_log import EpochRecord
-from components.train.engine.hooks import Findings, StepReport
+from components.train.engine.hooks import Findings, Hook
 
 URL_VARIABLE = "KUBEFLOW_TRAINER_SERVER_URL"
 CERTIFICATE_VARIABLE = "KUBEFLOW_TRAINER_SERVER_CA_CERT"
@@ -30,18 +30,11 @@ MOST_SECONDS = 2**31 - 1
 """The field is an int32."""
 
 
-class TrainerStatus:
+class TrainerStatus(Hook):
     """Reports percent, seconds left and metrics after every epoch; a hook of the leading worker.
 
     A report that fails costs a line of the log, once, and nothing else.
-
-    Args:
-        epochs: of the whole training.
-        environment: names where to report; see ``wanted``.
-        seconds: from one report to the next.
     """
-
-    exact_times = False
 
     def __init__(
         self, epochs: int, environment: Mapping[str, str] = os.environ, seconds: float = LEAST_SECONDS
@@ -61,12 +54,6 @@ class TrainerStatus:
         """Whether this worker was told where to report."""
         return all(environment.get(name) for name in (URL_VARIABLE, CERTIFICATE_VARIABLE, TOKEN_VARIABLE))
 
-    def before_step(self, step: int, network: torch.nn.Module) -> None:
-        """Nothing."""
-
-    def on_step(self, report: StepReport, network: torch.nn.Module) -> None:
-        """Nothing."""
-
     def on_epoch(self, record: EpochRecord, network: torch.nn.Module) -> None:
         """Notes what the next report says; what is left is judged by the epochs that this run has seen."""
         self._seconds.append(record.seconds)
@@ -76,10 +63,6 @@ class TrainerStatus:
             "estimatedRemainingSeconds": min(round(left), MOST_SECONDS),
             "metrics": [{"name": name, "value": f"{value:.6g}"} for name, value in record.metrics().items()],
         }
-
-    def want_stop(self) -> str | None:
-        """Never ends a training."""
-        return None
 
     def summary(self) -> Findings:
         """Adds nothing to the outcome; the training has come to its end, be it before its last epoch."""

@@ -59,11 +59,7 @@ class Attempt:
     """Trials whose training has ended, and of which Katib has no metric yet."""
 
     def run(self, anew: bool = False) -> str | None:
-        """Creates or adopts the Experiment and waits for its end; returns None when it ended well, else why not.
-
-        Args:
-            anew: do not adopt an Experiment that has ended.
-        """
+        """Creates or adopts the Experiment, ``anew`` none that has ended; None when it ended well, else why not."""
         spoilt = ("Failed", "Succeeded") if anew else ("Failed",)
         self.experiment.create_or_adopt(
             spoilt=lambda found: any(has_condition(found, condition) for condition in spoilt)

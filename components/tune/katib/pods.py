@@ -10,7 +10,6 @@ from components.cluster.jobs.job import JobKind
 from components.cluster.jobs.katib import EXPERIMENT_LABEL
 from components.cluster.jobs.pods import Pods
 from components.cluster.jobs.queue import is_queued, queued_in_words
-from components.cluster.kube import Resource
 from components.cluster.owned_object import OwnedObject
 from components.common.progress import note
 
@@ -23,11 +22,7 @@ MOST_TRIALS = 3
 class TrialPods:
     """The pods of all trials that go on, and those of Katib's own for this Experiment.
 
-    Attributes:
-        api: the cluster.
-        experiment: the Experiment.
-        kind: of the trials' jobs.
-        needed: running pods of a trial that make it a running one.
+    So many running pods of a trial as are ``needed`` make it a running one.
     """
 
     api: ApiClient
@@ -55,7 +50,7 @@ class TrialPods:
 
     def all_queued(self, active: Sequence[str]) -> bool:
         """Whether a queue holds back each of these trials, of which there is one; says so when that changes."""
-        jobs = Resource(self.api, self.kind.group, self.kind.version, self.kind.plural, self.experiment.namespace)
+        jobs = self.kind.resource(self.api, self.experiment.namespace)
         waits = {}
         for name in active:
             job = self.experiment.with_retries(partial(jobs.get, name))

@@ -8,8 +8,7 @@ back and adopts job and Experiment; after one that was terminated the lease runs
 
 from kubernetes.client import ApiClient
 
-from components.cluster import kube
-from components.cluster.jobs.choose import choose
+from components.cluster.jobs.choose import JobLauncher, choose
 from components.cluster.jobs.experiment import can_stop_early, experiment
 from components.cluster.jobs.job import JobKind, run_training
 from components.cluster.jobs.katib import EXPERIMENTS, GROUP, VERSION, check_cluster
@@ -19,22 +18,12 @@ from components.common import lease
 from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
-from components.documents.search_plan import Search, SearchPlan
+from components.documents.search_plan import SearchPlan
 from components.documents.search_result import DEFAULT_TRIAL, SearchResult, Trial
 from components.documents.trained import TrainedModel
 from components.settings.cluster import ClusterSettings
-from components.settings.space import describe
 from components.tune.katib.attempt import Attempt, in_words
 from components.tune.katib.trials import measured
-
-
-def cluster_search(settings: ClusterSettings) -> Search:
-    """The search on the cluster that this process runs on.
-
-    Raises:
-        InventoryError: if it cannot be reached.
-    """
-    return KatibSearch(kube.connect(), kube.namespace(), settings)
 
 
 class KatibSearch:
@@ -53,17 +42,16 @@ class KatibSearch:
             InventoryError: also if the cluster has no Katib, or no trial starts in time or reports a metric.
         """
         waits = self._timeouts.away, self._timeouts.poll
-        launcher = with_retries(lambda: choose(self._api, self._cluster), *waits)(
-            self._api, self._namespace, self._cluster
-        )
-        with_retries(lambda: check_cluster(self._api, self._namespace, launcher.kind), *waits)
+        kind = with_retries(lambda: choose(self._api, self._cluster), *waits)
+        launcher = JobLauncher(self._api, self._namespace, self._cluster, kind)
+        with_retries(lambda: check_cluster(self._api, self._namespace, kind), *waits)
         owners = with_retries(lambda: owner_references(self._api, self._namespace), *waits)
         address, describe_job = store.uri(plan.job(DEFAULT_TRIAL, {}).job_key), launcher.description()
         body = experiment(plan, self._cluster, self._namespace, address, owners, describe_job)
         experiments = Resource(self._api, GROUP, VERSION, EXPERIMENTS, self._namespace)
         if plan.tuning.max_trials > 1:  # what Katib would refuse is found out before the first trial is trained
             with_retries(lambda: experiments.create(body, dry_run=True), *waits)
-        if plan.tuning.early_stopping != "none" and not can_stop_early(launcher.kind.kind, self._cluster):
+        if plan.tuning.early_stopping != "none" and not can_stop_early(kind.kind, self._cluster):
             note(
                 "tuning: no trial is stopped early, since Katib would end one worker of a TrainJob alone; "
                 "for that, use one worker or launcher pytorchjob"
@@ -72,18 +60,11 @@ class KatibSearch:
         with lease.held(store, plan.run_id, self._timeouts.renew):
             name, arguments = dns_name(f"tune-{plan.run_id}-{DEFAULT_TRIAL}"), ["--job", address]
             first = describe_job(name, self._namespace, plan.run_id, arguments, self._cluster, owners)
-            trials = [self._default(plan, store, launcher.kind, first)]
+            trials = [self._default(plan, store, kind, first)]
             if plan.tuning.max_trials > 1:
                 owned = OwnedObject(experiments, body, "tuning", self._timeouts)
-                trials += self._others(plan, store, owned, launcher.kind, trials[0], abandoned)
-        return SearchResult(
-            backend="katib",
-            name=body["metadata"]["name"],
-            objective=plan.tuning.objective,
-            algorithm=plan.tuning.algorithm,
-            space={name: describe(parameter) for name, parameter in plan.space.items()},
-            trials=trials,
-        )
+                trials += self._others(plan, store, owned, kind, trials[0], abandoned)
+        return plan.result("katib", body["metadata"]["name"], trials)
 
     def _default(self, plan: SearchPlan, store: Store, kind: JobKind, body: Object) -> Trial:
         """Trains with the given hyperparameters, exactly as the train step does."""
@@ -94,29 +75,16 @@ class KatibSearch:
         outcome = TrainedModel.fetch(store, job.outcome_key)
         objective, epochs = measured(outcome, plan.tuning.objective)
         note(f"tuning: trial {DEFAULT_TRIAL} succeeded: {plan.tuning.objective} {objective:.4f}")
-        intervals = outcome.intervals
-        return plan.trial(
-            DEFAULT_TRIAL,
-            {},
-            status="succeeded",
-            objective=objective,
-            epochs=epochs,
-            start=intervals[0][0],
-            end=intervals[-1][1],
-        )
+        start, end = outcome.intervals[0][0], outcome.intervals[-1][1]
+        known = {"status": "succeeded", "objective": objective, "epochs": epochs, "start": start, "end": end}
+        return plan.trial(DEFAULT_TRIAL, {}, **known)
 
     def _others(
         self, plan: SearchPlan, store: Store, owned: OwnedObject, kind: JobKind, default: Trial, abandoned: bool
     ) -> list[Trial]:
-        """Runs all trials that Katib chooses.
+        """Runs all trials that Katib chooses, which knows nothing of the trial ``default``.
 
-        Args:
-            plan: what is searched.
-            store: holds the outcomes.
-            owned: the Experiment.
-            kind: of the trials' jobs.
-            default: the trial that Katib knows nothing of.
-            abandoned: the lease had run out, so that trials may have ended for no other reason.
+        If the lease had been ``abandoned``, trials may have ended for no other reason.
         """
 
         def attempt() -> Attempt:

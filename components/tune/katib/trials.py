@@ -40,16 +40,10 @@ def reported(trial: Object, metric: Metric) -> float | None:
 
 
 def record(trial: Object, plan: SearchPlan, store: Store, reason: str = "") -> Trial:
-    """One trial as a record.
+    """One trial, Katib's object, as a record; one that Katib calls succeeded and that left no outcome has failed.
 
-    Args:
-        trial: Katib's object.
-        plan: what is searched.
-        store: holds the outcome of a trial that succeeded, which knows its metrics to the last digit.
-        reason: what the trial's pods say of its end, if known.
-
-    Returns:
-        The record. A trial that Katib calls succeeded and that has no outcome in the store has failed.
+    The outcome in the store knows the metrics of a trial that succeeded to the last digit; ``reason`` is what a trial's
+    pods say of its end.
     """
     status, end = trial.get("status", {}), end_of(trial)
     state: Status = ENDS[end] if end else "running"

@@ -14,9 +14,7 @@ FEWEST_TRIALS = 5
 def importance(result: SearchResult) -> dict[str, float]:
     """The importance of every tuned option, by PED-ANOVA (Watanabe, Bansal, Hutter, IJCAI 2023).
 
-    Args:
-        result: of a search, whoever made it; only trials that were trained to their end count, since the others'
-            objectives are of fewer epochs.
+    Only trials that were trained to their end count, since the others' objectives are of fewer epochs.
 
     Returns:
         option -> share of 1, the most important one first; empty when too few trials were finished.

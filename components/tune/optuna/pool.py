@@ -48,11 +48,7 @@ class Worker:
 
 
 class Pool:
-    """Some workers.
-
-    Args:
-        folder: for their logs.
-    """
+    """Some workers, whose logs lie in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

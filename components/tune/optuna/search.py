@@ -9,11 +9,10 @@ from components.common.errors import InventoryError
 from components.common.machine import usable_threads
 from components.common.progress import Counter, note
 from components.common.store import Store
-from components.counter.training_log import DIRECTIONS
 from components.documents.search_plan import SearchPlan
-from components.documents.search_result import DEFAULT_TRIAL, FAILURES, SearchResult, Trial
+from components.documents.search_result import DEFAULT_TRIAL, FAILURES, SearchResult, Trial, rank
 from components.documents.training_spec import TrainingSpec
-from components.settings.space import Value, describe
+from components.settings.space import Value
 from components.tune.optuna.pool import Message, Pool, Worker, pool
 from components.tune.optuna.study import Study
 from components.tune.trial_store import TrialStore
@@ -30,19 +29,7 @@ def search(plan: SearchPlan, store: Store) -> SearchResult:
     trial_store = TrialStore(plan, store)
     with tempfile.TemporaryDirectory(prefix="tune-") as folder, pool(Path(folder)) as workers:
         _Local(plan, store, trial_store, workers).run()
-    return result(plan, trial_store)
-
-
-def result(plan: SearchPlan, trial_store: TrialStore) -> SearchResult:
-    """What a finished search found."""
-    return SearchResult(
-        backend="optuna",
-        name=plan.run_id,
-        objective=plan.tuning.objective,
-        algorithm=plan.tuning.algorithm,
-        space={name: describe(parameter) for name, parameter in plan.space.items()},
-        trials=list(trial_store.trials.values()),
-    )
+    return plan.result("optuna", plan.run_id, list(trial_store.trials.values()))
 
 
 class _Local:
@@ -134,11 +121,12 @@ class _Local:
             return old.model_copy(update={"status": "running", "start": time.time(), "end": None, "reason": ""})
         if len(trials) >= self.plan.tuning.max_trials or self.used_up:
             return None
-        name = DEFAULT_TRIAL if DEFAULT_TRIAL not in trials else f"{len(trials):03}"
         parameters: dict[str, Value] | None = self.plan.default
-        if name == DEFAULT_TRIAL:
+        if DEFAULT_TRIAL not in trials:
+            name = DEFAULT_TRIAL
             self.study.start(name, self.plan.default)
         else:
+            name = f"{len(trials):03}"
             parameters = self.study.propose(name)
         if parameters is None:
             self.used_up = True
@@ -170,11 +158,7 @@ class _Local:
         return hopeless and trial.name != DEFAULT_TRIAL and epoch < last
 
     def _end(self, worker: Worker, trial: Trial, **known: Any) -> None:
-        """Writes down a trial's end, says it, and removes what nobody needs any more.
-
-        Raises:
-            InventoryError: if it was one failure too many.
-        """
+        """Writes down a trial's end, says it, and removes what nobody needs any more."""
         self.alone, worker.trial = False, None
         before = self._kept()
         trial = self.trial_store.write(trial.model_copy(update={"end": time.time(), **known}))
@@ -204,18 +188,11 @@ class _Local:
     def _kept(self) -> list[Trial]:
         """The trials whose models are kept: the default's and the best one's."""
         done = [trial for trial in self.trial_store.trials.values() if trial.status == "succeeded"]
-        best = sorted(done, key=self._rank)[:1]
+        best = sorted(done, key=lambda trial: rank(self.plan.tuning.objective, trial.objective or 0.0))[:1]
         return best + [trial for trial in done if trial.name == DEFAULT_TRIAL and trial not in best]
 
     def _best_of(self, values: list[float]) -> float | None:
-        return min(values, key=lambda value: self._sign() * value, default=None)
-
-    def _rank(self, trial: Trial) -> float:
-        """Smaller is better; of equals, the one that began first comes first anyway."""
-        return self._sign() * (trial.objective or 0.0)
-
-    def _sign(self) -> int:
-        return -1 if DIRECTIONS[self.plan.tuning.objective] == "maximize" else 1
+        return min(values, key=lambda value: rank(self.plan.tuning.objective, value), default=None)
 
     def _line(self, trial: Trial) -> str:
         """One line about a finished trial."""
@@ -229,13 +206,9 @@ class _Local:
 
 
 def _reason(message: Message, log: Path) -> str:
-    """Why a trial failed: what it says, or how its process died."""
-    if message["kind"] == "died":
-        return f"its process ended with exit code {message['code']}{_last_line(log)}"
-    return str(message.get("reason", message["kind"]))
-
-
-def _last_line(log: Path) -> str:
-    """What a process said last, as far as it is not progress."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return f", its last line: {lines[-1][:200]}" if lines else ""
+    """Why a trial failed: what it says, or how its process died and what that said last."""
+    if message["kind"] != "died":
+        return str(message.get("reason", message["kind"]))
+    lines = log.read_text(errors="replace").strip().splitlines()
+    last = f", its last line: {lines[-1][:200]}" if lines else ""
+    return f"its process ended with exit code {message['code']}{last}"

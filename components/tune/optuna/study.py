@@ -37,11 +37,7 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 
 
 class Study:
-    """An Optuna study in memory; what makes it last is that finished trials are told to it again.
-
-    Args:
-        plan: the search.
-    """
+    """An Optuna study in memory; what makes it last is that finished trials are told to it again."""
 
     def __init__(self, plan: SearchPlan) -> None:
         self.space = dict(plan.space)

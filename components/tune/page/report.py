@@ -3,7 +3,7 @@
 from typing import Any
 
 from components.counter.training_log import Metric, better
-from components.documents.search_result import FAILURES, SearchResult, Trial
+from components.documents.search_result import FAILURES, SearchResult, Trial, rank
 from components.pages.page import render_page
 from components.pages.text import percent, plain, plural
 from components.tune.compare import Comparison
@@ -20,9 +20,6 @@ def render(result: SearchResult, comparison: Comparison | None, final_training: 
         result: of the search.
         comparison: of the best with the default trial; None when they are the same, or the default one failed.
         final_training: ``reuse`` or ``retrain``, of the settings.
-
-    Returns:
-        HTML.
     """
     verdict, tone = in_words(result, comparison)
     return render_page(
@@ -108,5 +105,4 @@ def change_text(metric: Metric, value: float) -> str:
 
 
 def _rank(result: SearchResult, trial: Trial) -> tuple[bool, float]:
-    sign = -1 if result.direction == "maximize" else 1
-    return trial.objective is None, sign * (trial.objective or 0.0)
+    return trial.objective is None, rank(result.objective, trial.objective or 0.0)

@@ -683,3 +683,12 @@ def running(cluster: Cluster) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.close()
+
+
+def add_step_pod(cluster: Cluster, name: str) -> None:
+    """The Workflow ``inventory-abc`` of a run, and the pod of one of its steps."""
+    workflow = cluster.add({"kind": "Workflow", "metadata": {"name": "inventory-abc"}}, "workflows", "argoproj.io")
+    owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "inventory-abc"}
+    owner["uid"] = workflow["metadata"]["uid"]
+    step = {"kind": "Pod", "metadata": {"name": name, "ownerReferences": [{**owner, "controller": True}]}}
+    cluster.add({**step, "spec": {"containers": []}, "status": {"phase": "Running"}}, "pods")

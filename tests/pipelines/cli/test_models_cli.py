@@ -18,6 +18,7 @@ from pipelines.cli.main import main
 from tests.evaluate.conftest import Made
 from tests.evaluate.conftest import make as make
 from tests.gate.test_challenge import put
+from tests.signing_keys import write_pair
 
 NAME = "bin-counter"
 Command = Callable[..., tuple[int, str, str]]
@@ -158,6 +159,29 @@ def test_promote_and_rollback_say_what_they_did_and_how_to_serve(
     assert code == 0
     assert "bin-counter: a is in service again instead of b" in output
     assert read_index(open_registry(made.store, {}), NAME).in_service.version == "a"
+
+
+def test_sign_and_verify_work_on_a_registered_model_and_on_a_folder(
+    made: Made, tmp_path: Path, inventory: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, others = write_pair(tmp_path / "keys"), write_pair(tmp_path / "others")
+    add(made, tmp_path, "a", 0.5)
+    code, _, error = inventory("verify", "a", "--public-key", str(keys.public))
+    assert (code, "is not signed" in error) == (1, True)
+    assert inventory("sign", "a")[2].startswith("error: no key to sign with: give --key FILE")
+    code, output, error = inventory("sign", "a", "--key", str(keys.private))
+    assert (code, error) == (0, "")
+    assert "a: signed; verify it: inventory verify a --public-key FILE" in output
+    assert inventory("verify", "a", "--public-key", str(keys.public))[0] == 0
+    assert "Key mismatch" in inventory("verify", "a", "--public-key", str(others.public))[2]
+    monkeypatch.setenv("INVENTORY_PUBLIC_KEY", str(keys.public))
+    assert inventory("promote", "a")[0] == 0, "it is signed"
+    assert inventory("verify", "runs/a/model")[0] == 0, "its signature has come with it"
+    Path("runs/a/model/model_card.md").write_text("another")
+    assert "does not hold" in inventory("verify", "runs/a/model")[2]
+    add(made, tmp_path, "b", 0.5)
+    assert "is not signed" in inventory("promote", "b")[2], "and that one is not"
+    assert inventory("sign", "nothing", "--key", str(keys.private))[0] == 1
 
 
 def test_prune_says_what_it_would_free_before_it_does(made: Made, tmp_path: Path, inventory: Command) -> None:

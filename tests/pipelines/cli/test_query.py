@@ -281,6 +281,22 @@ def test_reconcile_prints_its_numbers_as_json_and_nothing_else(server, photos, c
     assert "recount list:" in said.err
 
 
+def test_feedback_prints_its_numbers_as_json_and_nothing_else(photos, capsys, tmp_path):
+    (tmp_path / "counted.csv").write_text("id,expected,counted\na,2,2\naisle/b,1,5\na,2,2\nc,3,\n")
+    asked = [str(tmp_path / "counted.csv"), "--photos", str(photos), "--out", str(tmp_path / "out")]
+    assert main(["feedback", *asked, "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {
+        "format": "inventory-feedback/1",
+        "labels": 2,
+        "wrong": 1,
+        "rows_left_out": 2,
+        "left_out": {"repeats a recount": 1, "was not recounted": 1},
+        "source": str(tmp_path / "out" / "labels.csv"),
+    }
+    assert "2 recounted bins are labels now" in said.err
+
+
 def test_reconcile_asks_a_service_by_its_name(cluster, server, photos, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("INVENTORY_TOKEN", TOKEN)
     (tmp_path / "stock.csv").write_text("id,expected\na,2\naisle/b,1\n")

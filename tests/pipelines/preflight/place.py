@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from components.cluster.jobs.katib import INJECTION_LABEL
 from components.settings.cluster import ClusterSettings
 from pipelines.preflight.check import Check, Question
 from pipelines.preflight.preflight import preflight
@@ -71,3 +72,8 @@ ENDPOINTS = {
 def serving_runtime(image: str) -> dict[str, Any]:
     container = {"name": "kserve-container", "image": image}
     return {"metadata": {"name": "inventory-bundle"}, "spec": {"containers": [container]}}
+
+
+def a_restricted_namespace(place: Place) -> None:
+    label = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "restricted"}
+    place.cluster.update("namespaces", "team", lambda item: item["metadata"].update(labels=label), ns="")

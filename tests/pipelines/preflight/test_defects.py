@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from components.cluster import kube
-from components.cluster.jobs.katib import INJECTION_LABEL
 from pipelines.manifests.installation import Installation
 from pipelines.manifests.overlay import render
 from pipelines.preflight.installed import numbers, older
 from pipelines.preflight.preflight import exit_code, report
 from tests.cluster.stand_ins.api import Refused
-from tests.pipelines.preflight.place import ENDPOINTS, Place, deployment, node
+from tests.pipelines.preflight.place import ENDPOINTS, Place, a_restricted_namespace, deployment, node
 
 Object = dict[str, Any]
 
@@ -435,8 +434,7 @@ def test_a_quota_of_other_pods_is_not_ours(place: Place) -> None:
 
 
 def test_pods_of_ours_are_taken_under_restricted(place: Place) -> None:
-    label = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "restricted"}
-    place.cluster.update("namespaces", "team", lambda item: item["metadata"].update(labels=label), ns="")
+    a_restricted_namespace(place)
     assert [each.state for each in place.look() if each.name == "pods"] == ["ok"]
 
 

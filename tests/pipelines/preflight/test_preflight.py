@@ -17,7 +17,7 @@ from pipelines.preflight.cluster import ROLE, rights
 from pipelines.preflight.preflight import exit_code, report
 from tests.cluster.stand_ins.api import CUSTOM_KINDS, Refused
 from tests.cluster.stand_ins.schemas import CRDS
-from tests.pipelines.preflight.place import GPU, Place
+from tests.pipelines.preflight.place import GPU, Place, a_restricted_namespace
 
 
 def test_a_cluster_that_has_everything_is_all_ok(place: Place) -> None:
@@ -100,7 +100,7 @@ def no_secret(place: Place) -> None:
 
 
 def a_secret_without_a_key(place: Place) -> None:
-    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].pop("AWS_SECRET_ACCESS_KEY"))
+    change_secret(place, AWS_SECRET_ACCESS_KEY=None)
 
 
 def a_secret_without_annotations(place: Place) -> None:
@@ -108,8 +108,7 @@ def a_secret_without_annotations(place: Place) -> None:
 
 
 def a_wrong_secret_key(place: Place) -> None:
-    wrong = base64.b64encode(b"wrong").decode()
-    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(AWS_SECRET_ACCESS_KEY=wrong))
+    change_secret(place, AWS_SECRET_ACCESS_KEY="wrong")
 
 
 def change_secret(place: Place, **values: str | None) -> None:
@@ -167,8 +166,7 @@ def a_config_map_without_the_certificate(place: Place) -> None:
 
 
 def a_store_that_is_away(place: Place) -> None:
-    away = base64.b64encode(b"http://127.0.0.1:9").decode()
-    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(S3_ENDPOINT_URL=away))
+    change_secret(place, S3_ENDPOINT_URL="http://127.0.0.1:9")
 
 
 def no_pull_secret(place: Place) -> None:
@@ -222,23 +220,15 @@ def a_serving_image_that_was_not_pushed(place: Place) -> None:
 
 
 def a_session_token(place: Place) -> None:
-    token = base64.b64encode(b"short").decode()
-    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(AWS_SESSION_TOKEN=token))
+    change_secret(place, AWS_SESSION_TOKEN="short")
 
 
 def a_region_that_kserve_is_not_told(place: Place) -> None:
-    region = base64.b64encode(b"eu-west-1").decode()
-    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(AWS_REGION=region))
+    change_secret(place, AWS_REGION="eu-west-1")
 
 
 def an_authority_that_kserve_does_not_mount(place: Place) -> None:
-    path = base64.b64encode(b"/etc/ssl/store.crt").decode()
-    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(AWS_CA_BUNDLE=path))
-
-
-def a_restricted_namespace(place: Place) -> None:
-    label = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "restricted"}
-    place.cluster.update("namespaces", "team", lambda item: item["metadata"].update(labels=label), ns="")
+    change_secret(place, AWS_CA_BUNDLE="/etc/ssl/store.crt")
 
 
 def kfp_login_page(place: Place) -> None:
@@ -379,8 +369,7 @@ def test_what_cannot_be_looked_at_is_unknown_and_no_problem(place: Place) -> Non
 
 
 def test_the_operators_init_container_is_a_matter_for_a_restricted_namespace(place: Place) -> None:
-    label = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "restricted"}
-    place.cluster.update("namespaces", "team", lambda item: item["metadata"].update(labels=label), ns="")
+    a_restricted_namespace(place)
     (check,) = [check for check in place.look() if check.name == "pod security"]
     assert check.state == "unknown"
     assert "make the training elastic" in check.fix
@@ -390,16 +379,14 @@ def test_the_operators_init_container_is_a_matter_for_a_restricted_namespace(pla
 
 def test_katibs_collector_is_a_matter_for_a_restricted_namespace(place: Place) -> None:
     assert [check.state for check in place.look() if check.name == "pod security of trials"] == ["ok"]
-    label = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "restricted"}
-    place.cluster.update("namespaces", "team", lambda item: item["metadata"].update(labels=label), ns="")
+    a_restricted_namespace(place)
     (check,) = [check for check in place.look() if check.name == "pod security of trials"]
     assert check.state == "unknown"
     assert "injectSecurityContext" in check.fix
 
 
 def test_a_store_with_an_address_of_the_cluster_is_left_to_a_pod(place: Place) -> None:
-    inside = base64.b64encode(b"http://seaweedfs.kubeflow.svc.cluster.local:8333").decode()
-    place.cluster.update("secrets", "inventory-store", lambda item: item["data"].update(S3_ENDPOINT_URL=inside))
+    change_secret(place, S3_ENDPOINT_URL="http://seaweedfs.kubeflow.svc.cluster.local:8333")
     (check,) = [check for check in place.look() if check.name == "object store"]
     assert check.state == "unknown"
 

@@ -9,7 +9,7 @@ from itertools import cycle
 
 import pytest
 
-from tests.serve.attacks.attacks import ATTACKS, Target
+from tests.serve.attacks.attacks import ATTACKS, Tally, Target
 from tests.serve.attacks.watching import LEFT_BEHIND, MOST_RSS, PREDICT, ask, rss
 from tests.tiny_model import photo, serving
 from tests.waiting import wait_until
@@ -67,12 +67,16 @@ def served(target: Target, requests: int) -> tuple[Counter, list[object]]:
         for name in cycle(ATTACKS):
             if over.is_set():
                 return
-            stop = threading.Event()
-            attacker = threading.Thread(target=ATTACKS[name], args=(target, stop))
+            stop, target.tally = threading.Event(), Tally()
+            attacker = threading.Thread(target=ATTACKS[name].attack, args=(target, stop))
             attacker.start()
+            while not target.tally.opened and not over.wait(0.05):  # it makes what it sends first
+                pass
             over.wait(SECONDS)
             stop.set()
             attacker.join()
+            if not over.is_set() and not target.tally.opened:
+                lost.append(f"{name} attacked nobody")
 
     def weigh() -> None:
         while not over.wait(0.02):

@@ -19,8 +19,9 @@ from tests.tiny_model import Served, photo
 
 MEBIBYTE = 2**20
 MOST_RSS = 512 * MEBIBYTE
-MOST_HEALTH_SECONDS, AT_REST_SECONDS = 0.1, 0.01
-"""The 99th percentile of a probe on a calm machine, of a server that is attacked and of one at rest."""
+MOST_HEALTH_SECONDS, MOST_TIMES_AT_REST = 0.1, 5.0
+"""The 99th percentile of a probe, where a server at rest answers within a fifth of it, and else compared with that."""
+FEWEST_PROBES = 20
 LEFT_BEHIND = 60 * MEBIBYTE
 """What a server may keep that it did not hold before."""
 PREDICT = "/v1/models/bin-counter:predict"
@@ -42,7 +43,7 @@ class Seen:
     @property
     def most_health(self) -> float:
         """What a probe may take: more where the machine is so busy that a server at rest is slow too."""
-        return MOST_HEALTH_SECONDS * max(1.0, float(np.percentile(self.of_another, 99)) / AT_REST_SECONDS)
+        return max(MOST_HEALTH_SECONDS, MOST_TIMES_AT_REST * float(np.percentile(self.of_another, 99)))
 
     def told(self) -> str:
         p99 = [1000 * np.percentile(seconds, 99) for seconds in (self.health, self.of_another)]

@@ -22,8 +22,8 @@ def clients() -> Path:
     installed = FOLDER / "installed.txt"
     if not (installed.exists() and installed.read_bytes() == REQUIREMENTS.read_bytes()):
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(FOLDER)], check=True)
-        pip = [str(FOLDER / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", "-r", str(REQUIREMENTS)]
-        if subprocess.run(pip, check=False).returncode:
+        pip = [str(FOLDER / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        if subprocess.run([*pip, "-r", str(REQUIREMENTS)], check=False).returncode:
             pytest.skip(f"the packages of {REQUIREMENTS.name} cannot be installed here")
         installed.write_bytes(REQUIREMENTS.read_bytes())
     return FOLDER / "bin"

@@ -3,7 +3,10 @@
 https://kserve.github.io/website/docs/reference/oss/open-inference-protocol: what a server must answer, nothing of ours.
 """
 
+import base64
 from typing import Any
+
+from tests.tiny_model import photo
 
 TENSOR_DATA = {"type": "array", "items": {"type": ["array", "number", "string", "boolean"]}}
 PARAMETERS = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
@@ -76,7 +79,10 @@ def document(model: str, version: str) -> dict[str, Any]:
         "/v2/models/{model_name}/versions/{model_version}/ready": None,
     }.items():
         paths[path] = {"get": operation(answer, path, model, version)}
-    body = {"requestBody": {"required": True, "content": {"application/json": {"schema": REQUEST}}}}
+    tensor = {"name": "images", "shape": [1], "datatype": "BYTES", "data": [base64.b64encode(photo(3)).decode()]}
+    example = {"inputs": [tensor], "id": "mine"}
+    content = {"application/json": {"schema": REQUEST, "examples": {"a photo": {"value": example}}}}
+    body = {"requestBody": {"required": True, "content": content}}
     for path in ("/v2/models/{model_name}/infer", "/v2/models/{model_name}/versions/{model_version}/infer"):
         paths[path] = {"post": operation(RESPONSE, path, model, version, **body)}
     return {"openapi": "3.1.0", "info": {"title": "Open Inference Protocol", "version": "2"}, "paths": paths}

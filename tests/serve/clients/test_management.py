@@ -1,12 +1,15 @@
 """Triton's index, statistics and configuration extensions over REST; Triton's own clients ask too."""
 
 import asyncio
+import threading
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from components.serve import server as server_module
 from components.serve.limits import Limits
 from components.serve.predictor import CountPredictor
 from components.serve.server import create_app
@@ -74,6 +77,55 @@ def test_no_path_waits_for_a_body_that_never_comes_or_fails_when_its_client_goes
         assert (path, status_of(app, path, piece)) == (path, 408)
         assert (path, status_of(app, path, piece, {"type": "http.disconnect"})) == (path, 400)
     assert app.state.shared.buffered.taken == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "work", "headers"),
+    [
+        ("/v1/models/bin-counter:predict", "parse_v1", []),
+        ("/v2/models/bin-counter/infer", "parse_v2", []),
+        ("/v1/models/bin-counter:predict", "decoded", [(b"content-encoding", b"gzip")]),
+        ("/stock/read", "read_stock", []),
+    ],
+)
+def test_what_a_thread_works_on_stays_booked_when_its_request_is_ended(
+    bundle_folder, monkeypatch: pytest.MonkeyPatch, path: str, work: str, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Or others would be let in beside it, whose memory nobody has counted."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def working(*_: object, **__: object) -> None:
+        begun.set()
+        assert may_end.wait(20)
+
+    monkeypatch.setattr(server_module, work, working)
+    model = CountPredictor("bin-counter", bundle_folder, 1, 2**20)
+    model.load()
+    app = create_app(model, Limits())
+    buffered, body = app.state.shared.buffered, b"{" * 300_000
+
+    async def ended() -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body}
+
+        async def send(_: Any) -> None:
+            pass
+
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+        request = asyncio.ensure_future(app(scope, receive, send))
+        await asyncio.to_thread(begun.wait, 20)
+        request.cancel()
+        await asyncio.sleep(0.05)
+        assert (request.done(), buffered.taken) == (False, len(body))
+        may_end.set()
+        with suppress(asyncio.CancelledError):
+            await request
+        assert buffered.taken == 0
+
+    try:
+        asyncio.run(ended())
+    finally:
+        may_end.set()
 
 
 def test_statistics_count_requests_photos_and_runs(bundle_folder, http: httpx.Client) -> None:

@@ -25,7 +25,7 @@ from components.documents.search_result import SearchResult
 from components.settings.cluster import ClusterSettings
 from components.settings.training import TrainingSettings
 from components.tune.katib.search import KatibSearch
-from tests.cluster.stand_ins.api import Cluster, Refused, running
+from tests.cluster.stand_ins.api import Cluster, Refused, add_step_pod, running
 from tests.cluster.stand_ins.kueue import Kueue
 from tests.cluster.stand_ins.training_operator import GROUP, JOBS, make_pods
 from tests.tune.katib.controller import Katib, add_condition, ended
@@ -143,11 +143,7 @@ def scene(
     monkeypatch.setenv("KUBECONFIG", kubeconfig)
     monkeypatch.setenv("KFP_POD_NAME", STEP_POD)
     cluster.add({"kind": "Namespace", "metadata": {"name": "team", "labels": LABELLED}}, "namespaces")
-    workflow = cluster.add({"kind": "Workflow", "metadata": {"name": "inventory-abc"}}, "workflows", "argoproj.io")
-    owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "inventory-abc"}
-    owner["uid"] = workflow["metadata"]["uid"]
-    step = {"kind": "Pod", "metadata": {"name": STEP_POD, "ownerReferences": [{**owner, "controller": True}]}}
-    cluster.add({**step, "spec": {"containers": []}, "status": {"phase": "Running"}}, "pods")
+    add_step_pod(cluster, STEP_POD)
     environment = {**os.environ, **store_environment, "INVENTORY_BUCKET": store.bucket}
     made = Scene(cluster, kube.connect(), store, Katib(cluster, store), environment, tmp_path)
     yield made

@@ -82,4 +82,4 @@ def search(plan: SearchPlan, store: Store, pool: ScriptedPool) -> SearchResult:
     """What ``optuna_search.search`` does, with these workers."""
     trial_store = TrialStore(plan, store)
     optuna_search._Local(plan, store, trial_store, pool).run()  # type: ignore[arg-type]
-    return optuna_search.result(plan, trial_store)
+    return plan.result("optuna", plan.run_id, list(trial_store.trials.values()))

@@ -1,0 +1,1 @@
+from tests.cluster.conftest import api, cluster  # noqa: F401 - fixtures
