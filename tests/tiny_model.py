@@ -113,9 +113,10 @@ class Served:
 
 @contextmanager
 def serving(folder: Path | str, *options: str) -> Iterator[Served]:
-    """The real server on a free port, ended with SIGTERM."""
+    """The real server on a free port, ended with SIGTERM; no engines are tried unless the options say so."""
+    told = ["--bundle", str(folder), "--port", "0", "--threads", "2", "--engine", "onnxruntime", *options]
     process = subprocess.Popen(
-        [sys.executable, "-m", "components.serve", "--bundle", str(folder), "--port", "0", "--threads", "2", *options],
+        [sys.executable, "-m", "components.serve", *told],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

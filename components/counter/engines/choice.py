@@ -100,9 +100,11 @@ def difference(bundle: Bundle, one: Session, other: Session, photos: Pixels) -> 
 
 
 def speed_up(one: Session, other: Session, photos: Pixels) -> float:
-    """How many times as fast the other one is: the geometric mean over one photo and all of them."""
+    """How many times as fast the other one is: the geometric mean over one photo and, if fast, all of them."""
     gains = []
     for images in (photos[:1], photos):
         slow, fast = median_seconds([one, other], images, limit_seconds=MEASURED_SECONDS)
         gains.append(slow / fast)
-    return float(np.sqrt(np.prod(gains)))
+        if slow * PHOTOS > MEASURED_SECONDS:  # the start waits for it
+            break
+    return float(np.prod(gains) ** (1 / len(gains)))

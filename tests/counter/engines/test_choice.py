@@ -88,8 +88,24 @@ def test_of_engines_that_answer_alike_the_faster_one_is_chosen_unless_one_is_ask
     gain: float, wanted: Any, chosen: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, folder, lambda logits: logits)
-    monkeypatch.setattr(choice, "median_seconds", lambda sessions, *_, **__: [gain, 1.0])
+    monkeypatch.setattr(choice, "median_seconds", lambda sessions, *_, **__: [gain / 1000, 1 / 1000])
     assert open_engine(folder, bundles.load(folder), 1, wanted).name == chosen
+
+
+@pytest.mark.parametrize(("seconds", "measured"), [(0.01, [1, choice.PHOTOS]), (0.2, [1])])
+def test_a_slow_network_is_measured_with_one_photo_alone(
+    seconds: float, measured: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def timed(_: object, images: Any, **__: float) -> list[float]:
+        seen.append(len(images))
+        return [seconds * len(images), seconds * len(images) / 2]
+
+    monkeypatch.setattr(choice, "median_seconds", timed)
+    nothing: Any = None
+    assert choice.speed_up(nothing, nothing, trial_photos(8)) == pytest.approx(2)
+    assert seen == measured
 
 
 def test_where_openvino_is_not_installed_onnx_runtime_answers_and_who_insists_is_told_what_to_install(
