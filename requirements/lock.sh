@@ -24,6 +24,7 @@ done
 for extra in extras/control extras/client extras/train extras/openvino; do
   lock --constraints all.txt "$extra.in" --output-file "$extra.txt"
 done
+lock --generate-hashes --constraints all.txt extras/openvino.in --output-file openvino.txt
 lock --constraints all.txt serve.in --output-file extras/serve.txt
 compile --generate-hashes bench.in --output-file bench.txt
 for tools in docs lock supply; do

@@ -36,7 +36,10 @@ class Registry(Protocol):
 def open_registry(store: Store, environment: Mapping[str, str] = os.environ) -> Registry:
     """The Model Registry at ``MODEL_REGISTRY_URL``, else the index in the store.
 
-    ``MODEL_REGISTRY_TOKEN`` is for one that wants a bearer token; in a pod its service account's is taken otherwise.
+    Args:
+        store: holds the index.
+        environment: may name the Model Registry, and in ``MODEL_REGISTRY_TOKEN`` a bearer token for it; in a pod its
+            service account's is taken otherwise.
 
     Raises:
         InventoryError: if the Model Registry cannot be reached.

@@ -74,7 +74,7 @@ def collect(
     bins: list[Bin] = []
     exclusions: list[LeftOut] = []
     count_photo = Counter("photos", manifest.selected)
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(usable_threads()) as pool:  # Pillow releases the lock
+    with ThreadPoolExecutor(usable_threads()) as pool, ThreadPoolExecutor(1) as reader:  # Pillow releases the lock
         for block in prefetch(lambda block: reader.submit(_read_block, store, block, folder), manifest.blocks, ahead=1):
             images = [memoryview(value.as_buffer()) for value in block.column("image")]
             rows = block.drop_columns("image").to_pylist()

@@ -158,7 +158,8 @@ def test_the_pages_of_a_run_lead_to_each_other_and_say_what_the_gate_decided(
         decision_key="runs/r1/gate.json",
         page_key="pages/gate",
     )
-    local_run._write_pages(store, tmp_path, evaluated(report_key="pages/report"), gated, "pages/explore", tuned)
+    outcomes = {"explore": {"page_key": "pages/explore"}} | ({"tune": tuned} if tuned else {})
+    local_run._write_pages(store, tmp_path, evaluated(report_key="pages/report"), gated, outcomes)
     pages = {path.name: path.read_text() for path in tmp_path.glob("*.html")}
     searched = {"tune.html"} if tuned else set()
     assert set(pages) == {"report.html", "explore.html", "gate.html", *searched}  # nothing watched this training
