@@ -31,7 +31,7 @@ def gate(
 ) -> GatedModel:
     """Decides whether an evaluated model goes into service; done anew on every run, since it looks at the world.
 
-    A model that does is signed, where there is a key to sign with.
+    A model that does is signed, where there is a key to sign with; the one that is in service already is not again.
 
     Args:
         store: holds the bundles and the dataset; ``runs/<run_id>/gate.json`` and ``gate.html`` are written there.
@@ -52,7 +52,8 @@ def gate(
         registry = open_registry(store)
         known = read_index(registry, serving.name)
         incumbent, candidate = find_in_service(store, known, serving), bundles.fetch_description(store, key)
-        if _is_same(incumbent, key, candidate):
+        same = _is_same(incumbent, key, candidate)
+        if same:
             said = f"Promoted: {candidate.version} is in service already"
             decision = Decision(promote=True, summary=said, criteria=[], n=0)
         else:
@@ -76,7 +77,7 @@ def gate(
             decision = decision.model_copy(update={"summary": f"{decision.summary}. {way_out}"})
         note(f"gate: {decision.summary}")
         approved = decision.promote or not policy.enforce
-        if approved and (private_key := signing_key()):
+        if approved and not same and (private_key := signing_key()):  # what is not looked at is not signed
             sign_stored(store, key, private_key, candidate)
             note(f"signed model {candidate.version}")
         outcome = GatedModel(

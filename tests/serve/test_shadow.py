@@ -195,6 +195,13 @@ def test_a_shadow_whose_process_dies_is_said_to_be_and_nothing_else_happens(tmp_
         assert metric(server, 'bin_counter_shadow_info{version="test-1"}') == 0
 
 
+def test_a_waiting_copy_holds_its_own_pixels_and_not_the_request_that_they_came_with() -> None:
+    request = np.zeros((32, 8, 8, 3), np.uint8)
+    copy = shadows.Copy(request[3], {"1": 1.0}).alone()
+    assert copy.image.base is None
+    assert copy.size == request[3].nbytes
+
+
 def test_a_server_without_a_shadow_says_so(tmp_path, capsys) -> None:
     write_bundle(tmp_path)
     with serving(tmp_path) as server:

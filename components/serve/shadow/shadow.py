@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,6 +34,8 @@ NOT_FOR_SHADOWS = ("AWS_", "OTEL_")
 MOST_WAITING, MOST_WAITING_BYTES = 64, 16 * MEBIBYTE
 """Copies in the queue; what comes on top of them is dropped."""
 END_SECONDS = 2.0
+ANSWER_SECONDS = 120.0
+"""A shadow that takes longer to load, or for a photo, is ended."""
 NOT_LOADED = "unknown"
 ENDED = "its process has ended"
 
@@ -52,6 +54,10 @@ class Copy:
     def size(self) -> int:
         """Bytes that it takes."""
         return len(self.image) if isinstance(self.image, bytes) else self.image.nbytes
+
+    def alone(self) -> "Copy":
+        """The same without the rest of its request, of which pixels may be a view."""
+        return self if isinstance(self.image, bytes) else replace(self, image=self.image.copy())
 
 
 class Shadow:
@@ -122,7 +128,7 @@ class Shadow:
     def _put(self, copy: Copy) -> None:
         with self._changed:
             if len(self._waiting) < MOST_WAITING and self._bytes + copy.size <= MOST_WAITING_BYTES:
-                self._waiting.append(copy)
+                self._waiting.append(copy.alone())
                 self._bytes += copy.size
                 self._changed.notify()
                 return
@@ -142,7 +148,8 @@ class Shadow:
         """Everything that waits for the shadow."""
         try:
             with self._started(self._fetch()) as process:
-                self._begun = Begun.model_validate_json(_answer(process))
+                with _ended_when_late(process):
+                    self._begun = Begun.model_validate_json(_answer(process))
                 if self._begun.error:
                     raise InventoryError(self._begun.error)
                 self._state = "comparing"
@@ -171,11 +178,12 @@ class Shadow:
 
     def _compare(self, process: subprocess.Popen[bytes], copy: Copy) -> None:
         assert process.stdin
-        if isinstance(copy.image, bytes):
-            send(process.stdin, copy.image, FILE)
-        else:
-            send(process.stdin, copy.image.tobytes(), PIXELS)
-        counted = Counted.model_validate_json(_answer(process))
+        with _ended_when_late(process):
+            if isinstance(copy.image, bytes):
+                send(process.stdin, copy.image, FILE)
+            else:
+                send(process.stdin, copy.image.tobytes(), PIXELS)
+            counted = Counted.model_validate_json(_answer(process))
         if counted.outcome == "counted":
             self._comparison.add(copy.probabilities, counted.probabilities)
         elif counted.outcome == "too large":
@@ -192,6 +200,17 @@ class Shadow:
             self._waiting.clear()
         metrics.SHADOW_MODEL.labels(self._begun.version or NOT_LOADED).set(0)
         _say(f"is not compared any more: {self._reason}")
+
+
+@contextmanager
+def _ended_when_late(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    timer = threading.Timer(ANSWER_SECONDS, process.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _answer(process: subprocess.Popen[bytes]) -> bytes:
