@@ -103,10 +103,10 @@ def _unpack(data: bytes, folder: Path) -> None:
     """What ``pack`` has made, file by file: ``extractall`` knows a safe filter only since Python 3.11.4."""
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for entry in archive:
-            content = archive.extractfile(entry) if entry.isreg() else None
-            if content is None or {"..", "/"} & set(Path(entry.name).parts):
+            content, name = archive.extractfile(entry) if entry.isreg() else None, Path(entry.name)
+            if content is None or name.is_absolute() or ".." in name.parts:
                 raise InventoryError(f"the code holds {entry.name[:80]!r}, which is no file of a package")
-            path = folder / entry.name
+            path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.read())
 

@@ -180,6 +180,7 @@ def test_a_pack_is_taken_by_the_python_of_debian_12(
         ("../outside.py", tarfile.REGTYPE),
         ("components/../../outside.py", tarfile.REGTYPE),
         ("/outside.py", tarfile.REGTYPE),
+        ("//outside-of-it/outside.py", tarfile.REGTYPE),
         ("components/link.py", tarfile.SYMTYPE),
         ("components/link.py", tarfile.LNKTYPE),
         ("components/pipe.py", tarfile.FIFOTYPE),

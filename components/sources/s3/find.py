@@ -45,7 +45,7 @@ def find_bucket(uri: str, endpoint: str, environment: Mapping[str, str], ids: Co
     bucket, prefix = parse_address(uri)
     if prefix and not prefix.endswith("/"):
         prefix += "/"
-    opened, refusals = _first_open(_places(bucket, prefix, endpoint, environment), _list_something)
+    opened, refusals = _first_open(list(_places(bucket, prefix, endpoint, environment)), _list_something)
     if opened:
         return opened
     unlisted = [refusal.place for refusal in refusals if refusal.code in NO_LISTING]
