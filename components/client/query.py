@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from components.client.endpoint import Endpoint, open_client
 from components.client.options import ATTEMPTS
-from components.common.document import first_error
+from components.common.document import Document, first_error
 from components.common.errors import InventoryError
 from components.common.prefetch import prefetch
 from components.common.retry import back_off, retry
@@ -29,6 +29,7 @@ RETRIED = (408, 429, 502, 503, 504)
 REFUSED = (400, 408, 413, 415, 422)
 
 Key = TypeVar("Key")
+D = TypeVar("D", bound=Document)
 
 
 class PhotoError(InventoryError):
@@ -101,12 +102,7 @@ def record_model(client: httpx.Client, endpoint: Endpoint, model: Bundle) -> Rec
     """
     if RECORD_FILE not in model.files:
         return None
-    request = client.build_request("GET", f"/v1/models/{endpoint.model_name}/record")
-    try:
-        content = _json(_send(client, endpoint, request, ATTEMPTS), endpoint)
-    except NoModelError:
-        return None
-    return RecordModel.of(content, str(request.url))
+    return _told(client, endpoint, "record", RecordModel)
 
 
 def shadow_report(client: httpx.Client, endpoint: Endpoint) -> ShadowReport | None:
@@ -119,12 +115,16 @@ def shadow_report(client: httpx.Client, endpoint: Endpoint) -> ShadowReport | No
     Raises:
         InventoryError: as ``query``.
     """
-    request = client.build_request("GET", f"/v1/models/{endpoint.model_name}/shadow")
+    return _told(client, endpoint, "shadow", ShadowReport)
+
+
+def _told(client: httpx.Client, endpoint: Endpoint, what: str, document: type[D]) -> D | None:
+    request = client.build_request("GET", f"/v1/models/{endpoint.model_name}/{what}")
     try:
         content = _json(_send(client, endpoint, request, ATTEMPTS), endpoint)
     except NoModelError:
         return None
-    return ShadowReport.of(content, str(request.url))
+    return document.of(content, str(request.url))
 
 
 def ask(

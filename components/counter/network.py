@@ -15,6 +15,8 @@ from components.counter.bundle import Bundle, served_network
 Pixels = NDArray[np.uint8]
 
 ROUNDS, ROUNDS_SECONDS = 20, 20.0
+TOLERANCE = 1e-3
+"""Largest difference of a probability between two runs of one network: batches and engines change the last digits."""
 
 
 class Session(Protocol):

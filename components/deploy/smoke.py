@@ -22,7 +22,7 @@ from components.counter.answers import Answer, answer
 from components.counter.bundle import Bundle
 from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard
 from components.counter.images.unusable import why_unusable
-from components.counter.network import open_served, run
+from components.counter.network import TOLERANCE, open_served, run
 from components.counter.photo import brightness, preprocess
 from components.documents.deployed import SmokeTest
 
@@ -30,8 +30,6 @@ BINS = 8
 PAUSE_SECONDS = 0.1
 ROUTE_SECONDS = 60.0
 """A gateway may answer 404, or lead to the model before, for a while after the service is ready (kserve#1658)."""
-TOLERANCE = 1e-3
-"""Largest difference of a probability; the server counts in batches, which changes the last digits."""
 
 
 class _OtherModelError(InventoryError):

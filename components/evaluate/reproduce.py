@@ -37,7 +37,7 @@ def reproduce(store: Store, bundle_key: str) -> Reproduction:
         dataset = DatasetManifest.fetch(store, key)
         test = open_split(store, dataset, "test")
         logits = score(Path(temporary) / bundle.serve_file, test, bundle.input, "test bins")
-    names = [bundle.label(index) for index in range(len(bundle.counts))]
+    names = bundle.labels
     found = summarise(Calibration.of(bundle).apply(logits), test.labels, bundle.counts, names)
     metrics = {name: Compared(recorded=getattr(recorded, name), found=getattr(found, name)) for name in METRICS}
     return Reproduction(

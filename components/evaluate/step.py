@@ -116,7 +116,7 @@ def evaluate_bundle(
     """
     same_counts(bundle, dataset)
     validation, test = splits["validation"], splits["test"]
-    names = [bundle.label(index) for index in range(len(bundle.counts))]
+    names = bundle.labels
 
     validated = score(folder / bundles.ONNX_FILE, validation, bundle.input, "validation bins")
     small = int8.try_int8(folder, validation, bundle.input, validated)

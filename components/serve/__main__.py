@@ -5,27 +5,25 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from components.common.errors import InventoryError
 from components.common.machine import usable_memory, usable_threads
 from components.common.store import is_address, open_address
-from components.counter import bundle as bundles
+from components.counter.bundle import Bundle
 from components.counter.engines.names import Choice
 from components.counter.signing.keys import PUBLIC_VARIABLE, public_key
 from components.counter.signing.signature import load
 from components.counter.signing.stored import fetch
 from components.serve.limits import Limits
-from components.serve.memory import give_memory_back, keep_what_stays, shared
+from components.serve.memory import MEBIBYTE, give_memory_back, keep_what_stays, shared
 from components.serve.monitoring import traces
 from components.serve.monitoring.request_log import log_requests
 from components.serve.predictor import CountPredictor
 from components.serve.server import serve
 from components.serve.shadow.shadow import Shadow
 
-MEBIBYTE = 2**20
 SWITCH_SECONDS = 0.0005
 """The event loop waits at most so long for each thread that works in Python, such as those that look through photos."""
 
@@ -145,16 +143,15 @@ def main(arguments: list[str]) -> int:
             tempfile.TemporaryDirectory(prefix="shadow-", ignore_cleanup_errors=True) as beside,
         ):
             key = public_key(options.public_key)
-            folder = _bundle_folder(options.bundle, Path(scratch), key)
-            name = options.name or bundles.load(folder).name
+            folder, bundle = _verified(options.bundle, Path(scratch), key)
+            name = options.name or bundle.name
             threads = options.threads or usable_threads()
             model = CountPredictor(
                 name, folder, threads, limits.decode_bytes, options.drift_window, key, options.engine
             )
             model.load()
             if options.shadow:
-                shadow = partial(_verified_folder, options.shadow, Path(beside), key)
-                model.shadow = Shadow(model.bundle, shadow, for_shadow)
+                model.shadow = Shadow(model.bundle, lambda: _verified(options.shadow, Path(beside), key)[0], for_shadow)
             keep_what_stays()
             shadowing = model.shadow.working() if model.shadow else nullcontext()
             with traces.exporting(), shadowing, suppress(KeyboardInterrupt):
@@ -173,21 +170,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _bundle_folder(place: str, scratch: Path, key: Path | None) -> Path:
-    """The local folder of a bundle, fetched from the object store when ``place`` is an ``s3://`` URI."""
+def _verified(place: str, scratch: Path, key: Path | None) -> tuple[Path, Bundle]:
+    """A bundle and its local folder, fetched from the object store when ``place`` is an ``s3://`` URI."""
     if not is_address(place):
-        return Path(place)
+        return Path(place), load(Path(place), key)
     store, prefix = open_address(place)
-    fetch(store, prefix, scratch, key)
-    return scratch
-
-
-def _verified_folder(place: str, scratch: Path, key: Path | None) -> Path:
-    """As ``_bundle_folder``, of a bundle that a process without the key will load."""
-    folder = _bundle_folder(place, scratch, key)
-    if key is not None:
-        load(folder, key)
-    return folder
+    return scratch, fetch(store, prefix, scratch, key)
 
 
 if __name__ == "__main__":

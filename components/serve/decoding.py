@@ -19,6 +19,7 @@ from components.counter.images.unusable import Unusable, why_unusable
 from components.counter.network import Pixels
 from components.counter.photo import brightness, decode_bytes, preprocess, read_file
 from components.serve.limits import Budget, in_thread
+from components.serve.memory import MEBIBYTE
 from components.serve.requests import RequestError
 
 READ_IN_THREAD_BYTES = 256 * 1024
@@ -30,7 +31,6 @@ MOST_HEAVY = 16
 NICENESS = 10
 LIGHT_SHARE = 5
 """All threads for small photos together have this part of the memory: a fifth."""
-MEBIBYTE = 2**20
 
 
 @dataclass(frozen=True)

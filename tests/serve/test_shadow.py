@@ -66,8 +66,7 @@ def offline(folder: Path, photos: list[bytes]) -> list[dict[str, float]]:
     bundle = bundles.load(folder)
     session = open_served(folder, bundle, 1)
     rows = [run(session, preprocess(each, bundle.input)[None]).tolist() for each in photos]
-    labels = [bundle.label(index) for index in range(len(bundle.counts))]
-    return [dict(zip(labels, bundle.probabilities(row)[0], strict=True)) for row in rows]
+    return [dict(zip(bundle.labels, bundle.probabilities(row)[0], strict=True)) for row in rows]
 
 
 def test_an_equal_bundle_never_disagrees_and_the_answers_are_those_without_it(tmp_path, capsys) -> None:

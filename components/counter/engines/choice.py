@@ -14,10 +14,8 @@ from components.common.errors import InventoryError, first_line
 from components.counter.bundle import Bundle, served_network
 from components.counter.engines import openvino
 from components.counter.engines.names import Choice, EngineName
-from components.counter.network import Pixels, Session, median_seconds, open_served, run
+from components.counter.network import TOLERANCE, Pixels, Session, median_seconds, open_served, run
 
-TOLERANCE = 1e-3
-"""Largest difference of a probability, as between a served and an offline answer."""
 MIN_SPEED = 1.05
 """An engine that is less than this much faster is not worth the exchange."""
 PHOTOS = 8

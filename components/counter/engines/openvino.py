@@ -5,16 +5,14 @@ a fifth longer for each, and 8-bit networks then answer otherwise (OpenVINO 2026
 """
 
 from importlib.util import find_spec
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.common.errors import InventoryError
 
-Precision = Literal["float32", "bfloat16"]
-"""What a network's layers compute with; those of 8 bits stay so."""
-HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
+PRECISION = "f32"
+"""What a network's layers compute with, as in the evaluation; those of 8 bits stay so."""
 
 
 def is_installed() -> bool:
@@ -25,16 +23,15 @@ def is_installed() -> bool:
 class OpenVINOSession:
     """A network on the processor; called as an ``onnxruntime.InferenceSession``, by one thread at a time."""
 
-    def __init__(self, model: bytes, threads: int, precision: Precision = "float32") -> None:
+    def __init__(self, model: bytes, threads: int) -> None:
         """Compiles a network.
 
         Args:
             model: an ONNX file with the input ``images`` [n, size, size, 3] and the output ``logits`` [n, classes].
             threads: to compute with.
-            precision: of its layers.
 
         Raises:
-            InventoryError: if this processor does not compute in ``precision``.
+            InventoryError: if this processor computes in another precision.
             RuntimeError: if OpenVINO cannot read or compile the network.
         """
         import openvino  # optional, and takes 23 MB of memory
@@ -48,13 +45,13 @@ class OpenVINOSession:
             {
                 "INFERENCE_NUM_THREADS": threads,
                 "NUM_STREAMS": 1,
-                "INFERENCE_PRECISION_HINT": HINTS[precision],
+                "INFERENCE_PRECISION_HINT": PRECISION,
                 "ENABLE_CPU_PINNING": False,  # two servers on one machine would be pinned to the same cores
             },
         )
         found = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        if found != HINTS[precision]:
-            raise InventoryError(f"OpenVINO computes in {found} on this processor, not in {precision}")
+        if found != PRECISION:
+            raise InventoryError(f"OpenVINO computes in {found} on this processor, not in {PRECISION}")
         self._request = compiled.create_infer_request()
 
     def run(self, outputs: list[str], inputs: dict[str, NDArray[np.uint8]]) -> list[NDArray[np.float32]]:

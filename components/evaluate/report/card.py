@@ -31,7 +31,7 @@ def make_card(
     bundle: Bundle, bundle_key: str, evaluation: Evaluation, dataset: DatasetManifest, settings: TrainingSettings
 ) -> dict[str, Any]:
     """Collects the card's facts, as JSON; fractions from 0 to 1."""
-    names = [bundle.label(index) for index in range(len(bundle.counts))]
+    names = bundle.labels
     return {
         "name": bundle.name,
         "version": bundle.version,

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from pydantic import BaseModel
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from components.common.errors import InventoryError, first_line
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle
-from components.counter.network import Pixels, open_served, run
+from components.counter.network import Pixels, Session, open_served, run
 from components.counter.photo import decode_bytes, preprocess, read_file
 from components.serve.memory import MEBIBYTE
 from components.serve.shadow.messages import FILE, Begun, Counted, receive
@@ -51,7 +51,7 @@ def _say(pipe: BinaryIO, message: BaseModel) -> None:
     pipe.flush()
 
 
-def _counted(session: Any, bundle: Bundle, kind: bytes, image: bytes) -> Counted:
+def _counted(session: Session, bundle: Bundle, kind: bytes, image: bytes) -> Counted:
     try:
         pixels = _seen(bundle, kind, image)
         if pixels is None:
@@ -62,8 +62,7 @@ def _counted(session: Any, bundle: Bundle, kind: bytes, image: bytes) -> Counted
         shares = bundle.probabilities(logits.tolist())[0]
     except Exception as error:
         return Counted(outcome="failed", error=first_line(error))
-    labels = [bundle.label(index) for index in range(len(shares))]
-    return Counted(outcome="counted", probabilities=dict(zip(labels, shares, strict=True)))
+    return Counted(outcome="counted", probabilities=dict(zip(bundle.labels, shares, strict=True)))
 
 
 def _seen(bundle: Bundle, kind: bytes, image: bytes) -> Pixels | None:

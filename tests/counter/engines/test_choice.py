@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from components.common.errors import InventoryError
 from components.counter import bundle as bundles
 from components.counter.engines import choice, openvino
-from components.counter.engines.choice import TOLERANCE, difference, open_engine, trial_photos
-from components.counter.network import open_served, run
+from components.counter.engines.choice import difference, open_engine, trial_photos
+from components.counter.network import TOLERANCE, open_served, run
 from tests.tiny_model import SIZE, write_bundle
 
 installed = pytest.mark.skipif(not openvino.is_installed(), reason="OpenVINO is not installed")
