@@ -40,6 +40,7 @@ from components.pages.page import with_pages
 from components.settings.run import RunSettings
 from components.settings.source import S3
 from components.sources.open import open_source
+from components.tracking.local_run import check_tracking, mlflow_run
 from pipelines.cli.options import TRAINING
 from pipelines.local.object_store import store_environment
 from pipelines.local.progress_view import View
@@ -92,14 +93,15 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
         write_json(remembered, arguments)  # not before: what is refused must not come back with the next attempt
         started = time.time()
         view = View(console)
-        try:
-            with view.following(folder / "progress.jsonl"):
-                _execute(arguments, folder)
-        except RuntimeError as error:
-            defect = f"a step failed in a way it did not foresee; its output ends {_short(folder / 'run.log')}"
-            raise InventoryError((view.error or defect).removeprefix("error: ")) from error
-        store = open_store()
-        result = _gather(store, view, folder, arguments, time.time() - started)
+        with mlflow_run(folder, chosen, lambda line: console.print(line, highlight=False)):
+            try:
+                with view.following(folder / "progress.jsonl"):
+                    _execute(arguments, folder)
+            except RuntimeError as error:
+                defect = f"a step failed in a way it did not foresee; its output ends {_short(folder / 'run.log')}"
+                raise InventoryError((view.error or defect).removeprefix("error: ")) from error
+            store = open_store()
+            result = _gather(store, view, folder, arguments, time.time() - started)
         _show(result.test, folder, console)
         url = _service(store, result, folder, console)
         if url:
@@ -124,6 +126,7 @@ def check_here(arguments: dict[str, Any]) -> RunSettings:
         InventoryError: naming the first argument that is refused and what is allowed.
     """
     chosen = check(arguments)
+    check_tracking()
     if not chosen.data.source.startswith(S3):
         open_source(chosen.data.source)
     listed = chosen.data.file_list
