@@ -2,10 +2,12 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.common.provenance import commit
+from components.common.files import write_json
+from components.common.provenance import commit, version
 from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle
@@ -90,7 +92,30 @@ def _upload_bundle(run: MlflowRun, store: Store, key: str, bundle: Bundle) -> No
             if whole or Path(name).suffix not in NETWORK_SUFFIXES:
                 store.get_file(f"{key}/{name}", Path(folder, name), info.bytes, info.sha256)
         Path(folder, bundles.BUNDLE_FILE).write_bytes(store.get_bytes(f"{key}/{bundles.BUNDLE_FILE}"))
+        if whole:
+            write_json(Path(folder, "MLmodel"), mlflow_model(run.id, bundle))
         run.folder(Path(folder), MODEL_FOLDER)
+
+
+def mlflow_model(run_id: str, bundle: Bundle) -> dict[str, Any]:
+    """The description that makes an MLflow model of a bundle, which can be registered and loaded (``mlflow.onnx``).
+
+    YAML, of which JSON is a part; by hand, since MLflow's own words for it want pandas
+    (https://mlflow.org/docs/latest/ml/model, "MLflow Model Format").
+    """
+    network = {
+        "data": bundle.serve_file,
+        "onnx_version": version("onnx"),
+        "providers": ["CPUExecutionProvider"],
+        "code": None,
+    }
+    return {
+        "artifact_path": MODEL_FOLDER,
+        "run_id": run_id,
+        "model_uuid": bundle.checksum[:32],
+        "utc_time_created": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}",
+        "flavors": {"onnx": network},
+    }
 
 
 def log_gate(run: MlflowRun, gated: GatedModel, page: str) -> None:

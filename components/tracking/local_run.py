@@ -81,7 +81,7 @@ def _begin(folder: Path, settings: RunSettings, say: Callable[[str], object]) ->
     except Exception as error:  # noqa: BLE001, RUF100 - whatever it is, the run's own work is worth more
         say(f"warning: {URI_VARIABLE} is set, but nothing is logged there: {plain(error)}")
         return None
-    say(f"MLflow: run {tracked.mlflow_run_id} at {tracked.tracking_uri}")
+    say(f"MLflow: {tracked.page}")
     return tracked.mlflow_run_id
 
 
@@ -102,8 +102,10 @@ def _continued_or_new(client: "MlflowClient", folder: Path, settings: RunSetting
     tags = {"inventory.run_id": folder.name, "mlflow.source.name": "inventory run"}
     if code := commit():
         tags["mlflow.source.git.commit"] = code
-    made = client.create_run(_experiment(client), run_name=folder.name, tags=tags)
-    return TrackedRun(mlflow_run_id=made.info.run_id, tracking_uri=uri, settings_sha256=asked)
+    made = client.create_run(_experiment(client), run_name=folder.name, tags=tags).info
+    return TrackedRun(
+        mlflow_run_id=made.run_id, experiment_id=made.experiment_id, tracking_uri=uri, settings_sha256=asked
+    )
 
 
 def _experiment(client: "MlflowClient") -> str:
