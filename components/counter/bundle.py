@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from components.common.document import Document, NewerVersionError, Part
+from components.common.document import EMPTY_IS_NONE, Document, NewerVersionError, Part
 from components.common.errors import InventoryError
 from components.common.files import content_hash, new_file, sha256_bytes, sha256_file
 from components.common.progress import note
@@ -150,7 +150,7 @@ class Bundle(Document):
     recount_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """Of bundles whose verdicts did not follow a cost yet; looked at no more."""
     serve_file: FileName = ONNX_FILE
-    drift_reference: ReferenceDistribution | None = None
+    drift_reference: Annotated[ReferenceDistribution | None, EMPTY_IS_NONE] = None
     """The model's answers on its test bins; None until it was evaluated."""
     metrics: BundleMetrics = BundleMetrics()
     provenance: Provenance = Provenance()
@@ -158,11 +158,6 @@ class Bundle(Document):
     """By name, all but ``bundle.json``."""
     checksum: str = ""
     """sha256 over the rest of this document; empty in bundles of version 1."""
-
-    @field_validator("drift_reference", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: Any) -> Any:
-        return value or None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -21,9 +21,10 @@ from components.check_settings.step import check
 from components.client.query import query
 from components.common.errors import InventoryError
 from components.common.files import read_json, write_atomic, write_json
-from components.common.parent_process import LOCK_FILE, RUN_FOLDER_VARIABLE
+from components.common.parent_process import LOCK_FILE, RUN_FOLDER_VARIABLE, try_lock
 from components.common.progress import PROGRESS_VARIABLE
 from components.common.provenance import commit, versions
+from components.common.retry import wait_for
 from components.common.step.run_step import RUN_ID_VARIABLE
 from components.common.store import Store, open_store
 from components.counter import bundle as bundles
@@ -170,17 +171,11 @@ def _opened(folder: Path, runs: Path) -> Iterator[dict[str, str]]:
 def _run_lock(folder: Path) -> Iterator[None]:
     """One process works on a run at a time; everything that the run starts ends when the lock is released."""
     with (folder / LOCK_FILE).open("w") as lock:
-        deadline = time.monotonic() + 5  # what an earlier, killed attempt left behind is just ending
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise InventoryError(
-                        f"run {folder.name} is in progress in another process; wait for it or choose another --run-id"
-                    ) from None
-                time.sleep(0.1)
+        # what an earlier, killed attempt left behind is just ending
+        if not wait_for(lambda: try_lock(lock, fcntl.LOCK_EX), seconds=5, pause=0.1):
+            raise InventoryError(
+                f"run {folder.name} is in progress in another process; wait for it or choose another --run-id"
+            )
         yield
 
 
