@@ -248,16 +248,15 @@ def load(folder: Path, signed: Mapping[str, str] | None = None) -> Bundle:
     return bundle
 
 
-def served_network(folder: Path, bundle: Bundle) -> bytes:
-    """Reads the file that is served; what is returned is verified, whatever becomes of the file meanwhile.
+def read_verified(folder: Path, bundle: Bundle, name: str) -> bytes:
+    """Reads a file of a bundle; what is returned is verified, whatever becomes of the file meanwhile.
 
     Raises:
         InventoryError: if it does not match its hash.
     """
-    file = folder / bundle.serve_file
-    content = file.read_bytes()
-    if sha256_bytes(content) != bundle.files[bundle.serve_file].sha256:
-        raise _differs(str(file))
+    content = (folder / name).read_bytes()
+    if sha256_bytes(content) != bundle.files[name].sha256:
+        raise _differs(str(folder / name))
     return content
 
 

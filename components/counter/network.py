@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from components.common.errors import InventoryError, first_line
-from components.counter.bundle import Bundle, served_network
+from components.counter.bundle import Bundle, read_verified
 
 Pixels = NDArray[np.uint8]
 
@@ -52,7 +52,7 @@ def open_served(folder: Path, bundle: Bundle, threads: int) -> onnxruntime.Infer
             ``bundle.json`` says.
     """
     path = folder / bundle.serve_file
-    session = open_session(path, threads, served_network(folder, bundle))
+    session = open_session(path, threads, read_verified(folder, bundle, bundle.serve_file))
     size, classes = bundle.input.size, len(bundle.counts)
     try:
         logits = run(session, np.zeros((1, size, size, 3), np.uint8))

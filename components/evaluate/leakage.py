@@ -18,7 +18,7 @@ from components.counter.assignment import assign, refuse_empty, units_of
 from components.counter.dataset import Bins
 from components.counter.record.stored import products_of
 from components.counter.splits import SPLITS, Method
-from components.counter.statistics.bootstrap import intervals, mean_of
+from components.counter.statistics.bootstrap import mean_interval
 from components.counter.statistics.metrics import Floats, Integers
 from components.documents.evaluated import SharedProductsRow, SplitLeak
 
@@ -56,14 +56,12 @@ def with_and_without(shared: Flags, correct: Floats, groups: Integers) -> list[S
         ("share a product with training", shared),
         ("share none", ~shared),
     ):
-        any_bin = bool(chosen.any())
-        spread = intervals({"hit": correct[chosen]}, groups[chosen], {"accuracy": mean_of("hit")})
         rows.append(
             SharedProductsRow(
                 bins=words,
                 n=int(chosen.sum()),
-                accuracy=float(correct[chosen].mean()) if any_bin else None,
-                interval=spread["accuracy"],
+                accuracy=float(correct[chosen].mean()) if chosen.any() else None,
+                interval=mean_interval(correct[chosen], groups[chosen]),
             )
         )
     return rows

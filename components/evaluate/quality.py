@@ -11,7 +11,7 @@ from components.counter.bundle import InputTransform
 from components.counter.dataset import Bins
 from components.counter.photo import brightness, preprocess
 from components.counter.scoring import threads
-from components.counter.statistics.bootstrap import intervals, mean_of
+from components.counter.statistics.bootstrap import mean_interval
 from components.counter.statistics.metrics import Floats, Integers
 from components.documents.evaluated import QualityRow
 
@@ -75,14 +75,13 @@ def by_quality(quality: Quality, correct: Floats, absolute_error: Floats, groups
             chosen = parts == index
             if not chosen.any():
                 continue
-            spread = intervals({"hit": correct[chosen]}, groups[chosen], {"accuracy": mean_of("hit")})
             rows.append(
                 QualityRow(
                     measure=measure,
                     part=word,
                     n=int(chosen.sum()),
                     accuracy=float(correct[chosen].mean()),
-                    interval=spread["accuracy"],
+                    interval=mean_interval(correct[chosen], groups[chosen]),
                     mae=float(absolute_error[chosen].mean()),
                 )
             )

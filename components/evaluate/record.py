@@ -14,7 +14,7 @@ from components.counter.dataset import Bins
 from components.counter.record.model import RECORD_FILE, RecordModel
 from components.counter.record.record import Floats
 from components.counter.record.stored import listed_in
-from components.counter.statistics.bootstrap import intervals, mean_of
+from components.counter.statistics.bootstrap import intervals, mean_interval, mean_of, root_mean_of
 from components.counter.statistics.metrics import Integers, bin_values, summarise
 from components.documents.evaluated import BY_BOTH, BY_PHOTO, BY_PRODUCTS, Contradiction, RecordRow, RecordValue
 
@@ -85,7 +85,7 @@ def value(model: RecordModel, test: Bins, tested: Floats) -> RecordValue | None:
         weight_of_products=model.combination.products,
         rows=[_row(name, logits, values[name], labels, groups, model.counts) for name, logits in said.items()],
         changes={name: float(change.mean()) for name, change in changes.items()},
-        change_intervals=intervals(changes, groups, {name: mean_of(name) for name in CHANGES}),
+        change_intervals={name: mean_interval(change, groups) for name, change in changes.items()},
         contradiction=_contradiction(said, labels),
     )
 
@@ -96,7 +96,7 @@ def _row(
     scores = summarise(logits, labels, counts, [str(count) for count in counts])
     statistics = {
         "accuracy": mean_of("accuracy"),
-        "expected_rmse": lambda sums: np.sqrt(sums["expected_squared_error"] / sums["n"]),
+        "expected_rmse": root_mean_of("expected_squared_error"),
         "loss": mean_of("loss"),
     }
     return RecordRow(

@@ -17,7 +17,7 @@ from components.counter.record_errors import (
     wrong_probability,
     wrong_record_table,
 )
-from components.counter.statistics.bootstrap import DRAWS, intervals, mean_of
+from components.counter.statistics.bootstrap import DRAWS, mean_interval
 from components.counter.statistics.metrics import Floats, Integers
 from components.counter.verdict import MISSED_COST, verdict
 from components.documents.evaluated import VerdictRow, VerdictTable
@@ -83,7 +83,7 @@ def verdict_row(
         found=float((weights * recount * errors).sum() / (weights * errors).sum()),
         agrees_right=float((weights * agrees * ~errors).sum()) / agreeing if agreeing else None,
         cost=float(cost.mean()),
-        interval=intervals({"cost": cost}, groups, {"cost": mean_of("cost")}, draws)["cost"],
+        interval=mean_interval(cost, groups, draws),
         cost_without_photos=min(1.0, wrong * missed_cost),
     )
 

@@ -36,7 +36,7 @@ def challenge(
     dataset: DatasetManifest,
     candidate_key: str,
     incumbent_key: str | None,
-    policy: GatePolicy | None = None,
+    policy: GatePolicy,
     failed_rules: Sequence[str] = (),
     recorded_accuracy: float | None = None,
     overwritten: bool = False,
@@ -49,7 +49,7 @@ def challenge(
         dataset: the candidate's own; its test bins decide.
         candidate_key: folder of the candidate's bundle.
         incumbent_key: folder of the bundle in service; None when nothing is in service.
-        policy: what is asked; the defaults when None.
+        policy: what is asked.
         failed_rules: debugger rules that the candidate's training failed.
         recorded_accuracy: of the model in service, used when its files are gone.
         overwritten: the candidate's files have taken the place of those of the model in service.

@@ -118,9 +118,7 @@ class Comparison:
     standard_error: float
 
 
-def decide(
-    predictions: Predictions, candidate: Candidate, incumbent: Incumbent | None, policy: GatePolicy | None = None
-) -> Decision:
+def decide(predictions: Predictions, candidate: Candidate, incumbent: Incumbent | None, policy: GatePolicy) -> Decision:
     """Decides whether the candidate goes into service: ``promote`` only when every criterion holds.
 
     Args:
@@ -128,7 +126,7 @@ def decide(
             service, it is gone, or the two are no rivals.
         candidate: the new model.
         incumbent: the model in service; None when there is none.
-        policy: what is asked; the defaults when None.
+        policy: what is asked.
 
     Raises:
         ValueError: if there are predictions of an incumbent that is not described, or the other way round.
@@ -136,7 +134,6 @@ def decide(
     rivals = incumbent is None or are_rivals(candidate, incumbent)
     if (predictions.incumbent is not None) != (incumbent is not None and not incumbent.gone and rivals):
         raise ValueError("an incumbent that can be run needs predictions, and predictions need an incumbent")
-    policy = policy or GatePolicy()
     n = len(predictions.truth)
     comparison = None
     criteria = [_enough(predictions, policy)]

@@ -151,14 +151,14 @@ def css_class(number: int) -> str:
     return f"s{number % SERIES + 1}"
 
 
-def nice_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Round numbers that cover ``low`` to ``high`` in steps of 1, 2 or 5 times a power of ten.
+def nice_ticks(low: float, high: float) -> list[float]:
+    """About five round numbers that cover ``low`` to ``high`` in steps of 1, 2 or 5 times a power of ten.
 
     Heckbert, "Nice numbers for graph labels", Graphics Gems (1990).
     """
     if high <= low:
         high = low + (abs(low) or 1)
-    rough = (high - low) / wanted
+    rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

@@ -83,9 +83,19 @@ def intervals(
     return found
 
 
+def mean_interval(values: Floats, groups: NDArray[np.int64], draws: int = DRAWS) -> Interval | None:
+    """The interval of the mean of the bins' values, float64 [N]; for groups and draws see ``intervals``."""
+    return intervals({"value": values}, groups, {"mean": mean_of("value")}, draws)["mean"]
+
+
 def mean_of(column: str) -> Callable[[Mapping[str, Floats]], Floats]:
     """The statistic "mean of a column over bins"."""
     return lambda sums: sums[column] / sums["n"]
+
+
+def root_mean_of(column: str) -> Callable[[Mapping[str, Floats]], Floats]:
+    """The statistic "root of the mean of a column over bins", such as the RMSE of squared errors."""
+    return lambda sums: np.sqrt(sums[column] / sums["n"])
 
 
 def ratio_of(numerator: str, denominator: str) -> Callable[[Mapping[str, Floats]], Floats]:

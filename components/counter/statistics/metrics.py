@@ -15,6 +15,8 @@ from components.common.errors import InventoryError
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+ROC_POINTS = 200
+
 
 class CountScore(Part):
     """How well one count is told from all others."""
@@ -183,16 +185,11 @@ def summarise(logits: NDArray[np.floating], labels: Integers, counts: Sequence[i
     )
 
 
-def roc_curve(scores: Floats, positive: NDArray[np.bool_], points: int = 200) -> RocCurve | None:
-    """The receiver operating characteristic of a score (Fawcett, "An introduction to ROC analysis", 2006).
+def roc_curve(scores: Floats, positive: NDArray[np.bool_]) -> RocCurve | None:
+    """The receiver operating characteristic of a score, float64 [N], which is higher for positive bins, bool [N].
 
-    Args:
-        scores: float64 [N]; higher speaks for positive.
-        positive: bool [N].
-        points: at most so many points are kept, evenly along the curve.
-
-    Returns:
-        The curve, or None when all bins are of one kind.
+    At most ``ROC_POINTS`` are kept, evenly along the curve; None when all bins are of one kind. Fawcett, "An
+    introduction to ROC analysis", 2006.
     """
     total, hits = len(positive), int(positive.sum())
     if hits in (0, total):
@@ -203,7 +200,7 @@ def roc_curve(scores: Floats, positive: NDArray[np.bool_], points: int = 200) ->
     tpr = np.concatenate([[0.0], tp / hits])
     fpr = np.concatenate([[0.0], (last + 1 - tp) / (total - hits)])
     threshold = np.concatenate([[1.0], scores[order][last]])
-    keep = np.unique(np.linspace(0, len(tpr) - 1, min(points, len(tpr))).round().astype(int))
+    keep = np.unique(np.linspace(0, len(tpr) - 1, min(ROC_POINTS, len(tpr))).round().astype(int))
     return RocCurve(
         fpr=fpr[keep].tolist(),
         tpr=tpr[keep].tolist(),

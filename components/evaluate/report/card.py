@@ -8,7 +8,8 @@ from typing import Any
 from components.counter.bundle import Bundle
 from components.counter.dataset import DatasetManifest
 from components.documents.evaluated import Evaluation
-from components.pages.text import interval, items, of_items, percent, plain
+from components.evaluate.report.summary import metric_table, metrics_of
+from components.pages.text import of_items, percent, plain
 from components.settings.training import TrainingSettings
 
 JSON_FILE, MARKDOWN_FILE = "model-card.json", "model-card.md"
@@ -61,10 +62,7 @@ def make_card(
             "test_bins_that_list_products": evaluation.leakage.known,
             "test_bins_sharing_a_product_with_training": evaluation.leakage.shared,
         },
-        "metrics": {
-            name: {"value": getattr(evaluation, name), "interval": evaluation.intervals[name]}
-            for name in ("accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss")
-        },
+        "metrics": metrics_of(evaluation),
         "record": evaluation.record.model_dump() if evaluation.record else None,
         "per_count": {name: row.model_dump() for name, row in evaluation.per_count.items()},
         "calibration": evaluation.calibration.model_dump(mode="json"),
@@ -91,18 +89,6 @@ def _limits(evaluation: Evaluation) -> list[str]:
 
 def render_markdown(card: dict[str, Any]) -> str:
     """The card for people."""
-    words = {
-        "accuracy": ("exact accuracy", percent),
-        "within_one": ("within one item", percent),
-        "mae": ("mean error, items", items),
-        "rmse": ("RMSE, items", items),
-        "expected_rmse": ("RMSE of the expected number, items", items),
-        "loss": ("loss, nats", plain),
-    }
-    rows = [
-        f"| {name} | {text(card['metrics'][key]['value'])} | {interval(card['metrics'][key]['interval'], text)} |"
-        for key, (name, text) in words.items()
-    ]
     counts = [
         f"| {name} | {percent(row['recall'])} | {percent(row['precision'])} | {row['support']:,} |"
         for name, row in card["per_count"].items()
@@ -124,9 +110,7 @@ def render_markdown(card: dict[str, Any]) -> str:
         "",
         f"## Metrics on {data['bins']['test']:,} test bins",
         "",
-        "| metric | value | 95 % interval |",
-        "|---|---|---|",
-        *rows,
+        *metric_table(card["metrics"]),
         "",
         "| items | recall | precision | bins |",
         "|---|---|---|---|",
