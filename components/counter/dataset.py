@@ -174,13 +174,9 @@ def cache_folder() -> Path:
 
 
 def fetch_shard(store: Store, shard: ShardInfo, folder: Path, limit_bytes: int | None = None) -> Path:
-    """Returns the local copy of a shard, fetching and verifying it first when it is not there.
+    """Returns the copy of a shard in the folder, a local cache, fetching and verifying it first when it is not there.
 
-    Args:
-        store: the object store.
-        shard: which shard.
-        folder: the local cache; files are named by their sha256.
-        limit_bytes: when given, the least recently used other shards are removed until the cache fits.
+    With a limit, the least recently used other shards are removed until the cache fits.
 
     Raises:
         InventoryError: if what the store returns is not what the manifest promised.
@@ -264,12 +260,7 @@ class _Shard:
 
 
 def open_split(store: Store, manifest: DatasetManifest, name: str) -> Bins:
-    """Fetches one split's shards into the local cache and opens them.
-
-    Args:
-        store: holds the shards.
-        manifest: of the dataset.
-        name: ``train``, ``validation`` or ``test``.
+    """Fetches one split's shards, of ``train``, ``validation`` or ``test``, into the local cache and opens them.
 
     Raises:
         InventoryError: if the split is empty or a shard is damaged.

@@ -74,12 +74,8 @@ def run(session: Session, images: Pixels) -> NDArray[np.float32]:
 def median_seconds(sessions: Sequence[Session], images: Pixels, limit_seconds: float = ROUNDS_SECONDS) -> list[float]:
     """Median seconds that each model takes for the same photos, timed in turns so that a busy moment hits all alike.
 
-    Two rounds are not timed, and then at most ``ROUNDS`` are, as many as begin within ``limit_seconds``.
-
-    Args:
-        sessions: opened models.
-        images: uint8 [N, S, S, 3].
-        limit_seconds: at least one round is timed, however long it takes.
+    Two rounds are not timed, and then at most ``ROUNDS`` are, as many as begin within ``limit_seconds``, of which one
+    always does. The images are uint8 [N, S, S, 3].
     """
     times: list[list[float]] = []
     for _ in range(2):

@@ -73,9 +73,7 @@ def _named_if_wrong(classes: int, off_by_one: float) -> Floats:
 def mismatch_odds(probabilities: Floats, recorded: NDArray[np.int64]) -> Floats:
     """What the recount list is ordered by, float64 [N]: the odds q / p that a record is wrong, but for a common factor.
 
-    Args:
-        probabilities: calibrated, float64 [N, K].
-        recorded: int64 [N], the class of each bin's recorded count.
+    Of calibrated probabilities, float64 [N, K], and the class of each bin's recorded count, int64 [N].
     """
     rows = np.arange(len(recorded))
     right = np.maximum(probabilities[rows, recorded], np.finfo(np.float64).tiny)

@@ -52,13 +52,9 @@ class Outputs:
 
 
 def analyse(validation: Outputs, test: Outputs, counts: Sequence[int], names: Sequence[str]) -> tuple[Analysis, Curves]:
-    """Calibrates on validation and measures on test.
+    """Calibrates on validation, which has chosen the best epoch, and measures on test, on which nothing was chosen.
 
-    Args:
-        validation: outputs on bins that training chose its best epoch on.
-        test: outputs on bins that nothing was chosen on.
-        counts: the K counts.
-        names: the same as text.
+    ``names`` are the counts as text.
 
     Returns:
         Numbers, of which ``loss`` is that of the calibrated probabilities, and points for charts.

@@ -45,10 +45,7 @@ def shares_product(test: Bins, *trained: Bins) -> Flags:
 def with_and_without(shared: Flags, correct: Floats, groups: Integers) -> list[SharedProductsRow]:
     """Accuracy on the test bins that share a product with training, on the others, and on all; a row each.
 
-    Args:
-        shared: bool [N].
-        correct: 0 or 1, [N].
-        groups: product group of every bin, [N].
+    ``correct`` is 0 or 1 for every bin, [N], and ``groups`` its product group.
     """
     rows = []
     for words, chosen in (
@@ -76,14 +73,14 @@ def split_leaks(
     ratios: Sequence[float],
     seed: int,
 ) -> tuple[NDArray[np.int8], Flags]:
-    """Splits bins by a method, and says which test bins then share a product with a training bin.
+    """Splits N bins by a method, and says which test bins then share a product with a training bin.
 
     Args:
         method: how to split.
-        ids: of N bins.
+        ids: of the bins.
         labels: int64 [N].
         groups: product group of every bin, int64 [N].
-        products: of the N bins, from ``products_of``.
+        products: of ``products_of``.
         ratios: shares of train, validation and test.
         seed: of the split.
 
@@ -106,10 +103,7 @@ def split_leaks(
 def what_splits_would_leak(parts_of_dataset: Sequence[Bins], ratios: Sequence[float], seed: int) -> list[SplitLeak]:
     """For every method that can split the dataset's bins, the test bins that would share a product with training.
 
-    Args:
-        parts_of_dataset: the opened splits that together hold the bins.
-        ratios: shares of train, validation and test.
-        seed: of the split.
+    The opened splits together hold the bins; ``ratios`` are the shares of train, validation and test.
     """
     offsets = np.cumsum([0, *map(len, parts_of_dataset)])
     found = [products_of(bins) for bins in parts_of_dataset]

@@ -58,11 +58,7 @@ def measure(bins: Bins, transform: InputTransform) -> Quality:
 def by_quality(quality: Quality, correct: Floats, absolute_error: Floats, groups: Integers) -> list[QualityRow]:
     """Accuracy and error of dark and bright, blurred and sharp, simple and mixed bins: a row for each that is there.
 
-    Args:
-        quality: of N bins.
-        correct: 0 or 1 of every bin, [N].
-        absolute_error: items, [N].
-        groups: product group of every bin, [N].
+    ``correct`` is 0 or 1 for every bin, [N], ``absolute_error`` in items, and ``groups`` its product group.
     """
     numbers = ("no product listed", "1 product", "2 products", "3 products", "4 or more products")
     rows = []

@@ -22,16 +22,10 @@ CHANGES = ("accuracy", "expected_squared_error", "loss")
 
 
 def learn(folder: Path, bundle: Bundle, splits: Mapping[str, Bins], validated: Floats) -> RecordModel | None:
-    """Fits the record model and writes it beside the network, as ``record.json``.
+    """Fits the record model and writes it beside the network in the bundle's folder, as ``record.json``.
 
-    Args:
-        folder: of the bundle.
-        bundle: its description.
-        splits: the opened splits; the training and validation bins are read.
-        validated: the photos' calibrated logits of the validation bins, [N, K].
-
-    Returns:
-        None, and no file, when too few training bins name products.
+    Of the opened splits the training and validation bins are read; ``validated`` are the photos' calibrated logits of
+    the validation bins, [N, K]. None, and no file, when too few training bins name products.
     """
     # torch takes seconds to import, and whoever evaluates again from the store needs none
     from components.counter.record.fit import fit
@@ -57,13 +51,7 @@ def learn(folder: Path, bundle: Bundle, splits: Mapping[str, Bins], validated: F
 def value(model: RecordModel, test: Bins, tested: Floats) -> RecordValue | None:
     """How well photo, products, and both count the test bins whose record tells something.
 
-    Args:
-        model: what ``learn`` learnt.
-        test: the opened test split.
-        tested: its photos' calibrated logits, [N, K].
-
-    Returns:
-        None when no test bin names products.
+    ``tested`` are the photos' calibrated logits, [N, K]; None when no test bin names products.
     """
     listed = listed_in(test)
     told = np.flatnonzero(model.speaks(listed))

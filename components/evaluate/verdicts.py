@@ -58,16 +58,10 @@ def verdict_row(
     missed_cost: float = MISSED_COST,
     draws: int = DRAWS,
 ) -> VerdictRow:
-    """What the verdicts find and cost when a share of the records is wrong.
+    """What the verdicts find and cost when the share ``wrong`` of the records is wrong.
 
-    Args:
-        probabilities: calibrated, float64 [N, K].
-        labels: int64 [N].
-        groups: int64 [N], product groups.
-        wrong: the share of wrong records.
-        corruption: which other count a wrong record names.
-        missed_cost: what an error that nobody finds costs, in recounts.
-        draws: bootstrap resamples.
+    Of calibrated probabilities, float64 [N, K], class indices and product groups, int64 [N] each; ``missed_cost`` is
+    what an error that nobody finds costs, in recounts.
     """
     said = verdicts(probabilities, wrong, missed_cost)
     weights = record_weights(labels, probabilities.shape[1], wrong, corruption)

@@ -121,12 +121,8 @@ class Comparison:
 def decide(predictions: Predictions, candidate: Candidate, incumbent: Incumbent | None, policy: GatePolicy) -> Decision:
     """Decides whether the candidate goes into service: ``promote`` only when every criterion holds.
 
-    Args:
-        predictions: of both models on bins that neither was trained on; of the candidate alone when nothing is in
-            service, it is gone, or the two are no rivals.
-        candidate: the new model.
-        incumbent: the model in service; None when there is none.
-        policy: what is asked.
+    The predictions are of both models on bins that neither was trained on; of the candidate alone when nothing is in
+    service, it is gone, or the two are no rivals.
 
     Raises:
         ValueError: if there are predictions of an incumbent that is not described, or the other way round.

@@ -62,13 +62,9 @@ def bars(categories: Sequence[str], series: Mapping[str, Sequence[float]], text:
 
 
 def lines(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str, text: Text, from_zero: bool) -> Marks:
-    """Lines over a common x axis.
+    """Lines over a common x axis, of (x, y) points in order of x; a point that is not finite is left out.
 
-    Args:
-        series: name to (x, y) points in order of x; a point that is not finite is left out.
-        x_label: what x is.
-        text: how to write a y value.
-        from_zero: start the y axis at 0.
+    ``text`` says how to write a y value.
     """
     finite = {name: [point for point in points if all(map(math.isfinite, point))] for name, points in series.items()}
     xs = [x for points in finite.values() for x, _ in points] or [0.0, 1.0]
@@ -99,11 +95,7 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str, tex
 
 
 def pieces(parts: Mapping[str, float]) -> list[Marks]:
-    """A bar of shares of a whole: ``name``, ``value``, ``share``, ``start`` (a share too), ``css_class``.
-
-    Args:
-        parts: name to a positive value.
-    """
+    """A bar of shares of positive values: ``name``, ``value``, ``share``, ``start`` (a share too), ``css_class``."""
     total, start = sum(parts.values()), 0.0
     found: list[Marks] = []
     for number, (name, value) in enumerate(parts.items()):

@@ -48,11 +48,11 @@ def plan(
     serving: Collection[str] = (),
     now: float | None = None,
 ) -> RetentionPlan:
-    """Finds the models that may go.
+    """Finds the models of a name that may go.
 
     Args:
         store: holds the bundles and what belongs to them.
-        found: the registered models of one name.
+        found: the registered models.
         keep: as many of the newest stay, whatever their age.
         older_than_days: those that were registered later stay.
         serving: further bundle keys that must stay, such as that of an InferenceService.

@@ -53,11 +53,9 @@ def part_validation(store: Store, dataset: DatasetManifest) -> tuple[DatasetMani
 
 
 def search_groups(groups: NDArray[np.int64], dataset_id: str) -> NDArray[np.int64]:
-    """The product groups of the search part, drawn by the hexadecimal ``dataset_id``: about half of the bins are in it.
+    """The product groups of the search part, of those of the validation bins, int64 [N]: about half of the bins.
 
-    Args:
-        groups: of the validation bins, int64 [N].
-        dataset_id: of the whole dataset.
+    They are drawn by the hexadecimal id of the whole dataset.
 
     Raises:
         InventoryError: if there is only one group.

@@ -37,11 +37,7 @@ class Engine:
 def open_engine(folder: Path, bundle: Bundle, threads: int, choice: Choice = "auto") -> Engine:
     """Opens the network that the bundle names for service; engines that are not chosen are closed again.
 
-    Args:
-        folder: of the bundle.
-        bundle: its description.
-        threads: to compute with.
-        choice: ``auto`` takes the faster one; ``openvino`` takes it unless its answers are others or there are none.
+    ``auto`` takes the faster one; ``openvino`` takes it unless its answers are others or there are none.
 
     Raises:
         InventoryError: as ``open_served``; or if OpenVINO is asked for and not installed.

@@ -21,8 +21,8 @@ def above_zero(values: Floats, groups: NDArray[np.int64], draws: int, seed: int 
     Args:
         values: float64 [N, K], differences between two models on N bins.
         groups: int64 [N]; bins of one group are flipped together.
-        draws: random flips.
-        seed: equal seeds give equal p-values.
+        draws: random flips, the same for the same seed.
+        seed: of the flips.
 
     Returns:
         float64 [K], each at least 1 / (draws + 1).
