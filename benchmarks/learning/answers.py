@@ -70,12 +70,7 @@ class Answers(Document):
 def held_out_answers(store: Store, dataset: DatasetManifest, outcome: Mapping[str, object]) -> Answers:
     """What a training says of its test bins, calibrated and joined with the products on its validation bins; once.
 
-    As the evaluation step has it, without its report and its search for an 8-bit network.
-
-    Args:
-        store: holds the bundle and keeps the answers.
-        dataset: that it was trained on.
-        outcome: of the training.
+    As the evaluation step has it, without its report and its search for an 8-bit network; the store keeps it.
     """
     trained = TrainedModel.of(outcome, "the training's outcome")
 

@@ -94,11 +94,9 @@ def _taken_out(had: Object, made: Object) -> Object:
 
 
 def shown(part: Object, name: str) -> ServingSettings:
-    """The settings with which a predictor was made, as far as it shows them; the rest are defaults.
+    """The settings with which a predictor, the ``spec.predictor`` of the service of that name, was made.
 
-    Args:
-        part: ``spec.predictor``.
-        name: of the service.
+    They are as far as it shows them; the rest are defaults.
     """
     model = part.get("model", {})
     requests = model.get("resources", {}).get("requests", {})

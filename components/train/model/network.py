@@ -38,7 +38,7 @@ class CountingNetwork(nn.Module):
     Args:
         features: maps float images [N, 3, S, S] to [N, F].
         head: maps features to [N, outputs].
-        mean: of each channel, for pixels from 0 to 1.
+        mean: of each channel, for pixels from 0 to 1, as ``std``.
         std: of each channel.
         dropout: probability before the head.
     """
