@@ -77,8 +77,7 @@ class KubeJob:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     def __post_init__(self) -> None:
-        metadata = self.body["metadata"]
-        jobs = Resource(self.api, self.kind.group, self.kind.version, self.kind.plural, metadata["namespace"])
+        jobs = self.kind.resource(self.api, self.body["metadata"]["namespace"])
         self.owned = OwnedObject(jobs, self.body, "training", self.timeouts)
         self.name = self.owned.name
         self.pods = self._new_pods()

@@ -9,7 +9,7 @@ from kubernetes.client import ApiClient
 
 from components.cluster import kube
 from components.cluster.kube import Object, Resource
-from components.cluster.owned_object import condition_message
+from components.cluster.owned_object import condition, condition_message
 from components.common.errors import InventoryError
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
@@ -52,6 +52,6 @@ def admitted_at(job: Object) -> str:
 
     A TrainJob has the condition ``Suspended``, which is false once it is resumed.
     """
-    conditions = job.get("status", {}).get("conditions") or []
-    resumed = [each for each in conditions if each["type"] == "Suspended" and each["status"] == "False"]
-    return str(resumed[0]["lastTransitionTime"] if resumed else job["metadata"]["creationTimestamp"])
+    suspended = condition(job, "Suspended")
+    is_resumed = suspended.get("status") == "False"
+    return str(suspended["lastTransitionTime"] if is_resumed else job["metadata"]["creationTimestamp"])
