@@ -13,17 +13,15 @@ KServe copies annotations of a service to its pods, so that a changed one replac
 the model.
 """
 
-from typing import Any
-
+from components.cluster.kube import Kind, Object
 from components.cluster.owned_object import has_condition
 from components.cluster.predictor import LABELS, changed, predictor, shadow_of, shown
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.settings.serving import NO_SHADOW, ServingSettings
 
-Object = dict[str, Any]
-
 GROUP, VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
+KIND, RUNTIMES = Kind(GROUP, VERSION, PLURAL), Kind(GROUP, "v1alpha1", "servingruntimes")
 CONTAINER = "kserve-container"
 """The name that KServe gives the predictor's container; the schema of a canary asks for it."""
 BEFORE_ANNOTATION = "bin-inventory/before"

@@ -1,11 +1,7 @@
 """The predictor of an InferenceService: from the settings to its spec, back again, and from one to another."""
 
-from typing import Any
-
-from components.cluster.pods import STORE_FOLDER, STORE_REQUIRED, WITHOUT_ISTIO, store_environment
+from components.cluster.pods import STORE_FOLDER, STORE_REQUIRED, WITHOUT_ISTIO, Object, store_environment
 from components.settings.serving import NO_SHADOW, ServingSettings, is_reserved, like_a_secret
-
-Object = dict[str, Any]
 
 MODEL_FORMAT = "inventory-bundle"
 LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "serve"}

@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
 
 from kubeflow.katib import (
     ApiClient,
@@ -34,7 +33,7 @@ from components.cluster.jobs.job import JobKind
 from components.cluster.jobs.katib import EXPERIMENT_LABEL, GROUP, VERSION
 from components.cluster.jobs.pytorchjob import CONTAINER, PYTORCHJOB, pytorchjob
 from components.cluster.jobs.trainjob import NODE, TRAINJOB
-from components.cluster.kube import dns_name
+from components.cluster.kube import Object, dns_name
 from components.cluster.owned_object import RUN_ANNOTATION
 from components.common.errors import InventoryError
 from components.counter.training_log import DIRECTIONS, LINES, Metric, pattern
@@ -51,8 +50,6 @@ from components.settings.space import (
     hyperband_parallel,
 )
 from components.settings.tuning import TuningSettings
-
-Object = dict[str, Any]
 
 LONGEST_NAME = 37
 """Katib's webhook allows 40; JobSet wants a TrainJob's longest pod name (``-abcd1234-node-0-999-abcde``) within 63."""

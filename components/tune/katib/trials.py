@@ -1,16 +1,14 @@
 """Katib's Trial objects, read into the form that all searches share."""
 
 from datetime import datetime
-from typing import Any
 
+from components.cluster.kube import Object
 from components.cluster.owned_object import condition, condition_message, has_condition
 from components.common.store import Store
 from components.counter.training_log import DIRECTIONS, LINES, Metric
 from components.documents.search_plan import SearchPlan
 from components.documents.search_result import Status, Trial
 from components.documents.trained import TrainedModel
-
-Object = dict[str, Any]
 
 ENDS: dict[str, Status] = {
     "Killed": "killed",
