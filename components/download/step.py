@@ -10,7 +10,7 @@ from typing import Any
 from components.common import progress
 from components.common.code import of_this_code
 from components.common.errors import InventoryError
-from components.common.files import content_hash, sha256_bytes, write_atomic
+from components.common.files import content_hash, sha256_bytes
 from components.common.step.run_step import document_step
 from components.common.store import Store, is_address
 from components.documents.downloaded import BinsManifest, BlockInfo
@@ -90,7 +90,7 @@ def download_to(path: str, store: Store, data: DataSettings) -> BinsManifest:
     """Does ``download_bins`` and writes the manifest to a file; an error of the disk is an ``InventoryError``, too."""
     manifest = download_bins(store, data)
     try:
-        write_atomic(Path(path), manifest.model_dump_json(indent=1))
+        manifest.write(Path(path))
     except OSError as error:
         raise InventoryError(
             f"cannot write the manifest {path}: {error.strerror}; make room or choose another disk"

@@ -11,13 +11,7 @@ from numpy.typing import NDArray
 from components.common.errors import InventoryError
 from components.common.files import content_hash
 from components.common.store import Store
-from components.counter.dataset import (
-    Bins,
-    DatasetManifest,
-    cache_folder,
-    fetch_shard,
-    write_split,
-)
+from components.counter.dataset import DatasetManifest, open_shards, write_split
 
 SEARCH, HELD_OUT = "search", "held-out"
 
@@ -32,8 +26,7 @@ def part_validation(store: Store, dataset: DatasetManifest) -> tuple[DatasetMani
     Raises:
         InventoryError: if validation is empty or all its bins share products.
     """
-    folder = cache_folder() / "shards"
-    shards = [Bins([fetch_shard(store, shard, folder)]) for shard in dataset.split("validation").shards]
+    shards = [open_shards(store, [shard]) for shard in dataset.split("validation").shards]
     searched = search_groups(np.concatenate([bins.groups for bins in shards]), dataset.dataset_id)
     parts = {}
     for name in (SEARCH, HELD_OUT):
