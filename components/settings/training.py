@@ -12,6 +12,9 @@ from components.common.errors import InventoryError
 from components.rules.rules import check_rules
 from components.settings.section import Section
 
+TORCHVISION = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+"""Backbones of torchvision; all others are timm's."""
+
 
 class Network(Section):
     """The network."""

@@ -100,8 +100,7 @@ def _refused(what: str, error: InventoryError) -> Check:
         raise error
     if isinstance(cause, ApiException) and cause.status == 403 and "admission webhook" not in said:
         return Check(what, "unknown", "these credentials may not create one, not even for a trial")
-    message, _, fix = str(error).partition("; ")
-    return Check(what, "problem", message, fix or "change what the cluster refuses, or install a release that takes it")
+    return Check.problem(what, error, "change what the cluster refuses, or install a release that takes it")
 
 
 def _runtime(api: ApiClient, question: Question) -> Check:

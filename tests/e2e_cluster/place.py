@@ -29,8 +29,10 @@ from components.common.retry import wait_for
 from components.common.store import Store, open_store
 from components.settings.permitted import STORE_SECRETS, check_name
 from pipelines.compiler import images
-from pipelines.kubeflow.api import Access, find_access, open_client, read_package, runs
+from pipelines.kubeflow.access import Access, find_access, open_client
+from pipelines.kubeflow.api import runs
 from pipelines.kubeflow.arguments import environment_of
+from pipelines.kubeflow.package import read_package
 
 NAME = "e2e-counter"
 """Of the InferenceService and of everything else that has a name of its own."""

@@ -11,10 +11,9 @@ import torchvision
 from torch import Tensor, nn
 
 from components.common.errors import InventoryError, first_line
-from components.settings.training import TrainingSettings
+from components.settings.training import TORCHVISION, TrainingSettings
 from components.train.model.losses import OBJECTIVES, ThresholdHead
 
-TORCHVISION = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Channels = tuple[float, float, float]
 
