@@ -21,10 +21,10 @@ from benchmarks.record_lift import lifts_by_order, print_lifts
 from benchmarks.trainings import Bench, bench
 from components.counter.dataset import open_split
 from components.counter.record.fit import fit
-from components.counter.record.record import Floats, Listed
+from components.counter.record.record import Listed
 from components.counter.record.stored import listed_in
 from components.counter.splits import SPLITS
-from components.counter.statistics.metrics import Integers
+from components.counter.statistics.metrics import Floats, Integers
 from components.documents.evaluated import BY_BOTH, BY_PHOTO
 from components.documents.trained import TrainedModel
 from components.evaluate.step import evaluate

@@ -12,10 +12,9 @@ from components.common.progress import note
 from components.counter.bundle import Bundle
 from components.counter.dataset import Bins
 from components.counter.record.model import RECORD_FILE, RecordModel
-from components.counter.record.record import Floats
 from components.counter.record.stored import listed_in
 from components.counter.statistics.bootstrap import intervals, mean_interval, mean_of, root_mean_of
-from components.counter.statistics.metrics import Integers, bin_values, summarise
+from components.counter.statistics.metrics import Floats, Integers, bin_values, summarise
 from components.documents.evaluated import BY_BOTH, BY_PHOTO, BY_PRODUCTS, Contradiction, RecordRow, RecordValue
 
 CHANGES = ("accuracy", "expected_squared_error", "loss")

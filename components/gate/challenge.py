@@ -17,16 +17,8 @@ from components.counter.scoring import batches, same_counts, score, threads
 from components.counter.statistics.calibration import Calibration
 from components.counter.statistics.metrics import Integers
 from components.documents.gated import Decision
-from components.gate.decision import (
-    Candidate,
-    Countable,
-    Incumbent,
-    Predictions,
-    are_rivals,
-    common_counts,
-    common_top,
-    decide,
-)
+from components.gate.decision import decide
+from components.gate.rivals import Candidate, Countable, Incumbent, Predictions, are_rivals, common_counts, common_top
 from components.gate.trained_on import TrainedOn, trained_on
 from components.settings.gate import GatePolicy
 

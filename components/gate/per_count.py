@@ -10,14 +10,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from components.counter.statistics.metrics import Integers
 from components.counter.statistics.sign_flip import above_zero
 from components.documents.gated import Criterion
 from components.pages.text import of_items, percent, plural
 from components.settings.gate import GatePolicy
-
-Integers = NDArray[np.int64]
 
 NAME = "no count gets much worse"
 ROUNDING = 1e-9

@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 
 from components.counter.record.features import features
 from components.counter.record.model import Combination, Layer, RecordModel, standardised
-from components.counter.record.record import Floats, Listed
-from components.counter.statistics.metrics import Integers, log_softmax, softmax
+from components.counter.record.record import Listed
+from components.counter.statistics.metrics import Floats, Integers, log_softmax, softmax
 
 FEWEST_BINS = 50
 """Training bins that name products; fewer teach nothing."""

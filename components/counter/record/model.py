@@ -22,8 +22,8 @@ from components.common.document import Document, Part
 from components.common.errors import InventoryError
 from components.counter.bundle import Bundle, Finite, read_verified
 from components.counter.record.features import features
-from components.counter.record.record import Floats, Listed
-from components.counter.statistics.metrics import log_softmax
+from components.counter.record.record import Listed
+from components.counter.statistics.metrics import Floats, log_softmax
 
 RECORD_FILE = "record.json"
 """In the folder of a bundle that knows what records tell."""
