@@ -47,6 +47,7 @@ from components.settings.space import (
     Integer,
     Parameter,
     Value,
+    check_cmaes,
     hyperband_parallel,
 )
 from components.settings.tuning import TuningSettings
@@ -138,12 +139,8 @@ def _check_algorithm(plan: SearchPlan) -> None:
     algorithm, space = plan.tuning.algorithm, plan.space
     if algorithm == "hyperband":
         hyperband_parallel(space)  # it needs the epochs
-    numbers = [name for name, parameter in space.items() if not isinstance(parameter, Choice)]
-    if algorithm == "cmaes" and len(numbers) < 2:
-        raise InventoryError(
-            "tuning.algorithm: cmaes needs two or more options with min and max to search "
-            f"(given: {', '.join(numbers) or 'none'})"
-        )
+    if algorithm == "cmaes":
+        check_cmaes(space)
     for name, parameter in space.items():
         if algorithm == "bayesianoptimization" and _is_stepped(parameter):
             raise InventoryError(f"tuning.space.{name}.step: Katib's bayesianoptimization knows no steps; leave it out")
