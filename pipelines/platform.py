@@ -76,12 +76,7 @@ def with_permissions(task: PipelineTask) -> None:
 
 
 def with_keys(signer: PipelineTask, verifier: PipelineTask) -> None:
-    """Gives one task the key that signs bundles and another the one that verifies them, where the namespace has them.
-
-    Args:
-        signer: gets the private key, as a file; no other pod does.
-        verifier: gets the public key.
-    """
+    """Gives the signer alone the key that signs bundles, the verifier the public one, if the namespace has them."""
     kubernetes.use_secret_as_volume(signer, SIGNING_SECRET, mount_path=SIGNING_FOLDER, optional=True)
     kubernetes.use_config_map_as_volume(verifier, PUBLIC_CONFIG_MAP, mount_path=PUBLIC_FOLDER, optional=True)
 

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -321,16 +322,32 @@ class Resource:
             time.sleep(min(1.0, seconds))
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A kind of objects, in the version in which we speak of it."""
+
+    group: str
+    version: str
+    plural: str
+
+    def __str__(self) -> str:
+        return f"{self.plural}.{self.group}"
+
+    def is_served(self, api: ApiClient) -> bool:
+        """Whether the cluster knows it, in this very version."""
+        doing, call = f"ask which kinds of {self.group} the cluster knows", kubernetes.client.CustomObjectsApi(api)
+        missing = {"none_if": lambda error: error.status == 404}
+        found = ask(doing, call.get_api_resources, self.group, self.version, **missing)
+        return found is not None and any(resource.name == self.plural for resource in found.resources)
+
+    def resource(self, api: ApiClient, namespace: str) -> Resource:
+        """Those of a namespace."""
+        return Resource(api, self.group, self.version, self.plural, namespace)
+
+
 def _no_such_object(error: ApiException) -> bool:
     """Tells "no object of that name" (a Status with details) from "no such kind" (plain text: page not found)."""
     return error.status == 404 and '"details"' in _body(error)
-
-
-def serves(api: ApiClient, group: str, version: str, plural: str) -> bool:
-    """Whether the cluster knows a kind of object, in this very version."""
-    doing, call = f"ask which kinds of {group} the cluster knows", kubernetes.client.CustomObjectsApi(api)
-    found = ask(doing, call.get_api_resources, group, version, none_if=lambda error: error.status == 404)
-    return found is not None and any(resource.name == plural for resource in found.resources)
 
 
 def owner_references(api: ApiClient, namespace: str, pod: str | None = None) -> list[Object]:

@@ -121,14 +121,18 @@ class OwnedObject:
         return with_retries(ask, self.timeouts.away, self.timeouts.poll)
 
 
+def condition(item: Object, kind: str) -> Object:
+    """A condition of an object's status; empty when its controller has not said it yet."""
+    conditions = item.get("status", {}).get("conditions") or []
+    return next((each for each in conditions if each["type"] == kind), {})
+
+
 def has_condition(item: Object, kind: str) -> bool:
     """Whether a condition of an object's status holds."""
-    conditions = item.get("status", {}).get("conditions") or []
-    return any(each["type"] == kind and each["status"] == "True" for each in conditions)
+    return bool(condition(item, kind).get("status") == "True")
 
 
 def condition_message(item: Object, kind: str) -> str:
     """What the operator says about a condition."""
-    conditions = item.get("status", {}).get("conditions") or []
-    found: Object = next((each for each in conditions if each["type"] == kind), {})
+    found = condition(item, kind)
     return str(found.get("message") or found.get("reason") or "the operator gives no reason")

@@ -1,11 +1,7 @@
 """The predictor of an InferenceService: from the settings to its spec, back again, and from one to another."""
 
-from typing import Any
-
-from components.cluster.pods import STORE_FOLDER, STORE_REQUIRED, WITHOUT_ISTIO, store_environment
+from components.cluster.pods import STORE_FOLDER, STORE_REQUIRED, WITHOUT_ISTIO, Object, store_environment
 from components.settings.serving import NO_SHADOW, ServingSettings, is_reserved, like_a_secret
-
-Object = dict[str, Any]
 
 MODEL_FORMAT = "inventory-bundle"
 LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "serve"}
@@ -94,11 +90,9 @@ def _taken_out(had: Object, made: Object) -> Object:
 
 
 def shown(part: Object, name: str) -> ServingSettings:
-    """The settings with which a predictor was made, as far as it shows them; the rest are defaults.
+    """The settings with which a predictor, the ``spec.predictor`` of the service of that name, was made.
 
-    Args:
-        part: ``spec.predictor``.
-        name: of the service.
+    They are as far as it shows them; the rest are defaults.
     """
     model = part.get("model", {})
     requests = model.get("resources", {}).get("requests", {})

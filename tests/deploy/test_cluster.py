@@ -6,7 +6,6 @@ import pytest
 from kubernetes.client import ApiClient
 
 from components.cluster import inference_service as services
-from components.cluster import kube
 from components.common.errors import InventoryError
 from components.counter import bundle as bundles
 from components.deploy import cluster as deployment
@@ -152,7 +151,7 @@ def test_a_service_that_somebody_else_made_is_not_touched(api, control, deploy):
     controller = control("Standard")
     body = services.inference_service("team", uri("1"), SETTINGS)
     body["metadata"]["labels"] = {"app": "another"}
-    kube.Resource(api, services.GROUP, services.VERSION, services.PLURAL, "team").create(body)
+    services.KIND.resource(api, "team").create(body)
     with pytest.raises(InventoryError, match="not made by this workflow"):
         deploy("1")
     assert services.served_uri(controller.service) == uri("1")

@@ -15,7 +15,7 @@ from kubernetes.client import ApiClient
 from components.cluster.jobs.logs import log_shown
 from components.cluster.jobs.pods import Pods
 from components.cluster.jobs.queue import QUEUE_LABEL, admitted_at, is_queued, queued_in_words
-from components.cluster.kube import Object, Resource, dns_name, serves
+from components.cluster.kube import Kind, Object, dns_name
 from components.cluster.owned_object import RUN_ANNOTATION, OwnedObject, Timeouts, condition_message, has_condition
 from components.cluster.pods import TRAIN_LABELS
 from components.common import lease
@@ -29,12 +29,9 @@ from components.settings.cluster import ClusterSettings
 
 
 @dataclass(frozen=True)
-class JobKind:
+class JobKind(Kind):
     """What we need to know about one operator's jobs."""
 
-    group: str
-    version: str
-    plural: str
     kind: str
     succeeded: str
     """The condition type that means success; failure is ``Failed`` everywhere."""
@@ -42,14 +39,6 @@ class JobKind:
     """Label selector of a job's pods; ``{name}`` stands for the job's name."""
     leaders: tuple[str, ...]
     """Label selectors of the pod whose log is shown; the first that matches a pod counts."""
-
-    def is_served(self, api: ApiClient) -> bool:
-        """Whether the cluster knows this kind."""
-        return serves(api, self.group, self.version, self.plural)
-
-    def resource(self, api: ApiClient, namespace: str) -> Resource:
-        """The jobs of a namespace."""
-        return Resource(api, self.group, self.version, self.plural, namespace)
 
 
 @dataclass
@@ -77,8 +66,7 @@ class KubeJob:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     def __post_init__(self) -> None:
-        metadata = self.body["metadata"]
-        jobs = Resource(self.api, self.kind.group, self.kind.version, self.kind.plural, metadata["namespace"])
+        jobs = self.kind.resource(self.api, self.body["metadata"]["namespace"])
         self.owned = OwnedObject(jobs, self.body, "training", self.timeouts)
         self.name = self.owned.name
         self.pods = self._new_pods()

@@ -7,16 +7,14 @@ job again, whose pods go, when another preempts it. What is said of Kueue here w
 
 from kubernetes.client import ApiClient
 
-from components.cluster import kube
-from components.cluster.kube import Object, Resource
-from components.cluster.owned_object import condition_message
+from components.cluster.kube import Kind, Object
+from components.cluster.owned_object import condition, condition_message
 from components.common.errors import InventoryError
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 JOB_LABEL = "kueue.x-k8s.io/job-uid"
 """On the Workload that Kueue makes of a job; its value is the job's uid."""
-GROUP, WORKLOADS = "kueue.x-k8s.io", "workloads"
-VERSIONS = ("v1beta2", "v1beta1")
+WORKLOADS = [Kind("kueue.x-k8s.io", version, "workloads") for version in ("v1beta2", "v1beta1")]
 """The newest first."""
 
 
@@ -38,10 +36,10 @@ def queued_in_words(api: ApiClient, job: Object) -> str:
 def _why(api: ApiClient, namespace: str, uid: str) -> str | None:
     """None while Kueue has no Workload of the job: it makes one after the job, and removes it with it."""
     try:
-        version = next((each for each in VERSIONS if kube.serves(api, GROUP, each, WORKLOADS)), None)
-        if version is None:
+        kind = next((each for each in WORKLOADS if each.is_served(api)), None)
+        if kind is None:
             return None
-        found = Resource(api, GROUP, version, WORKLOADS, namespace).select(f"{JOB_LABEL}={uid}")
+        found = kind.resource(api, namespace).select(f"{JOB_LABEL}={uid}")
     except InventoryError as error:
         return f"the reason cannot be read ({error})"
     return condition_message(found[0], "QuotaReserved") if found else None
@@ -52,6 +50,6 @@ def admitted_at(job: Object) -> str:
 
     A TrainJob has the condition ``Suspended``, which is false once it is resumed.
     """
-    conditions = job.get("status", {}).get("conditions") or []
-    resumed = [each for each in conditions if each["type"] == "Suspended" and each["status"] == "False"]
-    return str(resumed[0]["lastTransitionTime"] if resumed else job["metadata"]["creationTimestamp"])
+    suspended = condition(job, "Suspended")
+    is_resumed = suspended.get("status") == "False"
+    return str(suspended["lastTransitionTime"] if is_resumed else job["metadata"]["creationTimestamp"])

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from kubernetes.client import ApiClient
 
 from components.cluster.jobs.job import JobKind
-from components.cluster.jobs.katib import EXPERIMENT_LABEL, GROUP, INJECTION_LABEL, SUGGESTIONS, TRIALS, VERSION
-from components.cluster.kube import Object, Resource
+from components.cluster.jobs.katib import EXPERIMENT_LABEL, INJECTION_LABEL, SUGGESTIONS, TRIALS
+from components.cluster.kube import Object
 from components.cluster.owned_object import OwnedObject, condition_message, has_condition
 from components.common.progress import note
 from components.common.retry import wait_for
@@ -100,7 +100,7 @@ class Attempt:
         return f"{failure}; the Experiment was removed"
 
     def _read_trials(self) -> None:
-        trials = Resource(self.api, GROUP, VERSION, TRIALS, self.experiment.namespace)
+        trials = TRIALS.resource(self.api, self.experiment.namespace)
         self._trials = self.experiment.with_retries(lambda: trials.select(f"{EXPERIMENT_LABEL}={self.experiment.name}"))
 
     def _active(self) -> list[str]:
@@ -169,7 +169,7 @@ class Attempt:
 
     def _suggestion_failure(self) -> str:
         """What Katib says about an algorithm that has failed; empty when it has not."""
-        suggestions = Resource(self.api, GROUP, VERSION, SUGGESTIONS, self.experiment.namespace)
+        suggestions = SUGGESTIONS.resource(self.api, self.experiment.namespace)
         found = self.experiment.with_retries(lambda: suggestions.get(self.experiment.name))
         if found is None or not has_condition(found, "Failed"):
             return ""

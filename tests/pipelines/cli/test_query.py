@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from components.client import query as clients
-from components.client.address import GROUP, PLURAL, VERSION
+from components.cluster.inference_service import GROUP, PLURAL, VERSION
 from pipelines.cli.main import main
 from tests.client.gateway import HOST, certificate, gateway
 from tests.cluster.stand_ins.api import Cluster, running

@@ -5,7 +5,8 @@ import pytest
 
 from components.common.errors import InventoryError
 from pipelines.compiler import compile_pipeline
-from pipelines.kubeflow.api import Access, check_access, find_access, follow, open_client, runs, submit, upload
+from pipelines.kubeflow.access import Access, check_access, find_access, open_client
+from pipelines.kubeflow.api import follow, runs, submit, upload
 from tests.pipelines.kubeflow.kfp_api import KfpApi, serving
 from tests.pipelines.test_compiler import GOLDEN, small_pipeline
 
