@@ -114,13 +114,14 @@ def test_names_that_are_the_datasets_ids_are_recognised_and_fit_its_file_list(st
 
 
 def test_photos_of_every_kind_end_in_blocks_and_the_rest_in_the_list(store, tmp_path):
-    manifest = download_bins(store, write_folder(tmp_path, EVERYTHING | {"1/x.gif": photo(kind="GIF")}), "1-6")
+    unusable = {"1/x.gif": photo(kind="GIF"), "2/x.DNG": b"II*\0", "3/x.jxl": b"\xff\x0a"}
+    manifest = download_bins(store, write_folder(tmp_path, EVERYTHING | unusable), "1-6")
     assert {id_: row["expected_quantity"] for id_, row in rows(store, manifest).items()} == COUNTS
     assert {id_: reason for id_, (reason, _) in listed(store, manifest).items()} == {
         **dict.fromkeys(LISTED, "no count"),
-        "1/x.gif": NO_PHOTO,
+        **dict.fromkeys(unusable, NO_PHOTO),
     }
-    assert manifest.skipped == {"no count": len(LISTED), NO_PHOTO: 1}
+    assert manifest.skipped == {"no count": len(LISTED), NO_PHOTO: len(unusable)}
 
 
 NAMES = st.sampled_from(["1", "2", "5+", "6 items", "train", "x", ".git", "a.jpg", "b.PNG", "c.txt", "Thumbs.db"])
