@@ -96,7 +96,7 @@ def check_access(access: Access) -> str:
         response = _get(access, url)
     except (urllib3.exceptions.HTTPError, ValueError) as error:
         raise InventoryError(
-            f"the Kubeflow Pipelines API at {access.host} cannot be reached ({type(error).__name__}); "
+            f"the Kubeflow Pipelines API at {access.host} cannot be reached ({kube.broken(error)}); "
             f"check --host and the network, or `kubectl -n kubeflow port-forward svc/ml-pipeline 8888`"
         ) from error
     page = response.headers.get("Content-Type", "").startswith("text/html") or 300 <= response.status < 400
@@ -189,7 +189,7 @@ def plain_errors(doing: str) -> Iterator[None]:
             f"cannot {doing}: Kubeflow Pipelines answered {error.status}: {message[:300]}{hint}"
         ) from error
     except urllib3.exceptions.HTTPError as error:
-        raise kube.ClusterAwayError(f"cannot {doing}: Kubeflow Pipelines broke off ({type(error).__name__})") from error
+        raise kube.ClusterAwayError(f"cannot {doing}: Kubeflow Pipelines broke off ({kube.broken(error)})") from error
 
 
 @dataclass(frozen=True)
