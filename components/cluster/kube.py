@@ -80,7 +80,9 @@ def connect(context: str | None = None) -> ApiClient:
         else:
             with _plain_kubeconfig_errors():
                 kubernetes.config.load_kube_config(
-                    config_file=os.environ.get("KUBECONFIG") or None, context=context, client_configuration=configuration
+                    config_file=os.environ.get("KUBECONFIG") or None,
+                    context=context,
+                    client_configuration=configuration,
                 )
     except kubernetes.config.ConfigException as error:
         raise InventoryError(
@@ -110,10 +112,15 @@ def namespace() -> str:
         return (SERVICE_ACCOUNT / "namespace").read_text().strip()
     try:
         with _plain_kubeconfig_errors():
-            _, current = kubernetes.config.list_kube_config_contexts(os.environ.get("KUBECONFIG") or None)
+            _, current = kubernetes.config.list_kube_config_contexts(_kubeconfig())
     except kubernetes.config.ConfigException:
         return "default"
     return str(current["context"].get("namespace") or "default")
+
+
+def _kubeconfig() -> str | None:
+    """The files that KUBECONFIG names; None for the default, also where the variable is empty, as with kubectl."""
+    return os.environ.get("KUBECONFIG") or None
 
 
 @contextmanager
@@ -122,7 +129,7 @@ def _plain_kubeconfig_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        path = os.environ.get("KUBECONFIG", "~/.kube/config")
+        path = _kubeconfig() or "~/.kube/config"
         match error:
             case OSError():
                 reason = error.strerror

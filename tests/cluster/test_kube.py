@@ -88,7 +88,7 @@ REFUSALS = (
     ),
     (
         422,
-        "pytorchjobs.kubeflow.org \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+        "pytorchjobs.kubeflow.org is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
         r"the cluster refuses this object \(422: ",
     ),
     (404, 'namespaces "team" not found', "there is no such object .*namespace the right one"),
