@@ -18,6 +18,7 @@ import urllib3
 import yaml
 from kubernetes.client import ApiClient, ApiException
 
+from components.cluster.proxy import proxy_for
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.common.retry import retry
@@ -80,10 +81,9 @@ def connect(context: str | None = None) -> ApiClient:
         else:
             with _plain_kubeconfig_errors():
                 kubernetes.config.load_kube_config(
-                    config_file=os.environ.get("KUBECONFIG") or None,
-                    context=context,
-                    client_configuration=configuration,
+                    config_file=_kubeconfig(), context=context, client_configuration=configuration
                 )
+            configuration.proxy = proxy_for(configuration.host)
     except kubernetes.config.ConfigException as error:
         raise InventoryError(
             f"no Kubernetes cluster: {str(error).strip()}; set KUBECONFIG, or run in a pod with a service account"

@@ -19,6 +19,7 @@ from kfp import Client
 from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
 from components.cluster import kube
+from components.cluster.proxy import open_pool, proxy_for
 from components.common.code import CODE_VARIABLE
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
@@ -34,6 +35,7 @@ TOKEN_FILE_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - set by Kubefl
 TOKEN_FILE = Path("/var/run/secrets/kubeflow/pipelines/token")
 IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 EXPERIMENT = "bin-inventory"
+HINTS = {401: f"; renew {TOKEN_VARIABLE} or {COOKIE_VARIABLE}", 403: "; is the namespace yours?"}
 FINAL = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 POLL_SECONDS = 5.0
 
@@ -136,9 +138,8 @@ def _get(access: Access, url: str) -> urllib3.BaseHTTPResponse:
         headers["Authorization"] = f"Bearer {access.token}"
     if access.cookie:
         headers["Cookie"] = access.cookie
-    pool = urllib3.PoolManager(
-        ca_certs=access.ca_file, retries=urllib3.Retry(1, redirect=False, raise_on_redirect=False)
-    )
+    retries = urllib3.Retry(1, redirect=False, raise_on_redirect=False)
+    pool = open_pool(url, ca_certs=access.ca_file, retries=retries)
     return pool.request("GET", url, headers=headers, timeout=urllib3.Timeout(connect=5, read=15))
 
 
@@ -161,6 +162,7 @@ def open_client(access: Access) -> Client:
             credentials=credentials,  # a projected token changes while a run is followed
             cookies=access.cookie,
             ssl_ca_cert=access.ca_file,
+            proxy=proxy_for(access.host),
         )
 
 
@@ -180,10 +182,11 @@ def plain_errors(doing: str) -> Iterator[None]:
     except kfp_server_api.ApiException as error:
         body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
         try:
-            message = str(json.loads(body).get("message") or json.loads(body).get("error_message"))
-        except ValueError:
-            message = str(error.reason)
-        hint = "; is the namespace yours?" if error.status in (401, 403) else ""
+            said = json.loads(body)
+            message = str(said.get("message") or said.get("error_message") or error.reason)
+        except (ValueError, AttributeError):  # a gateway before it, with a page or a line of text
+            message = str(error.reason) if "<" in body or not body else body
+        hint = HINTS.get(error.status, "")
         later = error.status == 429 or error.status >= 500
         raise (kube.ClusterAwayError if later else InventoryError)(
             f"cannot {doing}: Kubeflow Pipelines answered {error.status}: {message[:300]}{hint}"
@@ -354,13 +357,21 @@ def follow(client: Client, run_id: str, poll_seconds: float = POLL_SECONDS, away
         away_seconds: for which the API may not answer.
 
     Raises:
-        InventoryError: if the run fails or is cancelled, naming the steps that failed, or the API stays away.
+        InventoryError: if the run fails or is cancelled, naming the steps that failed, or the API stays away, or the
+            sign-in ends before the run.
     """
     states: dict[str, str] = {}
+    doing = f"follow the run {run_id}"
 
     def look() -> Any:
-        with plain_errors(f"read the run {run_id}"):
-            return client.get_run(run_id)
+        with plain_errors(doing):
+            run = client.get_run(run_id)
+        if run.run_id is None:  # the client reads an empty run out of whatever is no JSON
+            raise InventoryError(
+                f"cannot {doing}, which goes on: something else than Kubeflow Pipelines answered, as a sign-in page "
+                f"does; renew {TOKEN_VARIABLE} or {COOKIE_VARIABLE}, then see `inventory runs`"
+            )
+        return run
 
     while True:
         run = kube.with_retries(look, away_seconds, poll_seconds)

@@ -140,6 +140,26 @@ def test_why_the_api_cannot_be_reached_is_said(
         Resource(kube.connect(), *PYTORCHJOBS).get("none")
 
 
+@pytest.mark.parametrize(
+    ("server", "no_proxy", "proxy"),
+    [
+        ("https://10.1.2.3:6443", "", "http://proxy.example:3128"),
+        ("https://10.1.2.3:6443", "10.0.0.0/8,.svc", None),
+        ("https://api.example:6443", ".example", None),
+        ("http://127.0.0.1:8888", "", None),
+    ],
+)
+def test_the_environments_proxy_leads_to_a_cluster_as_it_does_for_kubectl(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, no_proxy: str, proxy: str | None
+) -> None:
+    cluster.url = server
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "config")))
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert kube.connect().configuration.proxy == proxy
+
+
 def test_a_variable_for_the_kubeconfig_that_is_empty_counts_as_none(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
