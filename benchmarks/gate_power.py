@@ -22,8 +22,9 @@ from functools import partial
 import numpy as np
 
 from components.documents.gated import Decision
-from components.gate.decision import Candidate, Countable, Incumbent, Predictions, decide
+from components.gate.decision import decide
 from components.gate.per_count import NAME as PER_COUNT
+from components.gate.rivals import Candidate, Countable, Incumbent, Predictions
 from components.settings.gate import GatePolicy
 
 COUNTS = np.array([1, 2, 3, 4, 5])

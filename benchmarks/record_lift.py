@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from components.counter.dataset import Bins
 from components.counter.record.model import RecordModel
-from components.counter.record.record import Floats
 from components.counter.record.stored import listed_in
-from components.counter.statistics.metrics import Integers, softmax
+from components.counter.statistics.metrics import Floats, Integers, softmax
 from components.documents.evaluated import BY_BOTH, BY_PHOTO, BY_PRODUCTS
 from components.evaluate.audit import SEEDS, SHARES, TOP, WRONG_RECORDS, found
 

@@ -19,12 +19,12 @@ from benchmarks.common import options
 from benchmarks.learning.answers import print_answers, served
 from benchmarks.record_lift import lifts_by_order, print_lifts
 from benchmarks.trainings import Bench, bench
-from components.counter.dataset import Bins, cache_folder, fetch_shard, open_split
+from components.counter.dataset import open_split
 from components.counter.record.fit import fit
-from components.counter.record.record import Floats, Listed
+from components.counter.record.record import Listed
 from components.counter.record.stored import listed_in
 from components.counter.splits import SPLITS
-from components.counter.statistics.metrics import Integers
+from components.counter.statistics.metrics import Floats, Integers
 from components.documents.evaluated import BY_BOTH, BY_PHOTO
 from components.documents.trained import TrainedModel
 from components.evaluate.step import evaluate
@@ -41,9 +41,7 @@ NUMBER_ALONE, NUMBER_AND_MEASURES = "number of products alone", "number, sizes, 
 
 def out_of_fold(place: Bench) -> tuple[dict[str, Floats], Integers, Integers]:
     """Log P(count | products) of every bin, from a model that saw none of its products; labels and groups."""
-    folder = cache_folder() / "shards"
-    shards = [shard for name in SPLITS for shard in place.dataset.split(name).shards]
-    bins = Bins([fetch_shard(place.store, shard, folder) for shard in shards])
+    bins = open_split(place.store, place.dataset, *SPLITS)
     listed, counts = listed_in(bins), place.dataset.counts
     kinds, group = np.unique(bins.groups, return_inverse=True)
     fold = np.random.default_rng(0).permutation(len(kinds))[group] % FOLDS

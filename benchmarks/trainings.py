@@ -126,15 +126,7 @@ def describe(place: Bench, run_id: str, options: dict[str, Any]) -> TrainingSpec
 
 
 def train(place: Bench, run_id: str, threads: int = 2, processes: int = 1, **options: Any) -> Timed:
-    """Trains once, in processes of its own.
-
-    Args:
-        place: data and store.
-        run_id: a new one.
-        threads: compute threads of each process.
-        processes: workers, started by torchrun.
-        options: of ``TrainingSettings``.
-    """
+    """Trains under a new run id, in so many processes started by torchrun, of so many compute threads each."""
     job = describe(place, run_id, {"threads": threads, "processes": processes, **options})
     environment = {**os.environ, **place.environment, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(threads)}
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []

@@ -1,8 +1,6 @@
 """The workflow as one pipeline object: what a laptop executes is what a cluster gets as IR YAML."""
 
-import inspect
 import os
-from collections.abc import Callable
 from typing import Any
 
 from google.protobuf import json_format
@@ -29,6 +27,7 @@ from pipelines.platform import (
     with_model_registry,
     with_permissions,
 )
+from pipelines.signature import parameter, with_parameters
 
 NAME = "bin-inventory"
 FETCH_RETRIES = 2
@@ -49,24 +48,6 @@ def download_pods() -> int:
     return int(given)
 
 
-def with_parameters(function: Callable[..., None]) -> Callable[..., None]:
-    """Gives a pipeline's function the parameters of ``RunSettings``, where KFP looks for them: signature, docstring."""
-    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(
-                parameter.name,
-                inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=form_default(parameter),
-                annotation=parameter.kind,
-            )
-            for parameter in PARAMETERS.values()
-        ]
-    )
-    texts = "".join(f"    {parameter.name}: {parameter.description}\n" for parameter in PARAMETERS.values())
-    function.__doc__ = f"{function.__doc__}\n\nArgs:\n{texts}"
-    return function
-
-
 def with_drop_downs(pipeline: GraphComponent) -> GraphComponent:
     """Says which values a parameter takes where they can be listed: Kubeflow's form offers these and no others.
 
@@ -74,9 +55,9 @@ def with_drop_downs(pipeline: GraphComponent) -> GraphComponent:
     as a drop-down. The SDK has no words for them.
     """
     known = pipeline.pipeline_spec.root.input_definitions.parameters
-    for parameter in PARAMETERS.values():
-        for value in (True, False) if parameter.kind is bool else parameter.choices:
-            json_format.ParseDict(value, known[parameter.name].literals.add())
+    for each in PARAMETERS.values():
+        for value in (True, False) if each.kind is bool else each.choices:
+            json_format.ParseDict(value, known[each.name].literals.add())
     return pipeline
 
 
@@ -101,7 +82,9 @@ def deploys_if_approved(pipeline: GraphComponent) -> GraphComponent:
     name=NAME,
     description="Learns to count the items in warehouse bins from labelled photos, and serves the counter.",
 )
-@with_parameters
+@with_parameters(
+    (parameter(each.name, each.kind, form_default(each)), each.description) for each in PARAMETERS.values()
+)
 def inventory(*channels: Any) -> None:
     """Settings, download (by several pods, if asked), split, explore, train, evaluate, gate, deploy."""
     parameters = dict(zip(PARAMETERS, channels, strict=True))

@@ -8,7 +8,15 @@ from kfp.dsl import PipelineTask
 from kfp.dsl.pipeline_channel import PipelineParameterChannel
 
 from components.client.token_hosts import TOKEN_HOSTS_VARIABLE
-from components.cluster.pods import STEP_LABELS, STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED, USER, WITHOUT_ISTIO
+from components.cluster.pods import (
+    STEP_LABELS,
+    STORE_FOLDER,
+    STORE_OPTIONAL,
+    STORE_REQUIRED,
+    USER,
+    WITHOUT_ISTIO,
+    WITHOUT_SIDE_CARS,
+)
 from components.common.code import CODE_ALLOWED
 from components.common.s3.identity import FOLDER_VARIABLE
 from components.common.step.container_images import REGISTRY, TAG
@@ -64,7 +72,7 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
         task.set_caching_options(False)
         for key, value in {**STEP_LABELS, **WITHOUT_ISTIO}.items():
             kubernetes.add_pod_label(task, key, value)
-        for key, value in WITHOUT_ISTIO.items():
+        for key, value in WITHOUT_SIDE_CARS.items():
             kubernetes.add_pod_annotation(task, key, value)
 
 
@@ -76,12 +84,7 @@ def with_permissions(task: PipelineTask) -> None:
 
 
 def with_keys(signer: PipelineTask, verifier: PipelineTask) -> None:
-    """Gives one task the key that signs bundles and another the one that verifies them, where the namespace has them.
-
-    Args:
-        signer: gets the private key, as a file; no other pod does.
-        verifier: gets the public key.
-    """
+    """Gives the signer alone the key that signs bundles, the verifier the public one, if the namespace has them."""
     kubernetes.use_secret_as_volume(signer, SIGNING_SECRET, mount_path=SIGNING_FOLDER, optional=True)
     kubernetes.use_config_map_as_volume(verifier, PUBLIC_CONFIG_MAP, mount_path=PUBLIC_FOLDER, optional=True)
 

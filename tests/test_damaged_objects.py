@@ -37,7 +37,7 @@ from components.train.engine.workers import Workers
 from components.train.profile.records import read_records
 from components.train.watch.saved_tensors import list_saved
 from components.tune.trial_store import TrialStore
-from pipelines.local.run import continued
+from pipelines.local.arguments import continued
 from tests.documents import trained
 from tests.tiny_model import write_bundle
 

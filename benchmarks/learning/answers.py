@@ -17,7 +17,7 @@ from components.counter.record.model import RecordModel, of_bundle
 from components.counter.record.stored import listed_in
 from components.counter.scoring import score
 from components.counter.splits import SPLITS
-from components.counter.statistics.bootstrap import intervals, mean_of
+from components.counter.statistics.bootstrap import intervals, mean_of, root_mean_of
 from components.counter.statistics.calibration import Calibration, fit
 from components.counter.statistics.metrics import Floats, Integers, bin_values, log_softmax
 from components.documents.evaluated import BY_BOTH, BY_PHOTO, BY_PRODUCTS
@@ -70,12 +70,7 @@ class Answers(Document):
 def held_out_answers(store: Store, dataset: DatasetManifest, outcome: Mapping[str, object]) -> Answers:
     """What a training says of its test bins, calibrated and joined with the products on its validation bins; once.
 
-    As the evaluation step has it, without its report and its search for an 8-bit network.
-
-    Args:
-        store: holds the bundle and keeps the answers.
-        dataset: that it was trained on.
-        outcome: of the training.
+    As the evaluation step has it, without its report and its search for an 8-bit network; the store keeps it.
     """
     trained = TrainedModel.of(outcome, "the training's outcome")
 
@@ -110,7 +105,7 @@ def held_out_answers(store: Store, dataset: DatasetManifest, outcome: Mapping[st
 
 STATISTICS: dict[str, Callable[[Mapping[str, Floats]], Floats]] = {
     "accuracy": mean_of("accuracy"),
-    "expected_rmse": lambda sums: np.sqrt(sums["expected_squared_error"] / sums["n"]),
+    "expected_rmse": root_mean_of("expected_squared_error"),
     "loss": mean_of("loss"),
 }
 """As functions of sums over bins."""

@@ -15,10 +15,9 @@ from components.counter.dataset import (
     Bins,
     DatasetManifest,
     SplitInfo,
-    cache_folder,
     content_of,
-    fetch_shard,
     open_extra,
+    open_shards,
     write_split,
 )
 from components.counter.product_groups import Key
@@ -68,9 +67,7 @@ def deal(store: Store, dataset: DatasetManifest, of: Sequence[str], shares: Sequ
         return DealtPart(ids=[ids[row] for row in rows], bins=info, near=list(near))
 
     def work() -> Dealt:
-        bins = Bins(
-            [fetch_shard(store, shard, cache_folder() / "shards") for split in splits for shard in split.shards]
-        )
+        bins = open_shards(store, [shard for split in splits for shard in split.shards])
         part_of = assign(bins.groups.astype(np.int32), bins.labels.astype(np.int16), shares, seed)
         holder = {name: int(part) for names, part in zip(_names(bins), part_of, strict=True) for name in names}
         extra = open_extra(store, dataset)

@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 
 from components.client.endpoint import Endpoint, bearer
 from components.cluster import kube
+from components.cluster.inference_service import KIND
 from components.cluster.tunnel import open_tunnel
 from components.common.errors import InventoryError
 
-GROUP, VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 """On the pods of an InferenceService; its value is the service's name."""
 PORT = 8080
@@ -42,7 +42,7 @@ def find_service(
     """
     where = namespace or kube.namespace()
     api = kube.connect()
-    service = kube.Resource(api, GROUP, VERSION, PLURAL, where).get(name)
+    service = KIND.resource(api, where).get(name)
     if service is None:
         raise InventoryError(f"there is no InferenceService {name} in namespace {where}")
     status = service.get("status", {})

@@ -108,10 +108,6 @@ def record_model(client: httpx.Client, endpoint: Endpoint, model: Bundle) -> Rec
 def shadow_report(client: httpx.Client, endpoint: Endpoint) -> ShadowReport | None:
     """How far the model's shadow agrees with it; None when it has none.
 
-    Args:
-        client: from ``open_client``.
-        endpoint: where the model is served.
-
     Raises:
         InventoryError: as ``query``.
     """

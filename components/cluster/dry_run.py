@@ -8,7 +8,7 @@ from components.cluster.jobs.choose import choose, runs_on_cluster
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.queue import is_queued
 from components.cluster.jobs.trainjob import PATCHES, TRAINJOB, trainjob
-from components.cluster.kube import Object, Resource, UnknownFieldError, with_retries
+from components.cluster.kube import Object, UnknownFieldError, with_retries
 from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
@@ -31,7 +31,7 @@ def dry_run(api: ApiClient, namespace: str, cluster: ClusterSettings, serving: S
         InventoryError: if schema or webhooks refuse one of them, with their own words.
     """
     training_job(api, namespace, cluster)
-    if kube.serves(api, services.GROUP, services.VERSION, services.PLURAL):
+    if services.KIND.is_served(api):
         new_model(api, namespace, serving)
 
 
@@ -64,7 +64,7 @@ def new_model(api: ApiClient, namespace: str, settings: ServingSettings) -> str:
     Raises:
         InventoryError: if the cluster refuses the service, or its mode does not go with the settings.
     """
-    resource = Resource(api, services.GROUP, services.VERSION, services.PLURAL, namespace)
+    resource = services.KIND.resource(api, namespace)
     body = services.inference_service(namespace, URIS[0], settings)
     made = resource.create(body, dry_run=True) or resource.get(settings.name) or body
     services.check_settings(made, settings)

@@ -13,16 +13,15 @@ KServe copies annotations of a service to its pods, so that a changed one replac
 the model.
 """
 
-from typing import Any
-
+from components.cluster.kube import Kind, Object
+from components.cluster.owned_object import has_condition
 from components.cluster.predictor import LABELS, changed, predictor, shadow_of, shown
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.settings.serving import NO_SHADOW, ServingSettings
 
-Object = dict[str, Any]
-
 GROUP, VERSION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
+KIND, RUNTIMES = Kind(GROUP, VERSION, PLURAL), Kind(GROUP, "v1alpha1", "servingruntimes")
 CONTAINER = "kserve-container"
 """The name that KServe gives the predictor's container; the schema of a canary asks for it."""
 BEFORE_ANNOTATION = "bin-inventory/before"
@@ -240,7 +239,7 @@ def revision_before(service: Object) -> str:
     """Knative's newest revision; a change of the predictor makes another one. "" in Standard mode."""
     if mode(service) != "Knative":
         return ""
-    return str(service["status"].get("components", {}).get("predictor", {}).get("latestCreatedRevision", ""))
+    return str(_revisions(service).get("latestCreatedRevision", ""))
 
 
 def canary_ready(service: Object, uri: str, before: str) -> bool:
@@ -255,22 +254,29 @@ def canary_ready(service: Object, uri: str, before: str) -> bool:
         name = revision_name(uri)
         return any(entry["name"] == name and entry["ready"] for entry in status.get("canaryStatuses", []))
     if mode(service) == "Knative":
-        part = status.get("components", {}).get("predictor", {})
-        created, ready = part.get("latestCreatedRevision"), part.get("latestReadyRevision")
+        created = _revisions(service).get("latestCreatedRevision")
         is_new = bool(created) and created != before
-        return is_new and created == ready and condition(service, "PredictorReady") == "True"
-    return condition(service, "Ready") == "True"
+        return is_new and created == _ready_revision(service) and has_condition(service, "PredictorReady")
+    return has_condition(service, "Ready")
 
 
 def fully_rolled_out(service: Object) -> bool:
     """Whether the model of the spec gets all requests; a status from before the promotion still shows the canary."""
-    if condition(service, "Ready") != "True":
+    if not has_condition(service, "Ready"):
         return False
-    status = service.get("status", {})
     if mode(service) == "Knative":
-        part = status.get("components", {}).get("predictor", {})
-        return part.get("latestRolledoutRevision") == part.get("latestReadyRevision")
-    return not status.get("canaryStatuses")
+        return bool(_revisions(service).get("latestRolledoutRevision", "") == _ready_revision(service))
+    return not service.get("status", {}).get("canaryStatuses")
+
+
+def _revisions(service: Object) -> Object:
+    """What Knative says of the predictor's revisions."""
+    found: Object = service.get("status", {}).get("components", {}).get("predictor", {})
+    return found
+
+
+def _ready_revision(service: Object) -> str:
+    return str(_revisions(service).get("latestReadyRevision", ""))
 
 
 def failure(service: Object, uri: str) -> str | None:
@@ -285,12 +291,6 @@ def failure(service: Object, uri: str) -> str | None:
     if entries[0].get("transitionStatus") not in ("BlockedByFailedLoad", "InvalidSpec"):
         return None
     return f"{info.get('reason', entries[0]['transitionStatus'])}: {info.get('message', 'the controller says no more')}"
-
-
-def condition(service: Object, kind: str) -> str:
-    """``True``, ``False`` or ``Unknown``."""
-    found = (entry["status"] for entry in service.get("status", {}).get("conditions", []) if entry["type"] == kind)
-    return next(found, "Unknown")
 
 
 def waiting_for(service: Object) -> str:
@@ -313,8 +313,7 @@ def service_urls(service: Object) -> list[str]:
 def pod_labels(service: Object, uri: str) -> str:
     """A label selector of the pods that serve the new model at ``uri``, or the whole service once it is promoted."""
     if mode(service) == "Knative":
-        part = service.get("status", {}).get("components", {}).get("predictor", {})
-        return f"serving.knative.dev/revision={part.get('latestReadyRevision', '')}"
+        return f"serving.knative.dev/revision={_ready_revision(service)}"
     canary = [revision_name(uri)] if service["spec"].get("canary") else []
     own = [service["spec"]["predictor"]["name"]] if "name" in service["spec"]["predictor"] else []
     return f"app=isvc.{'-'.join([service['metadata']['name'], *(canary or own), 'predictor'])}"
@@ -328,14 +327,13 @@ def canary_urls(service: Object, uri: str) -> list[str]:
     """
     name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
     if mode(service) == "Standard" and service["spec"].get("canary"):
-        host = f"http://{name}-{revision_name(uri)}-predictor.{namespace}.svc.cluster.local"
+        host = f"http://{name}-{revision_name(uri)}-predictor.{namespace}.svc"
         return [host, f"{host}:8080"]
-    part = service.get("status", {}).get("components", {}).get("predictor", {})
     tagged = [
         entry["url"].rstrip("/")
-        for entry in part.get("traffic", [])
-        if entry.get("tag") and entry.get("url") and entry.get("revisionName") == part.get("latestReadyRevision")
+        for entry in _revisions(service).get("traffic", [])
+        if entry.get("tag") and entry.get("url") and entry.get("revisionName") == _ready_revision(service)
     ]
     if tagged:
-        return [f"http://latest-{name}-predictor.{namespace}.svc.cluster.local", *tagged]
+        return [f"http://latest-{name}-predictor.{namespace}.svc", *tagged]
     return service_urls(service)

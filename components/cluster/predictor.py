@@ -1,11 +1,14 @@
 """The predictor of an InferenceService: from the settings to its spec, back again, and from one to another."""
 
-from typing import Any
-
-from components.cluster.pods import STORE_FOLDER, STORE_REQUIRED, WITHOUT_ISTIO, store_environment
+from components.cluster.pods import (
+    STORE_FOLDER,
+    STORE_REQUIRED,
+    WITHOUT_ISTIO,
+    WITHOUT_SIDE_CARS,
+    Object,
+    store_environment,
+)
 from components.settings.serving import NO_SHADOW, ServingSettings, is_reserved, like_a_secret
-
-Object = dict[str, Any]
 
 MODEL_FORMAT = "inventory-bundle"
 LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "serve"}
@@ -64,7 +67,7 @@ def predictor(uri: str, settings: ServingSettings) -> Object:
     return {
         # the steps that ask it are outside of the mesh too, and a side-car would refuse them
         "labels": {**settings.labels, **LABELS, **WITHOUT_ISTIO},
-        "annotations": {**settings.annotations, **WITHOUT_ISTIO},
+        "annotations": {**settings.annotations, **WITHOUT_SIDE_CARS},
         **{name: value for name, value in fields.items() if value not in (None, {}, [])},
         "model": {
             "modelFormat": {"name": MODEL_FORMAT, "version": "1"},
@@ -94,11 +97,9 @@ def _taken_out(had: Object, made: Object) -> Object:
 
 
 def shown(part: Object, name: str) -> ServingSettings:
-    """The settings with which a predictor was made, as far as it shows them; the rest are defaults.
+    """The settings with which a predictor, the ``spec.predictor`` of the service of that name, was made.
 
-    Args:
-        part: ``spec.predictor``.
-        name: of the service.
+    They are as far as it shows them; the rest are defaults.
     """
     model = part.get("model", {})
     requests = model.get("resources", {}).get("requests", {})

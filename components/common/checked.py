@@ -69,7 +69,7 @@ def _line(model: type[BaseModel], where: str, error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         owner = _model_at(model, path[:-1])
-        hint = did_you_mean(path[-1], _fields(owner) if owner else (), "the options are")
+        hint = did_you_mean(path[-1], fields_of(owner) if owner else (), "the options are")
         return f"{name.rpartition('.')[0] or 'the run'} has no option '{path[-1]}'; {hint}"
     if first["type"] == "missing":
         return f"{name}: is missing"
@@ -84,7 +84,7 @@ def _line(model: type[BaseModel], where: str, error: ValidationError) -> str:
     return f"{name} = {shown} is refused; allowed: {allowed(field)}{f'; {hint}' if hint else ''}"
 
 
-def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """A model's fields by the names that a user knows."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
@@ -93,14 +93,14 @@ def _field_at(model: type[BaseModel], path: Sequence[str | int]) -> FieldInfo | 
     """The field that a path of names and list positions leads to; None inside free-form JSON."""
     names = [part for part in path if isinstance(part, str)]
     owner = _model_at(model, names[:-1])
-    return _fields(owner).get(names[-1]) if owner and names else None
+    return fields_of(owner).get(names[-1]) if owner and names else None
 
 
 def _model_at(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel] | None:
     owner: type[BaseModel] | None = model
     for part in path:
         if isinstance(part, str):
-            field = _fields(owner).get(part) if owner else None
+            field = fields_of(owner).get(part) if owner else None
             owner = _model_in(field.annotation) if field else None
     return owner
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -32,6 +33,8 @@ MOST_NAME = 60
 UPDATE = "; update"
 """Ends the refusal of a newer version."""
 DAMAGED = "; if it is damaged, delete it and run again"
+EMPTY_IS_NONE = BeforeValidator(lambda value: value or None)
+"""Of a part that may be missing: earlier versions wrote an empty one."""
 
 
 class NewerVersionError(InventoryError):

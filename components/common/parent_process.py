@@ -48,13 +48,19 @@ def stop(process: subprocess.Popen[bytes], seconds: float) -> None:
 def wait_for_lock(file: IO[Any], operation: int, process: subprocess.Popen[bytes]) -> bool:
     """Waits until a file can be locked (``flock``); False when the process ends before."""
     while process.poll() is None:
-        try:
-            fcntl.flock(file, operation | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(POLL_SECONDS)
-        else:
+        if try_lock(file, operation):
             return True
+        time.sleep(POLL_SECONDS)
     return False
+
+
+def try_lock(file: IO[Any], operation: int) -> bool:
+    """Locks a file (``flock``) if that can be done at once; says whether."""
+    try:
+        fcntl.flock(file, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _wait_and_exit(lock: Path) -> None:

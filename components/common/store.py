@@ -192,20 +192,22 @@ class Store:
         """
         if error.code != "AccessDenied":
             return error.code in MISSING
-        first = next(self.client.list_objects(self.bucket, prefix=self.prefix + key, recursive=True), None)
-        return first is None or first.object_name != self.prefix + key
+        first = next(self._listed(key), None)
+        return first is None or first[0] != key
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yields the keys under a prefix, in order."""
         with plain_errors(self.endpoint, f"list {self.uri(prefix)}"):
-            for item in self.client.list_objects(self.bucket, prefix=self.prefix + prefix, recursive=True):
-                yield str(item.object_name).removeprefix(self.prefix)
+            yield from (key for key, _ in self._listed(prefix))
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """The objects under a prefix with their sizes in bytes, in order."""
         with plain_errors(self.endpoint, f"list {self.uri(prefix)}"):
-            found = self.client.list_objects(self.bucket, prefix=self.prefix + prefix, recursive=True)
-            return {str(item.object_name).removeprefix(self.prefix): int(item.size or 0) for item in found}
+            return dict(self._listed(prefix))
+
+    def _listed(self, prefix: str) -> Iterator[tuple[str, int]]:
+        for item in self.client.list_objects(self.bucket, prefix=self.prefix + prefix, recursive=True):
+            yield str(item.object_name).removeprefix(self.prefix), int(item.size or 0)
 
     def delete(self, key: str) -> None:
         """Removes one object; a missing one is no error."""

@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from components.common.document import Document, NewerVersionError, Part
+from components.common.document import EMPTY_IS_NONE, Document, NewerVersionError, Part
 from components.common.errors import InventoryError
 from components.common.files import content_hash, new_file, sha256_bytes, sha256_file
 from components.common.progress import note
@@ -150,7 +150,7 @@ class Bundle(Document):
     recount_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """Of bundles whose verdicts did not follow a cost yet; looked at no more."""
     serve_file: FileName = ONNX_FILE
-    drift_reference: ReferenceDistribution | None = None
+    drift_reference: Annotated[ReferenceDistribution | None, EMPTY_IS_NONE] = None
     """The model's answers on its test bins; None until it was evaluated."""
     metrics: BundleMetrics = BundleMetrics()
     provenance: Provenance = Provenance()
@@ -158,11 +158,6 @@ class Bundle(Document):
     """By name, all but ``bundle.json``."""
     checksum: str = ""
     """sha256 over the rest of this document; empty in bundles of version 1."""
-
-    @field_validator("drift_reference", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: Any) -> Any:
-        return value or None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -253,16 +248,15 @@ def load(folder: Path, signed: Mapping[str, str] | None = None) -> Bundle:
     return bundle
 
 
-def served_network(folder: Path, bundle: Bundle) -> bytes:
-    """Reads the file that is served; what is returned is verified, whatever becomes of the file meanwhile.
+def read_verified(folder: Path, bundle: Bundle, name: str) -> bytes:
+    """Reads a file of a bundle; what is returned is verified, whatever becomes of the file meanwhile.
 
     Raises:
         InventoryError: if it does not match its hash.
     """
-    file = folder / bundle.serve_file
-    content = file.read_bytes()
-    if sha256_bytes(content) != bundle.files[bundle.serve_file].sha256:
-        raise _differs(str(file))
+    content = (folder / name).read_bytes()
+    if sha256_bytes(content) != bundle.files[name].sha256:
+        raise _differs(str(folder / name))
     return content
 
 
@@ -300,12 +294,7 @@ def upload(store: Store, folder: Path, prefix: str) -> str:
 
 
 def fetch(store: Store, prefix: str, folder: Path) -> Bundle:
-    """Fetches the bundle under ``prefix`` into ``folder`` and verifies it; nothing is written outside that folder.
-
-    Args:
-        store: holds the bundle.
-        prefix: its key, such as ``runs/<run_id>/model``.
-        folder: receives its files.
+    """Fetches the bundle under a key such as ``runs/<run_id>/model`` and verifies it; writes into ``folder`` alone.
 
     Raises:
         InventoryError: if there is no bundle, or one of its files is not what ``bundle.json`` says.

@@ -117,6 +117,12 @@ class DatasetManifest(Document):
         """The counts as text; "6+" for an open top."""
         return count_labels(self.counts, self.open_top)
 
+    @property
+    def shards(self) -> list[ShardInfo]:
+        """Every shard, those of the extra bins too."""
+        parts = [*self.splits.values(), *([self.extra] if self.extra else [])]
+        return [shard for part in parts for shard in part.shards]
+
     def split(self, name: str) -> SplitInfo:
         """Returns one part of the dataset.
 
@@ -174,13 +180,9 @@ def cache_folder() -> Path:
 
 
 def fetch_shard(store: Store, shard: ShardInfo, folder: Path, limit_bytes: int | None = None) -> Path:
-    """Returns the local copy of a shard, fetching and verifying it first when it is not there.
+    """Returns the copy of a shard in the folder, a local cache, fetching and verifying it first when it is not there.
 
-    Args:
-        store: the object store.
-        shard: which shard.
-        folder: the local cache; files are named by their sha256.
-        limit_bytes: when given, the least recently used other shards are removed until the cache fits.
+    With a limit, the least recently used other shards are removed until the cache fits.
 
     Raises:
         InventoryError: if what the store returns is not what the manifest promised.
@@ -263,24 +265,20 @@ class _Shard:
         return os.pread(self._file.fileno(), int(self._ends[row]) - begin, begin)
 
 
-def open_split(store: Store, manifest: DatasetManifest, name: str) -> Bins:
-    """Fetches one split's shards into the local cache and opens them.
-
-    Args:
-        store: holds the shards.
-        manifest: of the dataset.
-        name: ``train``, ``validation`` or ``test``.
+def open_split(store: Store, manifest: DatasetManifest, *names: str) -> Bins:
+    """Fetches the shards of ``train``, ``validation`` or ``test``, or of some of them, and opens them.
 
     Raises:
-        InventoryError: if the split is empty or a shard is damaged.
+        InventoryError: if a split is empty or a shard is damaged.
     """
-    return _open(store, manifest.split(name).shards)
+    return open_shards(store, [shard for name in names for shard in manifest.split(name).shards])
 
 
 def open_extra(store: Store, manifest: DatasetManifest) -> Bins:
     """The bins with further counts, which only training sees; none when the dataset has no such bins."""
-    return _open(store, manifest.extra.shards if manifest.extra else [])
+    return open_shards(store, manifest.extra.shards if manifest.extra else [])
 
 
-def _open(store: Store, shards: list[ShardInfo]) -> Bins:
+def open_shards(store: Store, shards: Iterable[ShardInfo]) -> Bins:
+    """Fetches some shards into the local cache and opens them."""
     return Bins([fetch_shard(store, shard, cache_folder() / "shards") for shard in shards])

@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from components.common.errors import InventoryError, first_line
-from components.counter.bundle import Bundle, served_network
+from components.counter.bundle import Bundle, read_verified
 
 Pixels = NDArray[np.uint8]
 
@@ -52,7 +52,7 @@ def open_served(folder: Path, bundle: Bundle, threads: int) -> onnxruntime.Infer
             ``bundle.json`` says.
     """
     path = folder / bundle.serve_file
-    session = open_session(path, threads, served_network(folder, bundle))
+    session = open_session(path, threads, read_verified(folder, bundle, bundle.serve_file))
     size, classes = bundle.input.size, len(bundle.counts)
     try:
         logits = run(session, np.zeros((1, size, size, 3), np.uint8))
@@ -74,12 +74,8 @@ def run(session: Session, images: Pixels) -> NDArray[np.float32]:
 def median_seconds(sessions: Sequence[Session], images: Pixels, limit_seconds: float = ROUNDS_SECONDS) -> list[float]:
     """Median seconds that each model takes for the same photos, timed in turns so that a busy moment hits all alike.
 
-    Two rounds are not timed, and then at most ``ROUNDS`` are, as many as begin within ``limit_seconds``.
-
-    Args:
-        sessions: opened models.
-        images: uint8 [N, S, S, 3].
-        limit_seconds: at least one round is timed, however long it takes.
+    Two rounds are not timed, and then at most ``ROUNDS`` are, as many as begin within ``limit_seconds``, of which one
+    always does. The images are uint8 [N, S, S, 3].
     """
     times: list[list[float]] = []
     for _ in range(2):

@@ -39,13 +39,9 @@ def product_groups(keys: Sequence[Sequence[Key]]) -> NDArray[np.int32]:
 
 
 def bins_sharing_products(keys: Sequence[Sequence[Key]], parts: NDArray[np.int8], part: int, other: int) -> int:
-    """Counts the bins of one part that share a product or a photo with a bin of the other part, usually training.
+    """Counts the bins of ``part`` that share a product or a photo with a bin of the ``other`` part, usually training.
 
-    Args:
-        keys: as for ``product_groups``.
-        parts: int8 [bins], the part of every bin.
-        part: where to count.
-        other: what to compare with.
+    ``keys`` are as for ``product_groups``; ``parts``, int8 [bins], has the part of every bin.
     """
     known = {key for row in np.flatnonzero(parts == other).tolist() for key in keys[row]}
     return sum(not known.isdisjoint(keys[row]) for row in np.flatnonzero(parts == part).tolist())

@@ -24,10 +24,10 @@ from functools import cache
 from typing import Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+
+from components.counter.statistics.metrics import Floats, Integers
 
 Corruption = Literal["uniform", "off_by_one"]
-Floats = NDArray[np.float64]
 Number = TypeVar("Number", float, Floats)
 
 OFF_BY_ONE = 0.75
@@ -70,12 +70,10 @@ def _named_if_wrong(classes: int, off_by_one: float) -> Floats:
     return named
 
 
-def mismatch_odds(probabilities: Floats, recorded: NDArray[np.int64]) -> Floats:
+def mismatch_odds(probabilities: Floats, recorded: Integers) -> Floats:
     """What the recount list is ordered by, float64 [N]: the odds q / p that a record is wrong, but for a common factor.
 
-    Args:
-        probabilities: calibrated, float64 [N, K].
-        recorded: int64 [N], the class of each bin's recorded count.
+    Of calibrated probabilities, float64 [N, K], and the class of each bin's recorded count, int64 [N].
     """
     rows = np.arange(len(recorded))
     right = np.maximum(probabilities[rows, recorded], np.finfo(np.float64).tiny)

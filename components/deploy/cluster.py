@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from kubernetes.client import ApiClient
 
 from components.client.address import PORT
 from components.client.endpoint import Endpoint
 from components.cluster import inference_service as services
-from components.cluster.kube import Resource, UnknownFieldError, in_cluster, with_retries
+from components.cluster.kube import Object, UnknownFieldError, in_cluster, with_retries
 from components.cluster.tunnel import open_tunnel
 from components.common.errors import InventoryError
 from components.common.progress import note
@@ -17,8 +16,6 @@ from components.deploy.deployer import Candidate, Revision
 from components.deploy.smoke import reachable
 from components.documents.deployed import Service
 from components.settings.serving import ServingSettings
-
-Object = dict[str, Any]
 
 REACH_SECONDS = 120.0
 """A service that is ready may answer 404 for a while, until the gateway has its route (kserve#1658)."""
@@ -30,7 +27,7 @@ class ClusterDeployer:
 
     def __init__(self, api: ApiClient, namespace: str, settings: ServingSettings) -> None:
         self._api, self._settings = api, settings
-        self._services = Resource(api, services.GROUP, services.VERSION, services.PLURAL, namespace)
+        self._services = services.KIND.resource(api, namespace)
         self._alone = False
         self._beside: ClusterDeployer | None = None
 

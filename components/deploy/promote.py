@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kubernetes.client import ApiClient
 
 from components.cluster import inference_service as services
-from components.cluster.kube import Resource, with_retries
+from components.cluster.kube import with_retries
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.deploy.cluster import ClusterDeployer
@@ -113,6 +113,5 @@ def _serve(
 
 def _settings(cluster: Cluster, name: str) -> ServingSettings:
     """Those of the service as it is, so that another model changes nothing else; the defaults for a new one."""
-    resource = Resource(cluster.api, services.GROUP, services.VERSION, services.PLURAL, cluster.namespace)
-    service = with_retries(lambda: resource.get(name))
+    service = with_retries(lambda: services.KIND.resource(cluster.api, cluster.namespace).get(name))
     return services.settings_of(service) if service else ServingSettings.read({"name": name})

@@ -7,12 +7,7 @@ from components.settings.serving import NO_SHADOW, ServingSettings
 
 
 def with_shadow(store: Store, registered: Index, settings: ServingSettings) -> ServingSettings:
-    """The same settings with the address of the shadow's bundle, which is looked at.
-
-    Args:
-        store: holds the bundles; one that lies elsewhere is nobody's shadow.
-        registered: the models that may be named by their versions.
-        settings: of the service.
+    """The same settings with the address of the shadow's bundle, a registered model's or one of this store.
 
     Raises:
         InventoryError: if there is no such model, or no bundle at the address.

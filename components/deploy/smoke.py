@@ -20,7 +20,7 @@ from components.common.retry import retry, wait_for
 from components.common.store import Store
 from components.counter.answers import Answer, answer
 from components.counter.bundle import Bundle
-from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard
+from components.counter.dataset import DatasetManifest, open_shards
 from components.counter.images.unusable import why_unusable
 from components.counter.network import TOLERANCE, open_served, run
 from components.counter.photo import brightness, preprocess
@@ -51,8 +51,7 @@ def labelled_bins(store: Store, manifest: DatasetManifest) -> list[LabelledBin]:
     Raises:
         InventoryError: if the dataset has no validation bin.
     """
-    shard = manifest.split("validation").shards[0]
-    bins = Bins([fetch_shard(store, shard, cache_folder() / "shards")])
+    bins = open_shards(store, manifest.split("validation").shards[:1])
     quantities = bins.table.column("expected_quantity").to_pylist()
     rows = sorted(range(len(bins)), key=lambda row: (list(bins.labels[:row]).count(bins.labels[row]), bins.labels[row]))
     return [LabelledBin(bins.ids[row], bytes(bins.image(row)), quantities[row]) for row in rows[:BINS]]

@@ -38,12 +38,7 @@ def deploy(
 ) -> DeployedModel:
     """Puts the evaluated model into service; done anew on every run, since it looks at the world.
 
-    Args:
-        store: the object store that holds the bundle and the dataset.
-        manifest: the dataset; some of its validation bins are the smoke test.
-        evaluated: the evaluate step's outcome.
-        run_id: the run.
-        serving: the service on a cluster.
+    Some of the dataset's validation bins are the smoke test; ``serving`` is the service on a cluster.
 
     Raises:
         InventoryError: if the model is not signed as it must be, does not come up or answers wrongly, or another one

@@ -1,10 +1,8 @@
 """What the gate hands on: whether a model may go into service, and why."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import field_validator
-
-from components.common.document import Document, Part
+from components.common.document import EMPTY_IS_NONE, Document, Part
 from components.settings.gate import GatePolicy
 
 
@@ -42,13 +40,8 @@ class Decision(Part):
     """Estimated improvement in the metric's unit; positive is better, also for errors."""
     lower_bound: float | None = None
     """What the improvement exceeds with the policy's confidence."""
-    power: Power | None = None
+    power: Annotated[Power | None, EMPTY_IS_NONE] = None
     """None when nothing is compared."""
-
-    @field_validator("power", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: Any) -> Any:
-        return value or None
 
 
 class GatedModel(Document):

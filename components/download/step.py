@@ -10,7 +10,7 @@ from typing import Any
 from components.common import progress
 from components.common.code import of_this_code
 from components.common.errors import InventoryError
-from components.common.files import content_hash, sha256_bytes, write_atomic
+from components.common.files import content_hash, sha256_bytes
 from components.common.step.run_step import document_step
 from components.common.store import Store, is_address
 from components.documents.downloaded import BinsManifest, BlockInfo
@@ -37,12 +37,8 @@ def download_bins(
 
     What an attempt has put into the store is not fetched again, whether the attempt ended or was killed; what the
     source refused or did not deliver is asked for again. Bins that cannot be used are listed in the object
-    ``skipped_key``, and so are kept bins whose quantity is doubtful.
-
-    Args:
-        store: receives ``downloads/``.
-        data: which bins of which source.
-        environment: names the object store and the source's credentials; see ``open_source``.
+    ``skipped_key``, and so are kept bins whose quantity is doubtful. The environment names the object store and the
+    source's credentials; see ``open_source``.
 
     Raises:
         InventoryError: if the source or the store cannot be used, or no bin is selected.
@@ -94,7 +90,7 @@ def download_to(path: str, store: Store, data: DataSettings) -> BinsManifest:
     """Does ``download_bins`` and writes the manifest to a file; an error of the disk is an ``InventoryError``, too."""
     manifest = download_bins(store, data)
     try:
-        write_atomic(Path(path), manifest.model_dump_json(indent=1))
+        manifest.write(Path(path))
     except OSError as error:
         raise InventoryError(
             f"cannot write the manifest {path}: {error.strerror}; make room or choose another disk"

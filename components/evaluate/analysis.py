@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.counter.statistics.bootstrap import Interval, intervals, mean_of, ratio_of
+from components.counter.statistics.bootstrap import (
+    Interval,
+    intervals,
+    mean_interval,
+    mean_of,
+    ratio_of,
+    root_mean_of,
+)
 from components.counter.statistics.calibration import (
     ECE_BINS,
     Calibration,
@@ -45,13 +52,9 @@ class Outputs:
 
 
 def analyse(validation: Outputs, test: Outputs, counts: Sequence[int], names: Sequence[str]) -> tuple[Analysis, Curves]:
-    """Calibrates on validation and measures on test.
+    """Calibrates on validation, which has chosen the best epoch, and measures on test, on which nothing was chosen.
 
-    Args:
-        validation: outputs on bins that training chose its best epoch on.
-        test: outputs on bins that nothing was chosen on.
-        counts: the K counts.
-        names: the same as text.
+    ``names`` are the counts as text.
 
     Returns:
         Numbers, of which ``loss`` is that of the calibrated probabilities, and points for charts.
@@ -89,8 +92,8 @@ def _metric_intervals(
         "accuracy": mean_of("accuracy"),
         "within_one": mean_of("within_one"),
         "mae": mean_of("absolute_error"),
-        "rmse": lambda sums: np.sqrt(sums["squared_error"] / sums["n"]),
-        "expected_rmse": lambda sums: np.sqrt(sums["expected_squared_error"] / sums["n"]),
+        "rmse": root_mean_of("squared_error"),
+        "expected_rmse": root_mean_of("expected_squared_error"),
         "loss": mean_of("loss"),
     }
     for k, name in enumerate(names):
@@ -106,7 +109,6 @@ def _calibration_gain(
 ) -> CalibrationGain:
     before = negative_log_likelihood(test.logits, test.labels)
     after = negative_log_likelihood(calibrated, test.labels)
-    change = intervals({"change": after - before}, test.groups, {"change": mean_of("change")})["change"]
     probabilities = softmax(calibrated)
     return CalibrationGain(
         temperature=calibration.temperature,
@@ -116,7 +118,7 @@ def _calibration_gain(
         nll_before=float(before.mean()),
         nll_after=float(after.mean()),
         nll_change=float((after - before).mean()),
-        nll_change_interval=change,
+        nll_change_interval=mean_interval(after - before, test.groups),
         ece_bins=ECE_BINS,
         ece_before=calibration_error(softmax(test.logits), test.labels),
         ece_after=calibration_error(probabilities, test.labels),

@@ -12,9 +12,9 @@ from components.common.store import open_store
 from components.counter.dataset import DatasetManifest
 from components.documents.evaluated import Curves, Evaluation, EvaluationFile
 from components.documents.trained import TrainedModel
+from components.evaluate.report.summary import METRICS, summary_lines
 from components.evaluate.step import evaluate
 from components.pages.page import with_others_below
-from components.pages.text import summary_lines
 from components.tracking.figures import log_evaluation
 from components.tracking.step import log_to_mlflow
 
@@ -41,7 +41,7 @@ def run(
     pages = [store.get_bytes(key).decode() for key in (outcome.report_key, *further) if key]
     write_atomic(Path(report.path), with_others_below(pages[0], pages[1:]).encode())
     write_atomic(Path(summary.path), "\n".join(summary_lines(evaluation)) + "\n")
-    for name in ("accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss", "n"):
+    for name in (*METRICS, "n"):
         metrics.log_metric(name, getattr(evaluation, name))
     confusion.log_confusion_matrix(list(evaluation.per_count), evaluation.confusion)
     question = evenest(evaluation, curves)

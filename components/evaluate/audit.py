@@ -27,12 +27,7 @@ def corrupt(
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Records of which a share, 0 to 1, is wrong: the recorded classes, int64 [N], and which are wrong, bool [N].
 
-    Args:
-        labels: int64 [N], the true classes.
-        classes: K.
-        corruption: which other count a wrong record names.
-        seed: decides which records are wrong, and how.
-        share: of the records.
+    ``labels``, int64 [N], are the true ones of so many classes; the seed decides which records are wrong, and how.
     """
     random = np.random.default_rng(seed)
     recorded, wrong = labels.astype(np.int64), np.zeros(len(labels), np.bool_)
@@ -44,15 +39,10 @@ def corrupt(
 
 
 def found(probabilities: Floats, recorded: NDArray[np.int64], wrong: NDArray[np.bool_]) -> Floats:
-    """The share of the wrong records among the first part of the list, for every share of ``SHARES``.
+    """The share of the wrong records among the first part of the list, for every share of ``SHARES``, float64 [101].
 
-    Args:
-        probabilities: calibrated, float64 [N, K].
-        recorded: int64 [N].
-        wrong: bool [N], at least one of them true.
-
-    Returns:
-        float64 [101], from 0 to 1.
+    Of calibrated probabilities, float64 [N, K], recorded classes, int64 [N], and which of them, one at least, are
+    wrong, bool [N].
     """
     order = np.argsort(-mismatch_odds(probabilities, recorded), kind="stable")
     hits = np.concatenate([[0], np.cumsum(wrong[order])]) / wrong.sum()

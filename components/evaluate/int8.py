@@ -49,11 +49,8 @@ class _Photos(CalibrationDataReader):
 def try_int8(folder: Path, bins: Bins, transform: InputTransform, exact: Logits) -> Int8Result:
     """Adds the 8-bit network to a bundle's folder and says whether it should be the one in service.
 
-    Args:
-        folder: holds ``model.onnx``; ``model.int8.onnx`` is written beside it.
-        bins: the validation split.
-        transform: the bundle's input transform.
-        exact: logits of ``model.onnx`` on ``bins``, float32 [N, K].
+    ``model.int8.onnx`` is written beside ``model.onnx``, whose logits on the validation split, ``bins``, are ``exact``,
+    float32 [N, K].
     """
     source, target = folder / ONNX_FILE, folder / INT8_FILE
     rows = np.linspace(0, len(bins) - 1, min(CALIBRATION_PHOTOS, len(bins))).astype(np.int64)
@@ -91,13 +88,10 @@ def try_int8(folder: Path, bins: Bins, transform: InputTransform, exact: Logits)
 
 
 def quantise(source: Path, target: Path, images: Iterator[NDArray[np.uint8]], exact_share: float = 0.0) -> None:
-    """Writes the 8-bit version of an ONNX file.
+    """Writes the 8-bit version of an ONNX file beside it.
 
-    Args:
-        source: the network, float32.
-        target: the file to write.
-        images: batches uint8 [N, S, S, 3] of photos that stand for those to come.
-        exact_share: this share of the convolutions, from the input on, stays float32.
+    ``images`` are batches, uint8 [N, S, S, 3], of photos that stand for those to come; ``exact_share`` of the
+    convolutions, from the input on, stays float32.
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
@@ -129,12 +123,7 @@ def _first_nodes(model: onnx.ModelProto, share: float) -> list[str]:
 
 
 def add_to_logits(file: Path, shift: NDArray[np.float32]) -> None:
-    """Adds a constant to each logit of an ONNX file.
-
-    Args:
-        file: is written anew; its output is ``logits``.
-        shift: float32 [K].
-    """
+    """Adds a constant to each of the ``logits`` that an ONNX file answers, float32 [K]; the file is written anew."""
     model = onnx.load(str(file))
     for node in model.graph.node:
         for place, name in enumerate(node.output):

@@ -18,7 +18,7 @@ from components.counter.assignment import assign, refuse_empty, units_of
 from components.counter.dataset import Bins
 from components.counter.record.stored import products_of
 from components.counter.splits import SPLITS, Method
-from components.counter.statistics.bootstrap import intervals, mean_of
+from components.counter.statistics.bootstrap import mean_interval
 from components.counter.statistics.metrics import Floats, Integers
 from components.documents.evaluated import SharedProductsRow, SplitLeak
 
@@ -45,10 +45,7 @@ def shares_product(test: Bins, *trained: Bins) -> Flags:
 def with_and_without(shared: Flags, correct: Floats, groups: Integers) -> list[SharedProductsRow]:
     """Accuracy on the test bins that share a product with training, on the others, and on all; a row each.
 
-    Args:
-        shared: bool [N].
-        correct: 0 or 1, [N].
-        groups: product group of every bin, [N].
+    ``correct`` is 0 or 1 for every bin, [N], and ``groups`` its product group.
     """
     rows = []
     for words, chosen in (
@@ -56,14 +53,12 @@ def with_and_without(shared: Flags, correct: Floats, groups: Integers) -> list[S
         ("share a product with training", shared),
         ("share none", ~shared),
     ):
-        any_bin = bool(chosen.any())
-        spread = intervals({"hit": correct[chosen]}, groups[chosen], {"accuracy": mean_of("hit")})
         rows.append(
             SharedProductsRow(
                 bins=words,
                 n=int(chosen.sum()),
-                accuracy=float(correct[chosen].mean()) if any_bin else None,
-                interval=spread["accuracy"],
+                accuracy=float(correct[chosen].mean()) if chosen.any() else None,
+                interval=mean_interval(correct[chosen], groups[chosen]),
             )
         )
     return rows
@@ -78,14 +73,14 @@ def split_leaks(
     ratios: Sequence[float],
     seed: int,
 ) -> tuple[NDArray[np.int8], Flags]:
-    """Splits bins by a method, and says which test bins then share a product with a training bin.
+    """Splits N bins by a method, and says which test bins then share a product with a training bin.
 
     Args:
         method: how to split.
-        ids: of N bins.
+        ids: of the bins.
         labels: int64 [N].
         groups: product group of every bin, int64 [N].
-        products: of the N bins, from ``products_of``.
+        products: of ``products_of``.
         ratios: shares of train, validation and test.
         seed: of the split.
 
@@ -108,10 +103,7 @@ def split_leaks(
 def what_splits_would_leak(parts_of_dataset: Sequence[Bins], ratios: Sequence[float], seed: int) -> list[SplitLeak]:
     """For every method that can split the dataset's bins, the test bins that would share a product with training.
 
-    Args:
-        parts_of_dataset: the opened splits that together hold the bins.
-        ratios: shares of train, validation and test.
-        seed: of the split.
+    The opened splits together hold the bins; ``ratios`` are the shares of train, validation and test.
     """
     offsets = np.cumsum([0, *map(len, parts_of_dataset)])
     found = [products_of(bins) for bins in parts_of_dataset]

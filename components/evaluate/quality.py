@@ -11,7 +11,7 @@ from components.counter.bundle import InputTransform
 from components.counter.dataset import Bins
 from components.counter.photo import brightness, preprocess
 from components.counter.scoring import threads
-from components.counter.statistics.bootstrap import intervals, mean_of
+from components.counter.statistics.bootstrap import mean_interval
 from components.counter.statistics.metrics import Floats, Integers
 from components.documents.evaluated import QualityRow
 
@@ -58,11 +58,7 @@ def measure(bins: Bins, transform: InputTransform) -> Quality:
 def by_quality(quality: Quality, correct: Floats, absolute_error: Floats, groups: Integers) -> list[QualityRow]:
     """Accuracy and error of dark and bright, blurred and sharp, simple and mixed bins: a row for each that is there.
 
-    Args:
-        quality: of N bins.
-        correct: 0 or 1 of every bin, [N].
-        absolute_error: items, [N].
-        groups: product group of every bin, [N].
+    ``correct`` is 0 or 1 for every bin, [N], ``absolute_error`` in items, and ``groups`` its product group.
     """
     numbers = ("no product listed", "1 product", "2 products", "3 products", "4 or more products")
     rows = []
@@ -75,14 +71,13 @@ def by_quality(quality: Quality, correct: Floats, absolute_error: Floats, groups
             chosen = parts == index
             if not chosen.any():
                 continue
-            spread = intervals({"hit": correct[chosen]}, groups[chosen], {"accuracy": mean_of("hit")})
             rows.append(
                 QualityRow(
                     measure=measure,
                     part=word,
                     n=int(chosen.sum()),
                     accuracy=float(correct[chosen].mean()),
-                    interval=spread["accuracy"],
+                    interval=mean_interval(correct[chosen], groups[chosen]),
                     mae=float(absolute_error[chosen].mean()),
                 )
             )

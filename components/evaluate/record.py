@@ -12,26 +12,19 @@ from components.common.progress import note
 from components.counter.bundle import Bundle
 from components.counter.dataset import Bins
 from components.counter.record.model import RECORD_FILE, RecordModel
-from components.counter.record.record import Floats
 from components.counter.record.stored import listed_in
-from components.counter.statistics.bootstrap import intervals, mean_of
-from components.counter.statistics.metrics import Integers, bin_values, summarise
+from components.counter.statistics.bootstrap import intervals, mean_interval, mean_of, root_mean_of
+from components.counter.statistics.metrics import Floats, Integers, bin_values, summarise
 from components.documents.evaluated import BY_BOTH, BY_PHOTO, BY_PRODUCTS, Contradiction, RecordRow, RecordValue
 
 CHANGES = ("accuracy", "expected_squared_error", "loss")
 
 
 def learn(folder: Path, bundle: Bundle, splits: Mapping[str, Bins], validated: Floats) -> RecordModel | None:
-    """Fits the record model and writes it beside the network, as ``record.json``.
+    """Fits the record model and writes it beside the network in the bundle's folder, as ``record.json``.
 
-    Args:
-        folder: of the bundle.
-        bundle: its description.
-        splits: the opened splits; the training and validation bins are read.
-        validated: the photos' calibrated logits of the validation bins, [N, K].
-
-    Returns:
-        None, and no file, when too few training bins name products.
+    Of the opened splits the training and validation bins are read; ``validated`` are the photos' calibrated logits of
+    the validation bins, [N, K]. None, and no file, when too few training bins name products.
     """
     # torch takes seconds to import, and whoever evaluates again from the store needs none
     from components.counter.record.fit import fit
@@ -57,13 +50,7 @@ def learn(folder: Path, bundle: Bundle, splits: Mapping[str, Bins], validated: F
 def value(model: RecordModel, test: Bins, tested: Floats) -> RecordValue | None:
     """How well photo, products, and both count the test bins whose record tells something.
 
-    Args:
-        model: what ``learn`` learnt.
-        test: the opened test split.
-        tested: its photos' calibrated logits, [N, K].
-
-    Returns:
-        None when no test bin names products.
+    ``tested`` are the photos' calibrated logits, [N, K]; None when no test bin names products.
     """
     listed = listed_in(test)
     told = np.flatnonzero(model.speaks(listed))
@@ -85,7 +72,7 @@ def value(model: RecordModel, test: Bins, tested: Floats) -> RecordValue | None:
         weight_of_products=model.combination.products,
         rows=[_row(name, logits, values[name], labels, groups, model.counts) for name, logits in said.items()],
         changes={name: float(change.mean()) for name, change in changes.items()},
-        change_intervals=intervals(changes, groups, {name: mean_of(name) for name in CHANGES}),
+        change_intervals={name: mean_interval(change, groups) for name, change in changes.items()},
         contradiction=_contradiction(said, labels),
     )
 
@@ -96,7 +83,7 @@ def _row(
     scores = summarise(logits, labels, counts, [str(count) for count in counts])
     statistics = {
         "accuracy": mean_of("accuracy"),
-        "expected_rmse": lambda sums: np.sqrt(sums["expected_squared_error"] / sums["n"]),
+        "expected_rmse": root_mean_of("expected_squared_error"),
         "loss": mean_of("loss"),
     }
     return RecordRow(

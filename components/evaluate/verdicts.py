@@ -17,7 +17,7 @@ from components.counter.record_errors import (
     wrong_probability,
     wrong_record_table,
 )
-from components.counter.statistics.bootstrap import DRAWS, intervals, mean_of
+from components.counter.statistics.bootstrap import DRAWS, mean_interval
 from components.counter.statistics.metrics import Floats, Integers
 from components.counter.verdict import MISSED_COST, verdict
 from components.documents.evaluated import VerdictRow, VerdictTable
@@ -58,16 +58,10 @@ def verdict_row(
     missed_cost: float = MISSED_COST,
     draws: int = DRAWS,
 ) -> VerdictRow:
-    """What the verdicts find and cost when a share of the records is wrong.
+    """What the verdicts find and cost when the share ``wrong`` of the records is wrong.
 
-    Args:
-        probabilities: calibrated, float64 [N, K].
-        labels: int64 [N].
-        groups: int64 [N], product groups.
-        wrong: the share of wrong records.
-        corruption: which other count a wrong record names.
-        missed_cost: what an error that nobody finds costs, in recounts.
-        draws: bootstrap resamples.
+    Of calibrated probabilities, float64 [N, K], class indices and product groups, int64 [N] each; ``missed_cost`` is
+    what an error that nobody finds costs, in recounts.
     """
     said = verdicts(probabilities, wrong, missed_cost)
     weights = record_weights(labels, probabilities.shape[1], wrong, corruption)
@@ -83,7 +77,7 @@ def verdict_row(
         found=float((weights * recount * errors).sum() / (weights * errors).sum()),
         agrees_right=float((weights * agrees * ~errors).sum()) / agreeing if agreeing else None,
         cost=float(cost.mean()),
-        interval=intervals({"cost": cost}, groups, {"cost": mean_of("cost")}, draws)["cost"],
+        interval=mean_interval(cost, groups, draws),
         cost_without_photos=min(1.0, wrong * missed_cost),
     )
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from components.counter.answers import told_apart
 from components.counter.dataset import Bins, DatasetManifest
 from components.counter.record.stored import products_of
 from components.counter.splits import SPLITS
@@ -29,7 +30,7 @@ def render(dataset: DatasetManifest, opened: dict[str, Bins], exclusion_lines: I
         splits=list(SPLITS),
         total=sum(part.bins for part in parts.values()),
         ratios="/".join(f"{round(100 * ratio, 1):g}" for ratio in dataset.ratios),
-        counted=count_range(dataset),
+        counted=of_items(told_apart(names)),
         names=names,
         per_name=per_name,
         shares={
@@ -46,14 +47,6 @@ def render(dataset: DatasetManifest, opened: dict[str, Bins], exclusion_lines: I
         samples=samples(opened, len(names)),
         excluded=summarise_exclusions(exclusion_lines),
     )
-
-
-def count_range(dataset: DatasetManifest) -> str:
-    """The counts in a few words, such as "1 to 5 items"."""
-    names = dataset.labels
-    contiguous = dataset.counts == list(range(dataset.counts[0], dataset.counts[-1] + 1))
-    text = f"{names[0]} to {names[-1]}" if contiguous and len(names) > 1 else ", ".join(names)
-    return of_items(text)
 
 
 def summarise_exclusions(lines: Iterable[bytes]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 from components.common.errors import InventoryError
 from components.common.step.run_step import run_step
 from components.common.store import Store
-from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard
+from components.counter.dataset import DatasetManifest, open_shards
 from components.counter.splits import SPLITS
 from components.documents.downloaded import BinsManifest
 from components.explore.page import render
@@ -33,8 +33,7 @@ def write_page(store: Store, bins: BinsManifest, dataset: DatasetManifest, path:
 
 
 def _explore(store: Store, dataset: DatasetManifest) -> dict[str, Any]:
-    folder = cache_folder() / "shards"
-    opened = {split: Bins([fetch_shard(store, dataset.split(split).shards[0], folder)]) for split in SPLITS}
+    opened = {split: open_shards(store, dataset.split(split).shards[:1]) for split in SPLITS}
     excluded = store.get_bytes(dataset.exclusions_key)
     key = f"datasets/{dataset.dataset_id}/explore.html"
     try:

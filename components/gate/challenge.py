@@ -17,16 +17,8 @@ from components.counter.scoring import batches, same_counts, score, threads
 from components.counter.statistics.calibration import Calibration
 from components.counter.statistics.metrics import Integers
 from components.documents.gated import Decision
-from components.gate.decision import (
-    Candidate,
-    Countable,
-    Incumbent,
-    Predictions,
-    are_rivals,
-    common_counts,
-    common_top,
-    decide,
-)
+from components.gate.decision import decide
+from components.gate.rivals import Candidate, Countable, Incumbent, Predictions, are_rivals, common_counts, common_top
 from components.gate.trained_on import TrainedOn, trained_on
 from components.settings.gate import GatePolicy
 
@@ -36,7 +28,7 @@ def challenge(
     dataset: DatasetManifest,
     candidate_key: str,
     incumbent_key: str | None,
-    policy: GatePolicy | None = None,
+    policy: GatePolicy,
     failed_rules: Sequence[str] = (),
     recorded_accuracy: float | None = None,
     overwritten: bool = False,
@@ -49,7 +41,7 @@ def challenge(
         dataset: the candidate's own; its test bins decide.
         candidate_key: folder of the candidate's bundle.
         incumbent_key: folder of the bundle in service; None when nothing is in service.
-        policy: what is asked; the defaults when None.
+        policy: what is asked.
         failed_rules: debugger rules that the candidate's training failed.
         recorded_accuracy: of the model in service, used when its files are gone.
         overwritten: the candidate's files have taken the place of those of the model in service.

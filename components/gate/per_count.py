@@ -10,14 +10,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from components.counter.statistics.metrics import Integers
 from components.counter.statistics.sign_flip import above_zero
 from components.documents.gated import Criterion
 from components.pages.text import of_items, percent, plural
 from components.settings.gate import GatePolicy
-
-Integers = NDArray[np.int64]
 
 NAME = "no count gets much worse"
 ROUNDING = 1e-9
@@ -82,13 +80,8 @@ def no_count_falls(
 ) -> Criterion:
     """Refuses a fall of any count that chance does not explain and that the gain on all bins does not outweigh.
 
-    Args:
-        truth: items, [N].
-        groups: product groups, [N].
-        incumbent: items that the model in service names, [N].
-        candidate: items that the candidate names, [N].
-        counts: that both models can answer.
-        policy: how far a count may fall, and how sure it must be that it does.
+    Of the N bins these are the true items, the product groups, and the items that each model names; ``counts`` are
+    those that both can answer.
     """
     missing = [str(items) for items in sorted(counts) if not (truth == items).any()]
     if missing or not counts:

@@ -62,13 +62,9 @@ def bars(categories: Sequence[str], series: Mapping[str, Sequence[float]], text:
 
 
 def lines(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str, text: Text, from_zero: bool) -> Marks:
-    """Lines over a common x axis.
+    """Lines over a common x axis, of (x, y) points in order of x; a point that is not finite is left out.
 
-    Args:
-        series: name to (x, y) points in order of x; a point that is not finite is left out.
-        x_label: what x is.
-        text: how to write a y value.
-        from_zero: start the y axis at 0.
+    ``text`` says how to write a y value.
     """
     finite = {name: [point for point in points if all(map(math.isfinite, point))] for name, points in series.items()}
     xs = [x for points in finite.values() for x, _ in points] or [0.0, 1.0]
@@ -99,11 +95,7 @@ def lines(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str, tex
 
 
 def pieces(parts: Mapping[str, float]) -> list[Marks]:
-    """A bar of shares of a whole: ``name``, ``value``, ``share``, ``start`` (a share too), ``css_class``.
-
-    Args:
-        parts: name to a positive value.
-    """
+    """A bar of shares of positive values: ``name``, ``value``, ``share``, ``start`` (a share too), ``css_class``."""
     total, start = sum(parts.values()), 0.0
     found: list[Marks] = []
     for number, (name, value) in enumerate(parts.items()):
@@ -151,14 +143,14 @@ def css_class(number: int) -> str:
     return f"s{number % SERIES + 1}"
 
 
-def nice_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Round numbers that cover ``low`` to ``high`` in steps of 1, 2 or 5 times a power of ten.
+def nice_ticks(low: float, high: float) -> list[float]:
+    """About five round numbers that cover ``low`` to ``high`` in steps of 1, 2 or 5 times a power of ten.
 
     Heckbert, "Nice numbers for graph labels", Graphics Gems (1990).
     """
     if high <= low:
         high = low + (abs(low) or 1)
-    rough = (high - low) / wanted
+    rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

@@ -39,6 +39,7 @@ from components.pages import charts, text
 
 TEMPLATES = Path(__file__).parents[2]
 """Templates are named by their path from here, as modules are."""
+MARKDOWN = "md.j2"
 THUMBNAIL_SIDE = 208
 THUMBNAIL_QUALITY = 80
 CONTENTS, PAGES_OF_RUN = Markup("<!-- contents -->"), Markup("<!-- pages of the run -->")
@@ -55,7 +56,12 @@ def render_page(template: str, **context: Any) -> str:
         context: what the template names; a name that is missing is an error. A template that extends ``page.html.j2``
             may have a ``script``, the one that the page's policy allows, and a further ``style``.
     """
-    return with_contents(environment().get_template(template).render(context))
+    return with_contents(render(template, **context))
+
+
+def render(template: str, **context: Any) -> str:
+    """Renders a template, whose text is escaped unless it is Markdown (``.md.j2``); see ``render_page``."""
+    return environment().get_template(template).render(context)
 
 
 def with_contents(page: str) -> str:
@@ -97,7 +103,7 @@ def environment() -> jinja2.Environment:
     """What every page is rendered in: escaping, macros' helpers, and the ways to write a number."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
+        autoescape=jinja2.select_autoescape(disabled_extensions=[MARKDOWN], default=True),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from components.documents.evaluated import BY_BOTH, Evaluation, RecordValue
-
 NONE = "-"
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -102,42 +100,3 @@ def milliseconds(seconds: float) -> str:
 def moment(seconds: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """Seconds since 1970 as a time in UTC."""
     return NONE if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime(form)
-
-
-def summary_lines(evaluation: Evaluation) -> list[str]:
-    """The evaluation in a few lines of Markdown."""
-    spread = evaluation.intervals
-    return [
-        f"# {percent(evaluation.accuracy)} exact on {evaluation.n:,} test bins",
-        "",
-        "| metric | value | 95 % interval |",
-        "|---|---|---|",
-        f"| exact accuracy | {percent(evaluation.accuracy)} | {interval(spread['accuracy'], percent)} |",
-        f"| within one item | {percent(evaluation.within_one)} | {interval(spread['within_one'], percent)} |",
-        f"| mean error, items | {items(evaluation.mae)} | {interval(spread['mae'], items)} |",
-        f"| RMSE, items | {items(evaluation.rmse)} | {interval(spread['rmse'], items)} |",
-        f"| RMSE of the expected number, items | {items(evaluation.expected_rmse)} | "
-        f"{interval(spread['expected_rmse'], items)} |",
-        f"| loss, nats | {plain(evaluation.loss)} | {interval(spread['loss'], plain)} |",
-        *_with_record(evaluation.record),
-        "",
-        evaluation.verdict.explanation,
-        "",
-        evaluation.int8.explanation,
-        *[f"\n**Mind:** {warning}" for warning in evaluation.warnings],
-    ]
-
-
-def _with_record(record: RecordValue | None) -> list[str]:
-    """Rows of the summary for photo and products together."""
-    return [
-        line
-        for row in (record.rows if record else [])
-        if row.answer == BY_BOTH
-        for line in (
-            f"| exact accuracy, photo and the record's products | {percent(row.accuracy)} | "
-            f"{interval(row.intervals['accuracy'], percent)} |",
-            f"| loss, photo and the record's products, nats | {plain(row.loss)} | "
-            f"{interval(row.intervals['loss'], plain)} |",
-        )
-    ]

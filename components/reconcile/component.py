@@ -43,7 +43,7 @@ def reconcile(
         top: bins on the page.
         error_rate: share of records that are wrong, where it is known; 0 estimates it from the photos.
         past_recounts: wrong/checked of recounts of bins taken at random, such as 14/300; empty knows of none.
-        missed_cost: what an error that nobody finds costs, in recounts.
+        missed_cost: what an error that nobody finds costs, in recounts; says how far to go down the list.
         concurrency: requests in flight.
         store_secret: the secret that the step's pod has got for the object store; checked to be one it may have.
         token_secret: the same of the bearer token.

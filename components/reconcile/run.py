@@ -55,10 +55,7 @@ def check_secrets(store_secret: str, token_secret: str) -> None:
 def find_endpoint(url: str, service: str, namespace: str) -> Endpoint:
     """Where the model is served; the bearer token comes from the step's environment.
 
-    Args:
-        url: empty asks the cluster for the InferenceService.
-        service: the InferenceService's and the model's name.
-        namespace: of the InferenceService; empty for the step's own.
+    An empty URL asks the cluster for the InferenceService, and an empty namespace is the step's own.
 
     Raises:
         InventoryError: if there is no such service, what should hold a token does not, or the token is not for that

@@ -8,10 +8,11 @@ of two that promote at once exactly one is in service afterwards.
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
+from components.common.document import EMPTY_IS_NONE
 from components.common.errors import InventoryError
 from components.counter.bundle import ModelScores
 from components.documents.gated import Decision
@@ -36,13 +37,8 @@ class ModelFacts(BaseModel):
     run_id: str
     metrics: ModelScores
     """On the test bins."""
-    decision: Decision | None = None
+    decision: Annotated[Decision | None, EMPTY_IS_NONE] = None
     """Of the gate; None when it was not asked, which is written as an empty one."""
-
-    @field_validator("decision", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: Any) -> Any:
-        return value or None
 
     @field_serializer("decision")
     def _none_is_empty(self, value: Decision | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from kubernetes.client import ApiClient
 
 from components.cluster import inference_service as services
 from components.cluster import kube
-from components.cluster.kube import Resource, with_retries
+from components.cluster.kube import with_retries
 from components.common.store import Store
 from components.registry.entry import Entry, Index
 from components.settings.serving import ServingSettings
@@ -48,8 +48,7 @@ def on_cluster(
     store: Store, registered: Index, settings: ServingSettings, api: ApiClient, namespace: str
 ) -> InService | None:
     """The model that an InferenceService serves; None when there is no such service, or it is stopped."""
-    resource = Resource(api, services.GROUP, services.VERSION, services.PLURAL, namespace)
-    service = with_retries(lambda: resource.get(settings.name))
+    service = with_retries(lambda: services.KIND.resource(api, namespace).get(settings.name))
     uri = services.stable_uri(service) if service else ""
     if not uri:
         return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from components.common.progress import note
 from components.common.store import Store
-from components.counter.dataset import DatasetManifest, ShardInfo, content_of
+from components.counter.dataset import DatasetManifest, content_of
 from components.registry.entry import Entry, Event, Index
 from components.registry.registry import Registry, read_index
 
@@ -48,11 +48,11 @@ def plan(
     serving: Collection[str] = (),
     now: float | None = None,
 ) -> RetentionPlan:
-    """Finds the models that may go.
+    """Finds the models of a name that may go.
 
     Args:
         store: holds the bundles and what belongs to them.
-        found: the registered models of one name.
+        found: the registered models.
         keep: as many of the newest stay, whatever their age.
         older_than_days: those that were registered later stay.
         serving: further bundle keys that must stay, such as that of an InferenceService.
@@ -114,7 +114,7 @@ def _unused_shared(store: Store, models: list[Removal]) -> dict[str, int]:
         if key.endswith("/dataset.json"):
             manifest = DatasetManifest.fetch(store, key)
             (going if key in own else used).append(manifest)
-    used_keys = {shard.key for manifest in used for shard in _shards(manifest)}
+    used_keys = {shard.key for manifest in used for shard in manifest.shards}
     roots = {f"datasets/{manifest.dataset_id}/" for manifest in going}
     roots -= {f"datasets/{manifest.dataset_id}/" for manifest in used}
     roots = {root for root in roots if not any(key.startswith(root) for key in used_keys)}
@@ -126,11 +126,6 @@ def _unused_shared(store: Store, models: list[Removal]) -> dict[str, int]:
         features = store.sizes("features/").items()
         found |= {key: size for key, size in features if key.split("/")[2:3] and key.split("/")[2] in contents}
     return found
-
-
-def _shards(manifest: DatasetManifest) -> list[ShardInfo]:
-    parts = [*manifest.splits.values(), *([manifest.extra] if manifest.extra else [])]
-    return [shard for part in parts for shard in part.shards]
 
 
 def _contents(manifest: DatasetManifest) -> set[str]:

@@ -1,20 +1,21 @@
 """The section ``data``: which bins a run looks at."""
 
-from pydantic import Field, field_validator, model_validator
+from typing import Annotated
 
-from components.common.errors import InventoryError
+from pydantic import Field, model_validator
+
 from components.settings.counts import parse_counts, parse_extra_counts
-from components.settings.section import Section
-from components.settings.source import KINDS, S3, check_endpoint, check_source, is_rendered
+from components.settings.section import Section, checked_by
+from components.settings.source import KINDS, check_endpoint, check_file_list, check_source, is_rendered
 
 
 class DataSettings(Section):
     """Which bins a run takes from which source; each option is a parameter of the pipeline."""
 
-    source: str = Field(
+    source: Annotated[str, checked_by(check_source)] = Field(
         "rendered", description=f"Bin photos: {KINDS.replace(' or a', ', or a')}.", json_schema_extra={"allowed": KINDS}
     )
-    counts: str = Field(
+    counts: Annotated[str, checked_by(parse_counts)] = Field(
         "1-5",
         description="Item counts to learn, such as 1-5 or 0-8.",
         json_schema_extra={"allowed": "a range or list of counts"},
@@ -28,7 +29,7 @@ class DataSettings(Section):
     limit_per_count: int = Field(
         0, ge=0, le=1_000_000_000, description="At most this many bins of each count; 0 takes all."
     )
-    file_list: str = Field(
+    file_list: Annotated[str, checked_by(check_file_list)] = Field(
         "",
         description="A published file_list.json that names the bins of each count; empty takes the source's own.",
         json_schema_extra={"allowed": "a path or s3://…"},
@@ -38,25 +39,6 @@ class DataSettings(Section):
         description="S3 endpoint of the source, such as https://host:port; empty uses the object store's, then AWS.",
         json_schema_extra={"allowed": "http://… or https://host:port"},
     )
-
-    @field_validator("source")
-    @classmethod
-    def _is_an_address(cls, source: str) -> str:
-        check_source(source)
-        return source
-
-    @field_validator("counts")
-    @classmethod
-    def _are_counts(cls, counts: str) -> str:
-        parse_counts(counts)
-        return counts
-
-    @field_validator("file_list")
-    @classmethod
-    def _is_a_file(cls, file_list: str) -> str:
-        if "://" in file_list and not file_list.startswith(S3):
-            raise InventoryError(f"the file_list '{file_list}' cannot be read; give a path or s3://…")
-        return file_list
 
     @model_validator(mode="after")
     def _fits_together(self) -> "DataSettings":

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
 
-from components.common.checked import allowed, checked, without_none
+from components.common.checked import allowed, checked, fields_of, without_none
 from components.common.errors import InventoryError
 from components.common.suggest import did_you_mean
 from components.settings.data import DataSettings
@@ -46,15 +45,9 @@ RESULTS = ("format", "explicit", "trained")
 """What nobody asks for: the checks or the search put it there."""
 
 
-def _fields(model: type[Section]) -> Iterator[tuple[str, FieldInfo]]:
-    """A section's fields by the names that users know."""
-    for name, field in model.model_fields.items():
-        yield field.alias or name, field
-
-
 def describe(model: type[Section], group: str = "") -> Iterator[Parameter]:
     """A section's options, by the names that users know."""
-    for name, field in _fields(model):
+    for name, field in fields_of(model).items():
         kind = without_none(field.annotation)
         text = str(field.description)
         section = kind if isinstance(kind, type) and issubclass(kind, Section) else None
@@ -108,7 +101,7 @@ def form_default(parameter: Parameter) -> Any:
     if parameter.section is None:
         return parameter.default
     hidden = {*PARAMETERS, "image"}
-    options = {name: field.default for name, field in _fields(parameter.section) if name not in hidden}
+    options = {name: field.default for name, field in fields_of(parameter.section).items() if name not in hidden}
     if parameter.section is TrainingSettings:
         return dict.fromkeys(options, "")
     return {name: "" if value is None else value for name, value in options.items()}

@@ -1,11 +1,21 @@
 """What every section of a run's settings has in common."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from components.common.checked import checked
+
+
+def checked_by(check: Callable[[Any], object]) -> AfterValidator:
+    """What refuses an option's value as ``check`` does, and else leaves it as it is."""
+
+    def unchanged(value: Any) -> Any:
+        check(value)
+        return value
+
+    return AfterValidator(unchanged)
 
 
 class Section(BaseModel):

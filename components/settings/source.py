@@ -29,6 +29,12 @@ def check_source(text: str) -> None:
         raise InventoryError(f"unknown source '{text}'; give {KINDS}")
 
 
+def check_file_list(text: str) -> None:
+    """Refuses an address that no list of bins can be read from; a path, or none, may be one."""
+    if "://" in text and not text.startswith(S3):
+        raise InventoryError(f"the file_list '{text}' cannot be read; give a path or s3://…")
+
+
 def read_rendered(text: str) -> tuple[int, int]:
     """Reads ``rendered``, ``rendered:N`` or ``rendered:N:SEED`` into a number of bins and a seed.
 

@@ -135,6 +135,16 @@ def hyperband_parallel(space: Space) -> int:
     return HYPERBAND_ETA ** int(math.log(epochs.max) / math.log(HYPERBAND_ETA))
 
 
+def check_cmaes(space: Space) -> None:
+    """Raises ``InventoryError`` unless there are two numbers to search, which cmaes needs."""
+    numbers = [name for name, parameter in space.items() if not isinstance(parameter, Choice)]
+    if len(numbers) < 2:
+        raise InventoryError(
+            "tuning.algorithm: cmaes needs two or more options with min and max to search "
+            f"(given: {', '.join(numbers) or 'none'})"
+        )
+
+
 def _read(name: str, description: Mapping[str, Any], where: str) -> Parameter:
     fields = TrainingSettings.model_fields
     if name not in fields:

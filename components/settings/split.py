@@ -1,40 +1,12 @@
 """The section ``split``: how bins are divided into training, validation and test."""
 
-from pydantic import Field, field_validator
+from typing import Annotated
+
+from pydantic import Field
 
 from components.common.errors import InventoryError
 from components.counter.splits import SPLITS, Method
-from components.settings.section import Section
-
-
-class SplitSettings(Section):
-    """How bins are split; the aliases are the pipeline's parameters."""
-
-    ratios: str = Field(
-        "90/5/5",
-        alias="split",
-        description="Percent of bins for training/validation/test.",
-        json_schema_extra={"allowed": "three positive numbers that sum to 100"},
-    )
-    method: Method = Field(
-        "products",
-        alias="split_method",
-        description="products (no product on two sides), blocks of neighbouring ids, or random.",
-    )
-    seed: int = Field(
-        0, alias="split_seed", ge=0, le=2**31 - 1, description="Seed of the split; equal seeds give equal splits."
-    )
-
-    @field_validator("ratios")
-    @classmethod
-    def _are_percentages(cls, ratios: str) -> str:
-        parse_ratios(ratios)
-        return ratios
-
-    @property
-    def shares(self) -> list[float]:
-        """The parts' shares, which sum to 1."""
-        return parse_ratios(self.ratios)
+from components.settings.section import Section, checked_by
 
 
 def parse_ratios(text: str) -> list[float]:
@@ -53,3 +25,27 @@ def parse_ratios(text: str) -> list[float]:
             "write three positive numbers that sum to 100, such as 90/5/5 or 70/10/20"
         )
     return [part / 100 for part in percents]
+
+
+class SplitSettings(Section):
+    """How bins are split; the aliases are the pipeline's parameters."""
+
+    ratios: Annotated[str, checked_by(parse_ratios)] = Field(
+        "90/5/5",
+        alias="split",
+        description="Percent of bins for training/validation/test.",
+        json_schema_extra={"allowed": "three positive numbers that sum to 100"},
+    )
+    method: Method = Field(
+        "products",
+        alias="split_method",
+        description="products (no product on two sides), blocks of neighbouring ids, or random.",
+    )
+    seed: int = Field(
+        0, alias="split_seed", ge=0, le=2**31 - 1, description="Seed of the split; equal seeds give equal splits."
+    )
+
+    @property
+    def shares(self) -> list[float]:
+        """The parts' shares, which sum to 1."""
+        return parse_ratios(self.ratios)

@@ -4,13 +4,16 @@ Options are flat for users and in stored files; the five groups order the help o
 """
 
 import re
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from components.common.errors import InventoryError
 from components.rules.rules import check_rules
 from components.settings.section import Section
+
+TORCHVISION = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+"""Backbones of torchvision; all others are timm's."""
 
 
 class Network(Section):
@@ -152,7 +155,7 @@ class Watch(Section):
     record_steps: int = Field(
         20, ge=0, description="steps between two records of losses and gradient norms for TensorBoard; 0 writes none"
     )
-    rules: dict[str, Any] = Field(
+    rules: Annotated[dict[str, Any], BeforeValidator(check_rules)] = Field(
         {},
         description="thresholds and actions of debugger rules that differ from the defaults, see Debugger rules",
     )
@@ -175,11 +178,6 @@ class Watch(Section):
         description="parameters to save with their gradients: a regular expression found in the name",
     )
     save_gib: float = Field(1.0, gt=0, le=1_024, description="most that is saved of a training, in GiB")
-
-    @field_validator("rules", mode="before")
-    @classmethod
-    def _known_rules(cls, value: Any) -> dict[str, Any]:
-        return check_rules(value)
 
     @field_validator("save_tensors")
     @classmethod

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from components.common.errors import InventoryError
 from components.counter.training_log import Metric
 from components.settings.section import Section
-from components.settings.space import DEFAULT_SPACE, Choice, Space, hyperband_parallel, read_space
+from components.settings.space import DEFAULT_SPACE, Space, check_cmaes, hyperband_parallel, read_space
 
 
 class TuningSettings(Section):
@@ -58,12 +58,8 @@ class TuningSettings(Section):
                         f"tuning.{field}: hyperband needs at least {needed} for so many epochs (given: "
                         f"{getattr(self, field)}); raise it or lower tuning.space.epochs.max"
                     )
-        numbers = [name for name, parameter in self.parameters.items() if not isinstance(parameter, Choice)]
-        if self.algorithm == "cmaes" and len(numbers) < 2:
-            raise InventoryError(
-                "tuning.algorithm: cmaes needs two or more options with min and max in tuning.space "
-                f"(given: {', '.join(numbers) or 'none'})"
-            )
+        if self.algorithm == "cmaes":
+            check_cmaes(self.parameters)
         return self
 
     @property

@@ -61,12 +61,7 @@ def collect(
 ) -> tuple[list[Bin], list[LeftOut]]:
     """Reads every block once and appends each usable bin's photo and products to the spool.
 
-    Args:
-        store: holds the blocks.
-        manifest: names them.
-        short_side: of a photo at most, in pixels.
-        spool: a file that is empty and open for writing.
-        folder: for the blocks on their way.
+    ``short_side`` is that of a photo at most, in pixels; the folder is for the blocks on their way.
 
     Returns:
         The bins by id, so that the order of the blocks does not matter, and those left out.

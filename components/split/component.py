@@ -16,7 +16,6 @@ def split(bins: dsl.Input[dsl.Dataset], settings: dsl.Input[dsl.Artifact], datas
     """
     from pathlib import Path
 
-    from components.common.files import write_atomic
     from components.common.step.run_step import main_step
     from components.common.store import open_store
     from components.documents.downloaded import BinsManifest
@@ -26,5 +25,5 @@ def split(bins: dsl.Input[dsl.Dataset], settings: dsl.Input[dsl.Artifact], datas
     manifest = main_step(
         lambda: split_bins(open_store(), BinsManifest.load(bins.path), RunSettings.load(settings.path).split)
     )
-    write_atomic(Path(dataset.path), manifest.model_dump_json(indent=1))
+    manifest.write(Path(dataset.path))
     dataset.metadata["dataset_id"] = manifest.dataset_id

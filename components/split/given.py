@@ -62,11 +62,7 @@ def given_parts(
 def notes_on_given(bins: Sequence[Bin], all_bins: Sequence[Bin], parts: NDArray[np.int8], method: Method) -> list[str]:
     """Says what was given, what was drawn and by which method, and what the given splits leak.
 
-    Args:
-        bins: with counts to answer.
-        all_bins: these, and then the extra ones.
-        parts: int8 [all_bins].
-        method: of the parts that were drawn.
+    ``all_bins`` are the bins with counts to answer, and then the extra ones; so are ``parts``, int8 [all_bins].
     """
     there = {bin_.given for bin_ in bins}
     drawn = [name for name in SPLITS if name not in there]

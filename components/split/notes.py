@@ -33,7 +33,7 @@ def notes_on(
         groups: int32 [bins], product groups.
         labels: int16 [bins], index into ``counts``.
         parts: int8 [bins], index into ``SPLITS``.
-        counts: what the labels mean.
+        counts: ascending.
         ratios: the wanted shares of the parts.
         method: how the bins were split.
         seed: of the draw.

@@ -22,13 +22,9 @@ def shuffled(rows: NDArray[np.int64], dataset_id: str) -> NDArray[np.int64]:
 def rows_of_shards(
     members: list[tuple[Bin, int]], placeholders: Collection[str], spool: BinaryIO, count_bin: Counter
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yields the rows of one shard after another.
+    """Yields the rows of one shard after another, of the split's bins and their product groups in that order.
 
-    Args:
-        members: the split's bins and their product groups, in the order of the rows.
-        placeholders: what no product is known by.
-        spool: holds the photos and products.
-        count_bin: told of the bins that were taken.
+    The spool holds the photos and products; ``placeholders`` are what no product is known by.
     """
     rows: list[dict[str, Any]] = []
     size = 0

@@ -76,9 +76,7 @@ def split_bins(
 def _is_there(store: Store, dataset: DatasetManifest) -> bool:
     """Whether the objects of an earlier split are in the store, with the sizes that they had."""
     sizes = store.sizes(f"datasets/{dataset.dataset_id}/")
-    parts = [*dataset.splits.values(), *([dataset.extra] if dataset.extra else [])]
-    shards = [shard for part in parts for shard in part.shards]
-    return dataset.exclusions_key in sizes and all(sizes.get(shard.key) == shard.bytes for shard in shards)
+    return dataset.exclusions_key in sizes and all(sizes.get(shard.key) == shard.bytes for shard in dataset.shards)
 
 
 def _split(store: Store, source: BinsManifest, settings: SplitSettings, short_side: int) -> DatasetManifest:

@@ -36,9 +36,6 @@ def train(
         trained: ``outcome_key`` of a training with these very options that the search of hyperparameters has done
             already; its model is taken as it is.
 
-    Returns:
-        What was trained.
-
     Raises:
         InventoryError: for refused options, an empty split, an unknown backbone, weights that do not fit, and
             workers that fail.

@@ -69,12 +69,8 @@ def run_job(
 ) -> TrainedModel:
     """Trains as one worker among those that the launcher started; the leading one writes bundle and outcome.
 
-    Args:
-        job: what to train.
-        store: holds the dataset, gets checkpoints, bundle and outcome.
-        hooks: watch the training.
-        keep: asked with the outcome whether to write it, with times and cost, and the bundle, which takes seconds; a
-            search of hyperparameters keeps only those that are better than the ones before.
+    ``keep`` is asked with the outcome whether to write it, with times and cost, and the bundle, which takes seconds; a
+    search of hyperparameters keeps only those that are better than the ones before.
 
     Raises:
         InventoryError: for an empty split, an unknown backbone, weights that cannot be had or do not fit, or a

@@ -11,13 +11,7 @@ from numpy.typing import NDArray
 from components.common.errors import InventoryError
 from components.common.files import content_hash
 from components.common.store import Store
-from components.counter.dataset import (
-    Bins,
-    DatasetManifest,
-    cache_folder,
-    fetch_shard,
-    write_split,
-)
+from components.counter.dataset import DatasetManifest, open_shards, write_split
 
 SEARCH, HELD_OUT = "search", "held-out"
 
@@ -32,8 +26,7 @@ def part_validation(store: Store, dataset: DatasetManifest) -> tuple[DatasetMani
     Raises:
         InventoryError: if validation is empty or all its bins share products.
     """
-    folder = cache_folder() / "shards"
-    shards = [Bins([fetch_shard(store, shard, folder)]) for shard in dataset.split("validation").shards]
+    shards = [open_shards(store, [shard]) for shard in dataset.split("validation").shards]
     searched = search_groups(np.concatenate([bins.groups for bins in shards]), dataset.dataset_id)
     parts = {}
     for name in (SEARCH, HELD_OUT):
@@ -53,11 +46,9 @@ def part_validation(store: Store, dataset: DatasetManifest) -> tuple[DatasetMani
 
 
 def search_groups(groups: NDArray[np.int64], dataset_id: str) -> NDArray[np.int64]:
-    """The product groups of the search part, drawn by the hexadecimal ``dataset_id``: about half of the bins are in it.
+    """The product groups of the search part, of those of the validation bins, int64 [N]: about half of the bins.
 
-    Args:
-        groups: of the validation bins, int64 [N].
-        dataset_id: of the whole dataset.
+    They are drawn by the hexadecimal id of the whole dataset.
 
     Raises:
         InventoryError: if there is only one group.

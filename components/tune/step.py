@@ -18,13 +18,7 @@ from components.tune.page.report import in_words, render
 
 
 def tune(store: Store, dataset: DatasetManifest, settings: RunSettings, run_id: str) -> dict[str, Any]:
-    """Searches better hyperparameters.
-
-    Args:
-        store: holds the dataset's shards, gets the trials.
-        dataset: the split dataset; its test split is not opened.
-        settings: of the settings step.
-        run_id: names the run.
+    """Searches better hyperparameters; the dataset's test split is not opened.
 
     Returns:
         ``settings`` for the training: with the best ``training`` options, and with ``trained`` when the best trial's

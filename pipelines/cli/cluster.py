@@ -61,7 +61,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _client(options: argparse.Namespace) -> tuple[Any, Any]:
-    from pipelines.kubeflow.api import find_access, open_client
+    from pipelines.kubeflow.access import find_access, open_client
 
     access = find_access(options.host, options.namespace)
     return open_client(access), access
@@ -90,7 +90,7 @@ def _add_preflight(commands: Any) -> None:
 def _preflight(options: argparse.Namespace) -> int:
     from components.settings.cluster import ClusterSettings
     from components.settings.serving import ServingSettings
-    from pipelines.kubeflow.api import find_access
+    from pipelines.kubeflow.access import find_access
     from pipelines.preflight.check import Question
     from pipelines.preflight.preflight import exit_code, preflight, report
 
@@ -112,7 +112,7 @@ def _preflight(options: argparse.Namespace) -> int:
 
 def _images(package: Path) -> tuple[str, ...]:
     from pipelines.compiler import images
-    from pipelines.kubeflow.api import read_package
+    from pipelines.kubeflow.package import read_package
 
     read_package(package)  # a file that is no compiled pipeline is refused in one line
     return tuple(images(package.read_text()))
@@ -135,9 +135,10 @@ def _upload(options: argparse.Namespace) -> None:
 
 
 def _submit(options: argparse.Namespace) -> None:
-    from pipelines.kubeflow.api import follow, read_package, submit
+    from pipelines.kubeflow.api import follow, submit
     from pipelines.kubeflow.arguments import read_arguments
     from pipelines.kubeflow.code import with_code
+    from pipelines.kubeflow.package import read_package
 
     arguments = read_arguments(read_package(options.package), options.arguments)
     client, access = _client(options)

@@ -15,11 +15,7 @@ NO_JUDGE = (
 
 
 def print_shadow(endpoint: Endpoint, *, as_json: bool) -> int:
-    """Asks a server about its shadow and prints what it says.
-
-    Args:
-        endpoint: where the model in service is served.
-        as_json: the report as it is.
+    """Asks the server of the model in service about its shadow and prints what it says.
 
     Returns:
         0, or 1 when the shadow has failed.

@@ -1,195 +1,35 @@
 """A Kubeflow Pipelines API: upload the compiled pipeline, start runs, follow and list them."""
 
 import contextlib
-import io
-import json
-import os
-import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import kfp_server_api
-import urllib3
-import yaml
 from kfp import Client
-from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
 from components.cluster import kube
-from components.common.code import CODE_VARIABLE
 from components.common.errors import InventoryError
-from components.common.files import sha256_bytes
 from components.common.progress import note
-from pipelines.compiler import images
-from pipelines.kubeflow.arguments import check_parameters, environment_of
+from pipelines.kubeflow.access import (
+    COOKIE_VARIABLE,
+    TOKEN_VARIABLE,
+    Access,
+    api_version,
+    find_access,
+    open_client,
+    plain_errors,
+)
+from pipelines.kubeflow.arguments import check_parameters
 from pipelines.kubeflow.form import completed, description, knows_drop_downs, without_drop_downs
+from pipelines.kubeflow.package import changed, default_version, read_package
 
-HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
-TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105 - a variable's name
-COOKIE_VARIABLE = "KF_PIPELINES_COOKIE"
-TOKEN_FILE_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - set by Kubeflow in notebooks
-TOKEN_FILE = Path("/var/run/secrets/kubeflow/pipelines/token")
-IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
+__all__ = ["Run", "Uploaded", "find_access", "follow", "open_client", "runs", "submit", "upload"]
+
 EXPERIMENT = "bin-inventory"
 FINAL = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 POLL_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Access:
-    """How to reach a Kubeflow Pipelines API; credentials come from the environment or files, never from arguments."""
-
-    host: str
-    namespace: str | None = None
-    """The user's profile in a multi-user Kubeflow; None on a single-user one."""
-    token: str | None = None
-    cookie: str | None = None
-    ca_file: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Access({self.host})"  # no credential in a log
-
-
-def find_access(
-    host: str | None = None, namespace: str | None = None, environment: Mapping[str, str] = os.environ
-) -> Access:
-    """Puts together where the API is and who we are.
-
-    Args:
-        host: URL of the API or of the Kubeflow dashboard's ``/pipeline``; default ``KF_PIPELINES_ENDPOINT``, and in a
-            pod the API's service in the namespace kubeflow.
-        namespace: the user's profile, when Kubeflow has several users.
-        environment: ``KF_PIPELINES_TOKEN`` (a bearer token), ``KF_PIPELINES_COOKIE`` (such as
-            ``oauth2_proxy_kubeflow=…``), ``KF_PIPELINES_SA_TOKEN_PATH`` (a pod's projected token),
-            ``SSL_CERT_FILE`` (certificates to trust).
-
-    Raises:
-        InventoryError: if there is no host.
-    """
-    host = host or environment.get(HOST_VARIABLE) or (IN_CLUSTER_HOST if kube.in_cluster() else None)
-    if not host:
-        raise InventoryError(
-            f"no Kubeflow Pipelines API: give --host or set {HOST_VARIABLE}, such as http://…/pipeline"
-        )
-    token = environment.get(TOKEN_VARIABLE)
-    token_file = Path(environment.get(TOKEN_FILE_VARIABLE, TOKEN_FILE))
-    if token is None and token_file.is_file():
-        token = token_file.read_text().strip()
-    host = (host if "://" in host else f"https://{host}").rstrip("/")
-    return Access(host, namespace, token, environment.get(COOKIE_VARIABLE), environment.get("SSL_CERT_FILE"))
-
-
-def check_access(access: Access) -> str:
-    """Asks the API for its health, as JSON.
-
-    Returns:
-        ``multi-user`` or ``single-user``.
-
-    Raises:
-        InventoryError: if nobody answers, the credentials are refused, or a sign-in page or something else answers.
-    """
-    url = f"{access.host}/apis/v2beta1/healthz"
-    try:
-        response = _get(access, url)
-    except (urllib3.exceptions.HTTPError, ValueError) as error:
-        raise InventoryError(
-            f"the Kubeflow Pipelines API at {access.host} cannot be reached ({type(error).__name__}); "
-            f"check --host and the network, or `kubectl -n kubeflow port-forward svc/ml-pipeline 8888`"
-        ) from error
-    page = response.headers.get("Content-Type", "").startswith("text/html") or 300 <= response.status < 400
-    if response.status in (401, 403):
-        raise InventoryError(
-            f"{access.host} refused the credentials ({response.status}); renew {TOKEN_VARIABLE} or {COOKIE_VARIABLE}"
-        )
-    if page:
-        raise InventoryError(
-            f"{access.host} answered with a sign-in page instead of JSON; the token or cookie has expired or is "
-            f"missing: set {TOKEN_VARIABLE}, or {COOKIE_VARIABLE} from a browser that is signed in"
-        )
-    try:
-        health = json.loads(response.data)
-        if response.status != 200 or not isinstance(health, dict):
-            raise ValueError
-    except ValueError as error:
-        raise InventoryError(
-            f"{url} answered {response.status} and not as Kubeflow Pipelines does; is it the right --host "
-            "(the API itself, or the dashboard's address with /pipeline)?"
-        ) from error
-    return "multi-user" if health.get("multi_user") else "single-user"
-
-
-def api_version(access: Access) -> str:
-    """The release of Kubeflow Pipelines, as the older of its two APIs says it (``tag_name``); "" where it does not."""
-    try:
-        response = _get(access, f"{access.host}/apis/v1beta1/healthz")
-        return str(json.loads(response.data).get("tag_name") or "") if response.status == 200 else ""
-    except (urllib3.exceptions.HTTPError, ValueError, AttributeError):
-        return ""
-
-
-def _get(access: Access, url: str) -> urllib3.BaseHTTPResponse:
-    headers = {"Accept": "application/json"}
-    if access.token:
-        headers["Authorization"] = f"Bearer {access.token}"
-    if access.cookie:
-        headers["Cookie"] = access.cookie
-    pool = urllib3.PoolManager(
-        ca_certs=access.ca_file, retries=urllib3.Retry(1, redirect=False, raise_on_redirect=False)
-    )
-    return pool.request("GET", url, headers=headers, timeout=urllib3.Timeout(connect=5, read=15))
-
-
-def open_client(access: Access) -> Client:
-    """Opens the official client after ``check_access``.
-
-    Raises:
-        InventoryError: as ``check_access``, and for a missing namespace on a multi-user Kubeflow.
-    """
-    if check_access(access) == "multi-user" and not access.namespace:
-        raise InventoryError(f"{access.host} serves several users; give --namespace, the name of your profile")
-    projected = Path(os.environ.get(TOKEN_FILE_VARIABLE, TOKEN_FILE))
-    credentials = ServiceAccountTokenVolumeCredentials(path=str(projected)) if projected.is_file() else None
-    with warnings.catch_warnings(), _quiet():
-        warnings.simplefilter("ignore")
-        return Client(
-            host=access.host,
-            namespace=access.namespace or "kubeflow",
-            existing_token=None if credentials else access.token,
-            credentials=credentials,  # a projected token changes while a run is followed
-            cookies=access.cookie,
-            ssl_ca_cert=access.ca_file,
-        )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The official client prints links; the caller has its own words for them."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
-
-
-@contextlib.contextmanager
-def plain_errors(doing: str) -> Iterator[None]:
-    """Turns what the client raises into one line."""
-    try:
-        with _quiet():
-            yield
-    except kfp_server_api.ApiException as error:
-        body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
-        try:
-            message = str(json.loads(body).get("message") or json.loads(body).get("error_message"))
-        except ValueError:
-            message = str(error.reason)
-        hint = "; is the namespace yours?" if error.status in (401, 403) else ""
-        later = error.status == 429 or error.status >= 500
-        raise (kube.ClusterAwayError if later else InventoryError)(
-            f"cannot {doing}: Kubeflow Pipelines answered {error.status}: {message[:300]}{hint}"
-        ) from error
-    except urllib3.exceptions.HTTPError as error:
-        raise kube.ClusterAwayError(f"cannot {doing}: Kubeflow Pipelines broke off ({type(error).__name__})") from error
 
 
 @dataclass(frozen=True)
@@ -243,16 +83,11 @@ def upload(client: Client, access: Access, package: Path, version: str | None = 
     return Uploaded(name, version, key, found.pipeline_version_id, link, created)
 
 
-@contextlib.contextmanager
-def _fit_for(access: Access, package: Path) -> Iterator[Path]:
+def _fit_for(access: Access, package: Path) -> contextlib.AbstractContextManager[Path]:
     """The package as this Kubeflow Pipelines takes it: without drop-downs where it does not know them."""
     if knows_drop_downs(api_version(access)):
-        yield package
-        return
-    with tempfile.TemporaryDirectory(prefix="upload-") as folder:
-        file = Path(folder) / package.name
-        file.write_text(without_drop_downs(package.read_text()))
-        yield file
+        return contextlib.nullcontext(package)
+    return changed(package, without_drop_downs(package.read_text()))
 
 
 def _find(ask: Callable[[str], Any], field: str, wanted: Callable[[Any], bool], doing: str) -> Any:
@@ -267,31 +102,6 @@ def _find(ask: Callable[[str], Any], field: str, wanted: Callable[[Any], bool], 
         token = page.next_page_token or ""
         if not token:
             return None
-
-
-def read_package(package: Path) -> dict[str, Any]:
-    """The IR document of a compiled pipeline.
-
-    Raises:
-        InventoryError: if the file cannot be read or is no compiled pipeline.
-    """
-    try:
-        text = package.read_text()
-        ir = next(yaml.safe_load_all(text))
-        if not (ir["root"] and ir["pipelineInfo"]["name"] and images(text)):
-            raise ValueError
-    except OSError as error:
-        raise InventoryError(f"cannot read {package}: {error.strerror}; make it with `inventory compile`") from error
-    except (LookupError, AttributeError, ValueError, TypeError, StopIteration, yaml.YAMLError) as error:
-        raise InventoryError(f"{package} is no compiled pipeline; make it with `inventory compile`") from error
-    return dict(ir)
-
-
-def default_version(package: Path) -> str:
-    """The images' tag, code that is not theirs, and the file's hash, shortened: the same file, the same version."""
-    tag = images(package.read_text())[0].rpartition(":")[2][:20]
-    code = environment_of(read_package(package)).get(CODE_VARIABLE)
-    return "-".join([tag, *([f"code.{code[:12]}"] if code else []), sha256_bytes(package.read_bytes())[:8]])
 
 
 def submit(
@@ -345,22 +155,24 @@ def submit(
 
 
 def follow(client: Client, run_id: str, poll_seconds: float = POLL_SECONDS, away_seconds: float = 600.0) -> None:
-    """Reports each step's state as it changes, until the run ends.
-
-    Args:
-        client: of the API.
-        run_id: of the run, as the API names it.
-        poll_seconds: between two looks.
-        away_seconds: for which the API may not answer.
+    """Reports each step's state as it changes, until the run ends; the API may be away for so long.
 
     Raises:
-        InventoryError: if the run fails or is cancelled, naming the steps that failed, or the API stays away.
+        InventoryError: if the run fails or is cancelled, naming the steps that failed, or the API stays away, or the
+            sign-in ends before the run.
     """
     states: dict[str, str] = {}
+    doing = f"follow the run {run_id}"
 
     def look() -> Any:
-        with plain_errors(f"read the run {run_id}"):
-            return client.get_run(run_id)
+        with plain_errors(doing):
+            run = client.get_run(run_id)
+        if run.run_id is None:  # the client reads an empty run out of whatever is no JSON
+            raise InventoryError(
+                f"cannot {doing}, which goes on: something else than Kubeflow Pipelines answered, as a sign-in page "
+                f"does; renew {TOKEN_VARIABLE} or {COOKIE_VARIABLE}, then see `inventory runs`"
+            )
+        return run
 
     while True:
         run = kube.with_retries(look, away_seconds, poll_seconds)

@@ -1,6 +1,5 @@
 """A compiled pipeline whose steps run a working tree's code on their images."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from components.common.code import CODE_VARIABLE, check_code_permitted, put_code
 from components.common.progress import note
 from components.common.store import open_store
 from pipelines.kubeflow.arguments import environment_of
+from pipelines.kubeflow.package import changed
 
 OWN_NAME = "-code"
 """Ends the name of a pipeline of other code: of the pipeline itself, the form and some recurring runs take the newest
@@ -37,7 +37,5 @@ def with_code(package: Path, folder: Path | None) -> Iterator[Path]:
     ir["pipelineInfo"]["name"] += OWN_NAME
     for executor in ir["deploymentSpec"]["executors"].values():
         executor["container"].setdefault("env", []).append({"name": CODE_VARIABLE, "value": sha256})
-    with tempfile.TemporaryDirectory(prefix="submit-") as temporary:
-        changed = Path(temporary) / package.name
-        changed.write_text(str(yaml.safe_dump_all([ir, *platform], sort_keys=True)))
-        yield changed
+    with changed(package, yaml.safe_dump_all([ir, *platform], sort_keys=True)) as file:
+        yield file

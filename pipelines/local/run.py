@@ -17,13 +17,13 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from components.check_settings.step import check
 from components.client.query import query
 from components.common.errors import InventoryError
-from components.common.files import read_json, write_atomic, write_json
-from components.common.parent_process import LOCK_FILE, RUN_FOLDER_VARIABLE
+from components.common.files import write_atomic, write_json
+from components.common.parent_process import LOCK_FILE, RUN_FOLDER_VARIABLE, try_lock
 from components.common.progress import PROGRESS_VARIABLE
 from components.common.provenance import commit, versions
+from components.common.retry import wait_for
 from components.common.step.run_step import RUN_ID_VARIABLE
 from components.common.store import Store, open_store
 from components.counter import bundle as bundles
@@ -37,11 +37,8 @@ from components.documents.evaluated import EvaluatedModel, Evaluation
 from components.documents.gated import GatedModel
 from components.documents.run_result import Query, RunResult
 from components.pages.page import with_pages
-from components.settings.run import RunSettings
-from components.settings.source import S3
-from components.sources.open import open_source
-from components.tracking.local_run import check_tracking, mlflow_run
-from pipelines.cli.options import TRAINING
+from components.tracking.local_run import mlflow_run
+from pipelines.local.arguments import check_here, check_with_store, continued
 from pipelines.local.object_store import store_environment
 from pipelines.local.progress_view import View
 
@@ -85,7 +82,7 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
             }
         )
         try:
-            _check_with_store(chosen, open_store())
+            check_with_store(chosen, open_store())
         except InventoryError:
             if is_new:  # there is nothing yet to go on with
                 shutil.rmtree(folder)
@@ -116,44 +113,6 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
     return folder
 
 
-QUICKLY_KNOWN = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-
-
-def check_here(arguments: dict[str, Any]) -> RunSettings:
-    """The run's settings, checked before it leaves anything behind, its files and backbone on this machine included.
-
-    Raises:
-        InventoryError: naming the first argument that is refused and what is allowed.
-    """
-    chosen = check(arguments)
-    check_tracking()
-    if not chosen.data.source.startswith(S3):
-        open_source(chosen.data.source)
-    listed = chosen.data.file_list
-    if listed and not listed.startswith(S3) and not Path(listed).expanduser().is_file():
-        raise InventoryError(f"there is no file list '{listed}'; give a path or s3://…")
-    if chosen.training.backbone not in QUICKLY_KNOWN:
-        # imported here: torch takes seconds, and the usual first run does not need it yet
-        from components.train.model.network import make_backbone
-
-        make_backbone(chosen.training.backbone, chosen.training.image_size)
-    if chosen.training.weights != "none":
-        from components.train.model.weights import check_weights
-
-        check_weights(chosen.training.weights, chosen.training.backbone)
-    return chosen
-
-
-def _check_with_store(chosen: RunSettings, store: Store) -> None:
-    """Finds what may lie in the store: the source, and the weights."""
-    if chosen.data.source.startswith(S3):
-        open_source(chosen.data.source, chosen.data.source_endpoint)
-    if chosen.training.weights != "none":
-        from components.train.model.weights import find_weights
-
-        find_weights(chosen.training.weights, chosen.training.backbone, store)
-
-
 @contextlib.contextmanager
 def _opened(folder: Path, runs: Path) -> Iterator[dict[str, str]]:
     """Makes and locks the run's folder and keeps the store running; yields the variables that name the store."""
@@ -173,32 +132,12 @@ def _opened(folder: Path, runs: Path) -> Iterator[dict[str, str]]:
 def _run_lock(folder: Path) -> Iterator[None]:
     """One process works on a run at a time; everything that the run starts ends when the lock is released."""
     with (folder / LOCK_FILE).open("w") as lock:
-        deadline = time.monotonic() + 5  # what an earlier, killed attempt left behind is just ending
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise InventoryError(
-                        f"run {folder.name} is in progress in another process; wait for it or choose another --run-id"
-                    ) from None
-                time.sleep(0.1)
+        # what an earlier, killed attempt left behind is just ending
+        if not wait_for(lambda: try_lock(lock, fcntl.LOCK_EX), seconds=5, pause=0.1):
+            raise InventoryError(
+                f"run {folder.name} is in progress in another process; wait for it or choose another --run-id"
+            )
         yield
-
-
-def continued(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-    """A continued run keeps the arguments and sections' options it was started with, apart from those given anew."""
-    try:
-        before = read_json(path)
-    except OSError:  # a new run, or a folder that cannot be opened, as is said when it is
-        before = {}
-    except (ValueError, RecursionError):
-        before = None
-    if not isinstance(before, dict) or not isinstance(before.get(TRAINING, {}), dict):
-        raise InventoryError(f"{path} is damaged; delete it, and give the run's options again")
-    both = [name for name in arguments if isinstance(before.get(name), dict) and isinstance(arguments[name], dict)]
-    return {**before, **arguments, **{name: {**before[name], **arguments[name]} for name in both}}
 
 
 def _execute(arguments: dict[str, Any], folder: Path) -> None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from components.cluster import kube
+from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings
-from pipelines.kubeflow.api import Access
+from pipelines.kubeflow.access import Access
 
 WEBHOOK_AWAY = r'failed calling webhook "(?P<what>[^"]+)".*?https://(?P<service>[^./]+)\.(?P<where>[^./:]+)'
 """How the API server says that nobody answers behind the Service of a webhook."""
@@ -24,6 +25,12 @@ class Check:
     state: State
     message: str
     fix: str = ""
+
+    @classmethod
+    def problem(cls, name: str, error: InventoryError, fix: str = "") -> Self:
+        """What was refused, with what the refusal says to do about it, or else this."""
+        message, _, told = str(error).partition("; ")
+        return cls(name, "problem", message, told or fix)
 
     def line(self) -> str:
         """The line that a person reads."""

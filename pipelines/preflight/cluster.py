@@ -7,8 +7,11 @@ import kubernetes
 import yaml
 from kubernetes.client import ApiClient
 
+from components.cluster import inference_service as services
 from components.cluster import kube
-from components.cluster.jobs.katib import INJECTION_LABEL
+from components.cluster.jobs.katib import EXPERIMENTS, INJECTION_LABEL
+from components.cluster.jobs.pytorchjob import PYTORCHJOB
+from components.cluster.jobs.trainjob import TRAINJOB
 from components.cluster.kube import Object
 from components.common.errors import InventoryError
 from components.settings.cluster import ClusterSettings
@@ -19,14 +22,14 @@ from pipelines.preflight.predictor_store import storage_containers
 ROLE = Path(__file__).parents[2] / "manifests" / "base" / "role.yaml"
 POD_SECURITY_LABEL = "pod-security.kubernetes.io/enforce"
 KINDS = (
-    # group, version, plural, who needs it, how to get it
-    ("kubeflow.org", "v1", "pytorchjobs", "train", "install the Kubeflow training operator 1.8 or newer"),
-    ("trainer.kubeflow.org", "v1alpha1", "trainjobs", "train", "install Kubeflow Trainer 2"),
-    ("kubeflow.org", "v1beta1", "experiments", "tune", "install Katib"),
-    ("serving.kserve.io", "v1beta1", "inferenceservices", "deploy", "install KServe 0.15 or newer"),
-    ("serving.kserve.io", "v1alpha1", "servingruntimes", "deploy", "install KServe 0.15 or newer"),
+    # who needs it, how to get it
+    (PYTORCHJOB, "train", "install the Kubeflow training operator 1.8 or newer"),
+    (TRAINJOB, "train", "install Kubeflow Trainer 2"),
+    (EXPERIMENTS, "tune", "install Katib"),
+    (services.KIND, "deploy", "install KServe 0.15 or newer"),
+    (services.RUNTIMES, "deploy", "install KServe 0.15 or newer"),
 )
-EITHER = ("pytorchjobs", "trainjobs")
+EITHER = (PYTORCHJOB.plural, TRAINJOB.plural)
 """One of these is enough."""
 
 
@@ -118,15 +121,15 @@ def kinds(api: ApiClient, question: Question) -> list[Check]:
     """Looks for the kinds of objects that steps create, in the versions that they create."""
     served = served_versions(api)
     checks = []
-    for group, version, plural, needed_by, fix in KINDS:
-        name = f"{plural}.{group}"
-        if kube.serves(api, group, version, plural):
-            checks.append(Check(name, "ok", f"{version}, for {needed_by}"))
-        elif group in served and version not in served[group]:
-            message = f"{needed_by} wants {version}, the cluster serves {group} as {', '.join(served[group])}"
-            checks.append(Check(name, "problem", message, fix))
+    for kind, needed_by, fix in KINDS:
+        group, wants = kind.group, f"{needed_by} wants {kind.version}"
+        if kind.is_served(api):
+            checks.append(Check(str(kind), "ok", f"{kind.version}, for {needed_by}"))
+        elif group in served and kind.version not in served[group]:
+            message = f"{wants}, the cluster serves {group} as {', '.join(served[group])}"
+            checks.append(Check(str(kind), "problem", message, fix))
         else:
-            checks.append(Check(name, "problem", f"unknown to the cluster; {needed_by} wants {version}", fix))
+            checks.append(Check(str(kind), "problem", f"unknown to the cluster; {wants}", fix))
     return _one_kind_of_job(checks, question.settings.launcher)
 
 

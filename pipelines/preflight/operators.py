@@ -9,10 +9,9 @@ from components.cluster import kube
 from components.cluster.dry_run import NAME, new_model, training_job
 from components.cluster.jobs.choose import JobLauncher, choose
 from components.cluster.jobs.experiment import experiment
-from components.cluster.jobs.katib import EXPERIMENTS, GROUP, VERSION
+from components.cluster.jobs.katib import EXPERIMENTS
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
 from components.cluster.jobs.trainjob import TRAINJOB
-from components.cluster.kube import Resource
 from components.cluster.predictor import MODEL_FORMAT
 from components.common.errors import InventoryError
 from components.documents.search_plan import make_search_plan
@@ -49,7 +48,7 @@ def training(api: ApiClient, question: Question) -> list[Check]:
 
 def search(api: ApiClient, question: Question) -> list[Check]:
     """Asks whether Katib takes the Experiment of a search with the default space."""
-    if not kube.serves(api, GROUP, VERSION, EXPERIMENTS) or not _has_jobs(api):
+    if not EXPERIMENTS.is_served(api) or not _has_jobs(api):
         return []
     kind = choose(api, question.settings)
     if not kind.is_served(api):
@@ -58,7 +57,7 @@ def search(api: ApiClient, question: Question) -> list[Check]:
     plan = make_search_plan(NAME, NAME, TrainingSettings(), (), TuningSettings())
     try:
         body = experiment(plan, question.settings, question.namespace, NAME, describe=launcher.description())
-        Resource(api, GROUP, VERSION, EXPERIMENTS, question.namespace).create(body, dry_run=True)
+        EXPERIMENTS.resource(api, question.namespace).create(body, dry_run=True)
     except InventoryError as error:
         return [_refused("search", error)]
     return [Check("search", "ok", f"the cluster takes an Experiment, whose trials are {kind.kind}s")]
@@ -71,7 +70,7 @@ def _has_jobs(api: ApiClient) -> bool:
 
 def serving(api: ApiClient, question: Question) -> list[Check]:
     """Asks whether KServe takes our service, in which mode and how it tries a new model, and looks for the runtime."""
-    if not kube.serves(api, services.GROUP, services.VERSION, services.PLURAL):
+    if not services.KIND.is_served(api):
         return []
     what = "inference service"
     try:
@@ -99,16 +98,15 @@ def _refused(what: str, error: InventoryError) -> Check:
         return Check(what, "problem", message, START_OPERATOR.format(**found.groupdict()))
     if isinstance(error, kube.ClusterAwayError):
         raise error
-    if isinstance(cause, ApiException) and cause.status == 403 and "admission webhook" not in said:
+    if isinstance(cause, ApiException) and kube.lacks_right(cause):
         return Check(what, "unknown", "these credentials may not create one, not even for a trial")
-    message, _, fix = str(error).partition("; ")
-    return Check(what, "problem", message, fix or "change what the cluster refuses, or install a release that takes it")
+    return Check.problem(what, error, "change what the cluster refuses, or install a release that takes it")
 
 
 def _runtime(api: ApiClient, question: Question) -> Check:
     """Looks for the ServingRuntime that serves our bundles, and for its image: that of the pipeline's own release."""
     what = f"serving runtime {MODEL_FORMAT}"
-    runtimes = Resource(api, services.GROUP, "v1alpha1", "servingruntimes", question.namespace)
+    runtimes = services.RUNTIMES.resource(api, question.namespace)
     try:
         found = runtimes.get(MODEL_FORMAT)
     except InventoryError as error:

@@ -11,7 +11,7 @@ from kubernetes.client import ApiClient
 
 from components.cluster import kube
 from components.common.errors import InventoryError
-from pipelines.kubeflow.api import Access, api_version, check_access
+from pipelines.kubeflow.access import Access, api_version, check_access
 from pipelines.kubeflow.image_registry import resolve_image
 from pipelines.preflight.check import Check, Question
 from pipelines.preflight.cluster import cluster_version, granted_rights, kinds, namespace
@@ -38,8 +38,7 @@ def preflight(question: Question, context: str | None = None) -> list[Check]:
         api = kube.connect(context)
         version = cluster_version(api)
     except InventoryError as error:
-        message, _, fix = str(error).partition("; ")
-        return [Check("kubernetes", "problem", message, fix), *checks]
+        return [Check.problem("kubernetes", error), *checks]
     checks = [_kubernetes(version, api.configuration.host), *checks]
     place = namespace(api, question)
     checks += place
@@ -69,8 +68,7 @@ def _pipelines(access: Access) -> Check:
     try:
         mode = check_access(access)
     except InventoryError as error:
-        message, _, fix = str(error).partition("; ")
-        return Check("kubeflow pipelines", "problem", message, fix)
+        return Check.problem("kubeflow pipelines", error)
     if mode == "multi-user" and not access.namespace:
         return Check("kubeflow pipelines", "problem", f"{access.host} serves several users", "give --namespace")
     version = api_version(access)

@@ -135,8 +135,7 @@ def _round_trip(values: dict[str, str]) -> list[Check]:
             finally:
                 store.delete(key)
     except InventoryError as error:
-        message, _, fix = str(error).partition("; ")
-        return [Check(what, "problem", message, fix or "check the values in the store's secret")]
+        return [Check.problem(what, error, "check the values in the store's secret")]
     if not same:
         return [Check(what, "problem", f"{endpoint} gave back something else than was written", "change it")]
     place = store.uri("").removeprefix("s3://").rstrip("/")

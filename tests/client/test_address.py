@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.client.address import GROUP, PLURAL, VERSION, find_service
+from components.client.address import find_service
 from components.client.query import ask, open_client
 from components.cluster import kube
+from components.cluster.inference_service import GROUP, PLURAL, VERSION
 from components.common.errors import InventoryError
 from tests.cluster.stand_ins.api import Cluster, running
 from tests.tiny_model import photo

@@ -12,7 +12,6 @@ from kubernetes.client import ApiClient
 
 from components.cluster import inference_service as services
 from components.cluster.jobs.experiment import experiment
-from components.cluster.jobs.katib import EXPERIMENTS
 from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
 from components.cluster.jobs.trainjob import PATCHES, TRAINJOB, trainjob
 from components.cluster.kube import Resource, UnknownFieldError
@@ -100,7 +99,7 @@ def test_an_experiment_and_its_trials(
     chosen = TuningSettings.read(tuning)
     plan = SearchPlan(RUN, "key", TrainingSettings.read({"select_by": chosen.objective}), chosen.parameters, chosen)
     body = experiment(plan, ClusterSettings.read(values), "team", "s3://b/k", [OWNER])
-    send("kubeflow.org", "v1beta1", EXPERIMENTS, body)
+    send("kubeflow.org", "v1beta1", "experiments", body)
     trial = body["spec"]["trialTemplate"]["trialSpec"]
     assert problems({**trial, "metadata": {"name": "x"}}, "pytorchjobs.kubeflow.org") == []
 
@@ -112,7 +111,7 @@ def test_an_experiment_whose_trials_are_trainjobs(send: Callable[..., Any], rele
     settings = ClusterSettings.read({"launcher": "trainjob", "workers": 2})
     patch = PATCHES[release["trainer"] == "2.1.0"]
     body = experiment(plan, settings, "team", "s3://b/k", [OWNER], partial(trainjob, patch=patch))
-    send("kubeflow.org", "v1beta1", EXPERIMENTS, body)
+    send("kubeflow.org", "v1beta1", "experiments", body)
     template = body["spec"]["trialTemplate"]
     trial = {**template["trialSpec"], "metadata": {"name": "x"}}
     assert problems(trial, "trainjobs.trainer.kubeflow.org", release["trainer"]) == []

@@ -6,7 +6,6 @@ import pytest
 from kubernetes.client import ApiClient
 
 from components.cluster import inference_service as services
-from components.cluster import kube
 from components.common.errors import InventoryError
 from components.counter import bundle as bundles
 from components.deploy import cluster as deployment
@@ -152,7 +151,7 @@ def test_a_service_that_somebody_else_made_is_not_touched(api, control, deploy):
     controller = control("Standard")
     body = services.inference_service("team", uri("1"), SETTINGS)
     body["metadata"]["labels"] = {"app": "another"}
-    kube.Resource(api, services.GROUP, services.VERSION, services.PLURAL, "team").create(body)
+    services.KIND.resource(api, "team").create(body)
     with pytest.raises(InventoryError, match="not made by this workflow"):
         deploy("1")
     assert services.served_uri(controller.service) == uri("1")
@@ -346,13 +345,13 @@ def service(mode: str, **changes: object) -> dict:
 
 def test_a_new_model_is_addressed_alone_in_both_modes():
     standard = merge(service("RawDeployment"), services.start_canary(service("RawDeployment"), uri("2"), SETTINGS))
-    host = f"http://{NAME}-{services.revision_name(uri('2'))}-predictor.team.svc.cluster.local"
+    host = f"http://{NAME}-{services.revision_name(uri('2'))}-predictor.team.svc"
     assert services.canary_urls(standard, uri("2")) == [host, f"{host}:8080"]
     tagged = {"tag": "latest", "revisionName": "r2", "url": "http://latest-bin-counter-predictor.team.example.com"}
     untagged = {"revisionName": "r1", "percent": 90}
     part = {"latestReadyRevision": "r2", "traffic": [untagged, tagged]}
     assert services.canary_urls(service("Serverless", components={"predictor": part}), uri("2")) == [
-        "http://latest-bin-counter-predictor.team.svc.cluster.local",
+        "http://latest-bin-counter-predictor.team.svc",
         tagged["url"],
     ]
 

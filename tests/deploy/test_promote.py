@@ -194,7 +194,7 @@ def test_on_a_cluster_the_inference_service_changes_its_model_and_nothing_else(s
 
 
 def resource(place: Cluster) -> kube.Resource:
-    return kube.Resource(place.api, services.GROUP, services.VERSION, services.PLURAL, place.namespace)
+    return services.KIND.resource(place.api, place.namespace)
 
 
 def the_service(place: Cluster) -> dict:

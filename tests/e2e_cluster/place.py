@@ -19,28 +19,26 @@ from kubernetes.client import ApiClient, ApiException, CoreV1Api, V1Pod
 
 from components.cluster import inference_service as services
 from components.cluster import kube
+from components.cluster.jobs.katib import EXPERIMENTS
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
 from components.cluster.jobs.trainjob import TRAINJOB
-from components.cluster.kube import Object, Resource
+from components.cluster.kube import Object
 from components.cluster.tunnel import open_tunnel
 from components.common.errors import InventoryError
 from components.common.retry import wait_for
 from components.common.store import Store, open_store
 from components.settings.permitted import STORE_SECRETS, check_name
 from pipelines.compiler import images
-from pipelines.kubeflow.api import Access, find_access, open_client, read_package, runs
+from pipelines.kubeflow.access import Access, find_access, open_client
+from pipelines.kubeflow.api import runs
 from pipelines.kubeflow.arguments import environment_of
+from pipelines.kubeflow.package import read_package
 
 NAME = "e2e-counter"
 """Of the InferenceService and of everything else that has a name of its own."""
 OURS = "app.kubernetes.io/name=bin-inventory,app.kubernetes.io/component in (train, serve)"
 POLL = 2.0
-OBJECTS = (
-    (PYTORCHJOB.group, PYTORCHJOB.version, PYTORCHJOB.plural),
-    (TRAINJOB.group, TRAINJOB.version, TRAINJOB.plural),
-    (services.GROUP, services.VERSION, services.PLURAL),
-    ("kubeflow.org", "v1beta1", "experiments"),
-)
+OBJECTS = (PYTORCHJOB, TRAINJOB, services.KIND, EXPERIMENTS)
 RUN = "bin-inventory/run-id"
 
 
@@ -78,7 +76,7 @@ class Place:
 
     def __post_init__(self) -> None:
         self.core = CoreV1Api(self.api)
-        self.service = Resource(self.api, services.GROUP, services.VERSION, services.PLURAL, self.namespace)
+        self.service = services.KIND.resource(self.api, self.namespace)
         self.client: Client = open_client(self.access)
         self.image = next(name for name in images(self.package.read_text()) if "/control" in name)
 
@@ -125,10 +123,10 @@ class Place:
     def left(self) -> list[str]:
         """Objects and pods of ours in the namespace, and the autoscalers that KServe may leave of a service."""
         found = []
-        for group, version, plural in OBJECTS:
-            if kube.serves(self.api, group, version, plural):
-                items = Resource(self.api, group, version, plural, self.namespace).select("")
-                found += [f"{plural}/{item['metadata']['name']}" for item in items if _is_ours(item)]
+        for kind in OBJECTS:
+            if kind.is_served(self.api):
+                items = kind.resource(self.api, self.namespace).select("")
+                found += [f"{kind.plural}/{item['metadata']['name']}" for item in items if _is_ours(item)]
         pods = self.core.list_namespaced_pod(self.namespace, label_selector=OURS).items
         scalers = kubernetes.client.AutoscalingV1Api(self.api).list_namespaced_horizontal_pod_autoscaler(self.namespace)
         names = [each.metadata.name for each in scalers.items if each.metadata.name.startswith(f"{NAME}-")]

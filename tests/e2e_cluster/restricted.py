@@ -9,7 +9,6 @@ from kubernetes.client import ApiException
 from components.cluster import inference_service as services
 from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
 from components.cluster.jobs.trainjob import TRAINJOB, trainjob
-from components.cluster.kube import Resource, serves
 from components.registry.registry import open_registry, read_index
 from components.settings.cluster import ClusterSettings
 from pipelines.compiler import images
@@ -45,9 +44,9 @@ def _prepare(place: Place, namespace: str) -> None:
     for file in ("service-accounts", "network-policies"):
         for body in yaml.safe_load_all((BASE / f"{file}.yaml").read_text()):
             utils.create_from_dict(place.api, body, namespace=namespace)
-    runtimes = Resource(place.api, services.GROUP, "v1alpha1", "servingruntimes", namespace)
+    runtimes = services.RUNTIMES.resource(place.api, namespace)
     name = yaml.safe_load((BASE / "serving-runtime.yaml").read_text())["metadata"]["name"]
-    there = Resource(place.api, services.GROUP, "v1alpha1", "servingruntimes", place.namespace).get(name)
+    there = services.RUNTIMES.resource(place.api, place.namespace).get(name)
     if there is None:
         raise FailedError(f"namespace {place.namespace} has no ServingRuntime {name}; apply manifests/")
     runtimes.create({**there, "metadata": {"name": name, "namespace": namespace}})
@@ -66,9 +65,9 @@ def _admit_worker(place: Place, namespace: str) -> None:
     """A job of ours gets its pod; whether it trains is not asked here."""
     image = next(name for name in images(place.package.read_text()) if "/train" in name)
     settings = ClusterSettings.read({**place.cluster, "image": image})
-    has = serves(place.api, PYTORCHJOB.group, PYTORCHJOB.version, PYTORCHJOB.plural)
+    has = PYTORCHJOB.is_served(place.api)
     make, kind = (pytorchjob, PYTORCHJOB) if has and settings.launcher != "trainjob" else (trainjob, TRAINJOB)
-    jobs = Resource(place.api, kind.group, kind.version, kind.plural, namespace)
+    jobs = kind.resource(place.api, namespace)
     job = jobs.create(make(f"{NAME}-train", namespace, NAME, ["--help"], settings)) or {}
     core, selector = client.CoreV1Api(place.api), kind.pods.format(name=f"{NAME}-train")
 

@@ -17,7 +17,7 @@ from components.cluster import inference_service as services
 from components.cluster.jobs.job import JobKind, job_name
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
 from components.cluster.jobs.trainjob import TRAINJOB
-from components.cluster.kube import Object, Resource, serves
+from components.cluster.kube import Object
 from components.sources.rendered.bins import rendered_photo
 from pipelines.kubeflow.api import follow
 from tests.e2e_cluster import restricted as restricted_namespace
@@ -109,7 +109,7 @@ def step_deleted(place: Place) -> str:
     place.core.delete_namespaced_pod(_step_pod(place, run).metadata.name, place.namespace)
     follow(place.client, run)
     kind = _kind(place)
-    job = Resource(place.api, kind.group, kind.version, kind.plural, place.namespace).get(job_name(run)) or {}
+    job = kind.resource(place.api, place.namespace).get(job_name(run)) or {}
     pods = place.core.list_namespaced_pod(place.namespace, label_selector=selector).items
     if any(pod.metadata.uid != worker for pod in pods):
         raise FailedError(f"the job was not adopted: another worker has trained; {job.get('status')}")
@@ -225,7 +225,7 @@ def _nothing_lost(sums: Object) -> str:
 
 def _kind(place: Place) -> JobKind:
     chosen = place.cluster.get("launcher", "auto")
-    has = serves(place.api, PYTORCHJOB.group, PYTORCHJOB.version, PYTORCHJOB.plural)
+    has = PYTORCHJOB.is_served(place.api)
     return PYTORCHJOB if chosen == "pytorchjob" or (chosen == "auto" and has) else TRAINJOB
 
 

@@ -9,8 +9,9 @@ import pytest
 from components.counter import bundle as bundles
 from components.counter.record.model import RECORD_FILE, of_bundle
 from components.documents.evaluated import BY_BOTH, BY_PHOTO, BY_PRODUCTS, EvaluatedModel
+from components.evaluate.report.summary import summary_lines
 from components.evaluate.step import evaluate
-from components.pages.text import percent, summary_lines
+from components.pages.text import percent
 from tests.evaluate.conftest import Made, split_rows
 
 Make = Callable[..., Made]

@@ -5,18 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.gate.decision import (
-    Candidate,
-    Countable,
-    Decision,
-    Incumbent,
-    Predictions,
-    common_counts,
-    common_top,
-    decide,
-    gains,
-    power,
-)
+from components.documents.gated import Decision
+from components.gate.decision import decide, gains, power
+from components.gate.rivals import Candidate, Countable, Incumbent, Predictions, common_counts, common_top
 from components.settings.gate import GatePolicy
 
 ONE_TO_FIVE = Countable((1, 2, 3, 4, 5))

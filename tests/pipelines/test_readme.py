@@ -12,8 +12,8 @@ from pipelines.cli.commands import COMMANDS, EPILOG, parser_for
 from pipelines.cli.make_run import NAMES_VARIABLE, options_of
 from pipelines.cli.options import pipeline_arguments
 from pipelines.compiler import compile_pipeline
-from pipelines.kubeflow.api import read_package
 from pipelines.kubeflow.arguments import read_arguments
+from pipelines.kubeflow.package import read_package
 from pipelines.tables import ROOT, TABLES, written
 
 README = (Path(__file__).parents[2] / "README.md").read_text()

@@ -18,8 +18,10 @@ from components.common.store import Store
 from components.reconcile import run as runs
 from components.reconcile.settings import ReconcileSettings
 from pipelines.cli.main import main
-from pipelines.kubeflow.api import find_access, open_client, read_package, submit, upload
+from pipelines.kubeflow.access import find_access, open_client
+from pipelines.kubeflow.api import submit, upload
 from pipelines.kubeflow.form import completed
+from pipelines.kubeflow.package import read_package
 from tests.client.gateway import HOST, gateway
 from tests.pipelines.kubeflow.kfp_api import KfpApi, serving
 from tests.tiny_model import photo

@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
 
 from kubeflow.katib import (
     ApiClient,
@@ -34,7 +33,7 @@ from components.cluster.jobs.job import JobKind
 from components.cluster.jobs.katib import EXPERIMENT_LABEL, GROUP, VERSION
 from components.cluster.jobs.pytorchjob import CONTAINER, PYTORCHJOB, pytorchjob
 from components.cluster.jobs.trainjob import NODE, TRAINJOB
-from components.cluster.kube import dns_name
+from components.cluster.kube import Object, dns_name
 from components.cluster.owned_object import RUN_ANNOTATION
 from components.common.errors import InventoryError
 from components.counter.training_log import DIRECTIONS, LINES, Metric, pattern
@@ -48,11 +47,10 @@ from components.settings.space import (
     Integer,
     Parameter,
     Value,
+    check_cmaes,
     hyperband_parallel,
 )
 from components.settings.tuning import TuningSettings
-
-Object = dict[str, Any]
 
 LONGEST_NAME = 37
 """Katib's webhook allows 40; JobSet wants a TrainJob's longest pod name (``-abcd1234-node-0-999-abcde``) within 63."""
@@ -141,12 +139,8 @@ def _check_algorithm(plan: SearchPlan) -> None:
     algorithm, space = plan.tuning.algorithm, plan.space
     if algorithm == "hyperband":
         hyperband_parallel(space)  # it needs the epochs
-    numbers = [name for name, parameter in space.items() if not isinstance(parameter, Choice)]
-    if algorithm == "cmaes" and len(numbers) < 2:
-        raise InventoryError(
-            "tuning.algorithm: cmaes needs two or more options with min and max to search "
-            f"(given: {', '.join(numbers) or 'none'})"
-        )
+    if algorithm == "cmaes":
+        check_cmaes(space)
     for name, parameter in space.items():
         if algorithm == "bayesianoptimization" and _is_stepped(parameter):
             raise InventoryError(f"tuning.space.{name}.step: Katib's bayesianoptimization knows no steps; leave it out")

@@ -5,11 +5,12 @@ from kubernetes.client import ApiClient
 
 from components.cluster import kube
 from components.cluster.jobs.job import JobKind
+from components.cluster.kube import Kind
 from components.common.errors import InventoryError
 from components.common.progress import note
 
 GROUP, VERSION = "kubeflow.org", "v1beta1"
-EXPERIMENTS, TRIALS, SUGGESTIONS = "experiments", "trials", "suggestions"
+EXPERIMENTS, TRIALS, SUGGESTIONS = (Kind(GROUP, VERSION, plural) for plural in ("experiments", "trials", "suggestions"))
 EXPERIMENT_LABEL = "katib.kubeflow.org/experiment"
 """On everything that belongs to an Experiment; its value is the Experiment's name."""
 INJECTION_LABEL = "katib.kubeflow.org/metrics-collector-injection"
@@ -22,11 +23,11 @@ def check_cluster(api: ApiClient, namespace: str, trials: JobKind) -> None:
     Raises:
         InventoryError: if Katib or the trials' kind are not there, or the namespace lacks Katib's label.
     """
-    if not kube.serves(api, GROUP, VERSION, EXPERIMENTS):
-        raise InventoryError(f"the cluster knows no {EXPERIMENTS}.{GROUP} ({VERSION}); install Katib, or do not tune")
+    if not EXPERIMENTS.is_served(api):
+        raise InventoryError(f"the cluster knows no {EXPERIMENTS} ({VERSION}); install Katib, or do not tune")
     if not trials.is_served(api):
         raise InventoryError(
-            f"the cluster knows no {trials.plural}.{trials.group} ({trials.version}), which trials of this search are; "
+            f"the cluster knows no {trials} ({trials.version}), which trials of this search are; "
             "set cluster.launcher to auto, install their operator, or do not tune"
         )
     try:

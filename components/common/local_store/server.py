@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,12 +24,14 @@ from components.common.document import Document
 from components.common.errors import InventoryError
 from components.common.files import read_json, write_atomic
 from components.common.local_store.internals import close_internals
-from components.common.parent_process import die_with_parent, stop, wait_for_lock
+from components.common.parent_process import die_with_parent, stop, try_lock, wait_for_lock
+from components.common.retry import wait_for
 from components.common.s3.client import connect
 from components.common.s3.identity import Keys
 
 START_SECONDS = 30
 STOP_SECONDS = 15
+POLL_SECONDS = 0.1
 STATE_FILE = "server.json"
 GRPC_OFFSET = 10_000
 """SeaweedFS listens for gRPC on each port plus this."""
@@ -120,14 +121,9 @@ def _start(folder: Path) -> dict[str, str]:
             stderr=log,
             start_new_session=True,  # Ctrl-C is for the run; the supervisor leaves when the last user has gone
         )
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        environment = _running(folder)
-        if environment:
-            return environment
-        if supervisor.poll() is not None:
-            break
-        time.sleep(0.1)
+    wait_for(lambda: _running(folder) or supervisor.poll() is not None, START_SECONDS, POLL_SECONDS)
+    if environment := _running(folder):
+        return environment
     if supervisor.poll() is None:
         supervisor.terminate()
     raise InventoryError(f"the embedded object store did not start; its log is {folder / 'weed.log'}")
@@ -135,27 +131,19 @@ def _start(folder: Path) -> dict[str, str]:
 
 def _wait_for_stop(folder: Path) -> None:
     """Waits until the supervisor has stopped the server, or someone else has begun to use it."""
-    deadline = time.monotonic() + STOP_SECONDS
-    with (folder / "users.lock").open("w") as users:
-        while (folder / STATE_FILE).exists() and time.monotonic() < deadline:
-            try:
-                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if _has_other_users(folder):
-                    return
-            else:  # the supervisor is about to take the lock
-                fcntl.flock(users, fcntl.LOCK_UN)
-            time.sleep(0.1)
+
+    def over() -> bool:
+        # a lock that is shared has other users; one that nobody has, the supervisor is about to take
+        others = not _may_lock(folder, fcntl.LOCK_EX) and _may_lock(folder, fcntl.LOCK_SH)
+        return others or not (folder / STATE_FILE).exists()
+
+    wait_for(over, STOP_SECONDS, POLL_SECONDS)
 
 
-def _has_other_users(folder: Path) -> bool:
-    """True when the lock is shared (users), False when it is exclusive (the supervisor shutting down)."""
+def _may_lock(folder: Path, operation: int) -> bool:
+    """Whether the users' lock could be taken (``flock``) by one more."""
     with (folder / "users.lock").open("w") as users:
-        try:
-            fcntl.flock(users, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        return try_lock(users, operation)
 
 
 def _free_ports(count: int) -> list[int]:
@@ -261,11 +249,9 @@ def keep(folder: Path) -> int:
     with (folder / "weed.log").open("wb") as log:
         server, state = _serve(folder, log)
         try:
-            deadline = time.monotonic() + START_SECONDS
-            while not _answers(state.environment):
-                if server.poll() is not None or time.monotonic() > deadline:
-                    return 1
-                time.sleep(0.1)
+            wait_for(lambda: _answers(state.environment) or server.poll() is not None, START_SECONDS, POLL_SECONDS)
+            if server.poll() is not None or not _answers(state.environment):
+                return 1
             state.write(folder / STATE_FILE)
             with (folder / "users.lock").open("w") as users:
                 if not wait_for_lock(users, fcntl.LOCK_EX, server):

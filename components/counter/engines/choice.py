@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from components.common.errors import InventoryError, first_line
-from components.counter.bundle import Bundle, served_network
+from components.counter.bundle import Bundle, read_verified
 from components.counter.engines import openvino
 from components.counter.engines.names import Choice, EngineName
 from components.counter.network import TOLERANCE, Pixels, Session, median_seconds, open_served, run
@@ -37,11 +37,7 @@ class Engine:
 def open_engine(folder: Path, bundle: Bundle, threads: int, choice: Choice = "auto") -> Engine:
     """Opens the network that the bundle names for service; engines that are not chosen are closed again.
 
-    Args:
-        folder: of the bundle.
-        bundle: its description.
-        threads: to compute with.
-        choice: ``auto`` takes the faster one; ``openvino`` takes it unless its answers are others or there are none.
+    ``auto`` takes the faster one; ``openvino`` takes it unless its answers are others or there are none.
 
     Raises:
         InventoryError: as ``open_served``; or if OpenVINO is asked for and not installed.
@@ -58,7 +54,7 @@ def open_engine(folder: Path, bundle: Bundle, threads: int, choice: Choice = "au
         return Engine("onnxruntime", reference, "OpenVINO is not installed")
     photos = trial_photos(bundle.input.size)
     try:
-        other = openvino.OpenVINOSession(served_network(folder, bundle), threads)
+        other = openvino.OpenVINOSession(read_verified(folder, bundle, bundle.serve_file), threads)
         apart = difference(bundle, reference, other, photos)
     except Exception as error:  # OpenVINO's own are plain RuntimeErrors, and what it cannot run the other one can
         return Engine("onnxruntime", reference, f"OpenVINO cannot run this network: {first_line(error)}")

@@ -55,11 +55,7 @@ class OpenVINOSession:
         self._request = compiled.create_infer_request()
 
     def run(self, outputs: list[str], inputs: dict[str, NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
-        """Runs the network.
-
-        Args:
-            outputs: ``["logits"]``.
-            inputs: ``images``, uint8 [n, size, size, 3] with n of at least one.
+        """Runs the network on ``images``, uint8 [n, size, size, 3] with n of at least one.
 
         Returns:
             The logits alone, float32 [n, classes].

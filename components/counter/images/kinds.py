@@ -56,8 +56,7 @@ def format_of(data: bytes) -> Format | None:
 def kind_of(data: bytes) -> str | None:
     """Names the kind of file, with its article; None for what is not known, and for JPEG, PNG and WebP.
 
-    Args:
-        data: the file's bytes; its first hundred are enough.
+    The first hundred bytes are enough.
     """
     if not data:
         return "an empty file"

@@ -37,11 +37,7 @@ FILL_TOLERANCE = 10
 
 
 def why_unusable(pixels: NDArray[np.uint8]) -> Unusable | None:
-    """Says why nothing can be counted on a photo; None for one that shows something.
-
-    Args:
-        pixels: the network's input, uint8 [size, size, 3], RGB.
-    """
+    """Says why nothing can be counted on the network's input, uint8 [size, size, 3], RGB; None where it can."""
     channel = np.ascontiguousarray(pixels[:, :, GREEN])
     if not _surely_spans(channel):
         levels = [_levels(pixels[:, :, each]) for each in range(3)]

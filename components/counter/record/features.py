@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from components.counter.record.record import Floats, Listed
+from components.counter.record.record import Listed
+from components.counter.statistics.metrics import Floats
 
 MOST_TOLD = 8
 """So many distinct products and more are told apart no further."""

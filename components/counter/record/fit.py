@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 
 from components.counter.record.features import features
 from components.counter.record.model import Combination, Layer, RecordModel, standardised
-from components.counter.record.record import Floats, Listed
-from components.counter.statistics.metrics import Integers, log_softmax, softmax
+from components.counter.record.record import Listed
+from components.counter.statistics.metrics import Floats, Integers, log_softmax, softmax
 
 FEWEST_BINS = 50
 """Training bins that name products; fewer teach nothing."""
@@ -34,15 +34,15 @@ def fit(
     validation_labels: Integers,
     photo: NDArray[np.floating],
 ) -> RecordModel | None:
-    """Fits the record model and how it is combined with a photo's answer.
+    """Fits the record model of K counts, and how it is combined with a photo's answer.
 
     Args:
-        counts: the K counts.
+        counts: ascending.
         open_top: whether the last means "that many or more".
-        training: the products of the N training bins.
-        labels: class indices of these, [N].
-        validation: the products of the M validation bins.
-        validation_labels: class indices of these, [M].
+        training: the products of the N training bins, whose classes are ``labels``, [N].
+        labels: class indices.
+        validation: the products of the M validation bins, and ``validation_labels``, [M].
+        validation_labels: class indices.
         photo: calibrated logits of the validation bins, [M, K].
 
     Returns:

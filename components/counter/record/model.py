@@ -20,11 +20,10 @@ from pydantic import Field, model_validator
 
 from components.common.document import Document, Part
 from components.common.errors import InventoryError
-from components.common.files import sha256_bytes
-from components.counter.bundle import Bundle, Finite
+from components.counter.bundle import Bundle, Finite, read_verified
 from components.counter.record.features import features
-from components.counter.record.record import Floats, Listed
-from components.counter.statistics.metrics import log_softmax
+from components.counter.record.record import Listed
+from components.counter.statistics.metrics import Floats, log_softmax
 
 RECORD_FILE = "record.json"
 """In the folder of a bundle that knows what records tell."""
@@ -140,10 +139,7 @@ def of_bundle(folder: Path, bundle: Bundle) -> RecordModel | None:
     """
     if RECORD_FILE not in bundle.files:
         return None
-    content = (folder / RECORD_FILE).read_bytes()
-    if sha256_bytes(content) != bundle.files[RECORD_FILE].sha256:
-        raise InventoryError(f"{folder / RECORD_FILE} does not match the sha256 in its bundle; fetch it again")
-    model = RecordModel.parse(content, str(folder / RECORD_FILE))
+    model = RecordModel.parse(read_verified(folder, bundle, RECORD_FILE), str(folder / RECORD_FILE))
     if (model.counts, model.open_top) != (bundle.counts, bundle.open_top):
         raise InventoryError(f"{folder / RECORD_FILE} answers other counts than its bundle; evaluate the model again")
     return model

@@ -17,8 +17,7 @@ from components.common.document import MOST_NAME, Part
 from components.common.errors import InventoryError
 from components.common.measures import INCHES, POUNDS, measured
 from components.counter.products import TABLE, identifier, is_placeholder
-
-Floats = NDArray[np.float64]
+from components.counter.statistics.metrics import Floats
 
 MEASURES = ("length_in", "width_in", "height_in", "weight_lb")
 MOST_PRODUCTS = 200

@@ -22,10 +22,8 @@ def signing_key(
 ) -> Path | None:
     """The private key with which bundles are signed; None where they are not.
 
-    Args:
-        given: its file, as an option ``--key`` names it.
-        environment: ``INVENTORY_SIGNING_KEY`` may name its file.
-        mounted: folder of a mounted secret, which goes before.
+    The folder of a mounted secret goes before the file that is ``given`` as an option ``--key``, and that before the
+    one that the environment names.
 
     Raises:
         InventoryError: if one is named and there is none.
@@ -38,13 +36,7 @@ def public_key(
 ) -> Path | None:
     """The public key under which every bundle's signature must hold; None where none is asked for.
 
-    Args:
-        given: its file, as an option ``--public-key`` names it.
-        environment: ``INVENTORY_PUBLIC_KEY`` may name its file.
-        mounted: folder of a mounted ConfigMap, which goes before.
-
-    Raises:
-        InventoryError: if one is named and there is none.
+    It is found as ``signing_key``, with a mounted ConfigMap and the option ``--public-key``.
     """
     return _mounted(Path(mounted), PUBLIC_FILE) or _named("--public-key", given, PUBLIC_VARIABLE, environment)
 

@@ -58,11 +58,7 @@ class _SignatureFile(Part):
 
 
 def sign(folder: Path, private_key: Path) -> None:
-    """Writes the signature of a saved bundle beside its files.
-
-    Args:
-        folder: the bundle, and nothing else.
-        private_key: file of the key.
+    """Writes the signature of a saved bundle, beside which the folder holds nothing, with the key in a file.
 
     Raises:
         InventoryError: if the folder holds no bundle or more than one, or the key cannot sign.
@@ -84,11 +80,7 @@ def sign(folder: Path, private_key: Path) -> None:
 
 
 def load(folder: Path, public_key: Path | None) -> Bundle:
-    """Reads a bundle, and verifies its files and, where a key is given, its signature.
-
-    Args:
-        folder: the bundle.
-        public_key: file of the key under which its signature must hold; None asks for none.
+    """Reads a bundle, and verifies its files and, where the file of a key is given, that its signature holds under it.
 
     Raises:
         InventoryError: as ``bundle.load``, or if it is not signed, by another key, or was changed since.

@@ -12,16 +12,12 @@ from components.counter.signing.signature import MOST_SIGNATURE_BYTES, load, ref
 
 
 def sign_stored(store: Store, prefix: str, private_key: Path, expected: Bundle) -> None:
-    """Signs the bundle under ``prefix`` and puts the signature beside it; the key goes nowhere.
+    """Signs the bundle under ``prefix``, which shall be the expected one, and puts the signature beside it.
 
-    Args:
-        store: holds the bundle.
-        prefix: its folder.
-        private_key: file of the key.
-        expected: the bundle that shall be signed.
+    The key goes nowhere.
 
     Raises:
-        InventoryError: if the store holds another one by now, or as ``sign``.
+        InventoryError: if the store holds another bundle by now, or as ``sign``.
     """
     with tempfile.TemporaryDirectory(prefix="sign-") as scratch:
         folder = Path(scratch) / expected.name
@@ -32,13 +28,7 @@ def sign_stored(store: Store, prefix: str, private_key: Path, expected: Bundle) 
 
 
 def fetch(store: Store, prefix: str, folder: Path, public_key: Path | None) -> Bundle:
-    """Fetches the bundle under ``prefix`` with its signature, if it has one, and verifies both.
-
-    Args:
-        store: holds the bundle.
-        prefix: its folder.
-        folder: where its files shall be.
-        public_key: file of the key under which its signature must hold; None asks for none.
+    """Fetches the bundle under ``prefix`` into a folder, with its signature, if it has one, and verifies both.
 
     Raises:
         InventoryError: as ``bundle.fetch`` and ``load``, or if there is anything beside it that is not signed, which a

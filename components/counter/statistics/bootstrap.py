@@ -8,9 +8,9 @@ here is a function of sums over bins; sums per group are taken once, and a resam
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from components.counter.statistics.metrics import Floats, Integers
+
 Interval = tuple[float, float]
 
 DRAWS = 2000
@@ -18,7 +18,7 @@ LEVEL = 0.95
 _CHUNK = 4_000_000  # group indices drawn at a time, 32 MB
 
 
-def group_sums(values: Floats, groups: NDArray[np.int64]) -> Floats:
+def group_sums(values: Floats, groups: Integers) -> Floats:
     """Sums of the bins' values, float64 [N, M], in each of the G product groups, [G, M]."""
     _, index = np.unique(groups, return_inverse=True)
     sums = np.zeros((int(index.max()) + 1 if len(index) else 0, values.shape[1]))
@@ -51,7 +51,7 @@ def interval(values: Floats, level: float = LEVEL) -> Interval:
 
 def intervals(
     columns: Mapping[str, Floats],
-    groups: NDArray[np.int64],
+    groups: Integers,
     statistics: Mapping[str, Callable[[Mapping[str, Floats]], Floats]],
     draws: int = DRAWS,
     seed: int = 0,
@@ -83,9 +83,19 @@ def intervals(
     return found
 
 
+def mean_interval(values: Floats, groups: Integers, draws: int = DRAWS) -> Interval | None:
+    """The interval of the mean of the bins' values, float64 [N]; for groups and draws see ``intervals``."""
+    return intervals({"value": values}, groups, {"mean": mean_of("value")}, draws)["mean"]
+
+
 def mean_of(column: str) -> Callable[[Mapping[str, Floats]], Floats]:
     """The statistic "mean of a column over bins"."""
     return lambda sums: sums[column] / sums["n"]
+
+
+def root_mean_of(column: str) -> Callable[[Mapping[str, Floats]], Floats]:
+    """The statistic "root of the mean of a column over bins", such as the RMSE of squared errors."""
+    return lambda sums: np.sqrt(sums[column] / sums["n"])
 
 
 def ratio_of(numerator: str, denominator: str) -> Callable[[Mapping[str, Floats]], Floats]:

@@ -65,14 +65,11 @@ class Calibration:
 
 
 def fit(logits: NDArray[np.floating], labels: Integers) -> Calibration:
-    """The calibration that makes the labels most likely, given a normal prior on the shifts.
+    """The calibration that makes the labels, int64 [N], most likely, given a normal prior on the shifts.
 
     With sharpness = 1 / temperature and offset = sharpness * shift this is multinomial logistic regression on the
-    logits, and convex. The prior (mean 0, standard deviation ``SHIFT_SPREAD``) is on the offsets.
-
-    Args:
-        logits: [N, K] of bins that the network was not trained on.
-        labels: int64 [N].
+    logits, [N, K] of bins that the network was not trained on, and convex. The prior (mean 0, standard deviation
+    ``SHIFT_SPREAD``) is on the offsets.
 
     Returns:
         A temperature from ``MIN_TEMPERATURE`` to ``MAX_TEMPERATURE`` and K shifts; no change when there is no bin.
@@ -106,9 +103,7 @@ def _interval_of(confidence: Floats, intervals: int = ECE_BINS) -> Integers:
 def reliability(probabilities: Floats, labels: Integers) -> list[ConfidenceInterval]:
     """Confidence against accuracy in ``ECE_BINS`` equally wide intervals of confidence: the reliability diagram.
 
-    Args:
-        probabilities: float64 [N, K].
-        labels: int64 [N].
+    Of probabilities, float64 [N, K], and class indices, int64 [N].
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     index = _interval_of(confidence)

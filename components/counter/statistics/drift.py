@@ -122,14 +122,11 @@ def psi(today: Sequence[float], before: Sequence[float]) -> float:
 
 
 def photos_needed(intervals: int, reference_bins: int) -> int | None:
-    """How many photos show a ``MAJOR`` change four times out of five.
+    """How many photos show a ``MAJOR`` change of a measure with so many intervals four times out of five.
 
     For small changes n m / (n + m) times the index is the noncentrality of the chi-squared statistic (Yurdakul,
-    "Statistical Properties of Population Stability Index", 2018), here in its normal approximation.
-
-    Args:
-        intervals: of the measure.
-        reference_bins: m, that the reference was made with.
+    "Statistical Properties of Population Stability Index", 2018), here in its normal approximation; m is
+    ``reference_bins``.
 
     Returns:
         n, or None when no number of photos does, since the reference has too few bins.

@@ -15,6 +15,8 @@ from components.common.errors import InventoryError
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+ROC_POINTS = 200
+
 
 class CountScore(Part):
     """How well one count is told from all others."""
@@ -98,13 +100,9 @@ def confusion_matrix(predicted: Integers, labels: Integers, classes: int) -> Int
 
 
 def per_count(confusion: Integers, names: Sequence[str]) -> dict[str, CountScore]:
-    """Precision, recall and support of every count (one against the rest).
+    """Precision, recall and support of every count (one against the rest), from ``confusion_matrix``, int64 [K, K].
 
     precision = TP / (TP + FP), recall = TP / (TP + FN) (van Rijsbergen, "Information Retrieval", 1979).
-
-    Args:
-        confusion: int64 [K, K], rows true, columns predicted.
-        names: the counts as text, K of them.
     """
     hits, support, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
     return {
@@ -119,17 +117,12 @@ def per_count(confusion: Integers, names: Sequence[str]) -> dict[str, CountScore
 
 
 def bin_values(logits: NDArray[np.floating], labels: Integers, counts: Sequence[int]) -> dict[str, Floats]:
-    """What every single bin contributes to the metrics; their means over bins are the metrics.
-
-    Args:
-        logits: [N, K].
-        labels: int64 [N], indices into ``counts``.
-        counts: the K counts.
+    """What every single bin contributes to the metrics, from logits [N, K] and indices into ``counts``, int64 [N].
 
     Returns:
-        float64 [N] each: ``accuracy`` and ``within_one`` (0 or 1), ``absolute_error`` (items), ``squared_error``
-        (items squared), ``expected_squared_error`` (that of the expected number of items, the mean of the
-        probabilities) and ``loss`` (nats).
+        float64 [N] each, whose means are the metrics: ``accuracy`` and ``within_one`` (0 or 1), ``absolute_error``
+        (items), ``squared_error`` (items squared), ``expected_squared_error`` (that of the expected number of items,
+        the mean of the probabilities) and ``loss`` (nats).
     """
     items = np.asarray(counts, dtype=np.float64)
     errors = count_errors(logits.argmax(axis=1), labels, counts)
@@ -144,17 +137,11 @@ def bin_values(logits: NDArray[np.floating], labels: Integers, counts: Sequence[
 
 
 def summarise(logits: NDArray[np.floating], labels: Integers, counts: Sequence[int], names: Sequence[str]) -> Scores:
-    """All metrics of one set of bins.
+    """All metrics of one set of bins, from logits [N, K] and indices into ``counts``, int64 [N]; ``names`` say them.
 
     MAE and RMSE are of the most probable count, in items, as in Bertorello et al. 2019. The expected number of items
     (the mean of the probabilities) is the estimate with the least squared error (Bishop, 2006, 1.5.5); its RMSE is
     ``expected_rmse``. An open top class counts as its lowest number of items.
-
-    Args:
-        logits: [N, K].
-        labels: int64 [N], indices into ``counts``.
-        counts: the K counts.
-        names: the K counts as text.
 
     Raises:
         InventoryError: if there is no bin.
@@ -183,16 +170,11 @@ def summarise(logits: NDArray[np.floating], labels: Integers, counts: Sequence[i
     )
 
 
-def roc_curve(scores: Floats, positive: NDArray[np.bool_], points: int = 200) -> RocCurve | None:
-    """The receiver operating characteristic of a score (Fawcett, "An introduction to ROC analysis", 2006).
+def roc_curve(scores: Floats, positive: NDArray[np.bool_]) -> RocCurve | None:
+    """The receiver operating characteristic of a score, float64 [N], which is higher for positive bins, bool [N].
 
-    Args:
-        scores: float64 [N]; higher speaks for positive.
-        positive: bool [N].
-        points: at most so many points are kept, evenly along the curve.
-
-    Returns:
-        The curve, or None when all bins are of one kind.
+    At most ``ROC_POINTS`` are kept, evenly along the curve; None when all bins are of one kind. Fawcett, "An
+    introduction to ROC analysis", 2006.
     """
     total, hits = len(positive), int(positive.sum())
     if hits in (0, total):
@@ -203,7 +185,7 @@ def roc_curve(scores: Floats, positive: NDArray[np.bool_], points: int = 200) ->
     tpr = np.concatenate([[0.0], tp / hits])
     fpr = np.concatenate([[0.0], (last + 1 - tp) / (total - hits)])
     threshold = np.concatenate([[1.0], scores[order][last]])
-    keep = np.unique(np.linspace(0, len(tpr) - 1, min(points, len(tpr))).round().astype(int))
+    keep = np.unique(np.linspace(0, len(tpr) - 1, min(ROC_POINTS, len(tpr))).round().astype(int))
     return RocCurve(
         fpr=fpr[keep].tolist(),
         tpr=tpr[keep].tolist(),
@@ -215,10 +197,7 @@ def roc_curve(scores: Floats, positive: NDArray[np.bool_], points: int = 200) ->
 def roc_curves(probabilities: Floats, labels: Integers, names: Sequence[str]) -> dict[str, RocCurve | None]:
     """One ROC for every "count <= k", by that name: the ordered counts as K - 1 questions with a yes or a no.
 
-    Args:
-        probabilities: float64 [N, K].
-        labels: int64 [N].
-        names: the K counts as text.
+    Of probabilities, float64 [N, K], and class indices, int64 [N]; ``names`` are the K counts as text.
     """
     below = probabilities.cumsum(axis=1)
     return {f"count <= {names[k]}": roc_curve(below[:, k], labels <= k) for k in range(len(names) - 1)}

@@ -6,18 +6,12 @@ from statistics import NormalDist
 from components.counter.statistics.bootstrap import LEVEL, Interval
 
 
-def share_interval(hits: int, trials: int, level: float = LEVEL) -> Interval:
-    """The score interval of a share (Wilson, "Probable inference", 1927), which also holds near 0 and 1.
+def share_interval(hits: int, trials: int) -> Interval:
+    """The 95 % score interval of a share of at least one trial (Wilson, "Probable inference", 1927), from 0 to 1.
 
-    Args:
-        hits: trials that were so.
-        trials: all of them, at least one.
-        level: of confidence.
-
-    Returns:
-        Lower and upper bound, 0 to 1.
+    It also holds near 0 and 1.
     """
-    z = NormalDist().inv_cdf((1 + level) / 2)
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     share = hits / trials
     middle = share + z * z / (2 * trials)
     half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))

@@ -1,15 +1,15 @@
 """Which of several sums are above zero by more than chance? Paired and exact, for bins that go together in groups."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from components.counter.statistics.bootstrap import Floats, group_sums
+from components.counter.statistics.bootstrap import group_sums
+from components.counter.statistics.metrics import Floats, Integers
 
 _CHUNK = 4_000_000  # signs drawn at a time, 32 MB
 _ROUNDING = 1e-9
 
 
-def above_zero(values: Floats, groups: NDArray[np.int64], draws: int, seed: int = 0) -> Floats:
+def above_zero(values: Floats, groups: Integers, draws: int, seed: int = 0) -> Floats:
     """P-values, one-sided and corrected for the number of columns, of each column's sum over bins.
 
     The signs of whole groups are flipped at random: if two paired models were equally good, exchanging their answers
@@ -21,8 +21,8 @@ def above_zero(values: Floats, groups: NDArray[np.int64], draws: int, seed: int 
     Args:
         values: float64 [N, K], differences between two models on N bins.
         groups: int64 [N]; bins of one group are flipped together.
-        draws: random flips.
-        seed: equal seeds give equal p-values.
+        draws: random flips, the same for the same seed.
+        seed: of the flips.
 
     Returns:
         float64 [K], each at least 1 / (draws + 1).

@@ -8,7 +8,9 @@ from typing import Any
 from components.counter.bundle import Bundle
 from components.counter.dataset import DatasetManifest
 from components.documents.evaluated import Evaluation
-from components.pages.text import interval, items, of_items, percent, plain
+from components.evaluate.report.summary import metric_table, metrics_of
+from components.pages.page import render
+from components.pages.text import of_items, percent
 from components.settings.training import TrainingSettings
 
 JSON_FILE, MARKDOWN_FILE = "model-card.json", "model-card.md"
@@ -61,10 +63,7 @@ def make_card(
             "test_bins_that_list_products": evaluation.leakage.known,
             "test_bins_sharing_a_product_with_training": evaluation.leakage.shared,
         },
-        "metrics": {
-            name: {"value": getattr(evaluation, name), "interval": evaluation.intervals[name]}
-            for name in ("accuracy", "within_one", "mae", "rmse", "expected_rmse", "loss")
-        },
+        "metrics": metrics_of(evaluation),
         "record": evaluation.record.model_dump() if evaluation.record else None,
         "per_count": {name: row.model_dump() for name, row in evaluation.per_count.items()},
         "calibration": evaluation.calibration.model_dump(mode="json"),
@@ -91,87 +90,4 @@ def _limits(evaluation: Evaluation) -> list[str]:
 
 def render_markdown(card: dict[str, Any]) -> str:
     """The card for people."""
-    words = {
-        "accuracy": ("exact accuracy", percent),
-        "within_one": ("within one item", percent),
-        "mae": ("mean error, items", items),
-        "rmse": ("RMSE, items", items),
-        "expected_rmse": ("RMSE of the expected number, items", items),
-        "loss": ("loss, nats", plain),
-    }
-    rows = [
-        f"| {name} | {text(card['metrics'][key]['value'])} | {interval(card['metrics'][key]['interval'], text)} |"
-        for key, (name, text) in words.items()
-    ]
-    counts = [
-        f"| {name} | {percent(row['recall'])} | {percent(row['precision'])} | {row['support']:,} |"
-        for name, row in card["per_count"].items()
-    ]
-    data, calibration = card["data"], card["calibration"]
-    lines = [
-        f"# {card['name']} {card['version']}",
-        "",
-        f"Task: {card['task']}. Network: {card['backbone']}, {card['input_pixels']} px, served from `{card['file']}`.",
-        "",
-        "## For",
-        *[f"- {line}" for line in card["intended_use"]],
-        "",
-        "## Not for",
-        *[f"- {line}" for line in card["not_for"]],
-        "",
-        "## Limits",
-        *[f"- {line}" for line in card["limits"]],
-        "",
-        f"## Metrics on {data['bins']['test']:,} test bins",
-        "",
-        "| metric | value | 95 % interval |",
-        "|---|---|---|",
-        *rows,
-        "",
-        "| items | recall | precision | bins |",
-        "|---|---|---|---|",
-        *counts,
-        "",
-        f"Probabilities: temperature {plain(calibration['temperature'])}, calibration error "
-        f"{percent(calibration['ece_after'])} (a perfectly calibrated model would show "
-        f"{percent(calibration['ece_if_perfect']['mean'])} on so many bins). {card['verdict']['explanation']}",
-        "",
-        *_with_record(card["record"]),
-        "## Data",
-        f"- source: {data['source']}",
-        f"- licence: {data['licence']}",
-        f"- dataset: {data['dataset_id']}, split {data['split']}",
-        f"- bins: {_numbers(data['bins'])}",
-        f"- bins with other counts, only trained on: {_numbers(data['further_training_bins']) or 'none'}",
-        f"- left out: {_numbers(data['left_out']) or 'none'}",
-        f"- test bins that share a product with training: {data['test_bins_sharing_a_product_with_training']:,} "
-        f"of {data['test_bins_that_list_products']:,} that list their products",
-        "",
-        "## How it was made",
-        *[f"- {name}: {value}" for name, value in card["settings"].items()],
-        f"- pretrained weights: {_weights(card)}",
-        f"- training bins: sha256 of their ids {card['provenance'].get('train_ids_sha256') or 'unknown'}",
-        f"- commit: {card['provenance'].get('commit') or 'unknown'}",
-        *[f"- {name}: {version}" for name, version in card["provenance"].get("versions", {}).items()],
-        "",
-        f"Reproduce the numbers: `{card['reproduce']}`",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _with_record(record: dict[str, Any] | None) -> list[str]:
-    if record is None:
-        return []
-    rows = [f"| {row['answer']} | {percent(row['accuracy'])} | {plain(row['loss'])} |" for row in record["rows"]]
-    of_bins = f"{record['bins']:,} test bins whose stock record names products"
-    head = [f"With the products that the record names ({of_bins}; never their quantities):", ""]
-    return [*head, "| answer | exact accuracy | loss, nats |", "|---|---|---|", *rows, ""]
-
-
-def _numbers(values: dict[str, int]) -> str:
-    return ", ".join(f"{name} {n:,}" for name, n in values.items())
-
-
-def _weights(card: dict[str, Any]) -> str:
-    sha256 = card["provenance"].get("weights_sha256")
-    return f"sha256 {sha256}" if sha256 else "none"
+    return render("components/evaluate/report/card.md.j2", card=card, metrics=metric_table(card["metrics"])) + "\n"

@@ -11,16 +11,11 @@ GRID = 7
 
 
 def occlusion(session: Session, image: NDArray[np.uint8], label: int, grid: int = GRID) -> Floats:
-    """How much the log-probability of one answer falls when a part of the photo is covered with its mean colour.
+    """How much the log-probability of a class falls when a part of the photo is covered with its mean colour.
 
     Needs nothing but the served file: no gradients, no layer names (Zeiler, Fergus, "Visualizing and Understanding
-    Convolutional Networks", 2014). Covers overlap by half a cell, so that an item on a border is not missed.
-
-    Args:
-        session: an opened model.
-        image: uint8 [S, S, 3].
-        label: the class whose probability is watched.
-        grid: covered parts along each side; the network runs grid * grid + 1 times.
+    Convolutional Networks", 2014). Covers overlap by half a cell, so that an item on a border is not missed. The image
+    is uint8 [S, S, 3]; the network runs grid * grid + 1 times.
 
     Returns:
         float64 [grid, grid], nats; positive where the covered part spoke for the answer.

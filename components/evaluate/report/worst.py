@@ -35,13 +35,7 @@ class WorstError:
 
 
 def worst_errors(session: Session, bundle: Bundle, bins: Bins, probabilities: Floats) -> list[WorstError]:
-    """Picks and explains the worst errors.
-
-    Args:
-        session: the served file, opened.
-        bundle: its description.
-        bins: the test split.
-        probabilities: calibrated, float64 [N, K].
+    """Picks and explains the worst errors of a served file, on bins with calibrated probabilities, float64 [N, K].
 
     Returns:
         At most ``SHOWN`` errors, the largest first; among equal ones the most confident first.
@@ -78,14 +72,9 @@ def worst_rows(predicted: Integers, labels: Integers, confidence: Floats, counts
 
 
 def tint(image: np.ndarray, heat: Floats) -> np.ndarray:
-    """Lays a heat map over a photo: grey where nothing happens, orange where covering changes the answer.
+    """Lays a heat map, [G, G], over a photo, uint8 [S, S, 3]: orange where covering changes the answer, else grey.
 
-    Args:
-        image: uint8 [S, S, 3].
-        heat: float64 [G, G]; what is not positive stays grey.
-
-    Returns:
-        uint8 [S, S, 3].
+    What is not positive stays grey.
     """
     size = image.shape[0]
     strength = np.clip(heat, 0, None) / max(float(heat.max()), 1e-9)

@@ -29,11 +29,8 @@ Curve = list[tuple[int, float]]
 def write_lists(database: sqlite3.Connection, rate: float | None, csv_file: IO[str], json_file: IO[str]) -> Curve:
     """Writes every bin: the ranked ones, then the not countable ones, then those that were not checked.
 
-    Args:
-        database: the answers.
-        rate: see ``answer_store.rate_with``; None when no bin is countable.
-        csv_file: gets a table with ``LIST_COLUMNS``.
-        json_file: gets a list of objects with the same names.
+    One file gets a table with ``LIST_COLUMNS``, the other a list of objects with the same names. For the rate, None
+    when no bin is countable, see ``answer_store.rate_with``.
 
     Returns:
         How many wrong records to expect, at ``CURVE_POINTS`` places of the list.

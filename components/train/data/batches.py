@@ -138,13 +138,10 @@ def room(images: int, size: int, settings: TrainingSettings, device: torch.devic
 def stream(
     steps: Iterable[Rows], begin: Callable[[Rows], Batch], read: Callable[[int], Tensor], threads: int
 ) -> Iterator[Batch]:
-    """Reads batches ``BATCHES_AHEAD`` of the one that is asked for.
+    """Reads batches ``BATCHES_AHEAD`` of the one that is asked for, in so many threads.
 
-    Args:
-        steps: the numbers of the images that come together.
-        begin: makes a batch whose inputs are still to be filled.
-        read: one image, by its number.
-        threads: how many read.
+    Of the numbers of the images that come together, ``begin`` makes a batch whose inputs are still to be filled, and
+    ``read`` one image.
     """
 
     def fill(images: Tensor, numbers: Rows, start: int) -> None:

@@ -16,11 +16,8 @@ from components.train.data.sampler import Rows
 class ShardedBins:
     """The bins of one or more splits by row number, over all their shards in order.
 
-    Args:
-        store: where the shards lie.
-        splits: of the dataset's manifest.
-        limit_bytes: room on the local disk; None does not limit it.
-        classes: for each split, the class of every label in its shards; None where the labels are the classes.
+    ``limit_bytes`` is the room on the local disk, if it is limited. ``classes`` has for each split the class of every
+    label in its shards, unless the labels are the classes.
     """
 
     def __init__(

@@ -80,12 +80,7 @@ def read_training_image(data: memoryview, draws: Draws, settings: TrainingSettin
 
 
 def augment(images: Tensor, draws: Tensor, settings: TrainingSettings) -> Tensor:
-    """Mirrors, recolours and blanks parts of a batch, on its own device.
-
-    Args:
-        images: uint8 [N, 3, S, S].
-        draws: float32 [N, DRAWS] on the same device.
-        settings: probabilities and strengths.
+    """Mirrors, recolours and blanks parts of a batch, uint8 [N, 3, S, S], on its own device, by its ``epoch_draws``.
 
     Returns:
         [N, 3, S, S], values from 0 to 255; uint8 if nothing had to be recoloured.

@@ -15,6 +15,7 @@ from components.common.files import content_hash, sha256_bytes
 from components.common.progress import note
 from components.common.retry import retry
 from components.common.store import Store
+from components.train.engine.dispensable import dispensable
 
 FORMAT = "inventory-checkpoint/2"
 KEPT = 2
@@ -87,7 +88,7 @@ class Checkpoints:
 
         ``best`` is the epoch that validated best so far and its weights, stored once. Returns whether it was stored.
         """
-        try:
+        with dispensable(f"the checkpoint of step {steps} was"):
             old = [known for known in self.entries() if known.steps != steps]
             stored = self._put_best(*best) if best else None
             packed = {"format": FORMAT, "identity": self.identity, "content": content}
@@ -96,16 +97,14 @@ class Checkpoints:
             kept = [Entry(key=key, sha256=sha256, steps=steps, best=stored, identity=self._made_for), *old[: KEPT - 1]]
             self.store.put_bytes(key, data)
             self.store.put_bytes(self._index_key, INDEX.dump_json(kept, indent=1))
-        except InventoryError as error:
-            note(f"the checkpoint of step {steps} was not stored, training goes on: {error}")
-            return False
-        self._entries = kept
-        for key in _keys(old) - _keys(kept):
-            try:
-                self.store.delete(key)
-            except InventoryError as error:
-                note(f"an old checkpoint stays in the store: {error}")
-        return True
+            self._entries = kept
+            for key in _keys(old) - _keys(kept):
+                try:
+                    self.store.delete(key)
+                except InventoryError as error:
+                    note(f"an old checkpoint stays in the store: {error}")
+            return True
+        return False
 
     def _put_best(self, epoch: int, tensors: dict[str, torch.Tensor]) -> Best:
         for known in self.entries():

@@ -12,17 +12,12 @@ HOUR = 3600
 
 
 def cost_of(runs: Sequence[Run], on_demand_price: float, spot_price: float) -> Cost:
-    """Adds up a training's time and money.
+    """Adds up time and money of all of a training's runs; prices are in dollars per hour and host, 0 when not given.
 
     The saving is the share of the on-demand price that was not paid for the billable seconds, as EC2 defines "spot
     savings" (docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-savings.html). SageMaker's 1 - billable / training
     seconds gives the same on one instance, since its billable seconds of a spot training are scaled by the price;
     here they are the seconds that machines were held. Steps that were lost and repeated are paid for on both sides.
-
-    Args:
-        runs: all of the training.
-        on_demand_price: dollars per hour and host; 0 when not given.
-        spot_price: the same for spot capacity.
     """
     billable = sum((run.end - run.start) * run.hosts for run in runs)
     cost = Cost(

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from components.common.background import call_periodically
-from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
 from components.settings.training import TrainingSettings
+from components.train.engine.dispensable import dispensable
 from components.train.engine.workers import Workers
 
 BEAT_SECONDS = 10.0
@@ -78,10 +78,8 @@ class RunTimes:
             self._write()
 
     def _write(self) -> None:
-        try:
+        with dispensable("the time of this run was"):  # the next write has it too
             self.store.put_bytes(self.key, RUNS.dump_json(self.runs))
-        except InventoryError as error:
-            note(f"the time of this run was not stored, the next write has it too: {error}")
 
 
 def ran_out(runs: Sequence[Run], settings: TrainingSettings) -> str | None:

@@ -11,10 +11,9 @@ import torchvision
 from torch import Tensor, nn
 
 from components.common.errors import InventoryError, first_line
-from components.settings.training import TrainingSettings
+from components.settings.training import TORCHVISION, TrainingSettings
 from components.train.model.losses import OBJECTIVES, ThresholdHead
 
-TORCHVISION = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Channels = tuple[float, float, float]
 
@@ -38,7 +37,7 @@ class CountingNetwork(nn.Module):
     Args:
         features: maps float images [N, 3, S, S] to [N, F].
         head: maps features to [N, outputs].
-        mean: of each channel, for pixels from 0 to 1.
+        mean: of each channel, for pixels from 0 to 1, as ``std``.
         std: of each channel.
         dropout: probability before the head.
     """

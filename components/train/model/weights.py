@@ -193,14 +193,11 @@ def load_backbone(
 ) -> None:
     """Loads weights into a headless backbone; the classifier in the file is left out, since the head is new.
 
-    Args:
-        features: the backbone.
-        state: a state dict of the bare architecture, or of one of our own bundles (``features.…``).
-        heads: name prefixes of the architecture's own classifier.
-        origin: named in the error.
+    The state dict is of the bare architecture, whose own classifier has the name prefixes ``heads``, or of one of our
+    own bundles (``features.…``).
 
     Raises:
-        InventoryError: naming the first tensor that does not fit.
+        InventoryError: naming ``origin`` and the first tensor that does not fit.
     """
     if any(name.startswith("features.") for name in state) and "head.weight" in state:
         state = {name.removeprefix("features."): value for name, value in state.items() if name.startswith("features.")}

@@ -7,7 +7,6 @@ import psutil
 import torch
 
 from components.common.background import call_periodically
-from components.common.errors import InventoryError
 from components.common.machine import usable_cores, usable_memory
 from components.common.progress import note
 from components.common.store import Store
@@ -16,6 +15,7 @@ from components.documents.trained import Advice, ProfileSummary, Utilisation
 from components.documents.training_profile import RecordedMachine, WorkerRecord
 from components.documents.training_spec import TrainingSpec
 from components.train.data.batches import decode_threads
+from components.train.engine.dispensable import dispensable
 from components.train.engine.hooks import Findings, Hook, StepReport
 from components.train.engine.workers import Workers
 from components.train.model.precision import uses_bf16
@@ -88,12 +88,10 @@ class Profiler(Hook):
         self.workers.wait()  # every worker has left its record
         if not self.workers.leads:
             return {}
-        try:
+        with dispensable("the profile was"):
             recorded = read_records(self.store, self._attempts_key)
             return {"profile": self._report(recorded)} if recorded.attempts else {}
-        except InventoryError as error:
-            note(f"the profile was not stored: {error}")
-            return {}
+        return {}
 
     def close(self) -> None:
         """Ends the watching, and leaves the record if that has not been done."""
@@ -140,11 +138,9 @@ class Profiler(Hook):
         self._store()
 
     def _store(self) -> None:
-        try:
+        with dispensable("the profile's samples were"):
             key = f"{self._attempts_key}/{self.began:.3f}-{self.workers.rank:05d}.json"
             self._record().put(self.store, key)
-        except InventoryError as error:
-            note(f"the profile's samples were not stored, training goes on: {error}")
 
     def _record(self) -> WorkerRecord:
         workers = self.workers

@@ -8,10 +8,10 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from components.common.errors import InventoryError
 from components.common.progress import note
 from components.common.store import Store
 from components.documents.training_profile import Operator, RecordedTrace
+from components.train.engine.dispensable import dispensable
 
 WARM_UP_STEPS = 4
 """Steps to take before the trace begins: the first ones choose kernels and fill caches."""
@@ -50,15 +50,11 @@ class Trace:
         if traced <= 0:
             note("the training was too short for a trace")
             return
-        try:
-            with tempfile.TemporaryDirectory(prefix="trace-") as folder:
-                path = Path(folder) / "trace.json.gz"
-                running.export_chrome_trace(str(path))
-                self.store.put_file(self.key, path)
-        except InventoryError as error:
-            note(f"the trace was not stored, training goes on: {error}")
-            return
-        self.result = RecordedTrace(key=self.key, steps=traced, operators=self._operators(running, traced))
+        with dispensable("the trace was"), tempfile.TemporaryDirectory(prefix="trace-") as folder:
+            path = Path(folder) / "trace.json.gz"
+            running.export_chrome_trace(str(path))
+            self.store.put_file(self.key, path)
+            self.result = RecordedTrace(key=self.key, steps=traced, operators=self._operators(running, traced))
 
     def _begin(self) -> None:
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self.device.type == "cuda" else [])]

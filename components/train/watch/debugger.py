@@ -23,11 +23,8 @@ class Debugger(Hook):
     activations and times are this worker's. Nothing is changed in the network, and no random number is drawn. Looks
     are taken at the first step and at every ``rule_steps``-th; a rule that fired stays so.
 
-    Args:
-        settings: of the training.
-        classes: how many counts the model tells apart.
-        memory: what a checkpoint keeps; looks and findings are remembered in it over an interruption.
-        utilisation: the recorded samples of this worker's GPU; none without a GPU.
+    Looks and findings are remembered over an interruption in ``memory``, which a checkpoint keeps; ``utilisation`` has
+    the recorded samples of this worker's GPU, none without one.
     """
 
     def __init__(

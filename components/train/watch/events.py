@@ -12,11 +12,10 @@ from pathlib import Path
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from components.common.errors import InventoryError
 from components.common.parent_process import RUN_FOLDER_VARIABLE
-from components.common.progress import note
 from components.common.store import Store
 from components.counter.training_log import EpochRecord
+from components.train.engine.dispensable import dispensable
 from components.train.engine.hooks import Hook, StepReport
 
 
@@ -55,11 +54,9 @@ class Events(Hook):
         for layer, norm in layer_norms(network, gradients=False).items():
             self.writer.add_scalar(f"weight_norm/{layer}", norm, record.epoch)
         self.writer.flush()
-        try:
+        with dispensable("the TensorBoard events were"):
             for file in self.folder.glob("*.tfevents.*"):
                 self.store.put_file(f"{self.prefix}/{file.name}", file)
-        except InventoryError as error:
-            note(f"the TensorBoard events were not stored, training goes on: {error}")
 
     def close(self) -> None:
         """Ends the file and the thread that writes it."""

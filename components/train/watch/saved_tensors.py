@@ -21,6 +21,7 @@ from components.common.store import Store
 from components.counter.training_log import EpochRecord
 from components.documents.trained import SavedTensors
 from components.settings.training import TrainingSettings
+from components.train.engine.dispensable import dispensable
 from components.train.engine.hooks import Findings, Hook, StepReport
 from components.train.watch.events import layer_norms
 
@@ -109,18 +110,13 @@ class TensorSaver(Hook):
                 )
             self._is_full = True
             return
-        try:
+        with dispensable(f"tensors of step {step} were"):
             self.store.put_bytes(key, data)
-        except InventoryError as error:
-            note(f"tensors of step {step} were not saved, training goes on: {error}")
-        else:
             self._index[key] = Saved(kind=kind, step=step, epoch=epoch, key=key, bytes=len(data))
 
     def _write_index(self) -> None:
-        try:
+        with dispensable("the index of the saved tensors was"):
             self.store.put_bytes(f"{self.prefix}/index.json", INDEX.dump_json(list(self._index.values()), indent=1))
-        except InventoryError as error:
-            note(f"the index of the saved tensors was not stored, training goes on: {error}")
 
     def summary(self) -> Findings:
         """The outcome's ``tensors``: where they are, how many files and bytes."""

@@ -11,8 +11,8 @@ from kubernetes.client import ApiClient
 from components.cluster.jobs.choose import JobLauncher, choose
 from components.cluster.jobs.experiment import can_stop_early, experiment
 from components.cluster.jobs.job import JobKind, run_training
-from components.cluster.jobs.katib import EXPERIMENTS, GROUP, VERSION, check_cluster
-from components.cluster.kube import Object, Resource, dns_name, owner_references, with_retries
+from components.cluster.jobs.katib import EXPERIMENTS, check_cluster
+from components.cluster.kube import Object, dns_name, owner_references, with_retries
 from components.cluster.owned_object import OwnedObject, Timeouts
 from components.common import lease
 from components.common.errors import InventoryError
@@ -48,7 +48,7 @@ class KatibSearch:
         owners = with_retries(lambda: owner_references(self._api, self._namespace), *waits)
         address, describe_job = store.uri(plan.job(DEFAULT_TRIAL, {}).job_key), launcher.description()
         body = experiment(plan, self._cluster, self._namespace, address, owners, describe_job)
-        experiments = Resource(self._api, GROUP, VERSION, EXPERIMENTS, self._namespace)
+        experiments = EXPERIMENTS.resource(self._api, self._namespace)
         if plan.tuning.max_trials > 1:  # what Katib would refuse is found out before the first trial is trained
             with_retries(lambda: experiments.create(body, dry_run=True), *waits)
         if plan.tuning.early_stopping != "none" and not can_stop_early(kind.kind, self._cluster):

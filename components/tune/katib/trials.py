@@ -1,16 +1,14 @@
 """Katib's Trial objects, read into the form that all searches share."""
 
 from datetime import datetime
-from typing import Any
 
-from components.cluster.owned_object import condition_message, has_condition
+from components.cluster.kube import Object
+from components.cluster.owned_object import condition, condition_message, has_condition
 from components.common.store import Store
 from components.counter.training_log import DIRECTIONS, LINES, Metric
 from components.documents.search_plan import SearchPlan
 from components.documents.search_result import Status, Trial
 from components.documents.trained import TrainedModel
-
-Object = dict[str, Any]
 
 ENDS: dict[str, Status] = {
     "Killed": "killed",
@@ -24,7 +22,7 @@ ENDS: dict[str, Status] = {
 
 def end_of(trial: Object) -> str | None:
     """The condition in which a trial has ended; None while it goes on."""
-    return next((condition for condition in ENDS if has_condition(trial, condition)), None)
+    return next((end for end in ENDS if has_condition(trial, end)), None)
 
 
 def reported(trial: Object, metric: Metric) -> float | None:
@@ -66,7 +64,8 @@ def record(trial: Object, plan: SearchPlan, store: Store, reason: str = "") -> T
         objective=objective,
         epochs=epochs,
         start=_unix(status.get("startTime")),
-        end=_unix(status.get("completionTime") or (_changed(trial, end) if end else None)),
+        # a trial that was ended early has no other time of its end
+        end=_unix(status.get("completionTime") or (condition(trial, end).get("lastTransitionTime") if end else None)),
         reason=reason,
     )
 
@@ -74,13 +73,6 @@ def record(trial: Object, plan: SearchPlan, store: Store, reason: str = "") -> T
 def measured(outcome: TrainedModel, metric: Metric) -> tuple[float, list[float]]:
     """The objective of a finished training: of the epoch that is kept, and of every epoch."""
     return getattr(outcome.validation, metric), [epoch.validation(metric) for epoch in outcome.history]
-
-
-def _changed(trial: Object, condition: str) -> str | None:
-    """When a condition came to hold; a trial that was ended early has no other time of its end."""
-    found = next(each for each in trial["status"]["conditions"] if each["type"] == condition)
-    changed: str | None = found.get("lastTransitionTime")
-    return changed
 
 
 def _unix(stamp: str | None) -> float | None:

@@ -14,12 +14,9 @@ NAMES: dict[Metric, str] = {"accuracy": "exact accuracy", "loss": "loss (nats)",
 
 
 def render(result: SearchResult, comparison: Comparison | None, final_training: str) -> str:
-    """Renders the page.
+    """Renders the page of a search; ``final_training`` is ``reuse`` or ``retrain``, of the settings.
 
-    Args:
-        result: of the search.
-        comparison: of the best with the default trial; None when they are the same, or the default one failed.
-        final_training: ``reuse`` or ``retrain``, of the settings.
+    The best trial is compared with the default one, unless they are the same or that one failed.
     """
     verdict, tone = in_words(result, comparison)
     return render_page(

@@ -13,9 +13,9 @@ from components.common.store import Store
 from components.settings.cluster import ClusterSettings
 from pipelines.cli.main import main
 from pipelines.compiler import compile_pipeline
-from pipelines.kubeflow.api import default_version, read_package
 from pipelines.kubeflow.arguments import environment_of
 from pipelines.kubeflow.code import with_code
+from pipelines.kubeflow.package import default_version, read_package
 from tests.common.test_code import checkout
 from tests.pipelines.kubeflow.kfp_api import KfpApi, serving
 from tests.pipelines.test_compiler import GOLDEN, small_pipeline

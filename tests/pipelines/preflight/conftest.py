@@ -9,7 +9,7 @@ import pytest
 
 from components.cluster.jobs.katib import INJECTION_LABEL
 from components.settings.cluster import ClusterSettings
-from pipelines.kubeflow.api import find_access
+from pipelines.kubeflow.access import find_access
 from pipelines.preflight.check import Question
 from tests.cluster.stand_ins.api import Cluster, running
 from tests.pipelines.kubeflow.kfp_api import KfpApi, serving

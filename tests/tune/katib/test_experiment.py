@@ -222,7 +222,7 @@ def test_hyperband_shares_out_epochs_and_draws_evenly_from_what_stands_for_a_log
     [
         (
             {"algorithm": "cmaes", "space": {"learning_rate": {"min": 0.1, "max": 1}, "balanced": {"values": [True]}}},
-            "tuning.algorithm: cmaes needs two or more options with min and max in tuning.space (given: learning_rate)",
+            "tuning.algorithm: cmaes needs two or more options with min and max to search (given: learning_rate)",
         ),
         (
             {**HYPERBAND, "max_trials": 9},
