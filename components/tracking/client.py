@@ -90,7 +90,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
 def without_credentials(text: str) -> str:
     """A text without the names and passwords of the addresses in it, such as MLflow's errors hold."""
-    return re.sub(r"//[^/\s]*@", "//", text)
+    return re.sub(r"//\S*@", "//", text)  # too much rather than too little: a password may hold anything
 
 
 def plain(error: Exception) -> str:
