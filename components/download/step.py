@@ -37,8 +37,12 @@ def download_bins(
 
     What an attempt has put into the store is not fetched again, whether the attempt ended or was killed; what the
     source refused or did not deliver is asked for again. Bins that cannot be used are listed in the object
-    ``skipped_key``, and so are kept bins whose quantity is doubtful. The environment names the object store and the
-    source's credentials; see ``open_source``.
+    ``skipped_key``, and so are kept bins whose quantity is doubtful.
+
+    Args:
+        store: receives ``downloads/``.
+        data: which bins of which source.
+        environment: names the object store and the source's credentials; see ``open_source``.
 
     Raises:
         InventoryError: if the source or the store cannot be used, or no bin is selected.

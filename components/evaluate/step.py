@@ -34,6 +34,12 @@ def evaluate(store: Store, dataset: DatasetManifest, model: TrainedModel, run_id
     Calibration and metrics are added to the model's bundle in the store; the report and all numbers are written under
     ``runs/<run_id>/``.
 
+    Args:
+        store: holds the dataset's shards and the model bundle.
+        dataset: what split handed on.
+        model: what training handed on.
+        run_id: names the run.
+
     Raises:
         InventoryError: if a split is empty, the model has other counts than the dataset or its answers are no numbers.
     """

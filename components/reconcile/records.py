@@ -77,9 +77,12 @@ def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
 
 
 def open_records(path: Path | None, place: str, endpoint: str = "") -> Records:
-    """Opens the stock system's view: a table, see ``records_from_table``, or else the bins' own metadata.
+    """Opens the stock system's view.
 
-    That lies with the photos, at the ``place`` and endpoint of ``open_photos``.
+    Args:
+        path: a table, see ``records_from_table``; None takes the bins' own metadata.
+        place: the photos, see ``open_photos``.
+        endpoint: as there.
 
     Raises:
         InventoryError: if the table or the source cannot be read.
