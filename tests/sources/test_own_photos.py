@@ -3,7 +3,6 @@
 import io
 import json
 
-import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +13,7 @@ from components.download.checks import read_metadata
 from components.sources.labels import read_labels
 from components.sources.open import open_source
 from tests.sources.bins_on_disk import photo, write_folder
+from tests.workbook import workbook
 
 NO_STORE: dict[str, str] = {}
 
@@ -166,14 +166,6 @@ JSON_LINE = '{"file_name": "photos/0.jpg", "count": 2, "products": ["B01", "B02"
 def parquet_of_lists(*products: object) -> bytes:
     file = io.BytesIO()
     pq.write_table(pa.table({"image": ["photos/0.jpg"], "count": [2], "asins": [list(products)]}), file)
-    return file.getvalue()
-
-
-def workbook(*rows: tuple[object, ...]) -> bytes:
-    book, file = openpyxl.Workbook(), io.BytesIO()
-    for row in rows:
-        book.active.append(row)
-    book.save(file)
     return file.getvalue()
 
 

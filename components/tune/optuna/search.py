@@ -94,15 +94,13 @@ class _Local:
     def _hand_out(self) -> None:
         """Gives every idle worker a trial, as far as there are any left."""
         while len(self.pool.busy) < (1 if self.alone else self.plan.parallel):
-            self.pool.grow(max(1, min(self.plan.parallel, self._left())))
+            left = self.plan.tuning.max_trials - len(self._finished())
+            self.pool.grow(max(1, min(self.plan.parallel, left)))
             trial = self._next()
             if trial is None:
                 return
             self.trial_store.write(trial)
             self.pool.idle[0].start(trial.name, self._job(trial), self.plan.tuning.objective, final=False)
-
-    def _left(self) -> int:
-        return self.plan.tuning.max_trials - len(self._finished())
 
     def _job(self, trial: Trial) -> TrainingSpec:
         """A trial's training: one process with its share of the cores, or with all of them while it is alone."""
