@@ -67,7 +67,7 @@ def download_bins(
     return outcome
 
 
-def fetch_share(store: Store, data: DataSettings, share: Share, environment: Mapping[str, str] = os.environ) -> int:
+def fetch_share(store: Store, data: DataSettings, share: Share) -> int:
     """Fetches one share of the selected bins into the store, where ``download_bins`` finds it.
 
     What is there is not fetched again, so that a share that was cut off goes on where it stood. Nothing else is left:
@@ -83,7 +83,7 @@ def fetch_share(store: Store, data: DataSettings, share: Share, environment: Map
     if data.limit_per_count and not data.file_list:
         progress.note("fetch: with a limit_per_count and no file_list, the step download chooses and fetches alone")
         return 0
-    asked = _look(data, environment)
+    asked = _look(data, os.environ)
     blocks = asked.download(store).fetch(asked.entries, share)
     rows = sum(block.rows for block in blocks)
     progress.note(f"fetch: share {share} is in the store, {rows:,} bins in {len(blocks):,} blocks")

@@ -163,8 +163,10 @@ def _seconds_since(stamp: str) -> float:
     return time.time() - datetime.fromisoformat(stamp).timestamp()
 
 
-def job_metadata(name: str, namespace: str, run_id: str, queue: str | None, owners: Sequence[Object]) -> Object:
-    """Metadata of a training's job: whose it is, for which run, and in which queue it waits."""
+def job_object(
+    kind: JobKind, name: str, namespace: str, run_id: str, queue: str | None, owners: Sequence[Object], spec: Object
+) -> Object:
+    """A training's job: whose it is, for which run, in which queue it waits, and what it is to do."""
     metadata: Object = {
         "name": name,
         "namespace": namespace,
@@ -173,7 +175,7 @@ def job_metadata(name: str, namespace: str, run_id: str, queue: str | None, owne
     }
     if owners:
         metadata["ownerReferences"] = list(owners)
-    return metadata
+    return {"apiVersion": f"{kind.group}/{kind.version}", "kind": kind.kind, "metadata": metadata, "spec": spec}
 
 
 def job_name(run_id: str) -> str:

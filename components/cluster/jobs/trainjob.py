@@ -10,7 +10,7 @@ from typing import Literal
 
 from kubernetes.client import ApiClient
 
-from components.cluster.jobs.job import JobKind, job_metadata
+from components.cluster.jobs.job import JobKind, job_object
 from components.cluster.jobs.pytorchjob import resources, worker_command
 from components.cluster.kube import Object, with_retries
 from components.cluster.pods import (
@@ -82,23 +82,16 @@ def trainjob(
         }
     else:
         shape = {"podTemplateOverrides": [{"targetJobs": [{"name": NODE}], **template}]}
-    return {
-        "apiVersion": "trainer.kubeflow.org/v1alpha1",
-        "kind": "TrainJob",
-        "metadata": job_metadata(name, namespace, run_id, settings.queue, owners),
-        "spec": {
-            "runtimeRef": {"name": settings.runtime},
-            **shape,
-            "trainer": {
-                "image": settings.image or image("train"),
-                "command": worker_command(settings, arguments),
-                "env": worker_environment(settings.store_secret),
-                "numNodes": settings.workers,
-                "numProcPerNode": settings.processes_per_worker,
-                "resourcesPerNode": resources(settings),
-            },
-        },
+    trainer = {
+        "image": settings.image or image("train"),
+        "command": worker_command(settings, arguments),
+        "env": worker_environment(settings.store_secret),
+        "numNodes": settings.workers,
+        "numProcPerNode": settings.processes_per_worker,
+        "resourcesPerNode": resources(settings),
     }
+    spec = {"runtimeRef": {"name": settings.runtime}, **shape, "trainer": trainer}
+    return job_object(TRAINJOB, name, namespace, run_id, settings.queue, owners, spec)
 
 
 def accepted_trainjob(api: ApiClient, namespace: str, settings: ClusterSettings) -> Callable[..., Object]:
