@@ -9,8 +9,9 @@ from components.common.errors import InventoryError
 from components.common.machine import usable_threads
 from components.common.progress import Counter, note
 from components.common.store import Store
+from components.counter.training_log import rank
 from components.documents.search_plan import SearchPlan
-from components.documents.search_result import DEFAULT_TRIAL, FAILURES, SearchResult, Trial, rank
+from components.documents.search_result import DEFAULT_TRIAL, FAILURES, SearchResult, Trial
 from components.documents.training_spec import TrainingSpec
 from components.settings.space import Value
 from components.tune.optuna.pool import Message, Pool, Worker, pool
