@@ -13,9 +13,10 @@ KServe copies annotations of a service to its pods, so that a changed one replac
 the model.
 """
 
-from components.cluster.kube import Kind, Object
+from components.cluster.kube import Object
 from components.cluster.owned_object import has_condition
 from components.cluster.predictor import LABELS, changed, predictor, shadow_of, shown
+from components.cluster.resource import Kind
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.settings.serving import NO_SHADOW, ServingSettings

@@ -10,6 +10,7 @@ import pytest
 
 from components.cluster import inference_service as services
 from components.cluster import kube
+from components.cluster.resource import Resource
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter import bundle as bundles
@@ -193,7 +194,7 @@ def test_on_a_cluster_the_inference_service_changes_its_model_and_nothing_else(s
             controller.close()
 
 
-def resource(place: Cluster) -> kube.Resource:
+def resource(place: Cluster) -> Resource:
     return services.KIND.resource(place.api, place.namespace)
 
 

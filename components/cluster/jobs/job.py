@@ -15,9 +15,10 @@ from kubernetes.client import ApiClient
 from components.cluster.jobs.logs import log_shown
 from components.cluster.jobs.pods import Pods
 from components.cluster.jobs.queue import QUEUE_LABEL, admitted_at, is_queued, queued_in_words
-from components.cluster.kube import Kind, Object, dns_name
+from components.cluster.kube import Object, dns_name
 from components.cluster.owned_object import RUN_ANNOTATION, OwnedObject, Timeouts, condition_message, has_condition
 from components.cluster.pods import TRAIN_LABELS
+from components.cluster.resource import Kind
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.progress import note

@@ -5,7 +5,7 @@ from kubernetes.client import ApiClient
 
 from components.cluster import kube
 from components.cluster.jobs.job import JobKind
-from components.cluster.kube import Kind
+from components.cluster.resource import Kind
 from components.common.errors import InventoryError
 from components.common.progress import note
 

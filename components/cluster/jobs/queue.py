@@ -7,8 +7,9 @@ job again, whose pods go, when another preempts it. What is said of Kueue here w
 
 from kubernetes.client import ApiClient
 
-from components.cluster.kube import Kind, Object
+from components.cluster.kube import Object
 from components.cluster.owned_object import condition, condition_message
+from components.cluster.resource import Kind
 from components.common.errors import InventoryError
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
