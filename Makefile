@@ -57,7 +57,8 @@ test: setup
 	@$(BIN)/python -m tests.coverage_table build/coverage.json
 
 test-full: setup
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m "slow and not alone" --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -q -m "slow and alone"
 
 # The whole product on the cluster of KUBECONFIG: make e2e E2E="--namespace NAME --only preflight,plain"; docs/e2e.md.
 e2e: setup

@@ -8,7 +8,15 @@ from kfp.dsl import PipelineTask
 from kfp.dsl.pipeline_channel import PipelineParameterChannel
 
 from components.client.token_hosts import TOKEN_HOSTS_VARIABLE
-from components.cluster.pods import STEP_LABELS, STORE_FOLDER, STORE_OPTIONAL, STORE_REQUIRED, USER, WITHOUT_ISTIO
+from components.cluster.pods import (
+    STEP_LABELS,
+    STORE_FOLDER,
+    STORE_OPTIONAL,
+    STORE_REQUIRED,
+    USER,
+    WITHOUT_ISTIO,
+    WITHOUT_SIDE_CARS,
+)
 from components.common.code import CODE_ALLOWED
 from components.common.s3.identity import FOLDER_VARIABLE
 from components.common.step.container_images import REGISTRY, TAG
@@ -64,7 +72,7 @@ def on_cluster(*tasks: PipelineTask, store_secret: str | PipelineParameterChanne
         task.set_caching_options(False)
         for key, value in {**STEP_LABELS, **WITHOUT_ISTIO}.items():
             kubernetes.add_pod_label(task, key, value)
-        for key, value in WITHOUT_ISTIO.items():
+        for key, value in WITHOUT_SIDE_CARS.items():
             kubernetes.add_pod_annotation(task, key, value)
 
 

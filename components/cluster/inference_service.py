@@ -328,7 +328,7 @@ def canary_urls(service: Object, uri: str) -> list[str]:
     """
     name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
     if mode(service) == "Standard" and service["spec"].get("canary"):
-        host = f"http://{name}-{revision_name(uri)}-predictor.{namespace}.svc.cluster.local"
+        host = f"http://{name}-{revision_name(uri)}-predictor.{namespace}.svc"
         return [host, f"{host}:8080"]
     tagged = [
         entry["url"].rstrip("/")
@@ -336,5 +336,5 @@ def canary_urls(service: Object, uri: str) -> list[str]:
         if entry.get("tag") and entry.get("url") and entry.get("revisionName") == _ready_revision(service)
     ]
     if tagged:
-        return [f"http://latest-{name}-predictor.{namespace}.svc.cluster.local", *tagged]
+        return [f"http://latest-{name}-predictor.{namespace}.svc", *tagged]
     return service_urls(service)

@@ -4,6 +4,7 @@ The step's identity is its pod's ServiceAccount; outside a cluster it is the cur
 """
 
 import itertools
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import urllib3
 import yaml
 from kubernetes.client import ApiClient, ApiException
 
+from components.cluster.proxy import proxy_for
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.common.retry import retry
@@ -24,6 +26,9 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT_SECONDS = (5.0, 30.0)
 """Connect and read; a read of a log or a watch brings its own."""
 RETRIES = 5
+MOST_RETRY_AFTER = 30
+"""Seconds that an answer may ask us to wait before the same request; urllib3 would wait for six hours."""
+MESSAGE_LENGTH = 600
 POD_NAME_VARIABLE = "KFP_POD_NAME"
 """Set by Kubeflow Pipelines in every step's pod."""
 
@@ -75,8 +80,9 @@ def connect(context: str | None = None) -> ApiClient:
         else:
             with _plain_kubeconfig_errors():
                 kubernetes.config.load_kube_config(
-                    config_file=os.environ.get("KUBECONFIG"), context=context, client_configuration=configuration
+                    config_file=_kubeconfig(), context=context, client_configuration=configuration
                 )
+            configuration.proxy = proxy_for(configuration.host)
     except kubernetes.config.ConfigException as error:
         raise InventoryError(
             f"no Kubernetes cluster: {str(error).strip()}; set KUBECONFIG, or run in a pod with a service account"
@@ -88,6 +94,7 @@ def connect(context: str | None = None) -> ApiClient:
         status_forcelist=(429, 500, 502, 503, 504),
         allowed_methods=None,
         raise_on_status=False,
+        retry_after_max=MOST_RETRY_AFTER,
     )
     return ApiClient(configuration)
 
@@ -104,10 +111,15 @@ def namespace() -> str:
         return (SERVICE_ACCOUNT / "namespace").read_text().strip()
     try:
         with _plain_kubeconfig_errors():
-            _, current = kubernetes.config.list_kube_config_contexts(os.environ.get("KUBECONFIG"))
+            _, current = kubernetes.config.list_kube_config_contexts(_kubeconfig())
     except kubernetes.config.ConfigException:
         return "default"
-    return str(current["context"].get("namespace", "default"))
+    return str(current["context"].get("namespace") or "default")
+
+
+def _kubeconfig() -> str | None:
+    """The files that KUBECONFIG names; None for the default, also where the variable is empty, as with kubectl."""
+    return os.environ.get("KUBECONFIG") or None
 
 
 @contextmanager
@@ -116,7 +128,7 @@ def _plain_kubeconfig_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        path = os.environ.get("KUBECONFIG", "~/.kube/config")
+        path = _kubeconfig() or "~/.kube/config"
         match error:
             case OSError():
                 reason = error.strerror
@@ -134,21 +146,22 @@ def plain_errors(doing: str) -> Iterator[None]:
     """Turns what the client raises into one line that says what to do.
 
     Raises:
-        ClusterAwayError: if it is worth asking again later (429, 5xx, no connection).
+        ClusterAwayError: if it is worth asking again later: 429, 5xx, no connection, and 401 in a pod, whose token is
+            renewed under it (the client reads it once a minute; kubelet writes it late on a node that was asleep).
         InventoryError: for every other refusal.
     """
     try:
         yield
     except ApiException as error:
         kind: type[InventoryError] = InventoryError
-        if error.status == 429 or error.status >= 500:
+        if error.status == 429 or error.status >= 500 or (error.status == 401 and in_cluster()):
             kind = ClusterAwayError
         elif _unknown_fields(error):
             kind = UnknownFieldError
         raise kind(f"cannot {doing}: {explain(error)}") from error
     except urllib3.exceptions.HTTPError as error:
         raise ClusterAwayError(
-            f"cannot {doing}: the Kubernetes API cannot be reached or broke off ({type(error).__name__}); "
+            f"cannot {doing}: the Kubernetes API cannot be reached or broke off ({broken(error)}); "
             "check the kubeconfig and the network"
         ) from error
 
@@ -176,30 +189,50 @@ def explain(error: ApiException) -> str:
     if unknown := _unknown_fields(error):
         return f"its kind knows no {', '.join(unknown)} on this cluster; its operator is of another release"
     match error.status:
-        case 401:
-            return "the Kubernetes API does not accept the credentials (401); sign in again or renew the token"
-        case status if "admission webhook" in message and status < 500:
-            return f"the cluster refuses this object ({status}: {message})"
-        case 403:
+        case status if status == 401 or (status == 403 and '"system:anonymous"' in message):
+            return f"the Kubernetes API does not accept the credentials ({status}); sign in again or renew the token"
+        case 403 if lacks_right(error):
             return f"the service account may not do this (403: {message}); apply manifests/ or ask for the right"
+        case status if status == 403 or (status < 500 and "denied" in message):
+            return f"the cluster refuses this object ({status}: {message})"
+        case 404 if is_of_an_object(error):
+            return f"there is no such object (404: {message}); was it deleted, and is the namespace the right one?"
         case 404:
             return f"the Kubernetes API knows no such thing (404: {message}); is its operator installed?"
         case status:
             return f"the Kubernetes API answered {status}: {message}"
 
 
+def lacks_right(error: ApiException) -> bool:
+    """Tells the answer of who authorises (``User … cannot create resource …``) from what admission refuses with a 403.
+
+    Admission is quotas, limits, Pod Security, policies, webhooks, a namespace that is going; apiserver,
+    pkg/endpoints/handlers/responsewriters/errors.go, has the wording.
+    """
+    return error.status == 403 and " cannot " in message_of(error)
+
+
 def message_of(error: ApiException) -> str:
-    """What the API server says, at most 300 characters of it."""
-    found = re.search(r'"message":\s*"((?:[^"\\]|\\.)*)"', body_of(error))
-    return (found.group(1) if found else str(error.reason)).replace('\\"', '"')[:300]
+    """What the API server says, as one line of at most ``MESSAGE_LENGTH`` characters; policies write several."""
+    try:
+        found = str(json.loads(_body(error))["message"])
+    except (ValueError, LookupError, TypeError):
+        found = str(error.reason)
+    return " ".join(found.split())[:MESSAGE_LENGTH]
+
+
+def broken(error: Exception) -> str:
+    """Why a connection failed, in words: of the last of several tries, without the addresses."""
+    reason = getattr(error, "reason", None) or error
+    return f"{type(reason).__name__}: {str(reason).rpartition(': ')[2]}"
 
 
 def _unknown_fields(error: ApiException) -> list[str]:
     """The fields that a strict validation refused; the answer to a patch repeats the whole object before it says so."""
-    return re.findall(r'unknown field \\*"([^"\\]+)', body_of(error)) if error.status in (400, 422) else []
+    return re.findall(r'unknown field \\*"([^"\\]+)', _body(error)) if error.status in (400, 422) else []
 
 
-def body_of(error: ApiException) -> str:
+def _body(error: ApiException) -> str:
     """What the API server answered, as text."""
     return error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
 
@@ -213,6 +246,11 @@ def with_retries(ask: Callable[[], T], away_seconds: float = 900.0, pause_second
     """
     pauses = itertools.repeat(pause_seconds)
     return retry(ask, ClusterAwayError, pauses, seconds=away_seconds, line=lambda error, _: f"{error}; trying again")
+
+
+def is_of_an_object(error: ApiException) -> bool:
+    """Tells "no object of that name" (a Status with details) from "no such kind" (plain text: page not found)."""
+    return '"details"' in _body(error)
 
 
 def owner_references(api: ApiClient, namespace: str, pod: str | None = None) -> list[Object]:

@@ -93,8 +93,11 @@ class OwnedObject:
             else:
                 note(f"{self.step}: adopted {self.kind} {self.name} of an earlier attempt of this step")
                 return current
-        raise InventoryError(
-            f"{self.title} of an earlier attempt does not go away; look for finalizers with "
+        raise InventoryError(f"{self.title} of an earlier attempt does not go away: {self._finalizers()}")
+
+    def _finalizers(self) -> str:
+        return (
+            "look for finalizers, or pods on a node that has gone, with "
             f"`kubectl -n {self.namespace} get {self.title} -o yaml`"
         )
 
@@ -102,16 +105,25 @@ class OwnedObject:
         """Reads the object; None when there is none."""
         return self.with_retries(lambda: self.resource.get(self.name))
 
-    def delete(self, item: Object) -> None:
-        """Deletes this very object, and waits until it has gone."""
+    def remove(self, item: Object, why: str) -> str:
+        """Deletes this very object; returns why, and what became of the object, which must not hide the reason."""
+        try:
+            gone = self.delete(item)
+        except InventoryError as error:
+            return f"{why}; {error}"
+        return f"{why}; the {self.kind} {'was removed' if gone else f'does not go away: {self._finalizers()}'}"
+
+    def delete(self, item: Object) -> bool:
+        """Deletes this very object, and waits until it has gone; returns whether it has."""
         uid = item["metadata"]["uid"]
         self.with_retries(lambda: self.resource.delete(self.name, uid))
         deadline = time.monotonic() + self.timeouts.removal
         while time.monotonic() < deadline:
             current = self.read()
             if current is None or current["metadata"]["uid"] != uid:
-                return
+                return True
             self.wait(current)
+        return False
 
     def wait(self, item: Object) -> None:
         """Sleeps until the object is another than ``item``, or for one poll."""

@@ -28,6 +28,8 @@ STORE_OPTIONAL = (
 
 WITHOUT_ISTIO = {"sidecar.istio.io/inject": "false"}
 """As label and as annotation, since versions of Istio differ: a side-car would keep a finished job running."""
+WITHOUT_SIDE_CARS = {**WITHOUT_ISTIO, "linkerd.io/inject": "disabled"}
+"""As annotations: Linkerd's injector reads no labels (linkerd2, pkg/inject/report.go, disabledByAnnotation)."""
 
 TRAIN_LABELS = {"app.kubernetes.io/name": "bin-inventory", "app.kubernetes.io/component": "train"}
 """On training jobs and on their pods; the network policies in manifests/ select by them."""
@@ -87,7 +89,7 @@ def worker_template(spec: Object, settings: ClusterSettings) -> Object:
         placed["schedulerName"] = settings.scheduler_name
     if settings.image_pull_secrets:
         placed["imagePullSecrets"] = [{"name": secret} for secret in settings.image_pull_secrets]
-    metadata = {"labels": {**TRAIN_LABELS, **WITHOUT_ISTIO}, "annotations": dict(WITHOUT_ISTIO)}
+    metadata = {"labels": {**TRAIN_LABELS, **WITHOUT_ISTIO}, "annotations": dict(WITHOUT_SIDE_CARS)}
     return {"metadata": metadata, "spec": placed}
 
 

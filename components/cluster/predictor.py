@@ -1,6 +1,13 @@
 """The predictor of an InferenceService: from the settings to its spec, back again, and from one to another."""
 
-from components.cluster.pods import STORE_FOLDER, STORE_REQUIRED, WITHOUT_ISTIO, Object, store_environment
+from components.cluster.pods import (
+    STORE_FOLDER,
+    STORE_REQUIRED,
+    WITHOUT_ISTIO,
+    WITHOUT_SIDE_CARS,
+    Object,
+    store_environment,
+)
 from components.settings.serving import NO_SHADOW, ServingSettings, is_reserved, like_a_secret
 
 MODEL_FORMAT = "inventory-bundle"
@@ -60,7 +67,7 @@ def predictor(uri: str, settings: ServingSettings) -> Object:
     return {
         # the steps that ask it are outside of the mesh too, and a side-car would refuse them
         "labels": {**settings.labels, **LABELS, **WITHOUT_ISTIO},
-        "annotations": {**settings.annotations, **WITHOUT_ISTIO},
+        "annotations": {**settings.annotations, **WITHOUT_SIDE_CARS},
         **{name: value for name, value in fields.items() if value not in (None, {}, [])},
         "model": {
             "modelFormat": {"name": MODEL_FORMAT, "version": "1"},

@@ -8,7 +8,7 @@ import kubernetes
 import urllib3
 from kubernetes.client import ApiClient, ApiException
 
-from components.cluster.kube import TIMEOUT_SECONDS, Object, UnknownFieldError, ask, body_of, message_of
+from components.cluster.kube import TIMEOUT_SECONDS, Object, UnknownFieldError, ask, is_of_an_object, message_of
 
 
 class Resource:
@@ -141,5 +141,4 @@ class Kind:
 
 
 def _no_such_object(error: ApiException) -> bool:
-    """Tells "no object of that name" (a Status with details) from "no such kind" (plain text: page not found)."""
-    return error.status == 404 and '"details"' in body_of(error)
+    return error.status == 404 and is_of_an_object(error)

@@ -15,12 +15,13 @@ from components.client.query import PhotoError
 from components.common.errors import InventoryError
 from components.common.retry import retry
 from components.common.store import is_address
+from components.sources.names import is_photo
 from components.sources.open import ARCHIVES, open_source
 from components.sources.s3.bucket import Bucket
 from components.sources.s3.find import find_bucket
 from components.sources.source import IMAGES, MAX_IMAGE_BYTES, Source, TransientError, UnreadableError
 from components.sources.storage import most_listed
-from components.tables.names import PHOTO_SUFFIXES, Match, Names, stem
+from components.tables.names import Match, Names, stem
 
 SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")
 AT_ONCE = (0, 0)
@@ -52,7 +53,7 @@ class Photos(Protocol):
 
 @dataclass(frozen=True)
 class FolderPhotos:
-    """A directory with ``<id>.jpg`` (or .jpeg, .png, .webp, in any case of its letters), also in subdirectories."""
+    """A directory with ``<id>.jpg`` (or another suffix of photos, in any case), also in subdirectories."""
 
     folder: Path
 
@@ -83,7 +84,7 @@ class FolderPhotos:
     @cached_property
     def _files(self) -> list[str]:
         """Paths of the photos below the folder."""
-        return sorted(islice(filter(_is_photo, _files_below(self.folder)), MOST_FILES))
+        return sorted(islice(filter(is_photo, _files_below(self.folder)), MOST_FILES))
 
     @cached_property
     def _names(self) -> Names:
@@ -118,7 +119,7 @@ class SourcePhotos:
 
 @dataclass(frozen=True)
 class BucketPhotos:
-    """A bucket with ``[prefix/]<id>.jpg`` (or .jpeg, .png, .webp, in any case), also below further prefixes."""
+    """A bucket with ``[prefix/]<id>.jpg`` (or another suffix of photos, in any case), also below further prefixes."""
 
     bucket: Bucket
 
@@ -144,7 +145,7 @@ class BucketPhotos:
     def _names(self) -> Names:
         """What lies there; nothing where far too much does."""
         found = self._listed(MOST_OBJECTS)
-        return Names(filter(_is_photo, found) if len(found) < MOST_OBJECTS else ())
+        return Names(filter(is_photo, found) if len(found) < MOST_OBJECTS else ())
 
     def _listed(self, most: int) -> list[str]:
         """Names below the prefix, at most so many."""
@@ -156,7 +157,7 @@ class BucketPhotos:
     def ids(self, wanted: Collection[str]) -> list[str]:  # noqa: D102
         most = min(most_listed(len(wanted)), MOST_FILES)
         found = self._listed(most)
-        return _ids(filter(_is_photo, found)) if len(found) < most else []
+        return _ids(filter(is_photo, found)) if len(found) < most else []
 
     def example(self) -> str:  # noqa: D102
         return next(iter(self._listed(1)), "")
@@ -170,10 +171,6 @@ def _no_photo(id_: str, match: Match, place: str) -> PhotoError:
     if match.remark:
         return PhotoError(f"no single photo in {place}: {match.remark}")
     return PhotoError(f"no photo {id_ if len(id_) <= LONGEST_ID else f'{id_[:LONGEST_ID]}…'}.jpg in {place}")
-
-
-def _is_photo(name: str) -> bool:
-    return name.lower().endswith(PHOTO_SUFFIXES)
 
 
 def _ids(names: Collection[str] | Iterator[str]) -> list[str]:

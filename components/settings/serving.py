@@ -26,6 +26,7 @@ RESERVED = (
     "app.kubernetes.io/*",
     "bin-inventory/*",
     "sidecar.istio.io/inject",
+    "linkerd.io/inject",
     "serving.kserve.io/[!e]*",  # but for enable-metric-aggregation and the like
     "serving.kserve.io/enable-tag-routing",
 )

@@ -55,8 +55,8 @@ def label_of(name: str) -> Label | str:
     folders = PurePosixPath(name).parent.parts
     counts = [count for folder in folders if (count := count_of(folder)) is not None]
     if not counts:
-        where = f"the folder '{folders[-1]}' names" if folders else "no folder names"
-        return f"{where} no count; sort it into a folder named by a number, such as 3"
+        where = f"the folder '{folders[-1]}' names no count" if folders else "it lies in no folder"
+        return f"{where}; sort it into a folder named by a number, such as 3"
     if len(set(counts)) > 1:
         return f"its folders name several counts, {' and '.join(map(str, counts))}"
     above = folders[: next(at for at, folder in enumerate(folders) if count_of(folder) is not None)]

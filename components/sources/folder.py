@@ -141,7 +141,7 @@ class Folder:
         place = self.root / under
         try:
             with os.scandir(place) as found:
-                items = [(item.name, item.is_dir()) for item in found]
+                items = [(item.name, _is_folder(item)) for item in found]
         except (FileNotFoundError, NotADirectoryError):
             return Top([], [])
         except OSError as error:
@@ -173,6 +173,13 @@ class Folder:
 
     def read_part(self, name: str, offset: int, size: int) -> bytes:  # noqa: D102
         return read_part(self.root / name, offset, size)
+
+
+def _is_folder(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False
 
 
 def _status(item: os.DirEntry[str]) -> os.stat_result | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from components.common.errors import InventoryError
 from components.documents.block import LeftOut
-from components.sources.names import PHOTO_SUFFIXES, is_litter, is_metadata, is_photo
+from components.sources.names import is_litter, is_metadata, is_photo
 from components.sources.passed_over import LITTER, OTHERS, PassedOver
 from components.sources.source import (
     IMAGES,
@@ -21,6 +21,7 @@ from components.sources.source import (
     UnreadableError,
 )
 from components.sources.storage import File, Files, most_listed
+from components.tables.names import PHOTO_SUFFIXES
 
 IMAGE, JSON = ".jpg", ".json"
 UNLISTED_SUFFIXES = (".JPG", ".jpeg", ".JPEG", ".png", ".PNG", ".webp")

@@ -4,11 +4,8 @@ import re
 from pathlib import PurePosixPath
 
 from components.documents.block import GivenSplit
+from components.tables.names import PHOTO_SUFFIXES
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif")
-"""Kinds of photos, the dataset's own first. Whether one can be used is for its bytes to say."""
-OTHER_PICTURES = (".bmp", ".gif", ".tif", ".tiff")
-"""Listed as what they are, rather than passed over as other files."""
 LITTER = frozenset(
     ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information")
 )
@@ -30,7 +27,7 @@ COUNT = re.compile(
 
 def is_photo(name: str) -> bool:
     """Whether a file is a picture by its name, in any case of its letters."""
-    return name.lower().endswith(PHOTO_SUFFIXES + OTHER_PICTURES)
+    return name.lower().endswith(PHOTO_SUFFIXES)
 
 
 def is_litter(name: str) -> bool:

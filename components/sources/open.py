@@ -24,7 +24,8 @@ from components.sources.source import Source, TransientError, UnreadableError
 from components.sources.storage import Storage
 from components.tables.read import SUFFIXES as TABLE_SUFFIXES
 
-ARCHIVES = (".tar", ".zip", *compressed.SUFFIXES)
+TARS = (".tar", *compressed.SUFFIXES)
+ARCHIVES = (".zip", *TARS)
 ZIP_MAGIC, TAR_MAGIC, TAR_MAGIC_AT = b"PK", b"ustar", 257
 LONGEST_SHOWN = 100
 
@@ -91,15 +92,27 @@ def _open_file(storage: Storage, name: str) -> Source:
 def _open_archive(storage: Storage, name: str) -> Archive:
     """Opens an archive by its content, whatever its suffix."""
     start = storage.read_part(name, 0, tarfile.BLOCKSIZE)
-    if start[TAR_MAGIC_AT:].startswith(TAR_MAGIC):  # before the others: a tar begins with its first member's name
+    if _is_tar(start):  # before the others: a tar begins with its first member's name
         return open_tar(storage, name)
     if start.startswith(ZIP_MAGIC):
         return open_zip(storage, name)
     if compressed.is_compressed(start):
-        return open_tar(compressed.unpack(storage, name), name)
+        return _open_old_tar(compressed.unpack(storage, name), name, "holds")
+    return _open_old_tar(storage, name, "is")
+
+
+def _open_old_tar(storage: Storage, name: str, verb: str) -> Archive:
+    """Opens a file as a tar, which may lack the sign of one, or says what it is or holds."""
     try:
         return open_tar(storage, name)
     except InventoryError as error:
-        if kind := "a photo" if format_of(start) else kind_of_content(start):
-            raise InventoryError(f"the source {name} is {kind}; give {KINDS}") from error
-        raise
+        start = storage.read_part(name, 0, tarfile.BLOCKSIZE)
+        kind = "a photo" if format_of(start) else kind_of_content(start)
+        if not kind and (_is_tar(start) or name.lower().endswith(TARS)):
+            raise
+        what = kind or "nothing that is known as an archive or a table"
+        raise InventoryError(f"the source {name} {verb} {what}; give {KINDS}") from error
+
+
+def _is_tar(start: bytes) -> bool:
+    return start[TAR_MAGIC_AT:].startswith(TAR_MAGIC)

@@ -1,5 +1,6 @@
 """Where files lie: a folder, a bucket, an archive; what the forms of a source are read from, whichever it is."""
 
+import errno
 import io
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple, Protocol
@@ -110,7 +111,7 @@ class PartFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:  # noqa: D102
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         if start + offset < 0:
-            raise ValueError(f"no place before the start of {self._name}")
+            raise OSError(errno.EINVAL, f"no place before the start of {self._name}")
         self._at = start + offset
         return self._at
 

@@ -1,12 +1,17 @@
 """Names as a spreadsheet or a person gave them (176, 00176.JPG), matched with the photos and bins that there are."""
 
 import posixpath
+import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".jpe", ".jfif")
-"""The first is taken where photos differ in nothing else."""
+PHOTO_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".webp", ".avif", ".heic", ".heif", ".hif"),
+    *(".bmp", ".gif", ".tif", ".tiff", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw"),
+)
+"""Kinds of photos, in the order in which they are taken where photos differ in nothing else. Whether one can be used is
+for its bytes to say: what is none of these is passed over, and a GIF is called one."""
 MOST_SHOWN = 3
 
 
@@ -55,7 +60,7 @@ def _only(found: Iterable[str], written: str) -> Match:
         return Match(None, f"{written} may be any of {shown}")
     name = min(found, key=_by_suffix)
     base = posixpath.basename(name)
-    as_written = stem(posixpath.basename(tidy(written))) == stem(base)
+    as_written = _composed(stem(posixpath.basename(tidy(written)))) == _composed(stem(base))
     return Match(name, "" if as_written else f"{written} was taken for {base}")
 
 
@@ -75,8 +80,13 @@ def tidy(written: str) -> str:
     return posixpath.normpath(written if "/" in written else written.replace("\\", "/"))
 
 
+def _composed(name: str) -> str:
+    """One spelling of letters with accents: macOS takes them apart in the names of files."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _loosely(name: str) -> str:
-    base = stem(name).casefold()
+    base = _composed(stem(name)).casefold()
     return (base.lstrip("0") or "0") if base.isdecimal() else base
 
 

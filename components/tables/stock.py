@@ -100,20 +100,20 @@ def stock_records(table: Table, there: Iterable[str]) -> Stock:
 
 
 def restored(rows: Sequence[tuple[int, str]], there: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Ids as the photos have them, where a spreadsheet removed zeros and only one can be meant.
+    """Ids as the photos have them: 00176 also of 00176.jpg, and of 176 where only one can be meant.
 
     Args:
         rows: line and id of each row.
         there: the ids that there are; without any, all are left as they are written.
 
     Returns:
-        The ids, and what is to be said of those that were changed, each with its line.
+        The ids, and what is to be said of those that were taken for others, each with its line.
     """
     names = Names(there)
     ids, remarks = [], []
     for line, written in rows:
         match = names.match(written)
-        ids.append(match.name if match.name and match.remark else written)
+        ids.append(match.name or written)
         if match.name and match.remark:
             remarks.append(f"line {line}: {match.remark}")
     return ids, remarks

@@ -16,8 +16,8 @@ from components.common.errors import InventoryError
 from components.counter.answers import Answer, WithRecord, judged, told_apart
 from components.counter.record.record import NamedProducts, read_record
 from components.counter.verdict import MISSED_COST, WRONG_SHARE
+from components.sources.names import is_litter, is_photo
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 MAX_PHOTO_BYTES = 20_000_000
 FETCH_SECONDS = 30.0
 ADDRESS = ("http://", "https://")
@@ -131,9 +131,10 @@ def _expand(photos: list[str]) -> Iterator[str]:
     for name in photos:
         path = Path(name)
         if path.is_dir():
-            found = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            photos_in = filter(lambda file: is_photo(file.name), path.rglob("*"))
+            found = sorted(str(file) for file in photos_in if not is_litter(str(file.relative_to(path))))
             if not found:
-                raise InventoryError(f"the folder {name} holds no photo ({', '.join(SUFFIXES)})")
+                raise InventoryError(f"the folder {name} holds no photo, such as a .jpg")
             yield from found
         else:
             yield name

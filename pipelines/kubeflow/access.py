@@ -15,6 +15,7 @@ from kfp import Client
 from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
 from components.cluster import kube
+from components.cluster.proxy import open_pool, proxy_for
 from components.common.errors import InventoryError
 
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
@@ -22,7 +23,8 @@ TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105 - a variable's name
 COOKIE_VARIABLE = "KF_PIPELINES_COOKIE"
 TOKEN_FILE_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - set by Kubeflow in notebooks
 TOKEN_FILE = Path("/var/run/secrets/kubeflow/pipelines/token")
-IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
+IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc:8888"
+HINTS = {401: f"; renew {TOKEN_VARIABLE} or {COOKIE_VARIABLE}", 403: "; is the namespace yours?"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def check_access(access: Access) -> str:
         response = _get(access, url)
     except (urllib3.exceptions.HTTPError, ValueError) as error:
         raise InventoryError(
-            f"the Kubeflow Pipelines API at {access.host} cannot be reached ({type(error).__name__}); "
+            f"the Kubeflow Pipelines API at {access.host} cannot be reached ({kube.broken(error)}); "
             f"check --host and the network, or `kubectl -n kubeflow port-forward svc/ml-pipeline 8888`"
         ) from error
     page = response.headers.get("Content-Type", "").startswith("text/html") or 300 <= response.status < 400
@@ -123,9 +125,8 @@ def _get(access: Access, url: str) -> urllib3.BaseHTTPResponse:
         headers["Authorization"] = f"Bearer {access.token}"
     if access.cookie:
         headers["Cookie"] = access.cookie
-    pool = urllib3.PoolManager(
-        ca_certs=access.ca_file, retries=urllib3.Retry(1, redirect=False, raise_on_redirect=False)
-    )
+    retries = urllib3.Retry(1, redirect=False, raise_on_redirect=False)
+    pool = open_pool(url, ca_certs=access.ca_file, retries=retries)
     return pool.request("GET", url, headers=headers, timeout=urllib3.Timeout(connect=5, read=15))
 
 
@@ -148,6 +149,7 @@ def open_client(access: Access) -> Client:
             credentials=credentials,  # a projected token changes while a run is followed
             cookies=access.cookie,
             ssl_ca_cert=access.ca_file,
+            proxy=proxy_for(access.host),
         )
 
 
@@ -167,13 +169,14 @@ def plain_errors(doing: str) -> Iterator[None]:
     except kfp_server_api.ApiException as error:
         body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
         try:
-            message = str(json.loads(body).get("message") or json.loads(body).get("error_message"))
-        except ValueError:
-            message = str(error.reason)
-        hint = "; is the namespace yours?" if error.status in (401, 403) else ""
+            said = json.loads(body)
+            message = str(said.get("message") or said.get("error_message") or error.reason)
+        except (ValueError, AttributeError):  # a gateway before it, with a page or a line of text
+            message = str(error.reason) if "<" in body or not body else body
+        hint = HINTS.get(error.status, "")
         later = error.status == 429 or error.status >= 500
         raise (kube.ClusterAwayError if later else InventoryError)(
             f"cannot {doing}: Kubeflow Pipelines answered {error.status}: {message[:300]}{hint}"
         ) from error
     except urllib3.exceptions.HTTPError as error:
-        raise kube.ClusterAwayError(f"cannot {doing}: Kubeflow Pipelines broke off ({type(error).__name__})") from error
+        raise kube.ClusterAwayError(f"cannot {doing}: Kubeflow Pipelines broke off ({kube.broken(error)})") from error

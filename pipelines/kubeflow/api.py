@@ -12,7 +12,15 @@ from kfp import Client
 from components.cluster import kube
 from components.common.errors import InventoryError
 from components.common.progress import note
-from pipelines.kubeflow.access import Access, api_version, find_access, open_client, plain_errors
+from pipelines.kubeflow.access import (
+    COOKIE_VARIABLE,
+    TOKEN_VARIABLE,
+    Access,
+    api_version,
+    find_access,
+    open_client,
+    plain_errors,
+)
 from pipelines.kubeflow.arguments import check_parameters
 from pipelines.kubeflow.form import completed, description, knows_drop_downs, without_drop_downs
 from pipelines.kubeflow.package import changed, default_version, read_package
@@ -156,13 +164,21 @@ def follow(client: Client, run_id: str, poll_seconds: float = POLL_SECONDS, away
         away_seconds: for which the API may not answer.
 
     Raises:
-        InventoryError: if the run fails or is cancelled, naming the steps that failed, or the API stays away.
+        InventoryError: if the run fails or is cancelled, naming the steps that failed, or the API stays away, or the
+            sign-in ends before the run.
     """
     states: dict[str, str] = {}
+    doing = f"follow the run {run_id}"
 
     def look() -> Any:
-        with plain_errors(f"read the run {run_id}"):
-            return client.get_run(run_id)
+        with plain_errors(doing):
+            run = client.get_run(run_id)
+        if run.run_id is None:  # the client reads an empty run out of whatever is no JSON
+            raise InventoryError(
+                f"cannot {doing}, which goes on: something else than Kubeflow Pipelines answered, as a sign-in page "
+                f"does; renew {TOKEN_VARIABLE} or {COOKIE_VARIABLE}, then see `inventory runs`"
+            )
+        return run
 
     while True:
         run = kube.with_retries(look, away_seconds, poll_seconds)

@@ -7,6 +7,8 @@ from urllib.parse import urlencode
 
 import urllib3
 
+from components.cluster.proxy import open_pool
+
 MANIFESTS = (
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
     "application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
@@ -26,7 +28,7 @@ def resolve_image(image: str) -> tuple[State, str, str]:
     registry, name, reference = split_image(image)
     scheme = "http" if registry.split(":")[0] in ("localhost", "127.0.0.1") else "https"
     url = f"{scheme}://{registry}/v2/{name}/manifests/{reference}"
-    pool = urllib3.PoolManager(retries=urllib3.Retry(1), timeout=TIMEOUT)
+    pool = open_pool(url, retries=urllib3.Retry(1), timeout=TIMEOUT)
     try:
         response = pool.request("HEAD", url, headers={"Accept": MANIFESTS})
         if response.status == 401 and (token := _anonymous_token(pool, response.headers.get("WWW-Authenticate", ""))):

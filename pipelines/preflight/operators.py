@@ -98,7 +98,7 @@ def _refused(what: str, error: InventoryError) -> Check:
         return Check(what, "problem", message, START_OPERATOR.format(**found.groupdict()))
     if isinstance(error, kube.ClusterAwayError):
         raise error
-    if isinstance(cause, ApiException) and cause.status == 403 and "admission webhook" not in said:
+    if isinstance(cause, ApiException) and kube.lacks_right(cause):
         return Check(what, "unknown", "these credentials may not create one, not even for a trial")
     return Check.problem(what, error, "change what the cluster refuses, or install a release that takes it")
 

@@ -1,8 +1,6 @@
 """The compiled steps in fresh environments, each made only from its image's requirements."""
 
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,12 @@ from components.explore.component import explore
 from components.settings.parameters import PARAMETERS
 from components.split.component import split
 from components.train.component import train
+from tests.cluster.image_environment import image_environment
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "fresh"
+IMAGES = ("control", "train", "serve")
 TRAINING = {"image_size": 32, "epochs": 1, "batch_size": 8, "threads": 1, "decode_threads": 1}
 
 
@@ -41,19 +41,11 @@ def workflow(training: dict = TRAINING) -> None:
 
 
 @pytest.fixture(scope="module")
-def pythons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+def pythons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """An interpreter for each image, in an environment of its own."""
-    made = {}
-    for image in ("control", "train", "serve"):
-        folder = tmp_path_factory.mktemp(image)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        made[image] = folder / "bin" / "python"
-        requirements = ROOT / "requirements" / f"{image}.txt"
-        install = [str(made[image]), "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-        subprocess.run([*install, "-r", str(requirements)], check=True)
-    yield made
-    for python in made.values():
-        subprocess.run(["rm", "-rf", str(python.parents[1])], check=True)
+    folder = tmp_path_factory.mktemp("images")
+    requirements = ROOT / "requirements"
+    return {image: image_environment(requirements / f"{image}.txt", folder / image) for image in IMAGES}
 
 
 @pytest.mark.slow

@@ -60,3 +60,113 @@ def test_a_webhook_that_takes_no_dry_run_leaves_the_answer_to_the_creation(clust
 
     cluster.admit.append(review)
     assert Resource(api, *PYTORCHJOBS).create(yaml.safe_load(samples()["pytorchjob.yaml"]), dry_run=True) is None
+
+
+KYVERNO = (
+    'admission webhook "validate.kyverno.svc-fail" denied the request: \n\nresource PyTorchJob/team/x was blocked due '
+    "to the following policies \n\nrequire-labels:\n  check: 'validation error: The label `owner` is required.'\n"
+)
+"""As Kyverno words it (pkg/utils/engine/... ``GetBlockedMessages``)."""
+REFUSALS = (
+    # status, what the API server says, what a person reads
+    (
+        403,
+        'pytorchjobs.kubeflow.org is forbidden: User "system:serviceaccount:team:steps" cannot create resource',
+        r"the service account may not do this \(403: .*\); apply manifests/ or ask for the right",
+    ),
+    (403, 'User "system:anonymous" cannot create resource', r"does not accept the credentials \(403\); sign in again"),
+    (403, KYVERNO, r"the cluster refuses this object \(403: .* following policies require-labels: check: .*required"),
+    (
+        403,
+        'pytorchjobs.kubeflow.org "x" is forbidden: exceeded quota: team, requested: count/pytorchjobs=1',
+        r"the cluster refuses this object \(403: .*exceeded quota",
+    ),
+    (
+        403,
+        'pytorchjobs.kubeflow.org "x" is forbidden: unable to create new content in namespace team because it is being '
+        "terminated",
+        r"the cluster refuses this object \(403: .*being terminated",
+    ),
+    (
+        422,
+        "pytorchjobs.kubeflow.org is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+        r"the cluster refuses this object \(422: ",
+    ),
+    (404, 'namespaces "team" not found', "there is no such object .*namespace the right one"),
+)
+
+
+@pytest.mark.parametrize(("status", "said", "read"), REFUSALS)
+def test_a_refusal_is_one_line_with_its_own_cure(
+    cluster: Cluster, api: ApiClient, status: int, said: str, read: str
+) -> None:
+    def review(*_: object) -> None:
+        raise Refused(status, "Forbidden", said)
+
+    cluster.admit.append(review)
+    with pytest.raises(InventoryError, match=read) as refused:
+        Resource(api, *PYTORCHJOBS).create(yaml.safe_load(samples()["pytorchjob.yaml"]))
+    assert "\n" not in str(refused.value)
+    assert r"\n" not in str(refused.value)
+
+
+def test_a_token_that_is_renewed_under_a_pod_is_waited_for(
+    cluster: Cluster, api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kube, "in_cluster", lambda: True)
+    cluster.fail(401, "GET")
+    jobs = Resource(api, *PYTORCHJOBS)
+    assert kube.with_retries(lambda: jobs.get("none"), pause_seconds=0.01) is None
+
+
+def test_an_answer_that_asks_to_wait_for_an_hour_is_not_waited_for_so_long(api: ApiClient) -> None:
+    retries = api.configuration.retries
+    assert retries.parse_retry_after("3600") == kube.MOST_RETRY_AFTER
+
+
+@pytest.mark.parametrize(
+    ("server", "reason"),
+    [
+        ("http://127.0.0.1:9", "NewConnectionError: .*refused"),
+        ("http://api.invalid", "NameResolutionError: .*"),
+    ],
+)
+def test_why_the_api_cannot_be_reached_is_said(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, reason: str
+) -> None:
+    cluster.url = server
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "config")))
+    monkeypatch.setattr(kube, "RETRIES", 0)
+    with pytest.raises(kube.ClusterAwayError, match=rf"broke off \({reason}\); check the kubeconfig"):
+        Resource(kube.connect(), *PYTORCHJOBS).get("none")
+
+
+@pytest.mark.parametrize(
+    ("server", "no_proxy", "proxy"),
+    [
+        ("https://10.1.2.3:6443", "", "http://proxy.example:3128"),
+        ("https://10.1.2.3:6443", "10.0.0.0/8,.svc", None),
+        ("https://api.example:6443", ".example", None),
+        ("http://127.0.0.1:8888", "", None),
+    ],
+)
+def test_the_environments_proxy_leads_to_a_cluster_as_it_does_for_kubectl(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, no_proxy: str, proxy: str | None
+) -> None:
+    cluster.url = server
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "config")))
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert kube.connect().configuration.proxy == proxy
+
+
+def test_a_variable_for_the_kubeconfig_that_is_empty_counts_as_none(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "")
+    monkeypatch.setattr(
+        "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(cluster.kubeconfig(tmp_path / "config"))
+    )
+    assert kube.namespace() == "team"
+    assert kube.connect().configuration.host == cluster.url

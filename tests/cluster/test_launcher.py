@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from kubernetes.client import ApiClient
 from components.cluster import kube
 from components.cluster.jobs.job import JobKind, KubeJob
 from components.cluster.jobs.pytorchjob import pytorchjob
+from components.cluster.jobs.queue import queued_in_words
 from components.cluster.jobs.trainjob import trainjob
-from components.cluster.owned_object import RUN_ANNOTATION
+from components.cluster.owned_object import RUN_ANNOTATION, Timeouts
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.store import Store
 from tests.cluster.stand_ins.api import Cluster, add_step_pod
-from tests.cluster.stand_ins.kueue import NO_ROOM, Kueue
+from tests.cluster.stand_ins.kueue import NO_ROOM, RESERVED, WAITS, Kueue
 from tests.cluster.stand_ins.step import QUICK, ClusterSettings
 from tests.cluster.stand_ins.trainer import Trainer
 from tests.cluster.stand_ins.training_operator import Operator, container
@@ -51,6 +52,7 @@ class Scene:
     pending_seconds: float = 15.0
     deadline_seconds: float = 600.0
     queue: str | None = None
+    timeouts: Timeouts = QUICK
     attempts: list["Attempt"] = field(default_factory=list)
 
     def step(self) -> "Attempt":
@@ -122,7 +124,9 @@ class Attempt:
         body = DESCRIBED[scene.kind.kind](JOB, "team", RUN, ["--job", "x"], settings, owners)
         outcome = f"runs/{RUN}/train/outcome.json"
         seconds = scene.pending_seconds, scene.deadline_seconds
-        self.job = KubeJob(scene.api, scene.kind, body, 2, *seconds, lambda: scene.store.exists(outcome), QUICK)
+        self.job = KubeJob(
+            scene.api, scene.kind, body, 2, *seconds, lambda: scene.store.exists(outcome), scene.timeouts
+        )
         self.thread = threading.Thread(target=self._run, args=(scene.store,), daemon=True)
         self.thread.start()
 
@@ -236,6 +240,54 @@ def quota_that_allows_no_pod(scene: Scene) -> str:
     return step.verdict()
 
 
+def no_pod_by_the_job_beneath(scene: Scene) -> str:
+    """JobSet makes a Job, and the events of that one say why it makes no pod (kubernetes, pkg/controller/job)."""
+    scene.pending_seconds = 1.0
+    scene.cluster.on_create.clear()
+    step = scene.step()
+    wait_until(lambda: scene.operator.job, "there is a job")
+    maker = f"{JOB}-node-0" if scene.operator.container == "node" else JOB
+    scene.cluster.event(maker, "FailedCreate", "pods are forbidden: maximum cpu usage per Container is 2")
+    scene.operator.created = 1
+    return step.verdict()
+
+
+def an_init_container_that_cannot_be_pulled(scene: Scene) -> str:
+    scene.pending_seconds = 1.0
+    step = scene.step_with_job()
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "alpine:3.10"'}}
+    for pod in scene.operator.pods:
+        main = container({"waiting": {"reason": "PodInitializing"}}, name=scene.operator.container)
+        init = container(waiting, name="init-pytorch")
+        scene.operator.phase(pod, "Pending", containerStatuses=[main], initContainerStatuses=[init])
+    return step.verdict()
+
+
+def a_node_that_has_gone(scene: Scene) -> str:
+    """Its pods run, for all that is known, and are being deleted for ever (pkg/controller/tainteviction)."""
+    scene.pending_seconds, scene.timeouts = 2.0, replace(QUICK, removal=1.0)
+    step = scene.step_with_job()
+    scene.operator.start()
+    wait_until(lambda: step.sees(scene.follower) == "Running", "the step has seen the worker")
+
+    def going(item: dict[str, Any]) -> None:
+        item["metadata"]["deletionTimestamp"] = "2026-11-28T08:00:00Z"
+        item["spec"]["nodeName"] = "gpu-7"
+
+    scene.cluster.update("pods", scene.follower, going)
+    return step.verdict()
+
+
+def no_right_to_list_events(scene: Scene) -> str:
+    scene.cluster.forbidden.add(("list", "", "events"))
+    return pending_for_ever(scene)
+
+
+def no_right_to_delete_jobs(scene: Scene) -> str:
+    scene.cluster.forbidden.add(("delete", scene.kind.group, scene.kind.plural))
+    return pending_for_ever(scene)
+
+
 def one_worker_never_starts(scene: Scene) -> str:
     scene.pending_seconds = 1.0
     step = scene.step_with_job()
@@ -269,6 +321,21 @@ def admitted_and_still_without_a_node(scene: Scene) -> str:
     kueue, step = scene.queued()
     time.sleep(2)
     kueue.admit(scene.kind.plural, JOB)
+    return step.verdict()
+
+
+def taken_back_since_its_pods_do_not_start(scene: Scene) -> str:
+    """Kueue's waitForPodsReady takes the job out of its place, and lets it in again, endlessly by default."""
+    scene.pending_seconds = 2.5
+    kueue, step = scene.queued()
+    for _ in range(6):
+        if scene.operator.job is None:
+            break
+        kueue.admit(scene.kind.plural, JOB)
+        time.sleep(1)
+        if scene.operator.job is not None:
+            kueue.hold(scene.kind.plural, JOB)
+        time.sleep(0.5)
     return step.verdict()
 
 
@@ -498,12 +565,28 @@ SCENARIOS: list[tuple[Callable[[Scene], str], str, int, int]] = [
     (pending_for_ever, "FailedScheduling: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu", 1, 0),
     (image_that_cannot_be_pulled, 'ImagePullBackOff: Back-off pulling image "train:9"', 1, 0),
     (quota_that_allows_no_pod, "FailedCreatePod: exceeded quota: gpus", 1, 0),
+    (no_pod_by_the_job_beneath, "FailedCreate: pods are forbidden: maximum cpu usage per Container is 2", 1, 0),
+    (
+        an_init_container_that_cannot_be_pulled,
+        'init container init-pytorch: ImagePullBackOff: Back-off pulling image "alpine:3.10"; the',
+        1,
+        0,
+    ),
+    (
+        a_node_that_has_gone,
+        "is being deleted, until 2026-11-28 08:00:00; is its node gpu-7 gone?; the {kind} does not go away: look for",
+        1,
+        1,
+    ),
+    (no_right_to_list_events, "may not list events, which say why; apply manifests/; the", 1, 0),
+    (no_right_to_delete_jobs, "nvidia.com/gpu.; cannot delete ", 1, 1),
     (one_worker_never_starts, "training did not start within 1 s", 1, 0),
     (queued_for_longer_than_pods_may_wait, "trained", 1, 1),
     (another_takes_the_place_of_a_running_job, "trained", 1, 1),
     (admitted_and_still_without_a_node, "training did not start within 1 s (cluster.pending_seconds)", 1, 0),
+    (taken_back_since_its_pods_do_not_start, "training did not start within 2 s (cluster.pending_seconds)", 1, 0),
     (a_queue_slower_than_the_deadline, "trained", 1, 1),
-    (an_operator_without_deadlines, "did not end within 1 s (cluster.deadline_seconds); the job was removed", 1, 0),
+    (an_operator_without_deadlines, "did not end within 1 s (cluster.deadline_seconds); the {kind} was removed", 1, 0),
     (failed_worker, "training failed: {leader}: exit code 1 (Error)", 1, 1),
     (out_of_memory, "exit code 137 (OOMKilled); raise cluster.memory", 1, 1),
     (eviction_and_restart, "trained", 1, 1),
@@ -550,7 +633,7 @@ def slow(operator: type[Operator], happening: Callable[[Scene], str]) -> bool:
 def test_there_is_one_job_or_none_and_the_verdict_is_right(
     scene: Scene, happening: Callable[[Scene], str], verdict: str, made: int, left: int
 ) -> None:
-    assert verdict.format(leader=scene.leader) in happening(scene)
+    assert verdict.format(leader=scene.leader, kind=scene.kind.kind) in happening(scene)
     assert scene.operator.created == made
     assert scene.jobs == left
     assert len(scene.operator.pods) <= 2 * left, "no pod outlives its job"
@@ -576,6 +659,42 @@ def test_a_job_in_a_queue_is_told_with_its_reason_once(scene: Scene, capsys: pyt
     letters = {waits: "w", f"{waits}: {NO_ROOM}": "r", f"training: PyTorchJob {JOB} left its queue": "l"}
     # It may be let go, the second time even end, before the step looks, or has asked for the reason.
     assert re.fullmatch("(w?r?l)?w?rl?", "".join(letters[line] for line in told)), told
+
+
+DEACTIVATED = "The workload is deactivated due to exceeding the maximum number of re-queuing retries"
+HELD = (
+    # what Kueue says of a Workload, what a person reads
+    (
+        {"active": False},
+        [WAITS, {"type": "Evicted", "status": "True", "reason": "Deactivated", "message": DEACTIVATED}],
+        f"{DEACTIVATED}; `kubectl -n team patch workload job-{JOB} --type merge -p '{{"
+        '"spec":{"active":true}}'
+        "'` puts it back into the queue",
+    ),
+    (
+        {"admissionChecks": [{"name": "provisioning", "state": "Pending", "message": "no capacity in zone a"}]},
+        [RESERVED],
+        "provisioning is Pending: no capacity in zone a",
+    ),
+    (
+        {},
+        [RESERVED, {"type": "Finished", "status": "True", "reason": "FailedToStart", "message": "BadPodSetsInfo"}],
+        "Kueue has given it up: BadPodSetsInfo",
+    ),
+)
+
+
+@pytest.mark.parametrize(("how", "conditions", "told"), HELD, ids=("deactivated", "admission check", "given up"))
+def test_what_holds_a_job_in_its_queue_is_told(
+    scene: Scene, how: dict[str, Any], conditions: list[dict[str, Any]], told: str
+) -> None:
+    kueue, step = scene.queued()
+    kueue.says(JOB, *conditions, **how)
+    job = scene.operator.job
+    assert job
+    assert queued_in_words(scene.api, job) == f"PyTorchJob {JOB} waits in the queue gpus: {told}"
+    kueue.admit(scene.kind.plural, JOB)
+    assert scene.trained(step) == "trained"
 
 
 def test_a_reason_that_may_not_be_read_holds_nobody_up(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:

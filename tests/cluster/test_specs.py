@@ -133,9 +133,10 @@ def test_an_elastic_job_has_workers_only() -> None:
 
 
 @pytest.mark.parametrize("describe", [pytorchjob, trainjob])
-def test_istio_stays_off_and_secrets_come_by_reference(describe: Any) -> None:
+def test_side_cars_stay_off_and_secrets_come_by_reference(describe: Any) -> None:
     text = str(describe("train-x", "team", "x", [], ClusterSettings()))
     assert text.count("'sidecar.istio.io/inject': 'false'") == 2, "as label and as annotation"
+    assert text.count("'linkerd.io/inject': 'disabled'") == 1, "as annotation"
     assert text.count("'secretKeyRef'") == len(STORE_REQUIRED) + len(STORE_OPTIONAL)
     values = re.findall(r"'value': '([^']*)'", text)
     assert set(values) == {STORE_FOLDER}, (

@@ -345,13 +345,13 @@ def service(mode: str, **changes: object) -> dict:
 
 def test_a_new_model_is_addressed_alone_in_both_modes():
     standard = merge(service("RawDeployment"), services.start_canary(service("RawDeployment"), uri("2"), SETTINGS))
-    host = f"http://{NAME}-{services.revision_name(uri('2'))}-predictor.team.svc.cluster.local"
+    host = f"http://{NAME}-{services.revision_name(uri('2'))}-predictor.team.svc"
     assert services.canary_urls(standard, uri("2")) == [host, f"{host}:8080"]
     tagged = {"tag": "latest", "revisionName": "r2", "url": "http://latest-bin-counter-predictor.team.example.com"}
     untagged = {"revisionName": "r1", "percent": 90}
     part = {"latestReadyRevision": "r2", "traffic": [untagged, tagged]}
     assert services.canary_urls(service("Serverless", components={"predictor": part}), uri("2")) == [
-        "http://latest-bin-counter-predictor.team.svc.cluster.local",
+        "http://latest-bin-counter-predictor.team.svc",
         tagged["url"],
     ]
 

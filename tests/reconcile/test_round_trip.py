@@ -228,6 +228,20 @@ def test_a_recounted_photo_of_any_kind_is_kept_as_training_takes_it(tmp_path, ki
     assert source.image(entry.id).startswith(b"\xff\xd8\xff")
 
 
+def test_a_photo_that_cannot_be_used_is_called_what_it_is(tmp_path, photos):
+    (photos / "00007.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    path = stock(tmp_path, "id,counted\n00001,3\n00007,3\n")
+    (row,) = labels_from_recounts(path, FolderPhotos(photos), tmp_path / "labels").left_out
+    assert row.detail == "00007: a HEIC file; send JPEG, PNG or WebP"
+
+
+def test_one_photo_under_two_spellings_of_its_name_is_one_bin(tmp_path, photos):
+    path = stock(tmp_path, "id,counted\n00001.jpg,3\n00001,4\n00002.jpg,1\n")
+    outcome = labels_from_recounts(path, FolderPhotos(photos), tmp_path / "labels")
+    assert [row.detail for row in outcome.left_out] == ["00001: 3 on line 2, 4 on line 3"] * 2
+    assert outcome.labels == 1
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

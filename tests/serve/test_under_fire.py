@@ -20,7 +20,7 @@ from PIL import Image
 from tests.tiny_model import SIZE, Served, photo, serving, write_bundle
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(1200)]
 
 MEGABYTE = 1_000_000
 

@@ -33,6 +33,7 @@ SECRET = "hunter2-hunter2"
         ({"labels": {"app.kubernetes.io/name": "x"}}, "app.kubernetes.io/name is set by this workflow or by KServe"),
         ({"annotations": {"serving.kserve.io/stop": "true"}}, "serving.kserve.io/stop is set by this workflow"),
         ({"annotations": {"sidecar.istio.io/inject": "true"}}, "sidecar.istio.io/inject is set by this workflow"),
+        ({"annotations": {"linkerd.io/inject": "enabled"}}, "linkerd.io/inject is set by this workflow"),
         ({"annotations": {"prometheus.io/port": 8080}}, "serving.annotations.prometheus.io/port = 8080 is refused"),
         ({"node_selector": {"pool": "a/b"}}, "pool = 'a/b' is no value of a label"),
         ({"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}, "with the operator Exists has no value"),

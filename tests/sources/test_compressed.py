@@ -174,9 +174,11 @@ def test_an_objects_name_may_be_longer_than_a_files(tmp_path):
         (b"7z\xbc\xaf\x27\x1c" + bytes(600), "is a 7z archive"),
         (b"Rar!" + bytes(600), "is a RAR archive"),
         (b"", "is an empty file"),
-        (gzip.compress(b"path,count\n"), r"is not a whole \.tar"),
+        (b"MZ" + bytes(600), "is nothing that is known as an archive or a table"),
+        (gzip.compress(b"path,count\n"), "holds nothing that is known"),
+        (gzip.compress(gzip.compress(b"path,count\n")), "holds a gzip file"),
     ],
-    ids=["a JPEG", "a PNG", "7z", "RAR", "empty", "no tar in it"],
+    ids=["a JPEG", "a PNG", "7z", "RAR", "empty", "a program", "no tar in it", "compressed twice"],
 )
 def test_a_file_that_is_no_archive_is_called_what_it_is(content, message, tmp_path):
     with pytest.raises(InventoryError, match=f"photos.file {message}"):

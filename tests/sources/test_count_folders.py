@@ -114,13 +114,14 @@ def test_names_that_are_the_datasets_ids_are_recognised_and_fit_its_file_list(st
 
 
 def test_photos_of_every_kind_end_in_blocks_and_the_rest_in_the_list(store, tmp_path):
-    manifest = download_bins(store, write_folder(tmp_path, EVERYTHING | {"1/x.gif": photo(kind="GIF")}), "1-6")
+    unusable = {"1/x.gif": photo(kind="GIF"), "2/x.DNG": b"II*\0", "3/x.jxl": b"\xff\x0a"}
+    manifest = download_bins(store, write_folder(tmp_path, EVERYTHING | unusable), "1-6")
     assert {id_: row["expected_quantity"] for id_, row in rows(store, manifest).items()} == COUNTS
     assert {id_: reason for id_, (reason, _) in listed(store, manifest).items()} == {
         **dict.fromkeys(LISTED, "no count"),
-        "1/x.gif": NO_PHOTO,
+        **dict.fromkeys(unusable, NO_PHOTO),
     }
-    assert manifest.skipped == {"no count": len(LISTED), NO_PHOTO: 1}
+    assert manifest.skipped == {"no count": len(LISTED), NO_PHOTO: len(unusable)}
 
 
 NAMES = st.sampled_from(["1", "2", "5+", "6 items", "train", "x", ".git", "a.jpg", "b.PNG", "c.txt", "Thumbs.db"])
@@ -154,6 +155,7 @@ def test_what_is_no_file_is_listed_and_never_waited_for(store, tmp_path):
     (tmp_path / "1" / "zero.jpg").symlink_to("/dev/zero")
     (tmp_path / "1" / "lost.jpg").symlink_to("nowhere")
     (tmp_path / "1" / "self.jpg").symlink_to("self.jpg")
+    (tmp_path / "circle").symlink_to("circle")
     (tmp_path / "2" / "up").symlink_to("..")
     (tmp_path / "2" / "again").symlink_to("../1")
     manifest = download_bins(store, tmp_path)
@@ -231,3 +233,19 @@ def test_a_zip_that_is_cut_short_is_one_line(tmp_path):
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(InventoryError, match=r"not a whole \.zip"):
         open_source(str(path), environment={})
+
+
+def test_a_zip_of_nothing_holds_nothing(tmp_path):
+    with pytest.raises(InventoryError, match="it holds nothing"):
+        open_source(str(write_zip(tmp_path / "photos.zip", {})), environment={})
+
+
+@pytest.mark.parametrize(
+    ("stored", "name"),
+    [("fächer".encode(), "fächer"), (b"f\x84cher7", "fächer7")],
+    ids=["UTF-8 without its flag, as macOS writes it", "the code page of DOS"],
+)
+def test_a_name_in_a_zip_is_read_as_it_was_written(stored, name, tmp_path):
+    path = write_zip(tmp_path / "photos.zip", {"1/0123456.jpg": JPEG})
+    path.write_bytes(path.read_bytes().replace(b"0123456", stored))
+    assert list(counts(open_source(str(path), environment={}))) == [f"1/{name}.jpg"]

@@ -236,7 +236,9 @@ def seconds_behind(latency: float, public_environment: dict[str, str], store: St
         yield seconds
 
 
-@pytest.mark.parametrize(("bins", "latency"), [(200, 0.5), pytest.param(2000, 0.05, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("bins", "latency"), [(200, 0.5), pytest.param(2000, 0.05, marks=[pytest.mark.slow, pytest.mark.alone])]
+)
 def test_objects_of_a_distant_store_take_a_sixteenth_of_the_sequential_time(bins, latency, public_environment, store):
     sequential = 2 * bins * latency  # of the waiting alone
     attempts = islice(seconds_behind(latency, public_environment, store, bins), 3)  # others may use this machine

@@ -170,7 +170,7 @@ def csv_of(content):
         (cut_at(100), "not a whole .tar file .no header and no end of archive"),
         (garbled, "not a whole .tar file .no header and no end of archive"),
         (lambda folder: write_tar(folder / "bins.tar", {}), "holds neither bin-images/.* it holds nothing"),
-        (text_file, "not a whole .tar"),
+        (text_file, "bins.txt is nothing that is known as an archive or a table"),
         (lambda folder: write_tar(folder / "bins.tar", {"a.txt": b"1"}), "holds neither bin-images/.* it holds a.txt"),
         (
             lambda folder: write_tar(folder / "bins.tar", {f"{a}/metadata/1.json": b"1" for a in "ab"}),

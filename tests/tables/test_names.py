@@ -3,7 +3,8 @@ import pytest
 from components.tables.names import Names
 
 ON_A_SHELF = ["shelf/00003.png", "shelf/b-7.jpg", "a/9.jpg", "b/9.jpg"]
-THERE = ["00001.jpg", "00002.JPG", *ON_A_SHELF, "10.jpg", "10.png", "ä.jpg"]
+APART = "Beha\u0308lter.heic"
+THERE = ["00001.jpg", "00002.JPG", *ON_A_SHELF, "10.jpg", "10.png", "ä.jpg", APART]
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,8 @@ THERE = ["00001.jpg", "00002.JPG", *ON_A_SHELF, "10.jpg", "10.png", "ä.jpg"]
         ("a/9", "a/9.jpg", ""),
         ("10", "10.jpg", ""),
         ("Ã¤", "ä.jpg", "Ã¤ was taken for ä.jpg"),
+        ("Behälter", APART, ""),
+        ("behälter.heic", APART, f"behälter.heic was taken for {APART}"),
         ("4", None, ""),
         ("", None, ""),
     ],

@@ -14,7 +14,7 @@ from kubernetes.client import ApiClient
 
 from components.cluster.jobs.logs import log_shown
 from components.cluster.jobs.pods import Pods
-from components.cluster.jobs.queue import QUEUE_LABEL, admitted_at, is_queued, queued_in_words
+from components.cluster.jobs.queue import QUEUE_LABEL, Pending, admitted_at, is_queued, queued_in_words
 from components.cluster.kube import Object, dns_name
 from components.cluster.owned_object import RUN_ANNOTATION, OwnedObject, Timeouts, condition_message, has_condition
 from components.cluster.pods import TRAIN_LABELS
@@ -40,6 +40,13 @@ class JobKind(Kind):
     """Label selector of a job's pods; ``{name}`` stands for the job's name."""
     leaders: tuple[str, ...]
     """Label selectors of the pod whose log is shown; the first that matches a pod counts."""
+    makers: tuple[str, ...] = ()
+    """Names of what makes the pods in place of the job itself: the events of these say why there are none."""
+
+    def pods_of(self, api: ApiClient, namespace: str, name: str, step: str = "training") -> Pods:
+        """The pods of the job of that name."""
+        makers = [each.format(name=name) for each in (name, *self.makers)]
+        return Pods(api, namespace, makers, self.pods.format(name=name), step)
 
 
 @dataclass
@@ -75,7 +82,7 @@ class KubeJob:
         """Why the job waits in a queue, as it was told last."""
 
     def _new_pods(self) -> Pods:
-        return Pods(self.api, self.owned.namespace, self.name, self.kind.pods.format(name=self.name))
+        return self.kind.pods_of(self.api, self.owned.namespace, self.name)
 
     def run(self, store: Store) -> None:
         """Brings the job to its end: creates or adopts it, shows its log, and judges by condition **and** outcome.
@@ -107,7 +114,7 @@ class KubeJob:
 
     def _follow(self) -> str | None:
         """Waits for the job's end; returns None when it ended well, otherwise why not."""
-        waiting_since = time.monotonic()
+        pending = Pending()
         while True:
             job = self.owned.read()
             if job is None:
@@ -121,21 +128,16 @@ class KubeJob:
                 return f"training failed: {self.pods.why_failed() or condition_message(job, 'Failed')}"
             queued = is_queued(job)
             if not (queued or _ends_by_itself(job)) and _seconds_since(admitted_at(job)) > self.deadline_seconds:
-                self.owned.delete(job)
                 seconds = f"{self.deadline_seconds:.0f} s (cluster.deadline_seconds)"
-                return f"training did not end within {seconds}; the job was removed"
+                return self.owned.remove(job, f"training did not end within {seconds}")
             self._tell_queue(job if queued else None)
-            if queued or sum(pod.started for pod in pods) >= self.needed:
-                waiting_since = time.monotonic()
-            else:
+            run = sum(pod.started for pod in pods) >= self.needed
+            waited = pending.seconds(run=run, queued=queued)
+            if not (run or queued):
                 self.owned.with_retries(self.pods.show_events)
-                if time.monotonic() - waiting_since > self.pending_seconds:
-                    reason = self.pods.why_pending()
-                    self.owned.delete(job)
-                    return (
-                        f"training did not start within {self.pending_seconds:.0f} s (cluster.pending_seconds): "
-                        f"{reason}; the job was removed"
-                    )
+                if waited > self.pending_seconds:
+                    seconds = f"{self.pending_seconds:.0f} s (cluster.pending_seconds)"
+                    return self.owned.remove(job, f"training did not start within {seconds}: {self.pods.why_pending()}")
             self.owned.wait(job)
 
     def _tell_queue(self, job: Object | None) -> None:

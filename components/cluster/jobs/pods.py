@@ -1,11 +1,12 @@
 """A job's pods as a person wants to hear of them: why they wait, that they were started again, why they failed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import kubernetes
-from kubernetes.client import ApiClient, V1Pod
+from kubernetes.client import ApiClient, V1ContainerState, V1Pod
 
-from components.cluster.kube import ask
+from components.cluster.kube import ask, lacks_right
 from components.common.lease import ABANDONED_EXIT_CODE
 from components.common.progress import note
 
@@ -22,7 +23,7 @@ class Pod:
     uid: str
     phase: str
     started: bool
-    """Running, or already at its end."""
+    """Running, or already at its end, and not about to go: on a node that has gone a pod is going for ever."""
     restarts: int
     exit_code: int | None
     """Of the worker's container, when it has ended."""
@@ -31,13 +32,16 @@ class Pod:
 
 
 class Pods:
-    """The pods of one job; remembers what it has already reported."""
+    """The pods of one job; remembers what it has already reported.
 
-    def __init__(self, api: ApiClient, namespace: str, job: str, selector: str, step: str = "training") -> None:
+    ``makers`` are the names of the job and of what makes its pods: their events are reported beside those of the pods.
+    """
+
+    def __init__(self, api: ApiClient, namespace: str, makers: Sequence[str], selector: str, step: str) -> None:
         self._step = step
         self._core = kubernetes.client.CoreV1Api(api)
         self._namespace = namespace
-        self._job = job
+        self._makers = makers
         self._selector = selector
         self._seen: dict[str, Pod] = {}
         self._events: dict[str, int] = {}
@@ -45,7 +49,7 @@ class Pods:
 
     def poll(self) -> list[Pod]:
         """Reads the pods, and reports those that were started again."""
-        doing, call = f"list the pods of {self._job}", self._core.list_namespaced_pod
+        doing, call = f"list the pods of {self._makers[0]}", self._core.list_namespaced_pod
         pods = [_summary(item) for item in ask(doing, call, self._namespace, label_selector=self._selector).items]
         for pod in pods:
             before = self._seen.get(pod.name)
@@ -57,10 +61,15 @@ class Pods:
         return pods
 
     def show_events(self) -> None:
-        """Reports each new event of the job and of its pods."""
-        for name in (self._job, *self._seen):
+        """Reports each new event of the job and of its pods; who may not read them goes on without."""
+        for name in (*self._makers, *self._seen):
             doing, call = f"list the events of {name}", self._core.list_namespaced_event
-            for event in ask(doing, call, self._namespace, field_selector=f"involvedObject.name={name}").items:
+            of = f"involvedObject.name={name}"
+            found = ask(doing, call, self._namespace, field_selector=of, none_if=lacks_right)
+            if found is None:
+                self._last_event = "the service account may not list events, which say why; apply manifests/"
+                return
+            for event in found.items:
                 count = event.count or 1
                 if self._events.get(event.metadata.uid, 0) < count:
                     self._events[event.metadata.uid] = count
@@ -89,28 +98,44 @@ class Pods:
 def _summary(pod: V1Pod) -> Pod:
     # how the worker ended comes before how a side-car did
     statuses = sorted(pod.status.container_statuses or [], key=lambda status: status.name == KATIB_COLLECTOR)
-    ended = next((status.state.terminated for status in statuses if status.state and status.state.terminated), None)
-    waiting = next((status.state.waiting for status in statuses if status.state and status.state.waiting), None)
+    states = [status.state for status in statuses if status.state]
+    ended = next((state for state in states if state.terminated), None)
+    waiting = next((state for state in states if state.waiting), None)
+    held_up = next((status for status in pod.status.init_container_statuses or [] if not status.ready), None)
     blocked = next(
         (each for each in pod.status.conditions or [] if each.type == "PodScheduled" and each.status == "False"), None
     )
+    phase, going = pod.status.phase or "Pending", pod.metadata.deletion_timestamp
     if ended:
-        reason = f"exit code {ended.exit_code}" + (f" ({ended.reason})" if ended.reason else "")
+        reason = _in_words(ended)
+    elif going:
+        reason = f"is being deleted, until {going:%Y-%m-%d %H:%M:%S}; is its node {pod.spec.node_name} gone?"
+    elif held_up and held_up.state:
+        reason = f"init container {held_up.name}: {_in_words(held_up.state)}"
     elif waiting:
-        reason = ": ".join(part for part in (waiting.reason, waiting.message) if part)
+        reason = _in_words(waiting)
     elif blocked:
         reason = f"{blocked.reason}: {blocked.message}"
     else:
         reason = ": ".join(part for part in (pod.status.reason, pod.status.message) if part)
     if ended and pod.status.reason:  # evicted, or its node went away
         reason = f"{pod.status.reason}, {reason}"
-    phase = pod.status.phase or "Pending"
     return Pod(
         name=pod.metadata.name,
         uid=pod.metadata.uid,
         phase=phase,
-        started=phase in ("Running", "Succeeded", "Failed") and waiting is None,
+        started=waiting is None and (phase in ("Succeeded", "Failed") or (phase == "Running" and going is None)),
         restarts=sum(status.restart_count for status in statuses),
-        exit_code=ended.exit_code if ended else None,
+        exit_code=ended.terminated.exit_code if ended else None,
         reason=reason,
     )
+
+
+def _in_words(state: V1ContainerState) -> str:
+    if state.terminated:
+        return f"exit code {state.terminated.exit_code}" + (
+            f" ({state.terminated.reason})" if state.terminated.reason else ""
+        )
+    if state.waiting:
+        return ": ".join(part for part in (state.waiting.reason, state.waiting.message) if part)
+    return "has not ended"

@@ -2,13 +2,15 @@
 
 Kueue's webhook suspends a job that carries the label; its controller lifts that once there is quota, and suspends the
 job again, whose pods go, when another preempts it. What is said of Kueue here was read in its sources
-(pkg/controller/jobs/kubeflow, pkg/controller/jobs/trainjob, pkg/controller/jobframework).
+(pkg/controller/jobs/kubeflow, pkg/controller/jobs/trainjob, pkg/controller/jobframework, pkg/controller/core).
 """
+
+import time
 
 from kubernetes.client import ApiClient
 
 from components.cluster.kube import Object
-from components.cluster.owned_object import condition, condition_message
+from components.cluster.owned_object import condition, condition_message, has_condition
 from components.cluster.resource import Kind
 from components.common.errors import InventoryError
 
@@ -43,7 +45,42 @@ def _why(api: ApiClient, namespace: str, uid: str) -> str | None:
         found = kind.resource(api, namespace).select(f"{JOB_LABEL}={uid}")
     except InventoryError as error:
         return f"the reason cannot be read ({error})"
-    return condition_message(found[0], "QuotaReserved") if found else None
+    return _held_by(found[0]) if found else None
+
+
+def _held_by(workload: Object) -> str:
+    """What holds a Workload back; that quota is reserved is no reason, and what is deactivated never gets any."""
+    if has_condition(workload, "Finished"):
+        return f"Kueue has given it up: {condition_message(workload, 'Finished')}"
+    if workload.get("spec", {}).get("active") is False:
+        place = f"-n {workload['metadata']['namespace']} patch workload {workload['metadata']['name']}"
+        again = f"""kubectl {place} --type merge -p '{{"spec":{{"active":true}}}}'"""
+        return f"{condition_message(workload, 'Evicted')}; `{again}` puts it back into the queue"
+    if has_condition(workload, "QuotaReserved"):
+        checks = workload["status"].get("admissionChecks") or []
+        return "; ".join(f"{each['name']} is {each['state']}: {each['message']}" for each in checks)
+    return condition_message(workload, "QuotaReserved")
+
+
+class Pending:
+    """For how long pods have not started since any ran.
+
+    Time in a queue does not count, and a job that Kueue takes back since its pods do not start (PodsReadyTimeout)
+    begins no new count: it would be taken back and let go for ever.
+    """
+
+    def __init__(self) -> None:
+        self._seconds, self._looked = 0.0, time.monotonic()
+
+    def seconds(self, *, run: bool, queued: bool) -> float:
+        """The seconds so far; ``run`` and ``queued`` say how it is since the last look."""
+        now = time.monotonic()
+        if run:
+            self._seconds = 0.0
+        elif not queued:
+            self._seconds += now - self._looked
+        self._looked = now
+        return self._seconds
 
 
 def admitted_at(job: Object) -> str:

@@ -67,7 +67,7 @@ def open_tar(storage: Storage, name: str) -> Archive:
         while at is not None:
             at = _index(stream, at, members, links)
             check_number(name, len(members) + len(links))
-    except (tarfile.TarError, ValueError, OverflowError, IndexError, KeyError, EOFError, RecursionError) as error:
+    except (tarfile.TarError, OSError, ValueError, OverflowError, LookupError, EOFError, RecursionError) as error:
         what = " ".join(str(error).split())[:120]
         raise InventoryError(f"{name} is not a whole .tar file ({what}); copy it again") from error
     resolve(links, members)

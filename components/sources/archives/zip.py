@@ -5,6 +5,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from contextlib import suppress
 from typing import NamedTuple
 
 from components.common.errors import InventoryError
@@ -22,7 +23,9 @@ EXTRA_BYTES = 512
 SUSPICIOUS_BYTES, SUSPICIOUS_RATIO = 1_000_000, 100
 """A larger member that was compressed further is no photo and no metadata, whose contents do not repeat so."""
 LONGEST_LINK = 4096
-ENCRYPTED = 0x1
+DAMAGED = (zipfile.BadZipFile, NotImplementedError, struct.error, OverflowError)
+"""Beside what reading raises."""
+ENCRYPTED, IS_UTF8 = 0x1, 0x800
 
 
 class Deflated(NamedTuple):
@@ -71,11 +74,11 @@ def open_zip(storage: Storage, name: str) -> Archive:
     try:
         with zipfile.ZipFile(stream) as archive:
             infos = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, EOFError, OverflowError) as error:
+    except (*DAMAGED, OSError, ValueError, EOFError) as error:
         what = " ".join(str(error).split())[:120]
         raise InventoryError(f"{name} is not a whole .zip file ({what}); copy it again") from error
     check_number(name, len(infos))
-    written = {info.filename.replace("\\", "/"): info for info in infos if not info.is_dir()}  # "\\" from Windows
+    written = {_path(info): info for info in infos if not info.is_dir()}
     members: dict[str, Member] = {}
     links: dict[str, str] = {}
     for path, info in written.items():
@@ -88,6 +91,15 @@ def open_zip(storage: Storage, name: str) -> Archive:
             members[inner] = _member(info)
     resolve(links, members)
     return Archive(storage, name, file.version, members)
+
+
+def _path(info: zipfile.ZipInfo) -> str:
+    """A member's name with / between folders, from Windows too; macOS writes UTF-8 and does not say so."""
+    name = info.filename
+    if not info.flag_bits & IS_UTF8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")
 
 
 def _member(info: zipfile.ZipInfo) -> Member:

@@ -7,6 +7,7 @@ from kubernetes.client import ApiClient
 
 from components.cluster.jobs.job import JobKind
 from components.cluster.jobs.katib import EXPERIMENT_LABEL, INJECTION_LABEL, SUGGESTIONS, TRIALS
+from components.cluster.jobs.queue import Pending
 from components.cluster.kube import Object
 from components.cluster.owned_object import OwnedObject, condition_message, has_condition
 from components.common.progress import note
@@ -65,13 +66,12 @@ class Attempt:
             spoilt=lambda found: any(has_condition(found, condition) for condition in spoilt)
         )
         pods = TrialPods(self.api, self.experiment, self.kind, self.cluster.min_workers or self.cluster.workers)
-        waiting_since = time.monotonic()
+        pending = Pending()
         while True:
             found = self.experiment.read()
             if found is None:
                 return f"{self.experiment.title} was deleted while it was running; run the step again"
-            if self._news(found, pods):
-                waiting_since = time.monotonic()
+            news = self._news(found, pods)
             if has_condition(found, "Failed"):
                 self.ended_badly = True
                 return self._why_failed(found)
@@ -81,9 +81,9 @@ class Attempt:
                 self.ended_badly = not {end_of(trial) for trial in self._trials} & {"Succeeded", "EarlyStopped"}
                 return self._without_outcome(found)
             active = self._active()
-            if pods.some_trial_runs(active) or pods.all_queued(active):
-                waiting_since = time.monotonic()
-            elif time.monotonic() - waiting_since > self.cluster.pending_seconds:
+            run = pods.some_trial_runs(active)
+            waited = pending.seconds(run=run or news, queued=not run and pods.all_queued(active))
+            if waited > self.cluster.pending_seconds:
                 reason = self._suggestion_failure() or pods.why_pending(active)
                 seconds = f"{self.cluster.pending_seconds:.0f} s (cluster.pending_seconds)"
                 return self._remove(found, f"no trial started within {seconds}: {reason}")
@@ -96,8 +96,7 @@ class Attempt:
         return sorted(made, key=lambda trial: (trial.start or float("inf"), trial.name))
 
     def _remove(self, found: Object, failure: str) -> str:
-        self.experiment.delete(found)
-        return f"{failure}; the Experiment was removed"
+        return self.experiment.remove(found, failure)
 
     def _read_trials(self) -> None:
         trials = TRIALS.resource(self.api, self.experiment.namespace)

@@ -80,6 +80,9 @@ class TrialPods:
 
     def _pods(self, name: str) -> Pods:
         if name not in self._of:
-            labels = f"{EXPERIMENT_LABEL}={name}" if name == self.experiment.name else self.kind.pods.format(name=name)
-            self._of[name] = Pods(self.api, self.experiment.namespace, name, labels, "tuning")
+            where = self.api, self.experiment.namespace
+            if name == self.experiment.name:
+                self._of[name] = Pods(*where, [name], f"{EXPERIMENT_LABEL}={name}", "tuning")
+            else:
+                self._of[name] = self.kind.pods_of(*where, name, "tuning")
         return self._of[name]

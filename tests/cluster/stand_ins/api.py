@@ -60,6 +60,7 @@ CUSTOM_KINDS = {
     ("serving.kserve.io", "v1alpha1", "clusterstoragecontainers"): "ClusterStorageContainer",
     ("argoproj.io", "v1alpha1", "workflows"): "Workflow",
     ("kueue.x-k8s.io", "v1beta1", "workloads"): "Workload",
+    ("kueue.x-k8s.io", "v1beta2", "workloads"): "Workload",
 }
 CLUSTER_SCOPED = (
     "namespaces",
@@ -283,18 +284,21 @@ class Cluster:
                 self._remove(owned)
 
     def _finish_foreground(self, key: Key, uid: str) -> None:
+        """The owner stays as long as what it owns, such as a pod of a dead node (pkg/controller/garbagecollector)."""
         with self.lock:
             for owned in self._owned(uid):
                 self._remove(owned)
+            if self._owned(uid, going=True):
+                return
             if key in self.objects and self.objects[key]["metadata"]["uid"] == uid:
                 self._store(key, self.objects[key], "DELETED")
 
-    def _owned(self, uid: str) -> list[Key]:
+    def _owned(self, uid: str, *, going: bool = False) -> list[Key]:
         return [
             key
             for key, item in self.objects.items()
             if any(owner["uid"] == uid for owner in item["metadata"].get("ownerReferences", []))
-            and "deletionTimestamp" not in item["metadata"]
+            and ("deletionTimestamp" in item["metadata"]) == going
         ]
 
 

@@ -1,12 +1,16 @@
 """Plays Kueue: its webhook suspends jobs with a queue's name, its controller lets them go and takes their place away.
 
+A Workload stays from the job's creation to its end, and its conditions say how it is.
+
 Follows its sources of 2026-08: pkg/controller/jobs/kubeflow/kubeflowjob/kubeflowjob_controller.go,
 pkg/controller/jobs/trainjob/trainjob_webhook.go and trainjob_controller.go, pkg/controller/jobframework/validation.go
-and reconciler.go, and pkg/scheduler/scheduler.go for the condition of a Workload that waits.
+and reconciler.go, and pkg/scheduler/scheduler.go for the condition of a Workload that waits, and
+pkg/controller/core/workload_controller.go for one that is evicted, deactivated or stopped by an admission check.
 """
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from tests.cluster.stand_ins.api import Cluster, Key, Object, Refused, now
 
@@ -16,6 +20,8 @@ NO_ROOM = (
     "couldn't assign flavors to pod set master: insufficient unused quota for nvidia.com/gpu in flavor a100, "
     "2 more needed"
 )
+WAITS = {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": NO_ROOM}
+RESERVED = {**WAITS, "status": "True", "reason": "QuotaReserved", "message": "Quota reserved in ClusterQueue gpus"}
 TRAINER = "trainer.kubeflow.org"
 JOBS = {"pytorchjobs": "kubeflow.org", "trainjobs": TRAINER}
 
@@ -45,22 +51,27 @@ class Kueue:
 
     def _workload(self, job: Object) -> None:
         labels = {"kueue.x-k8s.io/job-uid": job["metadata"]["uid"]}
-        waits = {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": NO_ROOM}
         metadata = {"name": f"job-{job['metadata']['name']}", "labels": labels}
-        body = {"apiVersion": f"{GROUP}/v1beta1", "kind": "Workload", "metadata": metadata}
-        self.cluster.add({**body, "status": {"conditions": [waits]}}, WORKLOADS, GROUP)
+        body = {"apiVersion": f"{GROUP}/v1beta2", "kind": "Workload", "metadata": metadata, "spec": {"active": True}}
+        self.cluster.add({**body, "status": {"conditions": [WAITS]}}, WORKLOADS, GROUP)
+
+    def says(self, name: str, *conditions: Object, active: bool = True, **status: Any) -> None:
+        """Gives the Workload of a job other conditions."""
+
+        def change(workload: Object) -> None:
+            workload["spec"]["active"] = active
+            workload["status"] = {"conditions": list(conditions), **status}
+
+        self.cluster.update(WORKLOADS, f"job-{name}", change, GROUP)
 
     def admit(self, plural: str, name: str) -> None:
         """There is quota: the job goes on."""
-        job = self._suspend(plural, name, False)
-        self.cluster.remove(WORKLOADS, f"job-{name}", GROUP)
-        self.make_pods(self.cluster, job)
+        self.says(name, RESERVED, {**RESERVED, "type": "Admitted", "reason": "Admitted", "message": ""})
+        self.make_pods(self.cluster, self._suspend(plural, name, False))
 
     def hold(self, plural: str, name: str) -> None:
         """Another job takes the place of this one: the operator removes the pods of a job that is suspended."""
-        found = self.cluster.get(plural, name, JOBS[plural])
-        assert found
-        self._workload(found)
+        self.says(name, WAITS, {"type": "Evicted", "status": "True", "reason": "Preempted", "message": "Preempted"})
         job = self._suspend(plural, name, True)
         for pod in self.cluster.items("pods"):
             if any(owner["uid"] == job["metadata"]["uid"] for owner in pod["metadata"].get("ownerReferences", [])):

@@ -66,6 +66,16 @@ def test_a_service_is_asked_by_its_name_through_the_gateway(cluster, server, pho
     assert set(entry.seen) == {f"Bearer {TOKEN}"}
 
 
+def test_a_photo_of_another_kind_is_an_error_and_litter_is_none(server, photos, capsys):
+    (photos / "c.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    for litter in ("._a.jpg", "aisle/.thumbs/a.jpg"):
+        (photos / litter).parent.mkdir(exist_ok=True)
+        (photos / litter).write_bytes(b"x")
+    assert main(["query", str(photos), "--url", server.url, "--json"]) == 1
+    said = {Path(answer["photo"]).name: answer.get("error") for answer in lines(capsys)}
+    assert said == {"a.jpg": None, "b.png": None, "c.heic": "a HEIC file; send JPEG, PNG or WebP"}
+
+
 def test_without_a_kubeconfig_the_host_is_named_by_hand(server, photos, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(photos)
     (tmp_path / "token").write_text(f"{TOKEN}\n")

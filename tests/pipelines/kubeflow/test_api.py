@@ -1,11 +1,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import kfp_server_api
 import pytest
 
 from components.common.errors import InventoryError
 from pipelines.compiler import compile_pipeline
-from pipelines.kubeflow.access import Access, check_access, find_access, open_client
+from pipelines.kubeflow.access import Access, check_access, find_access, open_client, plain_errors
 from pipelines.kubeflow.api import follow, runs, submit, upload
 from tests.pipelines.kubeflow.kfp_api import KfpApi, serving
 from tests.pipelines.test_compiler import GOLDEN, small_pipeline
@@ -137,6 +138,31 @@ def test_a_failed_run_names_the_step(api: KfpApi, package: Path) -> None:
 def test_a_run_that_does_not_exist_is_not_waited_for(api: KfpApi) -> None:
     with pytest.raises(InventoryError, match="answered 404: Run 7 not found"):
         follow(open_client(access(api)), "7", poll_seconds=0.01)
+
+
+def test_a_sign_in_that_ends_before_the_run_does_not_leave_us_waiting_for_ever(api: KfpApi, package: Path) -> None:
+    where = access(api)
+    client = open_client(where)
+    run_id, _ = submit(client, where, package, {})
+    api.login_page = True
+    with pytest.raises(InventoryError, match=f"follow the run {run_id}, which goes on: .* renew KF_PIPELINES_TOKEN"):
+        follow(client, run_id, poll_seconds=0.01)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (403, "RBAC: access denied", "answered 403: RBAC: access denied; is the namespace yours"),
+        (401, "<html>Sign in</html>", "answered 401: Unauthorized; renew KF_PIPELINES_TOKEN"),
+        (400, '["no", "object"]', "answered 400: "),
+        (400, "{}", "answered 400: Bad"),
+    ],
+)
+def test_what_a_gateway_answers_is_one_line(status: int, body: str, said: str) -> None:
+    error = kfp_server_api.ApiException(status, {400: "Bad", 401: "Unauthorized", 403: "Forbidden"}[status])
+    error.body = body
+    with pytest.raises(InventoryError, match=said), plain_errors("ask"):
+        raise error
 
 
 def login_page(api: KfpApi) -> Access:

@@ -22,7 +22,7 @@ from tests.serve.attacks.watching import (
 from tests.tiny_model import Served, photo, serving
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(240)]
 
 SECONDS = 5.0
 

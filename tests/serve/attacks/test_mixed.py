@@ -22,6 +22,7 @@ SECONDS = 3.0
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(3000)
 def test_clients_are_served_through_all_attacks(bundle_folder) -> None:
     with serving(bundle_folder, "--grpc-port", "0") as server:
