@@ -15,6 +15,8 @@ from components.documents.trained import TrainedModel
 from components.evaluate.report.summary import METRICS, summary_lines
 from components.evaluate.step import evaluate
 from components.pages.page import with_others_below
+from components.tracking.figures import log_evaluation
+from components.tracking.step import log_to_mlflow
 
 
 def run(
@@ -47,6 +49,7 @@ def run(
         roc.metadata["display_name"] = question
         roc.log_roc_curve(curve.fpr, curve.tpr, curve.threshold)
     write_metrics(metrics, confusion, roc)
+    log_to_mlflow(lambda run: log_evaluation(run, store, outcome, Path(report.path)))
 
 
 def evenest(evaluation: Evaluation, curves: Curves) -> str | None:

@@ -12,13 +12,16 @@ from components.documents.evaluated import EvaluatedModel
 from components.gate.page import markdown
 from components.gate.step import gate
 from components.settings.run import RunSettings
+from components.tracking.figures import log_gate
+from components.tracking.step import log_to_mlflow
 
 
 def run(dataset: Path, evaluated: Path, settings: Path, decision: Markdown, run_id: str) -> str:
     """Asks the gate and fills the output artifact; returns ``yes`` or ``no``."""
     chosen = RunSettings.load(settings)
+    store = open_store()
     outcome = gate(
-        open_store(),
+        store,
         DatasetManifest.load(dataset),
         EvaluatedModel.load(evaluated),
         run_name(run_id),
@@ -27,4 +30,5 @@ def run(dataset: Path, evaluated: Path, settings: Path, decision: Markdown, run_
     )
     write_atomic(Path(decision.path), markdown(outcome.decision, outcome.version, outcome.policy.metric))
     decision.metadata.update({"approved": outcome.approved, "summary": outcome.decision.summary})
+    log_to_mlflow(lambda run: log_gate(run, outcome, store.get_bytes(outcome.page_key).decode()))
     return outcome.approved

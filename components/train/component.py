@@ -26,6 +26,8 @@ def train(dataset: Input[Dataset], settings: Input[Artifact], model: Output[Mode
     from components.common.store import open_store
     from components.counter.dataset import DatasetManifest
     from components.settings.run import RunSettings
+    from components.tracking.figures import log_epochs, log_settings
+    from components.tracking.step import log_to_mlflow
     from components.train.step import train as train_model
     from components.tune.step import tune
 
@@ -36,6 +38,7 @@ def train(dataset: Input[Dataset], settings: Input[Artifact], model: Output[Mode
             found = tune(store, bins, chosen, name)
             chosen = RunSettings.model_validate(found["settings"])
             model.metadata["search_page_key"] = found["report_key"]
+        log_to_mlflow(lambda run: log_settings(run, chosen, name, bins.dataset_id))
         trained = train_model(
             store,
             bins,
@@ -45,5 +48,6 @@ def train(dataset: Input[Dataset], settings: Input[Artifact], model: Output[Mode
             launcher=cluster_launcher(chosen.cluster),
         )
         trained.write(Path(model.path))
+        log_to_mlflow(lambda run: log_epochs(run, trained.history))
 
     main_step(work)

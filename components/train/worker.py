@@ -22,6 +22,7 @@ from components.counter.dataset import DatasetManifest
 from components.documents.trained import TrainedModel
 from components.documents.training_spec import TrainingSpec
 from components.settings.training import MACHINE_OPTIONS, TrainingSettings
+from components.tracking.step import is_tracked
 from components.train.data.batches import ImageFeed
 from components.train.data.features import FeatureCache, FeatureFeed, Feed, cache_key, reason_not_to_cache
 from components.train.data.shards import ShardedBins
@@ -41,6 +42,7 @@ from components.train.model.weights import find_weights, load_backbone, read_sta
 from components.train.profile.profiler import Profiler
 from components.train.watch.debugger import Debugger
 from components.train.watch.events import Events
+from components.train.watch.mlflow_epochs import MlflowEpochs
 from components.train.watch.saved_tensors import TensorSaver
 from components.train.watch.trainer_status import TrainerStatus
 
@@ -161,6 +163,8 @@ def watchers(job: TrainingSpec, classes: int, store: Store, workers: Workers, me
         found.append(TensorSaver(store, job.tensors_key, job.settings))
     if job.settings.record_steps and workers.leads:
         found.append(Events(store, job.events_key, job.settings.record_steps))
+    if workers.leads and is_tracked():
+        found.append(MlflowEpochs())
     if workers.leads and TrainerStatus.wanted():
         found.append(TrainerStatus(job.settings.epochs))
     return found

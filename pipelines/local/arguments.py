@@ -11,6 +11,7 @@ from components.settings.run import RunSettings
 from components.settings.source import S3
 from components.settings.training import TORCHVISION
 from components.sources.open import open_source
+from components.tracking.local_run import check_tracking
 from pipelines.cli.options import TRAINING
 
 
@@ -35,6 +36,7 @@ def check_here(arguments: dict[str, Any]) -> RunSettings:
         InventoryError: naming the first argument that is refused and what is allowed.
     """
     chosen = check(arguments)
+    check_tracking()
     if not chosen.data.source.startswith(S3):
         open_source(chosen.data.source)
     listed = chosen.data.file_list

@@ -37,6 +37,7 @@ from components.documents.evaluated import EvaluatedModel, Evaluation
 from components.documents.gated import GatedModel
 from components.documents.run_result import Query, RunResult
 from components.pages.page import with_pages
+from components.tracking.local_run import mlflow_run
 from pipelines.local.arguments import check_here, check_with_store, continued
 from pipelines.local.object_store import store_environment
 from pipelines.local.progress_view import View
@@ -89,14 +90,15 @@ def run(arguments: dict[str, Any], run_id: str | None, runs: Path, console: Cons
         write_json(remembered, arguments)  # not before: what is refused must not come back with the next attempt
         started = time.time()
         view = View(console)
-        try:
-            with view.following(folder / "progress.jsonl"):
-                _execute(arguments, folder)
-        except RuntimeError as error:
-            defect = f"a step failed in a way it did not foresee; its output ends {_short(folder / 'run.log')}"
-            raise InventoryError((view.error or defect).removeprefix("error: ")) from error
-        store = open_store()
-        result = _gather(store, view, folder, arguments, time.time() - started)
+        with mlflow_run(folder, chosen, lambda line: console.print(line, highlight=False)):
+            try:
+                with view.following(folder / "progress.jsonl"):
+                    _execute(arguments, folder)
+            except RuntimeError as error:
+                defect = f"a step failed in a way it did not foresee; its output ends {_short(folder / 'run.log')}"
+                raise InventoryError((view.error or defect).removeprefix("error: ")) from error
+            store = open_store()
+            result = _gather(store, view, folder, arguments, time.time() - started)
         _show(result.test, folder, console)
         url = _service(store, result, folder, console)
         if url:

@@ -40,7 +40,7 @@ class Inventory:
         return self("run", "--run-id", run_id, *SMALL, *TINY_TRAINING, *arguments, **environment)
 
     def clean_environment(self) -> dict[str, str]:
-        secret = ("S3_", "AWS_", "INVENTORY_")
+        secret = ("S3_", "AWS_", "INVENTORY_", "MLFLOW_")
         return {name: value for name, value in os.environ.items() if not name.startswith(secret)} | {
             "INVENTORY_CACHE": str(self.folder / "cache"),
             "OMP_NUM_THREADS": "2",

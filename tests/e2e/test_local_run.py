@@ -13,7 +13,9 @@ import pytest
 
 from components.common.local_store.server import local_store
 from components.counter import bundle as bundles
+from components.tracking.client import is_installed
 from tests.e2e.conftest import TINY_TRAINING, Inventory
+from tests.tracking.mlflow_stand_in import TrackingServer, tracking_server
 from tests.waiting import wait_until
 
 STEPS = ("settings", "download", "split", "explore", "train", "evaluate", "gate", "deploy")
@@ -39,9 +41,16 @@ def wait_until_clean(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def finished(inventory: Inventory) -> str:
+def tracking() -> Iterator[TrackingServer]:
+    """An MLflow server."""
+    with tracking_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def finished(inventory: Inventory, tracking: TrackingServer) -> str:
     """The output of a small run that went through."""
-    code, output = inventory.run_small("first")
+    code, output = inventory.run_small("first", MLFLOW_TRACKING_URI=tracking.url)
     assert code == 0, output
     return output
 
@@ -87,6 +96,22 @@ def test_the_same_run_again_does_no_step_twice_but_looks_at_what_is_in_service(
     assert code == 0, output
     done = {r["step"]: r["skipped"] for r in inventory.records("first")[before:] if r["kind"] == "done"}
     assert done == {**dict.fromkeys(STEPS, True), **dict.fromkeys(ALWAYS, False)}
+
+
+@pytest.mark.skipif(not is_installed(), reason="mlflow-skinny is not installed")
+def test_an_mlflow_server_shows_parameters_epochs_figures_pages_and_the_bundle(
+    finished: str, inventory: Inventory, tracking: TrackingServer
+) -> None:
+    (run,) = tracking.runs.values()
+    result = json.loads((inventory.folder / "runs" / "first" / "result.json").read_text())
+    assert (run.name, run.status, run.parameters["training.backbone"]) == ("first", "FINISHED", "resnet18")
+    assert run.history("validation_loss") == [(1, result["validation"]["loss"])]
+    assert run.history("test_mae") == [(0, result["test"]["mae"])]
+    assert run.history("gate_approved") == [(0, 1.0)]
+    assert {"report.html", "gate.html", "model/bundle.json", "model/model-card.md"} <= set(run.artifacts)
+    assert run.artifacts["model/model.onnx"] == (inventory.folder / "runs/first/model/model.onnx").read_bytes()
+    assert run.tags["inventory.dataset_id"] == result["dataset_id"]
+    assert f"MLflow: {tracking.url}/#/experiments/1/runs/{run.id}" in finished
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from typing import Any
 from components.common.parent_process import die_with_parent
 from components.common.progress import PROGRESS_VARIABLE
 from components.documents.training_spec import TrainingSpec
+from components.tracking.client import RUN_VARIABLE
 
 STOP_SECONDS = 20
 Message = dict[str, Any]
@@ -84,7 +85,8 @@ class Pool:
 
     def _new(self, place: int) -> Worker:
         ours, theirs = Pipe()
-        environment = {name: value for name, value in os.environ.items() if name != PROGRESS_VARIABLE}
+        # a trial's epochs are no epochs of the run
+        environment = {name: text for name, text in os.environ.items() if name not in (PROGRESS_VARIABLE, RUN_VARIABLE)}
         # a worker is the only process of its trainings; which of several workers it is chooses its GPU
         environment |= {"WORLD_SIZE": "1", "LOCAL_RANK": str(place)}
         # threads that spin while they wait take the cores from the other workers

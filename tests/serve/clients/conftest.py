@@ -12,7 +12,7 @@ import pytest
 from tests.tiny_model import Served, serving
 
 ROOT = Path(__file__).resolve().parents[3]
-REQUIREMENTS = ROOT / "requirements" / "clients.txt"
+REQUIREMENTS = ROOT / "requirements" / "tools" / "clients.txt"
 FOLDER = ROOT / "build" / "clients"
 
 
