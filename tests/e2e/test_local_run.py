@@ -102,7 +102,7 @@ def test_the_same_run_again_does_no_step_twice_but_looks_at_what_is_in_service(
 def test_an_mlflow_server_shows_parameters_epochs_figures_pages_and_the_bundle(
     finished: str, inventory: Inventory, tracking: TrackingServer
 ) -> None:
-    (run,) = tracking.runs.values()
+    (run,) = [run for run in tracking.runs.values() if run.name == "first"]
     result = json.loads((inventory.folder / "runs" / "first" / "result.json").read_text())
     assert (run.name, run.status, run.parameters["training.backbone"]) == ("first", "FINISHED", "resnet18")
     assert run.history("validation_loss") == [(1, result["validation"]["loss"])]
@@ -111,7 +111,7 @@ def test_an_mlflow_server_shows_parameters_epochs_figures_pages_and_the_bundle(
     assert {"report.html", "gate.html", "model/bundle.json", "model/model-card.md"} <= set(run.artifacts)
     assert run.artifacts["model/model.onnx"] == (inventory.folder / "runs/first/model/model.onnx").read_bytes()
     assert run.tags["inventory.dataset_id"] == result["dataset_id"]
-    assert f"MLflow: {tracking.url}/#/experiments/1/runs/{run.id}" in finished
+    assert f"{tracking.url}/#/experiments/1/runs/{run.id}" in finished
 
 
 @pytest.mark.slow
@@ -145,10 +145,12 @@ def test_a_finished_bundle_can_be_served_and_queried_later(finished: str, invent
         server.wait(20)
 
 
-def interrupt_at(inventory: Inventory, run_id: str, step: str, how: signal.Signals) -> "subprocess.Popen[str]":
+def interrupt_at(
+    inventory: Inventory, run_id: str, step: str, how: signal.Signals, **environment: str
+) -> "subprocess.Popen[str]":
     """Starts a small run and ends it with a signal once a step has begun."""
     arguments = ["run", "--run-id", run_id, "--source", "rendered:240", "--split", "70/15/15", "--epochs", "1"]
-    process = inventory.start(*arguments, "--backbone", "resnet18", *TINY_TRAINING)
+    process = inventory.start(*arguments, "--backbone", "resnet18", *TINY_TRAINING, **environment)
     deadline = time.monotonic() + 120
     while not any(r["kind"] == "start" and r["step"] == step for r in inventory.records(run_id)):
         assert process.poll() is None
@@ -175,9 +177,14 @@ def test_killed_at_any_step_it_goes_on_without_redoing_finished_ones(inventory: 
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_an_interrupted_run_stops_everything_that_it_started(inventory: Inventory, how: signal.Signals) -> None:
-    process = interrupt_at(inventory, f"interrupted-{how.name.lower()}", "train", how)
+def test_an_interrupted_run_stops_everything_that_it_started(
+    inventory: Inventory, how: signal.Signals, tracking: TrackingServer
+) -> None:
+    run_id = f"interrupted-{how.name.lower()}"
+    process = interrupt_at(inventory, run_id, "train", how, MLFLOW_TRACKING_URI=tracking.url)
     assert process.returncode == 130
+    told = [run.status for run in tracking.runs.values() if run.name == run_id]
+    assert told == (["KILLED"] if is_installed() else [])
     wait_until_clean(inventory.folder)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from components.counter import bundle as bundles
 from components.settings.run import RunSettings
 from components.tracking.client import is_installed
 from components.tracking.figures import log_epochs, log_settings
@@ -43,7 +44,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("mlflow-server")
     try:
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-cache-dir", "--no-deps"]
+        pip = [str(folder / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--no-deps"]
         if subprocess.run([*pip, "--require-hashes", "-r", str(REQUIREMENTS)], check=False).returncode:
             pytest.skip(f"the packages of {REQUIREMENTS.name} cannot be installed here")
         yield folder / "bin"
@@ -144,7 +145,8 @@ def test_the_server_shows_parameters_epochs_figures_report_and_a_model_that_can_
 
     mlflow.set_tracking_uri(api.url)
     network = mlflow.onnx.load_model(f"runs:/{run_id}/model")
-    assert network.SerializeToString() == (tmp_path / "runs" / "first" / "model" / "model.onnx").read_bytes()
+    model = tmp_path / "runs" / "first" / "model"
+    assert network.SerializeToString() == (model / bundles.load(model).serve_file).read_bytes()
     assert mlflow.register_model(f"runs:/{run_id}/model", "bins").version == "1"
 
     code, output = inventory("run", "--run-id", "first", **variables)  # which finds everything done
