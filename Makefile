@@ -12,7 +12,7 @@ TOOLS := build/environments
 
 # The variables given on the command line, which `run` reads from its environment: SPLIT=70/10/20 is --split 70/10/20.
 # Neither make nor a shell looks into their values: `value` takes them as they were typed, quotes and dollars included.
-OF_MAKE := E2E ENGINE PUSH BUILD_ARGS PYTHON VENV TORCH_INDEX REGISTRY TAG
+OF_MAKE := E2E ENGINE PUSH BUILD_ARGS PYTHON VENV TORCH_INDEX REGISTRY TAG KEY
 GIVEN := $(filter-out $(OF_MAKE),$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $(v))),$(v))))
 $(foreach v,$(GIVEN),$(eval override $(v) := $$(value $(v))))
 ifneq ($(GIVEN),)
@@ -118,6 +118,7 @@ sbom: setup $(TOOLS)/supply/.installed
 audit: setup $(TOOLS)/supply/.installed
 	$(BIN)/python -m release.audit $(TOOLS)/supply/bin/python
 
-# Wheel, bills of materials, notes and check sums of the version, into build/release/VERSION.
+# Packages, bills of materials, notes, provenance and check sums of the version, into build/release/VERSION; signed with
+# KEY=private.pem. docs/releases.md says how they are verified.
 release: setup check $(TOOLS)/supply/.installed
-	$(BIN)/python -m release.release $(TOOLS)/supply/bin/python build/release
+	$(BIN)/python -m release.release $(TOOLS)/supply/bin/python build/release $(if $(KEY),"$(KEY)")
