@@ -75,6 +75,7 @@ def _build(kind: str, scratch: Path, time: int) -> Path:
         [sys.executable, "-c", BUILD, kind, str(built)],
         cwd=source,
         env={**os.environ, "SOURCE_DATE_EPOCH": str(time)},
+        umask=0o022,  # the rights of what setuptools writes are in the wheel
         capture_output=True,
         text=True,
         check=False,
