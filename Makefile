@@ -81,7 +81,8 @@ images:
 	@test -n "$(ENGINE)" || { echo "error: docker, podman or buildah is needed to build images"; exit 1; }
 	for image in control train serve; do \
 	  $(ENGINE) build -f docker/Dockerfile --target $$image -t $(REGISTRY)/$$image:$(TAG) --build-arg VERSION=$(TAG) \
-	    --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) $(BUILD_ARGS) . && \
+	    --build-arg REVISION=$$(git rev-parse HEAD) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+	    --build-arg CREATED=$$(TZ=UTC git log -1 --date=format-local:%FT%TZ --format=%cd) $(BUILD_ARGS) . && \
 	    { test -z "$(PUSH)" || $(ENGINE) push $(REGISTRY)/$$image:$(TAG); } || exit 1; \
 	done
 
