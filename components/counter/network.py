@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from components.common.errors import InventoryError, first_line
 from components.counter.bundle import Bundle, served_network
+from components.counter.engines.names import EngineName
 
 Pixels = NDArray[np.uint8]
 
+ENGINE: EngineName = "onnxruntime"
+"""What runs networks here: in evaluation and gate always, in service unless another one is chosen."""
 ROUNDS, ROUNDS_SECONDS = 20, 20.0
 STOP_SPINNING = "session.force_spinning_stop"
 """ONNX Runtime's threads wait for each other in a loop, which is quick, and by default go on with it for tens of

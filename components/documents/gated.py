@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import field_validator
 
 from components.common.document import Document, Part
+from components.counter.engines.names import EngineName
 from components.settings.gate import GatePolicy
 
 
@@ -44,6 +45,8 @@ class Decision(Part):
     """What the improvement exceeds with the policy's confidence."""
     power: Power | None = None
     """None when nothing is compared."""
+    engine: EngineName | None = None
+    """What ran the networks; None when none was run, or the decision is older than the choice of an engine."""
 
     @field_validator("power", mode="before")
     @classmethod
