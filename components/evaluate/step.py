@@ -12,7 +12,7 @@ from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle, ModelScores
 from components.counter.dataset import Bins, DatasetManifest, open_extra, open_split
-from components.counter.network import open_session
+from components.counter.network import ENGINE, open_session
 from components.counter.scoring import same_counts, score, threads
 from components.counter.splits import SPLITS
 from components.counter.statistics import drift
@@ -151,6 +151,7 @@ def evaluate_bundle(
         ),
         int8=small,
         record=record.value(known, test, calibrated) if known else None,
+        engine=ENGINE,
     )
     scores = ModelScores(**evaluation.model_dump(include=set(ModelScores.model_fields)))
     bundle = bundle.model_copy(
