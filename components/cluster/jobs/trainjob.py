@@ -69,7 +69,10 @@ def trainjob(
             "such a runtime in cluster.runtime instead, or use launcher pytorchjob"
         )
     if settings.elastic:
-        raise InventoryError("cluster.min_workers: a TrainJob has a fixed number of workers; use launcher pytorchjob")
+        raise InventoryError(
+            "cluster.min_workers: a TrainJob has a fixed number of workers; leave it and max_workers out, or use "
+            "launcher pytorchjob"
+        )
     volumes, mounts = worker_volumes(settings.store_secret, settings.shared_memory, settings.ephemeral_storage)
     container: Object = {"name": NODE, "volumeMounts": mounts}
     pod: Object = {"containers": [container], "serviceAccountName": settings.service_account, "volumes": volumes}
