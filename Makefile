@@ -12,7 +12,7 @@ TOOLS := build/environments
 
 # The variables given on the command line, which `run` reads from its environment: SPLIT=70/10/20 is --split 70/10/20.
 # Neither make nor a shell looks into their values: `value` takes them as they were typed, quotes and dollars included.
-OF_MAKE := E2E ENGINE PUSH BUILD_ARGS PYTHON VENV TORCH_INDEX REGISTRY TAG
+OF_MAKE := E2E ENGINE PUSH BUILD_ARGS PYTHON VENV TORCH_INDEX REGISTRY TAG KEY
 GIVEN := $(filter-out $(OF_MAKE),$(foreach v,$(.VARIABLES),$(if $(findstring command,$(origin $(v))),$(v))))
 $(foreach v,$(GIVEN),$(eval override $(v) := $$(value $(v))))
 ifneq ($(GIVEN),)
@@ -81,7 +81,8 @@ images:
 	@test -n "$(ENGINE)" || { echo "error: docker, podman or buildah is needed to build images"; exit 1; }
 	for image in control train serve; do \
 	  $(ENGINE) build -f docker/Dockerfile --target $$image -t $(REGISTRY)/$$image:$(TAG) --build-arg VERSION=$(TAG) \
-	    --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(date -u +%FT%TZ) $(BUILD_ARGS) . && \
+	    --build-arg REVISION=$$(git rev-parse HEAD) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+	    --build-arg CREATED=$$(TZ=UTC git log -1 --date=format-local:%FT%TZ --format=%cd) $(BUILD_ARGS) . && \
 	    { test -z "$(PUSH)" || $(ENGINE) push $(REGISTRY)/$$image:$(TAG); } || exit 1; \
 	done
 
@@ -118,6 +119,7 @@ sbom: setup $(TOOLS)/supply/.installed
 audit: setup $(TOOLS)/supply/.installed
 	$(BIN)/python -m release.audit $(TOOLS)/supply/bin/python
 
-# Wheel, bills of materials, notes and check sums of the version, into build/release/VERSION.
+# Packages, bills of materials, notes, provenance and check sums of the version, into build/release/VERSION; signed with
+# KEY=private.pem. docs/releases.md says how they are verified.
 release: setup check $(TOOLS)/supply/.installed
-	$(BIN)/python -m release.release $(TOOLS)/supply/bin/python build/release
+	$(BIN)/python -m release.release $(TOOLS)/supply/bin/python build/release $(if $(KEY),"$(KEY)")

@@ -21,7 +21,7 @@ from components.common.local_store.server import local_store
 from components.common.progress import track
 from components.common.store import open_store
 from components.counter.bundle import InputTransform
-from components.counter.dataset import Bins, open_split
+from components.counter.dataset import Bins, open_shards
 from components.counter.record.stored import products_of
 from components.counter.scoring import batches
 from components.counter.splits import SPLITS, Method
@@ -44,7 +44,7 @@ def load_bins(per_count: int) -> Bins:
         store = open_store(environment)
         data = DataSettings(source=str(SAMPLE), limit_per_count=per_count, extra_counts="")
         dataset = split_bins(store, download_bins(store, data), SplitSettings(ratios="70/10/20"))
-        return open_split(store, dataset, *SPLITS)
+        return open_shards(store, [shard for name in SPLITS for shard in dataset.split(name).shards])
 
 
 def features_of(bins: Bins) -> NDArray[np.float32]:

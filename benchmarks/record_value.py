@@ -19,7 +19,7 @@ from benchmarks.common import options
 from benchmarks.learning.answers import print_answers, served
 from benchmarks.record_lift import lifts_by_order, print_lifts
 from benchmarks.trainings import Bench, bench
-from components.counter.dataset import open_split
+from components.counter.dataset import open_shards, open_split
 from components.counter.record.fit import fit
 from components.counter.record.record import Listed
 from components.counter.record.stored import listed_in
@@ -41,7 +41,7 @@ NUMBER_ALONE, NUMBER_AND_MEASURES = "number of products alone", "number, sizes, 
 
 def out_of_fold(place: Bench) -> tuple[dict[str, Floats], Integers, Integers]:
     """Log P(count | products) of every bin, from a model that saw none of its products; labels and groups."""
-    bins = open_split(place.store, place.dataset, *SPLITS)
+    bins = open_shards(place.store, [shard for name in SPLITS for shard in place.dataset.split(name).shards])
     listed, counts = listed_in(bins), place.dataset.counts
     kinds, group = np.unique(bins.groups, return_inverse=True)
     fold = np.random.default_rng(0).permutation(len(kinds))[group] % FOLDS

@@ -7,18 +7,19 @@ from pathlib import Path
 from components.common.errors import InventoryError
 
 
-def carry_out(make: Callable[[str, Path], Iterable[Path]]) -> int:
-    """Makes files with the two words of the command line, ``PYTHON FOLDER``, and names them.
+def carry_out(make: Callable[..., Iterable[Path]]) -> int:
+    """Makes or verifies files with the words of the command line, and names them.
 
     Args:
-        make: takes the interpreter that has the tools, and the folder; returns what it made.
+        make: takes the first word (the interpreter that has the tools, or a key), the folder, and what follows; returns
+            the files.
 
     Returns:
         The exit code.
     """
-    python, folder = sys.argv[1:]
+    first, folder, *others = sys.argv[1:]
     try:
-        for file in make(python, Path(folder)):
+        for file in make(first, Path(folder), *others):
             print(file)
     except InventoryError as error:
         print(f"error: {error}", file=sys.stderr)

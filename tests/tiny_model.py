@@ -84,6 +84,13 @@ def write_bundle(folder: Path, slow_rounds: int = 0, **changes: object) -> Bundl
     return bundles.save(bundle, folder)
 
 
+def black() -> bytes:
+    """A photo of nothing."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (120, 90), (3, 2, 1)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
 def photo(count: float, kind: str = "JPEG", mode: str = "RGB", size: tuple[int, int] = (120, 90)) -> bytes:
     """A photo that the network counts as ``count``; its green, which the network does not see, shows something."""
     red, blue = Image.new("L", size, round(255 * count / 5)), Image.new("L", size, 60)

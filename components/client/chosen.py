@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 
 from components.client.endpoint import Endpoint, bearer, checked_token, open_client, read_token
@@ -36,13 +35,13 @@ def chosen_endpoint(options: argparse.Namespace) -> Endpoint:
         return replace(endpoint, model_name=served_model(client, endpoint, attempts))
 
 
-def credentials(token_file: str | None = None, environment: Mapping[str, str] = os.environ) -> tuple[str, str | None]:
+def credentials(token_file: str | None = None) -> tuple[str, str | None]:
     """The bearer token of the environment, or the file that holds it, checked; neither when there is none."""
-    file = token_file or environment.get(TOKEN_FILE_VARIABLE)
+    file = token_file or os.environ.get(TOKEN_FILE_VARIABLE)
     if file:
         read_token(file)  # what is wrong with it is told before anything is asked
         return "", file
-    token = environment.get(TOKEN_VARIABLE, "")
+    token = os.environ.get(TOKEN_VARIABLE, "")
     return (checked_token(token, f"${TOKEN_VARIABLE}") if token else ""), None
 
 

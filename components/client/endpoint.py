@@ -89,7 +89,11 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def open_client(endpoint: Endpoint, concurrency: int = 1) -> httpx.Client:
-    """Opens so many connections to an endpoint at a time; close the client or use it in a ``with`` block.
+    """Opens connections to an endpoint; close it or use it in a ``with`` block.
+
+    Args:
+        endpoint: where a model is served.
+        concurrency: connections at a time.
 
     Raises:
         InventoryError: if the URL is not one, or the file of certificates cannot be read.

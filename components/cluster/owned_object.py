@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from components.cluster.kube import Object, Resource, with_retries
+from components.cluster.kube import Object, with_retries
+from components.cluster.resource import Resource
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.progress import note

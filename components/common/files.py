@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -29,16 +28,16 @@ def content_hash(value: Any) -> str:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[BinaryIO]:
+def new_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file to be written in the block that takes a name when it is whole, unless the block fails.
 
-    A link of that name is replaced, not followed. The folder is made when missing, and who may read the file is as for
-    any that the user makes.
+    A link of that name is replaced, not followed. The folder is made when missing. Who may read the file is as for any
+    that the user makes, within the ``mode``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with part.open("xb") as file:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             yield file
         part.replace(path)
     finally:
@@ -46,17 +45,11 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Writes ``data``, text as UTF-8, so that a reader sees the old file or the whole new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # for the user's eyes alone
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(handle)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    """Writes ``data``, text as UTF-8, for the user's eyes alone; a reader sees the old file or the whole new one."""
+    with new_file(path, 0o600) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -129,7 +129,7 @@ class Store:
                     return None
                 raise
 
-    def _pieces(self, key: str, most: int | None = None) -> Iterator[bytes]:
+    def _pieces(self, key: str, most: int | None) -> Iterator[bytes]:
         """An object as it comes; where the store breaks off, the rest of the same object is asked for."""
         read = 0
         unchanged: dict[str, str] = {}

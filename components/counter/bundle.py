@@ -294,7 +294,12 @@ def upload(store: Store, folder: Path, prefix: str) -> str:
 
 
 def fetch(store: Store, prefix: str, folder: Path) -> Bundle:
-    """Fetches the bundle under a key such as ``runs/<run_id>/model`` and verifies it; writes into ``folder`` alone.
+    """Fetches the bundle under ``prefix`` into ``folder`` and verifies it; nothing is written outside that folder.
+
+    Args:
+        store: holds the bundle.
+        prefix: its key, such as ``runs/<run_id>/model``.
+        folder: receives its files.
 
     Raises:
         InventoryError: if there is no bundle, or one of its files is not what ``bundle.json`` says.

@@ -265,13 +265,18 @@ class _Shard:
         return os.pread(self._file.fileno(), int(self._ends[row]) - begin, begin)
 
 
-def open_split(store: Store, manifest: DatasetManifest, *names: str) -> Bins:
-    """Fetches the shards of ``train``, ``validation`` or ``test``, or of some of them, and opens them.
+def open_split(store: Store, manifest: DatasetManifest, name: str) -> Bins:
+    """Fetches one split's shards into the local cache and opens them.
+
+    Args:
+        store: holds the shards.
+        manifest: of the dataset.
+        name: ``train``, ``validation`` or ``test``.
 
     Raises:
-        InventoryError: if a split is empty or a shard is damaged.
+        InventoryError: if the split is empty or a shard is damaged.
     """
-    return open_shards(store, [shard for name in names for shard in manifest.split(name).shards])
+    return open_shards(store, manifest.split(name).shards)
 
 
 def open_extra(store: Store, manifest: DatasetManifest) -> Bins:

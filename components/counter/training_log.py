@@ -66,6 +66,11 @@ def pattern(metric: Metric) -> str:
     return f"({LINES[metric]}): ({NUMBER})"
 
 
+def rank(metric: Metric, value: float) -> float:
+    """A number that is smaller for a better value of the metric."""
+    return -value if DIRECTIONS[metric] == "maximize" else value
+
+
 def better(metric: Metric, value: float, other: float) -> bool:
     """Whether a value of the metric is better than another one."""
-    return value > other if DIRECTIONS[metric] == "maximize" else value < other
+    return rank(metric, value) < rank(metric, other)

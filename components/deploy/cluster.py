@@ -8,6 +8,7 @@ from kubernetes.client import ApiClient
 from components.client.address import PORT
 from components.client.endpoint import Endpoint
 from components.cluster import inference_service as services
+from components.cluster import inference_status
 from components.cluster.kube import Object, UnknownFieldError, in_cluster, with_retries
 from components.cluster.tunnel import open_tunnel
 from components.common.errors import InventoryError
@@ -66,8 +67,8 @@ class ClusterDeployer:
             services.check_there(self._beside._get() or {}, uri)
             self._change(lambda current: services.start_alone(current, uri, self._settings))
         try:
-            service = self._wait(services.fully_rolled_out, uri)
-            urls = services.service_urls(service)
+            service = self._wait(inference_status.fully_rolled_out, uri)
+            urls = inference_status.service_urls(service)
             addresses = self._addresses(service, uri, urls)
             url = reachable(addresses, self._settings.ready_seconds, version=revision.candidate.bundle.version).url
             return url if url in urls or not urls else urls[0]  # a tunnel ends with this process
@@ -97,13 +98,15 @@ class ClusterDeployer:
 
     def _started(self, candidate: Candidate, changed: Object | None) -> Revision:
         """Waits for the new model; ``changed`` is the service as it was before it was changed for it."""
-        before = services.revision_before(changed) if changed else ""
-        old_failure = services.failure(changed, candidate.uri) if changed else None
+        before = inference_status.revision_before(changed) if changed else ""
+        old_failure = inference_status.failure(changed, candidate.uri) if changed else None
         try:
             service = self._wait(
-                lambda current: services.canary_ready(current, candidate.uri, before), candidate.uri, old_failure
+                lambda current: inference_status.canary_ready(current, candidate.uri, before),
+                candidate.uri,
+                old_failure,
             )
-            addresses = self._addresses(service, candidate.uri, services.canary_urls(service, candidate.uri))
+            addresses = self._addresses(service, candidate.uri, inference_status.canary_urls(service, candidate.uri))
             endpoint = reachable(addresses, REACH_SECONDS)
         except BaseException:
             self._take_out(candidate.uri)
@@ -116,7 +119,7 @@ class ClusterDeployer:
     def _addresses(self, service: Object, uri: str, urls: list[str]) -> list[Endpoint]:
         """Where the model can be reached; from outside the cluster also through its API."""
         if not in_cluster():
-            labels = services.pod_labels(service, uri)
+            labels = inference_status.pod_labels(service, uri)
             if tunnel := open_tunnel(self._api, self._services.namespace, labels, PORT):
                 urls = [*urls, tunnel]
         return [Endpoint(url, self._settings.name) for url in urls]
@@ -166,10 +169,10 @@ class ClusterDeployer:
                 raise InventoryError(f"InferenceService {self._settings.name} was deleted by somebody else")
             if arrived(service):
                 return service
-            reason = services.failure(service, uri)
+            reason = inference_status.failure(service, uri)
             if reason and reason != old_failure:
                 raise InventoryError(f"InferenceService {self._settings.name} cannot serve {uri}: {reason}")
-            waiting = services.waiting_for(service)
+            waiting = inference_status.waiting_for(service)
             left = deadline - time.monotonic()
             if left <= 0:
                 raise InventoryError(

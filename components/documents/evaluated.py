@@ -6,6 +6,7 @@ Validation bins chose the calibration and the verdict's threshold; every other n
 from typing import ClassVar
 
 from components.common.document import Document, Part
+from components.counter.engines.names import EngineName
 from components.counter.record_errors import Corruption
 from components.counter.statistics.bootstrap import Interval
 from components.counter.statistics.calibration import ConfidenceInterval, PerfectError
@@ -253,6 +254,8 @@ class Evaluation(Analysis):
     int8: Int8Result
     record: RecordValue | None = None
     """None when the bins do not name their products, or it was evaluated before this was looked at."""
+    engine: EngineName | None = None
+    """What ran the network; None in an evaluation that is older than the choice."""
 
 
 class ReliabilityCurves(Part):

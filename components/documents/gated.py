@@ -3,6 +3,7 @@
 from typing import Annotated, ClassVar, Literal
 
 from components.common.document import EMPTY_IS_NONE, Document, Part
+from components.counter.engines.names import EngineName
 from components.settings.gate import GatePolicy
 
 
@@ -42,6 +43,8 @@ class Decision(Part):
     """What the improvement exceeds with the policy's confidence."""
     power: Annotated[Power | None, EMPTY_IS_NONE] = None
     """None when nothing is compared."""
+    engine: EngineName | None = None
+    """What ran the networks; None when none was run, or the decision is older than the choice of an engine."""
 
 
 class GatedModel(Document):

@@ -5,16 +5,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from components.common.errors import InventoryError
-from components.counter.training_log import DIRECTIONS, Metric
+from components.counter.training_log import DIRECTIONS, Metric, rank
 from components.settings.space import Value
 
 Status = Literal["running", "succeeded", "early stopped", "failed", "metrics unavailable", "killed"]
 FAILURES: tuple[Status, ...] = ("failed", "metrics unavailable")
-
-
-def rank(metric: Metric, value: float) -> float:
-    """A number that is smaller for a better value."""
-    return -value if DIRECTIONS[metric] == "maximize" else value
 
 
 class Trial(BaseModel):

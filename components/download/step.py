@@ -37,8 +37,12 @@ def download_bins(
 
     What an attempt has put into the store is not fetched again, whether the attempt ended or was killed; what the
     source refused or did not deliver is asked for again. Bins that cannot be used are listed in the object
-    ``skipped_key``, and so are kept bins whose quantity is doubtful. The environment names the object store and the
-    source's credentials; see ``open_source``.
+    ``skipped_key``, and so are kept bins whose quantity is doubtful.
+
+    Args:
+        store: receives ``downloads/``.
+        data: which bins of which source.
+        environment: names the object store and the source's credentials; see ``open_source``.
 
     Raises:
         InventoryError: if the source or the store cannot be used, or no bin is selected.
@@ -63,7 +67,7 @@ def download_bins(
     return outcome
 
 
-def fetch_share(store: Store, data: DataSettings, share: Share, environment: Mapping[str, str] = os.environ) -> int:
+def fetch_share(store: Store, data: DataSettings, share: Share) -> int:
     """Fetches one share of the selected bins into the store, where ``download_bins`` finds it.
 
     What is there is not fetched again, so that a share that was cut off goes on where it stood. Nothing else is left:
@@ -79,7 +83,7 @@ def fetch_share(store: Store, data: DataSettings, share: Share, environment: Map
     if data.limit_per_count and not data.file_list:
         progress.note("fetch: with a limit_per_count and no file_list, the step download chooses and fetches alone")
         return 0
-    asked = _look(data, environment)
+    asked = _look(data, os.environ)
     blocks = asked.download(store).fetch(asked.entries, share)
     rows = sum(block.rows for block in blocks)
     progress.note(f"fetch: share {share} is in the store, {rows:,} bins in {len(blocks):,} blocks")

@@ -103,7 +103,10 @@ def split_leaks(
 def what_splits_would_leak(parts_of_dataset: Sequence[Bins], ratios: Sequence[float], seed: int) -> list[SplitLeak]:
     """For every method that can split the dataset's bins, the test bins that would share a product with training.
 
-    The opened splits together hold the bins; ``ratios`` are the shares of train, validation and test.
+    Args:
+        parts_of_dataset: the opened splits that together hold the bins.
+        ratios: shares of train, validation and test.
+        seed: of the split.
     """
     offsets = np.cumsum([0, *map(len, parts_of_dataset)])
     found = [products_of(bins) for bins in parts_of_dataset]

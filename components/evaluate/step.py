@@ -12,7 +12,7 @@ from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import Bundle, ModelScores
 from components.counter.dataset import Bins, DatasetManifest, open_extra, open_split
-from components.counter.network import open_session
+from components.counter.network import ENGINE, open_session
 from components.counter.scoring import same_counts, score, threads
 from components.counter.splits import SPLITS
 from components.counter.statistics import drift
@@ -33,6 +33,12 @@ def evaluate(store: Store, dataset: DatasetManifest, model: TrainedModel, run_id
 
     Calibration and metrics are added to the model's bundle in the store; the report and all numbers are written under
     ``runs/<run_id>/``.
+
+    Args:
+        store: holds the dataset's shards and the model bundle.
+        dataset: what split handed on.
+        model: what training handed on.
+        run_id: names the run.
 
     Raises:
         InventoryError: if a split is empty, the model has other counts than the dataset or its answers are no numbers.
@@ -145,6 +151,7 @@ def evaluate_bundle(
         ),
         int8=small,
         record=record.value(known, test, calibrated) if known else None,
+        engine=ENGINE,
     )
     scores = ModelScores(**evaluation.model_dump(include=set(ModelScores.model_fields)))
     bundle = bundle.model_copy(

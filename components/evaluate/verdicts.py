@@ -29,7 +29,7 @@ EXPLAINED = 0.05
 """The one that is said in a sentence."""
 
 
-def record_weights(labels: Integers, classes: int, wrong: float, corruption: Corruption = "uniform") -> Floats:
+def record_weights(labels: Integers, classes: int, wrong: float, corruption: Corruption) -> Floats:
     """How often the record of each bin, of true class ``labels``, int64 [N], names each count: float64 [N, K].
 
     Each row sums to 1; ``wrong`` is the share of wrong records.
@@ -38,7 +38,7 @@ def record_weights(labels: Integers, classes: int, wrong: float, corruption: Cor
     return table[labels]
 
 
-def verdicts(probabilities: Floats, wrong: float, missed_cost: float = MISSED_COST) -> NDArray[np.str_]:
+def verdicts(probabilities: Floats, wrong: float, missed_cost: float) -> NDArray[np.str_]:
     """The verdict on every quantity that a record could name, [N, K]; for the arguments see ``verdict_row``."""
     odds = likelihood_if_wrong(probabilities) / np.maximum(probabilities, np.finfo(np.float64).tiny)
     chances, classes = wrong_probability(odds, wrong), probabilities.shape[1]

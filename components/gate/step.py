@@ -7,6 +7,7 @@ from components.common.store import Store
 from components.counter import bundle as bundles
 from components.counter.bundle import ONNX_FILE, Bundle
 from components.counter.dataset import DatasetManifest
+from components.counter.network import ENGINE
 from components.counter.signing.keys import signing_key
 from components.counter.signing.stored import sign_stored
 from components.documents.gated import Decision, GatedModel
@@ -69,7 +70,7 @@ def gate(
                 recorded,
                 overwritten=before == key,
                 expected=candidate,
-            )
+            ).model_copy(update={"engine": ENGINE})
         if not decision.promote:
             way_out = "Deployed all the same: gate.enforce is false"
             if policy.enforce:

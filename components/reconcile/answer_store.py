@@ -139,8 +139,8 @@ def judge(database: sqlite3.Connection, rate: float, missed_cost: float) -> None
     database.execute(query, {"rate": rate})
 
 
-def apart(database: sqlite3.Connection, kind: str, most: int = -1) -> Iterator[sqlite3.Row]:
-    """The first bins, or all, of a kind of ``APART`` that is not ranked."""
+def apart(database: sqlite3.Connection, kind: str, most: int) -> Iterator[sqlite3.Row]:
+    """The first bins, or all (-1), of a kind of ``APART`` that is not ranked."""
     query = f"SELECT * FROM bins WHERE {APART[kind]} ORDER BY position LIMIT {most}"  # noqa: S608
     yield from database.execute(query)
 

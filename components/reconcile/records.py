@@ -17,6 +17,7 @@ from components.common.store import is_address
 from components.counter.products import entries_of
 from components.counter.record.record import NamedProducts, read_record
 from components.counter.verdict import MAX_QUANTITY
+from components.pages.text import plural
 from components.reconcile.photos import Photos, open_photos, with_retries
 from components.sources.open import open_source
 from components.sources.s3.find import read_object
@@ -77,9 +78,12 @@ def fetch_records(place: str, folder: Path, endpoint: str = "") -> Path | None:
 
 
 def open_records(path: Path | None, place: str, endpoint: str = "") -> Records:
-    """Opens the stock system's view: a table, see ``records_from_table``, or else the bins' own metadata.
+    """Opens the stock system's view.
 
-    That lies with the photos, at the ``place`` and endpoint of ``open_photos``.
+    Args:
+        path: a table, see ``records_from_table``; None takes the bins' own metadata.
+        place: the photos, see ``open_photos``.
+        endpoint: as there.
 
     Raises:
         InventoryError: if the table or the source cannot be read.
@@ -127,8 +131,7 @@ def say_taken(remarks: Sequence[str], how: str = "by another spelling") -> None:
     """Says of ids that they were taken for others, and how the photos were found."""
     if remarks:
         shown = "; ".join(remarks[:SHOWN_REMARKS]) + ("; …" if len(remarks) > SHOWN_REMARKS else "")
-        number = "1 id was" if len(remarks) == 1 else f"{len(remarks):,} ids were"
-        note(f"{number} found among the photos {how}: {shown}")
+        note(f"{plural(len(remarks), 'id was', 'ids were')} found among the photos {how}: {shown}")
 
 
 def _of_metadata(source: Source, entry: Entry) -> Record:

@@ -41,8 +41,15 @@ def reconcile(
 
     What is answered is kept in ``folder/answers.sqlite`` at once, and no model is asked twice about the same photo: a
     reconciliation that was killed goes on when it is started again, and a second one on the same day asks about new
-    photos and what failed. ``keep`` is called with the answers whenever some were added. Memory does not grow with the
-    number of bins.
+    photos and what failed. Memory does not grow with the number of bins.
+
+    Args:
+        records: of ``open_records``.
+        photos: of ``open_photos``.
+        endpoint: where the model is served.
+        folder: for the list, its page, its numbers and the answers.
+        settings: how to.
+        keep: called with the answers whenever some were added.
 
     Raises:
         InventoryError: if the server cannot be asked, or the folder cannot be written or is in use.

@@ -41,7 +41,7 @@ SHOWN = ("accuracy", "within_one", "mae")
 class KubeflowRegistry:
     """The Model Registry at an address."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str, token: str | None) -> None:
         self._url = url
         with self._plain_errors(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a registry without a login wants no token

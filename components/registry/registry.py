@@ -36,8 +36,10 @@ class Registry(Protocol):
 def open_registry(store: Store, environment: Mapping[str, str] = os.environ) -> Registry:
     """The Model Registry at ``MODEL_REGISTRY_URL``, else the index in the store.
 
-    The environment may hold a bearer token for it in ``MODEL_REGISTRY_TOKEN``; in a pod its service account's is taken
-    otherwise.
+    Args:
+        store: holds the index.
+        environment: may name the Model Registry, and in ``MODEL_REGISTRY_TOKEN`` a bearer token for it; in a pod its
+            service account's is taken otherwise.
 
     Raises:
         InventoryError: if the Model Registry cannot be reached.
@@ -51,7 +53,12 @@ def open_registry(store: Store, environment: Mapping[str, str] = os.environ) -> 
 
 
 def read_index(registry: Registry, name: str) -> Index:
-    """The models of a name, that of their service, as they are now."""
+    """The models of a name, as they are now.
+
+    Args:
+        registry: of ``open_registry``.
+        name: under which models are registered, that of their service.
+    """
     return index(registry.events(name))
 
 

@@ -5,13 +5,17 @@ A photo that arrives when the network is idle is run at once, so batching costs 
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.serve.threads import Threads
+
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """From images [n, size, size, 3] to logits [n, classes]."""
+Waiting = tuple[NDArray[np.uint8], asyncio.Future[NDArray[np.float32]]]
+"""An image, and who waits for its logits."""
 
 
 class MicroBatcher:
@@ -29,44 +33,45 @@ class MicroBatcher:
             on_batch: told the size of every batch.
         """
         self._run, self._max_batch, self._on_batch = run, max_batch, on_batch
-        self._waiting: list[tuple[NDArray[np.uint8], asyncio.Future[NDArray[np.float32]]]] = []
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
-        self._task: asyncio.Task[None] | None = None
+        self._waiting: list[Waiting] = []
+        self._thread = Threads(1, "network")
+        self._is_busy = False
 
-    async def submit(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Waits for one image's logits.
-
-        Args:
-            image: [size, size, 3].
+    def submit(self, image: NDArray[np.uint8]) -> asyncio.Future[NDArray[np.float32]]:
+        """Puts one image, [size, size, 3], into the next run.
 
         Returns:
-            [classes].
+            A future of the running event loop: its logits, [classes].
         """
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append((image, future))
-        if self._task is None:
-            self._task = asyncio.create_task(self._work())
-        return await future
-
-    async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting:
-            wanted = [(image, future) for image, future in self._waiting if not future.done()]  # no client has gone
-            batch, self._waiting = wanted[: self._max_batch], wanted[self._max_batch :]
-            if not batch:
-                break
+        future = loop.create_future()
+        self._waiting.append((image, future))
+        if not self._is_busy:
+            self._is_busy = True
+            loop.call_soon(self._run_next)  # with what else is submitted before
+        return future
+
+    def _run_next(self) -> None:
+        wanted = [(image, future) for image, future in self._waiting if not future.done()]  # no client has gone
+        batch, self._waiting = wanted[: self._max_batch], wanted[self._max_batch :]
+        self._is_busy = bool(batch)
+        if batch:
             self._on_batch(len(batch))
-            try:
-                logits = await loop.run_in_executor(self._thread, self._stack_and_run, [image for image, _ in batch])
-            except Exception as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
+            running = self._thread.do(self._stack_and_run, [image for image, _ in batch])
+            running.add_done_callback(partial(self._hand_out, [future for _, future in batch]))
+
+    def _hand_out(
+        self, futures: list[asyncio.Future[NDArray[np.float32]]], ran: asyncio.Future[NDArray[np.float32]]
+    ) -> None:
+        error = ran.exception()
+        for place, future in enumerate(futures):
+            if future.done():  # a request that was cancelled waits no more
+                continue
+            if error is None:
+                future.set_result(ran.result()[place])
             else:
-                for (_, future), row in zip(batch, logits, strict=True):
-                    if not future.done():  # a request that was cancelled waits no more
-                        future.set_result(row)
-        self._task = None
+                future.set_exception(error)
+        self._run_next()
 
     def _stack_and_run(self, images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        return self._run(np.stack(images))
+        return self._run(images[0][None] if len(images) == 1 else np.stack(images))

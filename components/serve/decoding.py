@@ -5,11 +5,9 @@ has; what takes much waits for one further thread, which yields to all others. S
 photo whose client has gone before its turn is not decoded at all.
 """
 
-import asyncio
 import os
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,6 +19,7 @@ from components.counter.photo import brightness, decode_bytes, preprocess, read_
 from components.serve.limits import Budget, in_thread
 from components.serve.memory import MEBIBYTE
 from components.serve.requests import RequestError
+from components.serve.threads import Threads
 
 READ_IN_THREAD_BYTES = 256 * 1024
 """Files above this are looked through in a thread."""
@@ -53,8 +52,8 @@ class Decoders:
     """
 
     def __init__(self, threads: int, memory: int) -> None:
-        self._light = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._heavy = ThreadPoolExecutor(1, thread_name_prefix="decode-large", initializer=_yield_to_others)
+        self._light = Threads(threads, "decode")
+        self._heavy = Threads(1, "decode-large", _yield_to_others)
         self._waiting = Budget(MOST_HEAVY, "large photos")
         self._most_light, self._most_heavy = memory // LIGHT_SHARE // threads, memory - memory // LIGHT_SHARE
 
@@ -69,17 +68,16 @@ class Decoders:
             BadImageError: if it is no readable photo.
             RequestError: 413 if it takes more memory than there is, 429 if too many large ones are waiting.
         """
-        loop = asyncio.get_running_loop()
         if not isinstance(image, bytes):
-            return await loop.run_in_executor(self._light, _look, image)
+            return await self._light.do(_look, image)
         photo = read_file(image) if len(image) < READ_IN_THREAD_BYTES else await in_thread(partial(read_file, image))
         needed = decode_bytes(photo, transform.size)
         if needed > self._most_heavy:
             raise RequestError(_too_large(photo, needed, self._most_heavy), status=413)
         if needed <= self._most_light and photo.pixels * photo.scans <= LIGHT_WORK:
-            return await loop.run_in_executor(self._light, _decode, photo, transform)
+            return await self._light.do(_decode, photo, transform)
         with self._waiting.taking(1):
-            return await loop.run_in_executor(self._heavy, _decode, photo, transform)
+            return await self._heavy.do(_decode, photo, transform)
 
 
 def _decode(photo: PhotoFile, transform: InputTransform) -> Decoded:

@@ -5,8 +5,7 @@ does not arrive, 429 with ``Retry-After`` when the server is busy.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -60,39 +59,53 @@ class Budget:
         """Returns units that were taken."""
         self.taken -= amount
 
-    @contextmanager
-    def taking(self, amount: int) -> Iterator[None]:
-        """Holds units while the block runs."""
-        self.take(amount)
-        try:
-            yield
-        finally:
-            self.give_back(amount)
+    def taking(self, amount: int) -> "Holding":
+        """Takes units, as ``take``, and holds them while the block runs."""
+        holding = Holding(self)
+        holding.take(amount)
+        return holding
 
 
-@asynccontextmanager
-async def read_body(request: Request, limits: Limits, buffered: Budget) -> AsyncIterator[bytes]:
-    """Reads a request's body within the limits and keeps its bytes booked while the block runs.
+class Holding:
+    """Units of a budget that are given back as the block ends; more can be taken meanwhile."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget, self._amount = budget, 0
+
+    def take(self, amount: int) -> None:
+        """Takes more, as ``Budget.take``."""
+        self._budget.take(amount)
+        self._amount += amount
+
+    def __enter__(self) -> "Holding":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._budget.give_back(self._amount)
+
+
+async def read_body(request: Request, limits: Limits, held: Holding) -> bytes:
+    """Reads a request's body within the limits.
 
     A declared ``Content-Length`` is refused before anything is read; a body without one is counted while it streams in.
 
+    Args:
+        request: whose body has not been read.
+        limits: what to refuse.
+        held: takes the body's bytes of those that are buffered.
+
+    Returns:
+        The body.
+
     Raises:
         RequestError: 413 when the body is larger than ``limits.body_bytes``, 408 when it does not arrive in time,
-            429 when ``buffered`` has no room, 400 when the client goes away in the middle.
+            429 when so many bytes are not free, 400 when the client goes away in the middle.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared[:20]) > limits.body_bytes:
         raise _too_large(limits)
-    pieces: list[bytes] = []
-    try:
-        await _collect(request, limits, buffered, pieces)
-        yield b"".join(pieces)
-    finally:
-        buffered.give_back(sum(map(len, pieces)))
-
-
-async def _collect(request: Request, limits: Limits, buffered: Budget, pieces: list[bytes]) -> None:
     loop = asyncio.get_running_loop()
+    pieces: list[bytes] = []
     received, began, is_more = 0, loop.time(), True
     try:
         async with asyncio.timeout(limits.idle_seconds) as patience:
@@ -104,7 +117,7 @@ async def _collect(request: Request, limits: Limits, buffered: Budget, pieces: l
                 received += len(piece)
                 if received > limits.body_bytes:
                     raise _too_large(limits)
-                buffered.take(len(piece))
+                held.take(len(piece))
                 pieces.append(piece)
                 if is_more := message.get("more_body", False):
                     due = began + limits.idle_seconds + received / limits.least_rate
@@ -113,6 +126,7 @@ async def _collect(request: Request, limits: Limits, buffered: Budget, pieces: l
         raise RequestError(
             f"the body stopped arriving: {received:,} bytes in {loop.time() - began:.0f} s", status=408
         ) from error
+    return b"".join(pieces)
 
 
 def _too_large(limits: Limits) -> RequestError:

@@ -12,8 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any, Literal
@@ -43,6 +42,7 @@ from components.serve.limits import (
     PARSE_IN_THREAD_BYTES,
     RETRY_AFTER_SECONDS,
     Budget,
+    Holding,
     Limits,
     in_thread,
     read_body,
@@ -56,7 +56,7 @@ from components.serve.openapi import V1_PREDICT, V2_INFER, completed
 from components.serve.outputs import check_outputs, v2_body
 from components.serve.pages import add_page
 from components.serve.predictor import CountPredictor
-from components.serve.requests import Photo, RequestError, V2Request, decoded, is_photo, parse_v1, parse_v2, quantity
+from components.serve.requests import Photo, RequestError, decoded, is_photo, parse_v1, parse_v2, quantity
 from components.serve.stock import rank_records, read_stock
 
 GRACE_SECONDS = 20
@@ -130,21 +130,18 @@ def create_app(
         async with parsing:
             return await in_thread(partial(parse, body))
 
-    @asynccontextmanager
-    async def body_of(request: Request) -> AsyncIterator[bytes]:
+    async def body_of(request: Request, held: Holding) -> bytes:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind in REFUSED_TYPES:
             raise RequestError(f"{kind} is not taken; {REFUSED_TYPES[kind]}", status=415)
+        body = await read_body(request, limits, held)
         encoding = request.headers.get("content-encoding", "")
-        async with read_body(request, limits, buffered) as body:
-            if not encoding:
-                request.state.asked.size = len(body)
-                yield body
-                return
-            content = await in_thread(partial(decoded, body, encoding, limits.body_bytes))
-            request.state.asked.size = len(content)
-            with buffered.taking(len(content)):
-                yield content
+        if encoding:
+            body = await in_thread(partial(decoded, body, encoding, limits.body_bytes))
+        request.state.asked.size = len(body)
+        if encoding:
+            held.take(len(body))
+        return body
 
     async def answers_for(request: Request, photos: list[Photo]) -> list[Answer]:
         with at_work.taking(len(photos)):
@@ -154,7 +151,8 @@ def create_app(
 
     async def predict_v1(model_name: str, request: Request) -> Response:
         async def work() -> Response:
-            async with body_of(request) as body:
+            with buffered.taking(0) as held:
+                body = await body_of(request, held)
                 if is_photo(body, request.headers.get("content-type", "")):
                     given = request.query_params.get("expected_quantity"), request.headers.get(EXPECTED_HEADER)
                     known = [value for value in map(quantity, given) if value is not None]
@@ -168,11 +166,13 @@ def create_app(
     async def infer_v2(model_name: str, request: Request, model_version: str | None = None) -> Response:
         async def work() -> Response:
             check_known(model, model_name, model_version or request.query_params.get("model_version"))
-            async with body_of(request) as body:
-                header = request.headers.get(BINARY_HEADER)
+            with buffered.taking(0) as held:
+                body, header = await body_of(request, held), request.headers.get(BINARY_HEADER)
                 asked = await parsed(body, lambda body: parse_v2(body, header, model.bundle.input))
-                check_outputs(asked, [output["name"] for output in model.get_output_types()])
-                return _v2_response(model, asked, await answers_for(request, asked.photos))
+                datatypes = {output["name"]: output["datatype"] for output in model.get_output_types()}
+                check_outputs(asked, list(datatypes))
+                answers = await answers_for(request, asked.photos)
+                return _v2_response(*v2_body(asked, answers, model.name, model.bundle.version, datatypes))
 
         return await _respond("v2", model_name, repository, request, work)
 
@@ -181,8 +181,10 @@ def create_app(
 
         async def endpoint(request: Request) -> Response:
             async def answered() -> Response:
-                async with body_of(request) as body, with_lists:
-                    return _json(await in_thread(partial(work, body)))
+                with buffered.taking(0) as held:
+                    body = await body_of(request, held)
+                    async with with_lists:
+                        return _json(await in_thread(partial(work, body)))
 
             return await _respond("stock", model.name, repository, request, answered)
 
@@ -310,9 +312,7 @@ async def _respond(
     return response
 
 
-def _v2_response(model: CountPredictor, asked: V2Request, answers: list[Answer]) -> Response:
-    datatypes = {output["name"]: output["datatype"] for output in model.get_output_types()}
-    body, json_length = v2_body(asked, answers, model.name, model.bundle.version, datatypes)
+def _v2_response(body: bytes, json_length: int | None) -> Response:
     if json_length is None:
         return Response(body, media_type="application/json")
     return Response(body, media_type="application/octet-stream", headers={BINARY_HEADER: str(json_length)})

@@ -49,15 +49,14 @@ def check_permitted(run: RunSettings, environment: Mapping[str, str] = os.enviro
     Raises:
         InventoryError: naming the option, what was given and what is allowed.
     """
-    check_name("store_secret", run.store_secret, STORE_SECRETS, environment)
-    check_name("cluster.store_secret", run.cluster.store_secret, STORE_SECRETS, environment)
-    check_name("serving.store_secret", run.serving.store_secret, STORE_SECRETS, environment)
-    check_name("cluster.service_account", run.cluster.service_account, SERVICE_ACCOUNTS, environment)
-    check_name("serving.service_account", run.serving.service_account, SERVICE_ACCOUNTS, environment)
-    if run.cluster.image is not None:
-        check_name("cluster.image", run.cluster.image, WORKER_IMAGES, environment)
-    serving = run.serving
+    cluster, serving = run.cluster, run.serving
     for option, names, variable in (
+        ("store_secret", [run.store_secret], STORE_SECRETS),
+        ("cluster.store_secret", [cluster.store_secret], STORE_SECRETS),
+        ("serving.store_secret", [serving.store_secret], STORE_SECRETS),
+        ("cluster.service_account", [cluster.service_account], SERVICE_ACCOUNTS),
+        ("serving.service_account", [serving.service_account], SERVICE_ACCOUNTS),
+        ("cluster.image", [] if cluster.image is None else [cluster.image], WORKER_IMAGES),
         ("serving.env", [*serving.env], SERVING_ENV),
         ("serving.secret_env", [*serving.secret_env], SERVING_ENV),
         ("serving.secret_env", [place.split("/")[0] for place in serving.secret_env.values()], SERVING_SECRETS),

@@ -15,11 +15,11 @@ DATASET_ID = re.compile(r"[0-9]{5,6}")
 """How the public dataset names its bins."""
 
 
-def open_count_folders(files: Files) -> OwnPhotos | None:
+def open_count_folders(files: Files) -> OwnPhotos:
     """Takes every photo that lies below a folder whose name states a count; others are listed with their reason.
 
     Folders above it may name a split (``train/3/…``). Metadata of the public dataset's form that lies beside the
-    photos, or in a folder ``metadata``, tells their products. None if no photo has a count.
+    photos, or in a folder ``metadata``, tells their products.
     """
     passed = PassedOver()
     found: dict[str, File] = {}
@@ -38,8 +38,6 @@ def open_count_folders(files: Files) -> OwnPhotos | None:
             labels[file.name], found[file.name] = label, file
         else:
             passed.left_out.append(LeftOut(file.name, "no count", label))
-    if not labels:
-        return None
     described = _metadata_of(labels, metadata)
     used = {name.name for name in described.values()}
     for name in metadata:

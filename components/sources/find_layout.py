@@ -1,6 +1,6 @@
 """Where in a storage the bins lie: the public dataset's layout, in its own folders or in others, or count folders."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from components.sources.layout import LayoutSource
 from components.sources.names import count_of, is_litter, is_metadata, is_photo, split_of
 from components.sources.own_photos import open_tables
 from components.sources.source import IMAGES, LAYOUT, METADATA, Source
-from components.sources.storage import Files
+from components.sources.storage import Files, Top
 
 DEEPEST, MOST_FOLDERS = 4, 100
 """Folders are looked through for ``metadata/`` so deep, and so many of them."""
@@ -44,53 +44,91 @@ def open_files(files: Files, where: str) -> Source:
     """
     if not files.can_list:
         return LayoutSource(files)
-    holders = list(_holders(files))
-    if len(holders) > 1:
-        folders = ", ".join(holder.folder or "./" for holder in holders[:SHOWN])
-        raise InventoryError(f"{where} holds bins in several folders ({folders}); give one, or make an archive of each")
+    holders = [_holder(*found) for found in _folders(files, lambda top: _metadata_in(top) is not None)]
+    _refuse_several([holder.folder for holder in holders], where)
     source = _layout(files, holders[0], where) if holders else None
     if source is not None:
         return source
     if tables := _tables(files):
         return open_tables(files, tables)
     photos = open_count_folders(files)
-    if photos is None:
-        raise InventoryError(
-            f"{where} holds neither {LAYOUT} nor photos in folders named by their count, <count>/*.jpg; "
-            f"it holds {_content(files, holders[0].folder if holders else '')}"
-        )
-    return photos
+    if photos.labels:
+        return photos
+    mixed = [folder for folder, _ in _folders(files, _has_pairs)]
+    _refuse_several(mixed, where)
+    if mixed:
+        return LayoutSource(files, mixed[0], mixed[0])
+    example = next((f"; {row.id}: {row.detail}" for row in photos.left_out), "")
+    raise InventoryError(
+        f"{where} holds neither {LAYOUT} nor photos in folders named by their count, <count>/*.jpg; "
+        f"it holds {_content(files, holders[0].folder if holders else '')}{example}; "
+        f"a table of file_name,count labels photos, too: give it as the source, or call it {TABLES[0]}"
+    )
+
+
+def _refuse_several(folders: list[str], where: str) -> None:
+    if len(folders) > 1:
+        shown = ", ".join(folder or "./" for folder in folders[:SHOWN])
+        raise InventoryError(f"{where} holds bins in several folders ({shown}); give one, or make an archive of each")
 
 
 def _tables(files: Files) -> dict[str, GivenSplit | None]:
-    """The table that labels a folder; else those of its folders ``train``, ``validation``, ``test``, with the split."""
-    top = files.top()
-    if table := _table_among(top.files):
-        return {table: None}
-    splits = {folder: split for folder in top.folders if (split := split_of(folder))}
-    tables = {folder: _table_among(files.top(f"{folder}/").files) for folder in splits}
-    return {f"{folder}/{table}": splits[folder] for folder, table in tables.items() if table}
+    """The table that labels a folder; else those of its folders ``train``, ``validation``, ``test``, with the split.
+
+    A folder that holds one other folder is looked for in that one: an archive is often made of a folder.
+    """
+    folder = ""
+    for _ in range(DEEPEST + 1):
+        top = files.top(folder)
+        if table := _table_among(top.files):
+            return {folder + table: None}
+        splits = {f"{folder}{name}/": split for name in top.folders if (split := split_of(name))}
+        tables = {below: _table_among(files.top(below).files) for below in splits}
+        if any(tables.values()):
+            return {f"{below}{table}": splits[below] for below, table in tables.items() if table}
+        names = [name for name in top.folders if not is_litter(name)]
+        if len(names) != 1 or count_of(names[0]) is not None:
+            break
+        folder += f"{names[0]}/"
+    return {}
 
 
 def _table_among(names: list[str]) -> str | None:
     return next((name for name in names if name.lower() in TABLES), None)
 
 
-def _holders(files: Files) -> Iterator[_Holder]:
-    """The folders that have a folder of metadata; what is below those, or states a count or a split, is none."""
+def _folders(files: Files, is_one: Callable[[Top], bool]) -> Iterator[tuple[str, Top]]:
+    """The folders that are such; what is below those, or states a count or a split, is not looked at."""
     folders, looked = [("", 0)], 0
     while folders and looked < MOST_FOLDERS:
         folder, depth = folders.pop(0)
         looked += 1
         top = files.top(folder)
-        names = [name for name in top.folders if not is_litter(name)]
-        metadata = next((name for name in sorted(names, reverse=True) if f"{name.lower()}/" == METADATA), None)
-        if metadata is not None:
-            others = [name for name in names if name != metadata]
-            yield _Holder(folder, metadata, others, any(map(is_photo, top.files)))
+        if is_one(top):
+            yield folder, top
         elif depth < DEEPEST:
-            below = [name for name in names if count_of(name) is None and split_of(name) is None]
-            folders += [(f"{folder}{name}/", depth + 1) for name in below if f"{name}/" != IMAGES]
+            below = [name for name in top.folders if count_of(name) is None and split_of(name) is None]
+            folders += [
+                (f"{folder}{name}/", depth + 1) for name in below if f"{name}/" != IMAGES and not is_litter(name)
+            ]
+
+
+def _metadata_in(top: Top) -> str | None:
+    return next((name for name in sorted(top.folders, reverse=True) if f"{name.lower()}/" == METADATA), None)
+
+
+def _holder(folder: str, top: Top) -> _Holder:
+    metadata = _metadata_in(top) or ""
+    others = [name for name in top.folders if name != metadata and not is_litter(name)]
+    return _Holder(folder, metadata, others, any(map(is_photo, top.files)))
+
+
+def _has_pairs(top: Top) -> bool:
+    """Whether there are photos with their metadata beside them."""
+    photos, metadata = (
+        {PurePosixPath(name).stem for name in filter(fits, top.files)} for fits in (is_photo, is_metadata)
+    )
+    return not photos.isdisjoint(metadata)
 
 
 def _layout(files: Files, holder: _Holder, where: str) -> LayoutSource | None:

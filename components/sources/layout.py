@@ -92,6 +92,8 @@ class LayoutSource:
         self, folder: str, fits: Callable[[str], bool], suffix: str, most: int | None, passed: PassedOver
     ) -> _Index | None:
         """The files of one kind by id; None when there are more than ``most``."""
+        # photos and metadata in one folder: what is neither is said once
+        beside = PassedOver() if fits is is_metadata and folder.startswith(self.images) else passed
         found: dict[str, tuple[str, int]] = {}
         others: list[File] = []
         for number, file in enumerate(self.files.files(folder)):
@@ -101,13 +103,13 @@ class LayoutSource:
             if name.endswith(suffix) and "/" not in name and name[0] != ".":
                 found[name[: -len(suffix)]] = (file.version, file.size)
             elif file.problem:
-                passed.left_out.append(LeftOut(file.name, "folder not read", file.problem))
+                beside.left_out.append(LeftOut(file.name, "folder not read", file.problem))
             elif is_litter(name):
-                passed.add(LITTER, file.name)
+                beside.add(LITTER, file.name)
             elif fits(name):
                 others.append(file)
-            elif self.images != self.metadatas or not (is_photo(name) or is_metadata(name)):
-                passed.add(OTHERS, file.name)
+            elif not (is_metadata(name) and file.name.startswith(self.metadatas)):
+                beside.add(OTHERS, file.name)
         odd: dict[str, str] = {}
         for file in sorted(others, key=_rank):
             id_ = PurePosixPath(file.name).stem

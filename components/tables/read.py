@@ -1,7 +1,7 @@
 """From the bytes of a table, whatever its form, to its rows."""
 
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -107,7 +107,7 @@ def _read_text(text: str, where: str, columns: Sequence[Column], most_rows: int)
     if len(lines) > most_rows + HEADER_WITHIN:
         raise InventoryError(f"{where} has more than {most_rows:,} lines; split it")
     if start.startswith("{"):
-        return _first_table([json_line_rows(lines)], where, columns, most_rows)
+        return _first_table([json_line_rows(lines, where)], where, columns, most_rows)
     named = named_delimiter(lines)
     tries = list(dict.fromkeys([*filter(None, [named]), *DELIMITERS]))
     for delimiter in tries:
@@ -129,13 +129,15 @@ def _delimiters_in(lines: list[str], delimiter: str) -> int:
 def _first_table(grids: Iterable[RawRows], where: str, columns: Sequence[Column], most_rows: int) -> Table:
     """The first of the sheets that has the columns, be it that each row lies in one cell, as CSV that was pasted."""
     found = ""
-    for grid in grids:
+    sheets = iter(grids)
+    for grid in sheets:
         rows = iter(grid)
         head = list(islice(rows, HEADER_WITHIN))
         found = found or _shown(head)
         header = _find_header(head, columns)
         if header:
-            return _table(chain(head, rows), header, where, columns, "", most_rows)
+            table = _table(chain(head, rows), header, where, columns, "", most_rows)
+            return table._replace(left_out=[*table.left_out, *_on_further(sheets, columns)])
         for delimiter in DELIMITERS:
             apart = partial(_in_one_cell, delimiter=delimiter)
             header = _find_header(map(apart, head), columns)
@@ -144,6 +146,15 @@ def _first_table(grids: Iterable[RawRows], where: str, columns: Sequence[Column]
                     map(apart, chain(head, rows)), header, where, columns, MARKS.get(delimiter, ""), most_rows
                 )
     raise InventoryError(f"{where} needs the columns {needed(columns)}; its first line has: {found or 'nothing'}")
+
+
+def _on_further(sheets: Iterable[RawRows], columns: Sequence[Column]) -> Iterator[LeftOut]:
+    """The rows of further sheets that have the columns, too."""
+    for sheet in sheets:
+        rows = [row for row in sheet if isinstance(row, Cells)]
+        header = _find_header(rows, columns)
+        filled = [row.line for row in rows if header and row.line > header.line and any(map(str.strip, row.cells))]
+        yield from (LeftOut(line, "is on a further sheet, which is not read") for line in filled)
 
 
 def _shown(head: list[Cells | LeftOut]) -> str:
@@ -254,6 +265,8 @@ def _taken(row: Cells, header: _Header, columns: Sequence[Column], above: str) -
         values[0] = above
     if not values[0]:
         return LeftOut(row.line, f"has no {columns[0].name}")
+    if values == header.texts:
+        return LeftOut(row.line, "repeats the header")
     if is_total(values[0]):
         return LeftOut(row.line, IS_TOTAL, values[0])
     return tuple(values)

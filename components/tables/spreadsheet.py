@@ -43,8 +43,8 @@ def _rows(sheet: Any, where: str, most_rows: int) -> Iterator[Cells]:
     with warnings.catch_warnings(), _damage_in_one_line(where):
         warnings.simplefilter("ignore")
         sheet.reset_dimensions()  # what the file says of its size may be wrong
-        rows = sheet.iter_rows(max_row=most_rows + 1, max_col=MAX_COLUMNS)
-        found = [Cells(line, cells) for line, row in enumerate(rows, 1) if (cells := _filled(row))]
+        rows = sheet.iter_rows(max_row=most_rows + 1)  # a width would fill up each of a million blank rows
+        found = [Cells(line, cells) for line, row in enumerate(rows, 1) if (cells := _filled(row[:MAX_COLUMNS]))]
     yield from found
 
 

@@ -4,7 +4,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from components.common.errors import InventoryError
 from components.tables.columns import CODE, PRODUCT, Column
@@ -29,7 +29,7 @@ def json_rows(text: str, where: str) -> RawRows:
         InventoryError: if it is something else.
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise InventoryError(f"{where} is no whole JSON: {str(error)[:80]}") from error
     if isinstance(content, list) and content and all(map(_is_pair, content)):
@@ -37,7 +37,7 @@ def json_rows(text: str, where: str) -> RawRows:
         for number, (index, count) in enumerate(content, 1):
             yield Cells(number, [f"{index + 1:05d}.jpg", _text(count)])
         return
-    if not isinstance(content, list) or not any(isinstance(item, dict) for item in content):
+    if not isinstance(content, list) or not any(isinstance(item, dict | _Twice) for item in content):
         raise InventoryError(f'{where} is JSON, but no list of objects such as {{"file_name": …, "count": …}}')
     yield from _objects(list(enumerate(content, 1)))
 
@@ -46,16 +46,38 @@ def _is_pair(item: Any) -> bool:
     return isinstance(item, list) and len(item) == 2 and type(item[0]) is int and 0 <= item[0] < 10**9
 
 
-def json_line_rows(lines: list[str]) -> RawRows:
-    """Rows of one JSON object a line, such as Hugging Face's ``metadata.jsonl``."""
-    yield from _objects([(number, _parsed(line)) for number, line in enumerate(lines, 1) if line.strip()])
+def json_line_rows(lines: list[str], where: str) -> RawRows:
+    """Rows of one JSON object a line, such as Hugging Face's ``metadata.jsonl``.
+
+    Raises:
+        InventoryError: if it is one object over several lines.
+    """
+    items = [(number, _parsed(line)) for number, line in enumerate(lines, 1) if line.strip()]
+    if len(items) > 1 and _parsed("\n".join(lines)) is not None:
+        raise InventoryError(f"{where} is JSON, but neither a list of objects nor an object on each line")
+    yield from _objects(items)
 
 
 def _parsed(line: str) -> Any:
     try:
-        return json.loads(line)
+        return json.loads(line, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         return None
+
+
+class _Twice(NamedTuple):
+    """An object that contradicts itself."""
+
+    name: str
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Twice:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next((name for name, value in pairs if found[name] != value), None)
+        if twice is not None:
+            return _Twice(twice)
+    return found
 
 
 def _objects(items: list[tuple[int, Any]]) -> Iterator[Cells | LeftOut]:
@@ -67,6 +89,8 @@ def _objects(items: list[tuple[int, Any]]) -> Iterator[Cells | LeftOut]:
     for number, item in items:
         if isinstance(item, dict):
             yield Cells(number, [_text(item.get(name)) for name in names])
+        elif isinstance(item, _Twice):
+            yield LeftOut(number, "has two values under one name", item.name)
         else:
             yield LeftOut(number, "is no JSON object")
 
@@ -83,7 +107,10 @@ def parquet_rows(data: bytes, where: str, most_rows: int) -> RawRows:
         if file.metadata.num_rows > most_rows:
             raise InventoryError(f"{where} has {file.metadata.num_rows:,} rows; at most {most_rows:,} are read")
         plain = [field.name for field in file.schema_arrow if _is_plain(field.type)][:MAX_COLUMNS]
-        yield Cells(0, plain)
+        others = [f"{field.name}: {field.type}" for field in file.schema_arrow if not _is_plain(field.type)]
+        yield Cells(
+            0, plain + others
+        )  # the others are not read: a message tells why a column that is there does not count
         number = 0
         for batch in file.iter_batches(BATCH, columns=plain):
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
@@ -116,13 +143,18 @@ def listed(cell: str) -> str | None:
 
 
 def _text(value: Any) -> str:
+    """A value as a person writes it; what is no value is nothing."""
     if isinstance(value, list | tuple):
         return "; ".join(filter(None, map(_text, value[:MAX_COLUMNS])))
     if isinstance(value, dict):
         return _called(value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    if isinstance(value, bytes):  # as some programs write texts into Parquet
+        return value.decode() if value.isascii() else ""
+    if value is None or value != value:  # NaN, with which tables are filled up
+        return ""
+    if isinstance(value, bool):
+        return str(value).upper()
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _called(item: dict[str, Any]) -> str:

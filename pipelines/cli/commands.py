@@ -5,12 +5,21 @@ import importlib
 import signal
 import sys
 import types
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from components import __version__
 from components.common.errors import InventoryError
 from components.common.suggest import did_you_mean
-from pipelines.cli.extras import CONTROL, KATIB, check_installed, katib_not_installed, not_installed
+from pipelines.cli.extras import (
+    CLIENT,
+    CONTROL,
+    KATIB,
+    RUN,
+    SERVE,
+    check_installed,
+    katib_not_installed,
+    not_installed,
+)
 from pipelines.cli.parser import Parser
 
 OURS = ("components", "pipelines")
@@ -43,15 +52,26 @@ exit codes:
 """
 
 
+class Command(NamedTuple):
+    """Where a command is, and what it needs."""
+
+    module: str
+    """Of this folder, with its options: only the one that is asked for is imported."""
+    extra: str
+    """Extras of the package, separated by commas; empty for none."""
+
+
 COMMANDS = {
-    "run": "run",
-    **dict.fromkeys(("compile", "manifests"), "install"),
-    **dict.fromkeys(("serve", "query", "shadow", "reconcile", "feedback"), "serving"),
-    **dict.fromkeys(("models", "promote", "rollback", "sign", "verify", "prune", "reproduce"), "models"),
-    **dict.fromkeys(("preflight", "upload", "submit", "runs"), "cluster"),
-    "completion": "completion",
+    "run": Command("run", RUN),
+    **dict.fromkeys(("compile", "manifests"), Command("install", CONTROL)),
+    "serve": Command("serving", SERVE),
+    **dict.fromkeys(("query", "shadow", "reconcile", "feedback"), Command("serving", CLIENT)),
+    **dict.fromkeys(
+        ("models", "promote", "rollback", "sign", "verify", "prune", "reproduce"), Command("models", CONTROL)
+    ),
+    **dict.fromkeys(("preflight", "upload", "submit", "runs"), Command("cluster", CONTROL)),
+    "completion": Command("completion", ""),
 }
-"""Every command and the module of this folder that has its options: only the one that is asked for is imported."""
 
 
 def carry_out(arguments: list[str]) -> int:
@@ -103,11 +123,10 @@ def parser_for(command: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"inventory {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", help="`inventory COMMAND --help` shows its options")
-    module = COMMANDS.get(command or "")
-    if command and not module:
+    if command and command not in COMMANDS:
         hint = did_you_mean(command, COMMANDS, "there are")
         parser.error(f"there is no command {command}; {hint}")
-    if command and module:
-        check_installed(command)
-        importlib.import_module(f"pipelines.cli.{module}").add_commands(commands)
+    if command:
+        check_installed(command, COMMANDS[command].extra)
+        importlib.import_module(f"pipelines.cli.{COMMANDS[command].module}").add_commands(commands)
     return parser

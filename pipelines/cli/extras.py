@@ -7,14 +7,6 @@ from importlib.util import find_spec
 from components.common.errors import InventoryError
 
 CLIENT, CONTROL, RUN, SERVE = "client", "control", "control,train,serve", "serve"
-EXTRAS = {
-    "run": RUN,
-    **dict.fromkeys(("query", "shadow", "reconcile", "feedback"), CLIENT),
-    "serve": SERVE,
-    **dict.fromkeys(("compile", "manifests", "preflight", "upload", "submit", "runs"), CONTROL),
-    **dict.fromkeys(("models", "promote", "rollback", "sign", "verify", "prune", "reproduce"), CONTROL),
-}
-"""The extra of every command that wants one."""
 SIGNS = {"client": ("httpx", "numpy"), "control": ("kfp", "kubernetes"), "train": ("torch",), "serve": ("kserve",)}
 """Packages that tell whether an extra is installed."""
 KATIB = {"kubeflow.katib": "kubeflow-katib==0.19.0", "kubeflow.training": "kubeflow-training==1.9.0", "grpc": "grpcio"}
@@ -22,16 +14,15 @@ KATIB = {"kubeflow.katib": "kubeflow-katib==0.19.0", "kubeflow.training": "kubef
 protobuf for a contradiction to kfp."""
 
 
-def check_installed(command: str) -> None:
-    """Looks for what a command needs, without importing it.
+def check_installed(command: str, extra: str) -> None:
+    """Looks for what a command needs, some extras separated by commas, without importing it.
 
     Raises:
         InventoryError: naming what to install.
     """
-    parts = EXTRAS[command].split(",") if command in EXTRAS else []
-    missing = [name for part in parts for name in SIGNS[part] if not _is_installed(name)]
+    missing = [name for part in filter(None, extra.split(",")) for name in SIGNS[part] if not _is_installed(name)]
     if missing:
-        raise not_installed(command, missing)
+        raise not_installed(command, missing, extra)
     if command == "preflight" and not all(map(_is_installed, KATIB)):
         raise katib_not_installed(command)
 
@@ -52,9 +43,7 @@ def katib_not_installed(command: str) -> InventoryError:
     )
 
 
-def not_installed(command: str, packages: Iterable[str], extra: str = "") -> InventoryError:
-    """What to say where a command misses packages, which ``extra`` brings, or else the command's own."""
+def not_installed(command: str, packages: Iterable[str], extra: str) -> InventoryError:
+    """What to say where a command misses packages, which an extra brings."""
     names = ", ".join(packages)
-    return InventoryError(
-        f"`inventory {command}` needs {names}; pip install 'bin-inventory[{extra or EXTRAS[command]}]'"
-    )
+    return InventoryError(f"`inventory {command}` needs {names}; pip install 'bin-inventory[{extra}]'")

@@ -23,8 +23,9 @@ class Parser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         """As in argparse, but nothing is left over, and a mistyped option is named before one that is missing."""
         if args and not self._subparsers:
-            for word in takewhile(lambda word: word != "--", args):
-                self._known(word.partition("=")[0])
+            for word, *_ in (word.partition("=") for word in takewhile(lambda word: word != "--", args)):
+                if word.startswith("--") and word not in self._option_string_actions:
+                    self._refuse(word)
         found, extra = super().parse_known_args(args, namespace)
         if extra:
             self._refuse(extra[0].partition("=")[0])
@@ -42,11 +43,6 @@ class Parser(argparse.ArgumentParser):
             hint = did_you_mean(value, choices)
             allowed = f"{value!r} is refused; allowed: {', '.join(choices)}"
             raise argparse.ArgumentError(action, f"{allowed}{f'; {hint}' if hint else ''}")
-
-    def _known(self, word: str) -> None:
-        """Refuses an option that is none."""
-        if word.startswith("--") and word not in self._option_string_actions:
-            self._refuse(word)
 
     def _refuse(self, word: str) -> NoReturn:
         section, _, option = word.partition(".")

@@ -155,7 +155,13 @@ def submit(
 
 
 def follow(client: Client, run_id: str, poll_seconds: float = POLL_SECONDS, away_seconds: float = 600.0) -> None:
-    """Reports each step's state as it changes, until the run ends; the API may be away for so long.
+    """Reports each step's state as it changes, until the run ends.
+
+    Args:
+        client: of the API.
+        run_id: of the run, as the API names it.
+        poll_seconds: between two looks.
+        away_seconds: for which the API may not answer.
 
     Raises:
         InventoryError: if the run fails or is cancelled, naming the steps that failed, or the API stays away, or the

@@ -82,7 +82,8 @@ def _pod_security(api: ApiClient, labels: dict[str, str], settings: ClusterSetti
     if level != "restricted":
         return [Check(what, "ok", level) for what in (training, trials, predictor)]
     workers = Check(training, "ok", level)
-    if settings.workers > 1 and not settings.elastic and settings.launcher != "trainjob":
+    operated = settings.launcher != "trainjob" and PYTORCHJOB.is_served(api)
+    if operated and settings.workers > 1 and not settings.elastic:
         workers = Check(
             training,
             "unknown",
@@ -141,8 +142,7 @@ def _one_kind_of_job(checks: list[Check], launcher: str) -> list[Check]:
     for check in checks:
         spare = check.name.startswith(EITHER) and (not check.name.startswith(wanted) or found)
         if spare and check.state == "problem":
-            but = ", except for tuning" if check.name.startswith("pytorchjobs") else ""
-            check = Check(check.name, "ok", f"not there, and not needed{but}")
+            check = Check(check.name, "ok", "not there, and not needed")
         made.append(check)
     return made
 

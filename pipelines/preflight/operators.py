@@ -9,9 +9,8 @@ from components.cluster import kube
 from components.cluster.dry_run import NAME, new_model, training_job
 from components.cluster.jobs.choose import JobLauncher, choose
 from components.cluster.jobs.experiment import experiment
+from components.cluster.jobs.job import JobKind
 from components.cluster.jobs.katib import EXPERIMENTS
-from components.cluster.jobs.pytorchjob import PYTORCHJOB
-from components.cluster.jobs.trainjob import TRAINJOB
 from components.cluster.predictor import MODEL_FORMAT
 from components.common.errors import InventoryError
 from components.documents.search_plan import make_search_plan
@@ -27,7 +26,7 @@ OURS = re.compile(r"^(?P<registry>.*)/(?:control|train)(?P<tag>[:@][^/]+)$")
 
 def training(api: ApiClient, question: Question) -> list[Check]:
     """Asks whether the cluster takes the training's job, and what an old release loses of it."""
-    if not _has_jobs(api):
+    if _kind(api, question) is None:
         return []
     try:
         job = training_job(api, question.namespace, question.settings)
@@ -48,11 +47,9 @@ def training(api: ApiClient, question: Question) -> list[Check]:
 
 def search(api: ApiClient, question: Question) -> list[Check]:
     """Asks whether Katib takes the Experiment of a search with the default space."""
-    if not EXPERIMENTS.is_served(api) or not _has_jobs(api):
+    kind = _kind(api, question)
+    if kind is None or not EXPERIMENTS.is_served(api):
         return []
-    kind = choose(api, question.settings)
-    if not kind.is_served(api):
-        return []  # the kinds have said so
     launcher = JobLauncher(api, question.namespace, question.settings, kind)
     plan = make_search_plan(NAME, NAME, TrainingSettings(), (), TuningSettings())
     try:
@@ -63,9 +60,14 @@ def search(api: ApiClient, question: Question) -> list[Check]:
     return [Check("search", "ok", f"the cluster takes an Experiment, whose trials are {kind.kind}s")]
 
 
-def _has_jobs(api: ApiClient) -> bool:
-    """Whether there is any kind of job for a training; the look at kinds says so where there is none."""
-    return any(kind.is_served(api) for kind in (PYTORCHJOB, TRAINJOB))
+def _kind(api: ApiClient, question: Question) -> JobKind | None:
+    """What a training would be; None where the cluster has no such kind, as the look at kinds says."""
+    try:
+        return choose(api, question.settings)
+    except kube.ClusterAwayError:
+        raise
+    except InventoryError:
+        return None
 
 
 def serving(api: ApiClient, question: Question) -> list[Check]:

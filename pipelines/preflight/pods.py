@@ -32,6 +32,11 @@ REFUSED = (
     (r"exceeded quota: (?P<what>[^,]+)", "quota {what}", LESS),
     (r"usage per|limit to request ratio", "limit range", MORE),
     (r'serviceaccount "(?P<what>[^"]+)" not found', "service account {what}", "{install}"),
+    (  # OpenShift: sccadmission of apiserver-library-go; its restricted-v2 wants a user out of the namespace's range
+        r"security context constraint",
+        "security context constraints",
+        "oc -n {namespace} adm policy add-scc-to-user nonroot-v2 -z ACCOUNT, for each service account of them",
+    ),
     (r"violates PodSecurity", "pod security", "ask an administrator: pods that we describe satisfy restricted"),
     (WEBHOOK_AWAY, "webhook {what}", START_OPERATOR),
 )
@@ -66,7 +71,7 @@ def pods(api: ApiClient, question: Question) -> list[Check]:
 def _named(message: str, question: Question) -> tuple[str, str]:
     for pattern, name, fix in REFUSED:
         if found := re.search(pattern, message):
-            words = {"install": question.install, **found.groupdict()}
+            words = {"install": question.install, "namespace": question.namespace, **found.groupdict()}
             return name.format(**words), fix.format(**words)
     return "pods", "change what refuses them"
 

@@ -12,6 +12,7 @@ from kubernetes.client import ApiClient
 from minio.error import S3Error
 
 from components.cluster import kube
+from components.cluster.jobs.pods import Pods
 from components.cluster.pods import STORE_FOLDER, STORE_KEYS, STORE_REQUIRED
 from components.common.errors import InventoryError
 from components.common.store import Store, open_store
@@ -41,7 +42,7 @@ def secrets_and_store(api: ApiClient, question: Question) -> list[Check]:
     values = {key: base64.b64decode(value).decode(errors="replace") for key, value in (secret.data or {}).items()}
     checks = _contents(api, question, what, values)
     if all(check.state == "ok" for check in checks):
-        checks += _round_trip(values)
+        checks += _round_trip(api, question, values)
         if all(check.name != "object store" or check.state != "unknown" for check in checks):
             certificate = values.get(values.get(CA_BUNDLE, "").removeprefix(f"{STORE_FOLDER}/"))
             checks.append(clocks(api, values["S3_ENDPOINT_URL"], certificate))
@@ -113,13 +114,13 @@ def _pull_secret(api: ApiClient, namespace: str, name: str) -> Check:
     return Check(what, "ok", "a registry login")
 
 
-def _round_trip(values: dict[str, str]) -> list[Check]:
+def _round_trip(api: ApiClient, question: Question, values: dict[str, str]) -> list[Check]:
     """Writes, reads, lists and removes a small object, as whom the secret says."""
     what, endpoint = "object store", values["S3_ENDPOINT_URL"]
     host = urlsplit(endpoint).hostname or ""
-    inside = host.endswith((".svc", ".svc.cluster.local")) or ("." not in host and host != "localhost")
+    inside = ".svc." in f"{host}." or ("." not in host and host != "localhost")
     if inside and not kube.in_cluster():
-        return [Check(what, "unknown", f"{endpoint} is an address inside the cluster", "ask from a pod")]
+        return [_behind(api, question, endpoint, host)]
     identity = {}
     if not values.get(STORE_KEYS[0]):
         identity = {name: value for name, value in os.environ.items() if name.startswith(OF_A_POD)}
@@ -141,6 +142,28 @@ def _round_trip(values: dict[str, str]) -> list[Check]:
     place = store.uri("").removeprefix("s3://").rstrip("/")
     done = Check(what, "ok", f"wrote, read, listed and removed an object in {place} at {endpoint}")
     return [done, *_bucket_itself(store)]
+
+
+def _behind(api: ApiClient, question: Question, endpoint: str, host: str) -> Check:
+    """Whether anything can answer at an address inside the cluster: its Service, and a pod behind it that runs."""
+    what = "object store"
+    name, namespace = [*host.split("."), question.namespace][:2]
+    inside = Check(what, "unknown", f"{endpoint} is an address inside the cluster", "ask from a pod")
+    try:
+        service = ask(kubernetes.client.CoreV1Api(api).read_namespaced_service, name, namespace)
+        if service is None:
+            message = f"{endpoint}: there is no Service {name} in namespace {namespace}"
+            return Check(what, "problem", message, "install the store, or name another in S3_ENDPOINT_URL")
+        if not service.spec.selector:
+            return inside
+        labels = ",".join(f"{key}={value}" for key, value in service.spec.selector.items())
+        pods = Pods(api, namespace, [name], labels, what)
+        if any(pod.started for pod in pods.poll()):
+            return inside
+    except InventoryError:
+        return inside
+    message = f"no pod runs behind {endpoint}: {pods.why_pending('there is none')}"
+    return Check(what, "problem", message, f"kubectl -n {namespace} describe pods -l {labels}")
 
 
 def _bucket_itself(store: Store) -> list[Check]:

@@ -7,6 +7,7 @@ from kubernetes.client import ApiClient
 
 from components.cluster import kube
 from components.cluster.jobs.choose import choose, cluster_launcher, runs_on_cluster
+from components.cluster.jobs.job import JobKind
 from components.cluster.jobs.pytorchjob import PYTORCHJOB
 from components.cluster.jobs.trainjob import TRAINJOB
 from components.common.errors import InventoryError
@@ -27,7 +28,7 @@ GROUP = "trainer.kubeflow.org"
         ("auto", (), PYTORCHJOB),
         ("auto", ("pytorchjobs.kubeflow.org",), TRAINJOB),
         ("trainjob", (), TRAINJOB),
-        ("pytorchjob", ("pytorchjobs.kubeflow.org",), PYTORCHJOB),
+        ("pytorchjob", (), PYTORCHJOB),
     ],
 )
 def test_the_launcher_is_the_one_asked_for_or_what_the_cluster_has(
@@ -35,6 +36,15 @@ def test_the_launcher_is_the_one_asked_for_or_what_the_cluster_has(
 ) -> None:
     cluster.missing_kinds |= set(missing)
     assert choose(api, ClusterSettings.read({"launcher": asked})) is chosen
+
+
+@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
+def test_a_launcher_that_the_cluster_does_not_have_is_told_with_the_way_out(
+    cluster: Cluster, api: ApiClient, kind: JobKind
+) -> None:
+    cluster.missing_kinds.add(f"{kind.plural}.{kind.group}")
+    with pytest.raises(InventoryError, match=rf"knows no {kind.plural}\.{kind.group} .*; set it to auto"):
+        choose(api, ClusterSettings.read({"launcher": kind.kind.lower()}))
 
 
 def test_a_cluster_without_either_kind_of_job_is_one_line(cluster: Cluster, api: ApiClient) -> None:

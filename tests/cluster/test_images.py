@@ -118,6 +118,6 @@ def test_an_image_runs_as_nobody_in_particular_and_takes_a_closed_networks_addre
     text = made_of["base"] + made_of[image]
     assert "USER 1000:1000" in text
     assert all(f"ARG {name}=" in made_of[""] + made_of["build"] for name in ("BASE_IMAGE", "PACKAGE_INDEX", "EXTRA_CA"))
-    assert text.count("org.opencontainers.image.") == 7
+    assert text.count("org.opencontainers.image.") == 8
     assert 'licenses="Apache-2.0"' in text
     assert ("HEALTHCHECK" in text) == (image == "serve")

@@ -5,7 +5,8 @@ import yaml
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
-from components.cluster.kube import Resource, UnknownFieldError
+from components.cluster.kube import UnknownFieldError
+from components.cluster.resource import Resource
 from components.common.errors import InventoryError
 from pipelines.samples import samples
 from tests.cluster.stand_ins.api import Cluster, Refused

@@ -14,7 +14,8 @@ from components.cluster import inference_service as services
 from components.cluster.jobs.experiment import experiment
 from components.cluster.jobs.pytorchjob import PYTORCHJOB, pytorchjob
 from components.cluster.jobs.trainjob import PATCHES, TRAINJOB, trainjob
-from components.cluster.kube import Resource, UnknownFieldError
+from components.cluster.kube import UnknownFieldError
+from components.cluster.resource import Resource
 from components.documents.search_plan import SearchPlan
 from components.settings.cluster import ClusterSettings
 from components.settings.serving import ServingSettings

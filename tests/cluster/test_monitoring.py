@@ -1,6 +1,5 @@
 """manifests/monitoring: Prometheus finds the pods, and rules and dashboard ask for what the server really tells."""
 
-import io
 import json
 import os
 import re
@@ -10,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from PIL import Image
 
 from components.counter.statistics.drift import reference
 from components.settings.serving import ServingSettings
@@ -18,7 +16,7 @@ from pipelines.manifests.installation import Installation
 from pipelines.manifests.overlay import MANIFESTS, render
 from pipelines.samples import samples
 from tests.cluster.test_manifests import build
-from tests.tiny_model import photo, serving, write_bundle
+from tests.tiny_model import black, photo, serving, write_bundle
 from tests.waiting import wait_until
 
 FOLDER = MANIFESTS / "monitoring"
@@ -30,12 +28,6 @@ WORDS = {"sum", "avg", "min", "max", "count", "by", "rate", "increase", "histogr
 TARGET_LABELS = {"namespace", "pod", "inferenceservice"}
 """What PodMonitor and Prometheus' operator add to each series."""
 SELECTOR = re.compile(r"\b(bin_counter_\w+)(?:\{([^}]*)\})?")
-
-
-def black() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (120, 90), (3, 2, 1)).save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")

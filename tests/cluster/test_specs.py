@@ -70,7 +70,7 @@ def test_a_trainjob_is_right_by_its_schema(values: dict[str, Any]) -> None:
 
 
 def test_a_trainjob_cannot_be_elastic() -> None:
-    with pytest.raises(InventoryError, match="use launcher pytorchjob"):
+    with pytest.raises(InventoryError, match="leave it and max_workers out, or use launcher pytorchjob"):
         trainjob("a", "b", "c", [], ClusterSettings.read(ELASTIC))
 
 

@@ -6,6 +6,7 @@ import pytest
 from kubernetes.client import ApiClient
 
 from components.cluster import inference_service as services
+from components.cluster import inference_status
 from components.common.errors import InventoryError
 from components.counter import bundle as bundles
 from components.deploy import cluster as deployment
@@ -56,7 +57,7 @@ def control(cluster: Cluster, models, monkeypatch, started) -> Iterator[Callable
         started.append(controller)
         if mode == "Standard":  # its addresses are names that only a cluster's DNS knows
             monkeypatch.setattr(
-                services,
+                inference_status,
                 "canary_urls",
                 lambda service, _: [
                     controller.canary.url
@@ -346,11 +347,11 @@ def service(mode: str, **changes: object) -> dict:
 def test_a_new_model_is_addressed_alone_in_both_modes():
     standard = merge(service("RawDeployment"), services.start_canary(service("RawDeployment"), uri("2"), SETTINGS))
     host = f"http://{NAME}-{services.revision_name(uri('2'))}-predictor.team.svc"
-    assert services.canary_urls(standard, uri("2")) == [host, f"{host}:8080"]
+    assert inference_status.canary_urls(standard, uri("2")) == [host, f"{host}:8080"]
     tagged = {"tag": "latest", "revisionName": "r2", "url": "http://latest-bin-counter-predictor.team.example.com"}
     untagged = {"revisionName": "r1", "percent": 90}
     part = {"latestReadyRevision": "r2", "traffic": [untagged, tagged]}
-    assert services.canary_urls(service("Serverless", components={"predictor": part}), uri("2")) == [
+    assert inference_status.canary_urls(service("Serverless", components={"predictor": part}), uri("2")) == [
         "http://latest-bin-counter-predictor.team.svc",
         tagged["url"],
     ]

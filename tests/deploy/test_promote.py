@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from components.cluster import inference_service as services
-from components.cluster import kube
+from components.cluster import inference_status, kube
+from components.cluster.resource import Resource
 from components.common.errors import InventoryError
 from components.common.store import Store
 from components.counter import bundle as bundles
@@ -166,7 +167,7 @@ def test_on_a_cluster_the_inference_service_changes_its_model_and_nothing_else(s
             resize(place)
             change = promote(store, registry, NAME, "b", place)
             service = the_service(place)
-            assert change.url == services.service_urls(service)[0]
+            assert change.url == inference_status.service_urls(service)[0]
             assert services.served_uri(service) == store.uri("runs/b/model")
             assert service["spec"]["predictor"]["model"]["resources"]["requests"]["memory"] == "3Gi"
             found = read_index(registry, NAME)
@@ -193,7 +194,7 @@ def test_on_a_cluster_the_inference_service_changes_its_model_and_nothing_else(s
             controller.close()
 
 
-def resource(place: Cluster) -> kube.Resource:
+def resource(place: Cluster) -> Resource:
     return services.KIND.resource(place.api, place.namespace)
 
 

@@ -46,6 +46,8 @@ def test_a_model_is_scored_calibrated_and_reported(make: Make, tmp_path) -> None
     assert bundle.metrics.test.accuracy == found.accuracy
     assert "model.int8.onnx" in bundle.files
     page = made.store.get_bytes(outcome.report_key).decode()
+    assert found.engine == "onnxruntime"
+    assert f"{bundle.serve_file} (run by onnxruntime)" in page
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
     assert EvaluationFile.fetch(made.store, outcome.evaluation_key).evaluation == found

@@ -56,7 +56,10 @@ def test_the_first_model_is_approved_and_registered_as_a_candidate(made: Made, t
     assert entry.decision.summary == "Promoted: first in service"
     assert models(made.store).in_service is None  # only a deployment puts it there
     assert GatedModel.fetch(made.store, "runs/new/gate.json") == outcome
-    assert "first in service" in made.store.get_bytes("runs/new/gate.html").decode()
+    assert outcome.decision.engine == "onnxruntime"
+    page = made.store.get_bytes("runs/new/gate.html").decode()
+    assert "first in service" in page
+    assert "<dt>engine</dt><dd>onnxruntime</dd>" in page
 
 
 def test_a_better_model_is_approved_and_a_worse_one_rejected_with_power_and_reasons(made: Made, tmp_path: Path) -> None:
@@ -83,6 +86,7 @@ def test_a_run_that_is_tried_again_after_its_deployment_is_not_refused(made: Mad
     again = ask(made, new)
     assert again.approved == "yes"
     assert again.decision.summary == "Promoted: new is in service already"
+    assert again.decision.engine is None  # no network was run
     entry = models(made.store).get("new")
     assert entry.state == "in service"
     assert entry.decision == first.decision

@@ -29,6 +29,7 @@ from components.sources.open import open_source
 from tests import documents
 from tests.browser import assert_self_contained
 from tests.documents import answered as whole_answer
+from tests.sources.bins_on_disk import write_folder
 from tests.tiny_model import photo
 
 WRONG = {"00007": 1, "00013": 5, "00021": 4}
@@ -254,13 +255,8 @@ def test_it_goes_on_where_it_was_killed(tmp_path, server):
 def test_bins_with_metadata_need_no_csv(tmp_path, server):
     for number in range(6):
         content = {"EXPECTED_QUANTITY": 2, "BIN_FCSKU_DATA": {"A": {"name": "Socks", "quantity": 2}}}
-        for name, data in (
-            (f"bin-images/{number}.jpg", photo(2)),
-            (f"metadata/{number}.json", json.dumps(content).encode()),
-        ):
-            path = tmp_path / "bins" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+        there = {f"bin-images/{number}.jpg": photo(2), f"metadata/{number}.json": json.dumps(content).encode()}
+        write_folder(tmp_path / "bins", there)
     (tmp_path / "bins" / "metadata" / "5.json").write_text("{}")
     records = open_records(None, str(tmp_path / "bins"))
     summary = reconcile(

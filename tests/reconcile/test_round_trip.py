@@ -6,7 +6,6 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
-import openpyxl
 import pytest
 from PIL import Image
 
@@ -19,6 +18,7 @@ from components.reconcile.settings import ReconcileSettings
 from components.reconcile.step import reconcile
 from components.sources.open import open_source
 from tests.tiny_model import photo
+from tests.workbook import workbook
 
 COUNTS = {"00001": 1, "00002": 2, "00003": 3, "00176": 4, "Fach Ä": 5}
 
@@ -120,19 +120,11 @@ def written(rows: list[dict[str, str]], delimiter: str, mark: str, encoding: str
     return text.getvalue().encode(encoding)
 
 
-def workbook(rows: list[list[object]]) -> bytes:
-    book, file = openpyxl.Workbook(), io.BytesIO()
-    for row in rows:
-        book.active.append(row)
-    book.save(file)
-    return file.getvalue()
-
-
 def in_one_column(rows: list[dict[str, str]]) -> bytes:
     """What becomes of a CSV with commas in a spreadsheet that takes ; for the delimiter."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows([list(rows[0]), *[list(row.values()) for row in rows]])
-    return workbook([[line] for line in text.getvalue().splitlines()])
+    return workbook(*([line] for line in text.getvalue().splitlines()))
 
 
 SAVED = {
@@ -142,7 +134,7 @@ SAVED = {
     "German, UTF-8": lambda rows: written(rows, ";", ",", "utf-8-sig"),
     "Unicode text": lambda rows: written(rows, "\t", ",", "utf-16"),
     "floats": lambda rows: written([{**row, "counted": f"{row['counted']}.0"} for row in rows], ",", ".", "utf-8"),
-    "xlsx": lambda rows: workbook([list(rows[0]), *[[typed(cell) for cell in row.values()] for row in rows], [], []]),
+    "xlsx": lambda rows: workbook(rows[0], *[[typed(cell) for cell in row.values()] for row in rows], [], []),
     "xlsx in one column": in_one_column,
 }
 

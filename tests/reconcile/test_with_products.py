@@ -14,6 +14,7 @@ from components.reconcile.records import open_records
 from components.reconcile.settings import ReconcileSettings
 from components.reconcile.step import reconcile
 from pipelines.cli.main import main
+from tests.sources.bins_on_disk import write_folder
 from tests.tiny_model import Served, photo
 
 PRODUCTS = {"a": 2, "b": 3, "c": 2, "d": 3, "many": 7, "none": 0}
@@ -25,13 +26,8 @@ def bins(tmp_path: Path) -> Path:
     for id_, number in PRODUCTS.items():
         table = {f"P{place}": {"name": "Socks", "quantity": place, "weight": "?"} for place in range(number)}
         content = {"EXPECTED_QUANTITY": 2, "BIN_FCSKU_DATA": table}
-        for name, data in (
-            (f"bin-images/{id_}.jpg", photo(2.5)),
-            (f"metadata/{id_}.json", json.dumps(content).encode()),
-        ):
-            path = tmp_path / "bins" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+        there = {f"bin-images/{id_}.jpg": photo(2.5), f"metadata/{id_}.json": json.dumps(content).encode()}
+        write_folder(tmp_path / "bins", there)
     return tmp_path
 
 

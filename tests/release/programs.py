@@ -36,8 +36,8 @@ def clone(folder: Path) -> Path:
     return folder / "clone"
 
 
-def run(program: str, cloned: Path, python: Path, made: Path) -> subprocess.CompletedProcess[str]:
+def run(program: str, cloned: Path, *words: Path) -> subprocess.CompletedProcess[str]:
     """Runs a program of the clone."""
-    command = [sys.executable, "-m", f"release.{program}", str(python), str(made)]
+    command = [sys.executable, "-m", f"release.{program}", *map(str, words)]
     environment = {**os.environ, "PYTHONPATH": str(cloned)}
     return subprocess.run(command, cwd=cloned, env=environment, capture_output=True, text=True, check=False)

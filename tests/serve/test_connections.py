@@ -366,8 +366,8 @@ def body(pieces: list[tuple[float, bytes]], limits: Limits) -> bytes:
             await asyncio.sleep(pause)
             return {"type": "http.request", "body": piece, "more_body": piece != b""}
 
-        async with read_body(Request({"type": "http", "headers": []}, receive), limits, Budget(10_000, "bytes")) as got:
-            return got
+        with Budget(10_000, "bytes").taking(0) as held:
+            return await read_body(Request({"type": "http", "headers": []}, receive), limits, held)
 
     return asyncio.run(read())
 

@@ -1,15 +1,12 @@
 """Drift of the photos that a server answers: seen when it is there, seldom an alarm when it is not."""
 
-import io
-
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
 
 from components.counter.statistics.drift import ReferenceDistribution, reference
 from components.serve.monitoring.live_drift import LOOKS, Seen, compare
-from tests.tiny_model import Served, photo, serving, write_bundle
+from tests.tiny_model import Served, black, photo, serving, write_bundle
 from tests.waiting import wait_until
 
 WINDOW = 120
@@ -51,12 +48,6 @@ def test_a_change_shows_within_one_window(change: dict) -> None:
     stored = model(random, 2000)
     seen = answers(WINDOW, random) + answers(WINDOW, random, **change)
     assert alarms(seen, stored)[-1]
-
-
-def black() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (120, 90), (3, 2, 1)).save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 def metric(server: Served, line: str) -> float | None:

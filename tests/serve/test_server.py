@@ -26,7 +26,7 @@ from components.counter.photo import preprocess
 from components.counter.signing.signature import sign
 from components.serve.__main__ import main
 from tests.signing_keys import write_pair
-from tests.tiny_model import SIZE, Served, photo, serving, write_bundle
+from tests.tiny_model import SIZE, Served, black, photo, serving, write_bundle
 from tests.waiting import wait_until
 
 JPEG = {"content-type": "image/jpeg"}
@@ -41,12 +41,6 @@ def pixels(count: int) -> np.ndarray:
     image[..., 0] = round(255 * count / 5)
     image[..., 1] = np.linspace(20, 100, SIZE)[:, None]  # what the network does not see, so that it shows something
     return image
-
-
-def black() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (120, 90), (3, 2, 1)).save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 def photos_counted(http: httpx.Client, server: Served) -> float:

@@ -1,14 +1,12 @@
 """What the server does with a stock list: reads it, finds its photos, and ranks its records."""
 
 import base64
-import io
 import json
 import re
 import sqlite3
 import tracemalloc
 
 import numpy as np
-import openpyxl
 import pytest
 
 from components.counter.answers import answer
@@ -21,18 +19,11 @@ from components.serve.stock import rank_records, read_stock
 from components.tables.stock import Record
 from tests.record_model import as_many_as_products
 from tests.tiny_model import write_bundle
+from tests.workbook import workbook
 
 
 def asked(table: bytes, *photos: str, name: str = "stock.csv") -> bytes:
     return json.dumps({"name": name, "table": base64.b64encode(table).decode(), "photos": photos}).encode()
-
-
-def workbook(*rows: tuple[object, ...]) -> bytes:
-    book, file = openpyxl.Workbook(), io.BytesIO()
-    for row in rows:
-        book.active.append(row)
-    book.save(file)
-    return file.getvalue()
 
 
 @pytest.mark.parametrize(

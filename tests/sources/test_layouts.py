@@ -11,6 +11,14 @@ from components.sources.source import UnreadableError
 from tests.sources.bins_on_disk import good_bins, metadata, photo, write_folder, write_tar
 
 JPEG = photo(seed=1)
+PAIRS = {
+    "00001.jpg": JPEG,
+    "00001.json": metadata(1),
+    "00002.png": photo(seed=2, kind="PNG"),
+    "00002.json": metadata(2),
+    "classes.txt": b"1",
+    ".DS_Store": b"1",
+}
 
 
 def bins(**photos: str) -> dict[str, bytes]:
@@ -43,9 +51,36 @@ def test_photos_may_lie_in_another_folder_beside_their_metadata(folder, tmp_path
     assert source.image("2") == photo(seed=2)
 
 
+@pytest.mark.parametrize("make", [write_folder, lambda folder, objects: write_tar(folder / "bins.tar", objects)])
+@pytest.mark.parametrize("folder", ["", "export/all/"])
+def test_photos_may_lie_beside_their_metadata(folder, make, tmp_path):
+    objects = {f"{folder}{name}": data for name, data in PAIRS.items()}
+    source = open_source(str(make(tmp_path, objects)))
+    assert [entry.id for entry in source.entries()] == ["00001", "00002"]
+    assert (source.image("00002"), source.metadata("00002")) == (PAIRS["00002.png"], PAIRS["00002.json"])
+    assert source.notes == [
+        f"1 files of operating systems passed over, such as {folder}.DS_Store",
+        f"1 files that are no photos passed over, such as {folder}classes.txt",
+    ]
+
+
+def test_photos_beside_a_folder_of_metadata_are_bins(tmp_path):
+    source = open_source(str(write_folder(tmp_path, bins(_1="1.jpg", _2="2.png"))))
+    assert ([entry.id for entry in source.entries()], source.notes) == (["1", "2"], [])
+
+
 @pytest.mark.parametrize(
     ("objects", "message"),
     [
+        (
+            {f"{folder}/{name}": data for folder in "ab" for name, data in PAIRS.items()},
+            r"in several folders \(a/, b/\)",
+        ),
+        (
+            {"images/train/1.jpg": JPEG, "labels/train/1.txt": b"0 0 0 1 1"},
+            "it holds images/, labels/; images/train/1.jpg: the folder 'train' names no count; .* call it metadata.csv",
+        ),
+        ({"2026/11/3/a.jpg": JPEG}, "2026/11/3/a.jpg: its folders name several counts, 2026 and 11 and 3"),
         (bins(_1="a/1.jpg") | {"b/1.jpg": JPEG}, r"several folders \(a, b\); name the one to take bin-images"),
         ({"metadata/1.json": metadata(1)}, r"holds neither bin-images/<id>\.jpg .* it holds metadata/"),
         ({"bin-images/1.jpg": JPEG}, r"holds neither bin-images/<id>\.jpg .* it holds bin-images/"),

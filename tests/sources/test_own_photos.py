@@ -3,7 +3,6 @@
 import io
 import json
 
-import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,7 +12,8 @@ from components.counter.products import parse_products
 from components.download.checks import read_metadata
 from components.sources.labels import read_labels
 from components.sources.open import open_source
-from tests.sources.bins_on_disk import photo, write_folder
+from tests.sources.bins_on_disk import photo, write_folder, write_tar
+from tests.workbook import workbook
 
 NO_STORE: dict[str, str] = {}
 
@@ -109,6 +109,14 @@ def test_a_folder_with_a_table_of_hugging_face_is_a_source(folder, name):
     assert counts(open_source(str(folder), environment=NO_STORE)) == {"photos/0.jpg": 2}
 
 
+def test_an_archive_of_one_folder_is_that_folder(tmp_path):
+    objects = {f"abid/export/{place}.jpg": photo(seed=place) for place in range(2)}
+    table = {"README.md": b"1", "abid/export/metadata.csv": b"file_name,label\n0.jpg,3\n1.jpg,1\n"}
+    source = open_source(str(write_tar(tmp_path / "abid.tar", objects | table)))
+    assert counts(source) == {"abid/export/0.jpg": 3, "abid/export/1.jpg": 1}
+    assert source.image("abid/export/1.jpg") == photo(seed=1)
+
+
 def test_a_table_in_each_folder_of_a_split_gives_the_splits(tmp_path):
     for at, split in enumerate(("train", "test")):
         write_folder(tmp_path, {f"{split}/images/{number}.jpg": photo(seed=3 * at + number) for number in range(2)})
@@ -166,14 +174,6 @@ JSON_LINE = '{"file_name": "photos/0.jpg", "count": 2, "products": ["B01", "B02"
 def parquet_of_lists(*products: object) -> bytes:
     file = io.BytesIO()
     pq.write_table(pa.table({"image": ["photos/0.jpg"], "count": [2], "asins": [list(products)]}), file)
-    return file.getvalue()
-
-
-def workbook(*rows: tuple[object, ...]) -> bytes:
-    book, file = openpyxl.Workbook(), io.BytesIO()
-    for row in rows:
-        book.active.append(row)
-    book.save(file)
     return file.getvalue()
 
 

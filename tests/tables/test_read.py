@@ -4,7 +4,8 @@ import io
 import json
 import zipfile
 from contextlib import suppress
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 
 import openpyxl
 import pyarrow as pa
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.common.errors import InventoryError
-from components.tables import read
+from components.tables import read, spreadsheet
 from components.tables.columns import COUNTED, EXPECTED, ID, PRODUCTS
 from components.tables.read import load_table, read_table
 from components.tables.rows import LeftOut, Table, summary_of
@@ -45,10 +46,13 @@ def workbook(*sheets: list, formats: dict[str, str] | None = None) -> bytes:
     return file.getvalue()
 
 
-def parquet() -> bytes:
+def parquet(**columns: object) -> bytes:
     file = io.BytesIO()
-    pq.write_table(pa.table({"id": ["00001", "00002", "00176"], "expected": [1.0, 2.0, 12.0]}), file)
+    pq.write_table(pa.table(columns), file)
     return file.getvalue()
+
+
+IDS, COUNTS = [id_ for id_, _, _ in ROWS], [count for _, count, _ in ROWS]
 
 
 US = 'id,expected,products\r\n00001,1,Thing\r\n00002,2,"Blue, large"\r\n00176,12,\r\n'
@@ -90,7 +94,9 @@ SHOWN_WITH_ZEROS = [["id", "expected"], [1, 1.0], [2, 2], [176, 12]]
         workbook(SHOWN_WITH_ZEROS, formats={"A2": "00000", "A3": "00000", "A4": "00000"}),
         json.dumps([{"id": id_, "expected": float(count)} for id_, count, _ in ROWS]),
         "".join(json.dumps({"image": id_, "quantity": count}) + "\n" for id_, count, _ in ROWS),
-        parquet(),
+        parquet(id=IDS, expected=list(map(float, COUNTS))),
+        parquet(id=[id_.encode() for id_ in IDS], expected=list(map(Decimal, COUNTS))),
+        parquet(id=pa.array(IDS).dictionary_encode(), expected=pa.array(COUNTS).dictionary_encode()),
     ],
 )
 def test_the_same_table_in_every_form_gives_the_same_rows(data):
@@ -129,6 +135,7 @@ def test_one_line_in_another_encoding_does_not_spoil_the_others():
         ('00001,1,12" pipe\n00002,2,"6"" pipe"\n', ["00001", "00002"], {}),
         ("00001,1\n,17\nTotal,17,\nSumme:,17\n", ["00001"], {3: "has no id", 4: "is a total", 5: "is a total"}),
         ("00001,1,Thing, blue\n00002,2,x\n", ["00002"], {2: "has more cells than the header"}),
+        ("00001,1,x\nid,expected,products\n00002,2,x\n", ["00001", "00002"], {3: "repeats the header"}),
         (f"00001,1,{'x' * 40_000}\n00002,2,x\n", ["00002"], {2: "has a cell of more than"}),
         (f"00001,1,{'x' * 1_000_001}\n00002,2,x\n", ["00002"], {2: "has more than 1,000,000 characters"}),
     ],
@@ -139,6 +146,44 @@ def test_a_row_that_cannot_be_used_costs_nothing_but_itself(text, ids, left_out)
     assert [row.texts["id"] for row in found.rows()] == ids
     assert [row.line for row in found.left_out] == list(left_out)
     assert all(row.reason.startswith(left_out[row.line]) for row in found.left_out)
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_an_object_that_contradicts_itself_is_no_row(lines):
+    objects = ['{"id": "a", "expected": 1, "expected": 1}', '{"id": "b", "expected": 1, "expected": 2}']
+    found = table("\n".join(objects) if lines else f"[{','.join(objects)}]")
+    assert used(found) == [("a", 1)]
+    assert list(map(str, found.left_out)) == ["line 2 has two values under one name (expected)"]
+
+
+def test_what_stands_in_a_cell_is_said_whatever_its_type_and_nan_is_nothing():
+    values = [True, date(2026, 1, 2), Decimal("2.5"), float("nan"), b"\xff"]
+    rows = [next(table(parquet(id=["a"], expected=[value])).rows()) for value in values]
+    assert [row.numbers["expected"].problem for row in rows] == [
+        "'TRUE' is not a quantity",
+        "'2026-01-02' is not a quantity",
+        "'2.5' is not a quantity",
+        "has no quantity",
+        "has no quantity",
+    ]
+
+
+def test_rows_of_a_further_sheet_are_listed():
+    head = ["id", "expected"]
+    found = table(
+        workbook([["notes"]], [head, ["a", 1]], [["pivot"], ["x", 1]], [["Aisle 2"], head, ["b", 2], [], ["c", 3]])
+    )
+    assert used(found) == [("a", 1)]
+    further = "is on a further sheet, which is not read"
+    assert found.left_out == [LeftOut(3, further), LeftOut(5, further)]
+
+
+def test_blank_rows_of_a_sheet_cost_nothing(monkeypatch):
+    cells = []
+    monkeypatch.setattr(spreadsheet, "_text", lambda cell: cells.append(cell) or str(cell.value or ""))
+    rows = [["id", "expected"], ["a", 1], *[[]] * 2000, ["b", 2]]
+    assert used(table(workbook(rows))) == [("a", 1), ("b", 2)]
+    assert len(cells) < 10
 
 
 @pytest.mark.parametrize(
@@ -184,6 +229,8 @@ def test_what_was_written_around_an_id_for_a_spreadsheet_is_taken_off(cell, id_)
         (b"[" * 100_000, "no whole JSON"),
         (b'["a", "b"]', "no list of objects"),
         (b'{"1": ["data/metadata/1.json"]}', "needs the columns id,expected"),
+        (b'{\n "bins": [\n  {"id": "1"}\n ]\n}', "neither a list of objects nor an object on each line"),
+        (parquet(label=[1], image=[{"bytes": b"1", "path": "a"}]), "label, image: struct<bytes: binary, path: string>"),
     ],
     ids=lambda value: str(value)[:20],
 )

@@ -57,13 +57,21 @@ class JobLauncher:
 
 
 def choose(api: ApiClient, settings: ClusterSettings) -> JobKind:
-    """The kind of job that the settings ask for, or that the cluster has."""
+    """The kind of job that the settings ask for, or that the cluster has.
+
+    Raises:
+        InventoryError: if the cluster has no such kind.
+    """
     kinds = {"pytorchjob": PYTORCHJOB, "trainjob": TRAINJOB}
-    if settings.launcher != "auto":
-        return kinds[settings.launcher]
-    for kind in kinds.values():
-        if kind.is_served(api):
+    for name, kind in kinds.items():
+        if settings.launcher in ("auto", name) and kind.is_served(api):
             return kind
+    if settings.launcher != "auto":
+        asked = kinds[settings.launcher]
+        raise InventoryError(
+            f"cluster.launcher is {settings.launcher}, and the cluster knows no {asked.plural}.{asked.group} "
+            f"({asked.version}); set it to auto, or install their operator"
+        )
     raise InventoryError(
         "the cluster has neither PyTorchJob (kubeflow.org/v1) nor TrainJob (trainer.kubeflow.org/v1alpha1); "
         "install the Kubeflow training operator or Kubeflow Trainer"

@@ -15,9 +15,10 @@ from kubernetes.client import ApiClient
 from components.cluster.jobs.logs import log_shown
 from components.cluster.jobs.pods import Pods
 from components.cluster.jobs.queue import QUEUE_LABEL, Pending, admitted_at, is_queued, queued_in_words
-from components.cluster.kube import Kind, Object, dns_name
+from components.cluster.kube import Object, dns_name
 from components.cluster.owned_object import RUN_ANNOTATION, OwnedObject, Timeouts, condition_message, has_condition
 from components.cluster.pods import TRAIN_LABELS
+from components.cluster.resource import Kind
 from components.common import lease
 from components.common.errors import InventoryError
 from components.common.progress import note
@@ -165,8 +166,10 @@ def _seconds_since(stamp: str) -> float:
     return time.time() - datetime.fromisoformat(stamp).timestamp()
 
 
-def job_metadata(name: str, namespace: str, run_id: str, queue: str | None, owners: Sequence[Object]) -> Object:
-    """Metadata of a training's job: whose it is, for which run, and in which queue it waits."""
+def job_object(
+    kind: JobKind, name: str, namespace: str, run_id: str, queue: str | None, owners: Sequence[Object], spec: Object
+) -> Object:
+    """A training's job: whose it is, for which run, in which queue it waits, and what it is to do."""
     metadata: Object = {
         "name": name,
         "namespace": namespace,
@@ -175,7 +178,7 @@ def job_metadata(name: str, namespace: str, run_id: str, queue: str | None, owne
     }
     if owners:
         metadata["ownerReferences"] = list(owners)
-    return metadata
+    return {"apiVersion": f"{kind.group}/{kind.version}", "kind": kind.kind, "metadata": metadata, "spec": spec}
 
 
 def job_name(run_id: str) -> str:

@@ -4,8 +4,7 @@ import kubernetes
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
-from components.cluster.jobs.job import JobKind
-from components.cluster.kube import Kind
+from components.cluster.resource import Kind
 from components.common.errors import InventoryError
 from components.common.progress import note
 
@@ -17,19 +16,14 @@ INJECTION_LABEL = "katib.kubeflow.org/metrics-collector-injection"
 """A namespace must have it, as ``enabled``: otherwise no trial reports a metric, and Katib waits for ever."""
 
 
-def check_cluster(api: ApiClient, namespace: str, trials: JobKind) -> None:
+def check_cluster(api: ApiClient, namespace: str) -> None:
     """Finds out at once what would otherwise be found out after the first trial.
 
     Raises:
-        InventoryError: if Katib or the trials' kind are not there, or the namespace lacks Katib's label.
+        InventoryError: if Katib is not there, or the namespace lacks Katib's label.
     """
     if not EXPERIMENTS.is_served(api):
         raise InventoryError(f"the cluster knows no {EXPERIMENTS} ({VERSION}); install Katib, or do not tune")
-    if not trials.is_served(api):
-        raise InventoryError(
-            f"the cluster knows no {trials} ({trials.version}), which trials of this search are; "
-            "set cluster.launcher to auto, install their operator, or do not tune"
-        )
     try:
         found = kube.ask(f"read namespace {namespace}", kubernetes.client.CoreV1Api(api).read_namespace, namespace)
     except kube.ClusterAwayError:

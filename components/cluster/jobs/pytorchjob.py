@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from components.cluster.jobs.job import JobKind, job_metadata
+from components.cluster.jobs.job import JobKind, job_object
 from components.cluster.kube import Object
 from components.cluster.pods import (
     container_security,
@@ -132,5 +132,4 @@ def pytorchjob(
             "rdzvBackend": "c10d",
             "rdzvId": name,
         }
-    metadata = job_metadata(name, namespace, run_id, settings.queue, owners)
-    return {"apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob", "metadata": metadata, "spec": spec}
+    return job_object(PYTORCHJOB, name, namespace, run_id, settings.queue, owners, spec)

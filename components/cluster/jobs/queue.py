@@ -9,8 +9,9 @@ import time
 
 from kubernetes.client import ApiClient
 
-from components.cluster.kube import Kind, Object
+from components.cluster.kube import Object
 from components.cluster.owned_object import condition, condition_message, has_condition
+from components.cluster.resource import Kind
 from components.common.errors import InventoryError
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"

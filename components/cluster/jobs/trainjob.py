@@ -10,7 +10,7 @@ from typing import Literal
 
 from kubernetes.client import ApiClient
 
-from components.cluster.jobs.job import JobKind, job_metadata
+from components.cluster.jobs.job import JobKind, job_object
 from components.cluster.jobs.pytorchjob import resources, worker_command
 from components.cluster.kube import Object, with_retries
 from components.cluster.pods import (
@@ -69,7 +69,10 @@ def trainjob(
             "such a runtime in cluster.runtime instead, or use launcher pytorchjob"
         )
     if settings.elastic:
-        raise InventoryError("cluster.min_workers: a TrainJob has a fixed number of workers; use launcher pytorchjob")
+        raise InventoryError(
+            "cluster.min_workers: a TrainJob has a fixed number of workers; leave it and max_workers out, or use "
+            "launcher pytorchjob"
+        )
     volumes, mounts = worker_volumes(settings.store_secret, settings.shared_memory, settings.ephemeral_storage)
     container: Object = {"name": NODE, "volumeMounts": mounts}
     pod: Object = {"containers": [container], "serviceAccountName": settings.service_account, "volumes": volumes}
@@ -83,23 +86,16 @@ def trainjob(
         }
     else:
         shape = {"podTemplateOverrides": [{"targetJobs": [{"name": NODE}], **template}]}
-    return {
-        "apiVersion": "trainer.kubeflow.org/v1alpha1",
-        "kind": "TrainJob",
-        "metadata": job_metadata(name, namespace, run_id, settings.queue, owners),
-        "spec": {
-            "runtimeRef": {"name": settings.runtime},
-            **shape,
-            "trainer": {
-                "image": settings.image or image("train"),
-                "command": worker_command(settings, arguments),
-                "env": worker_environment(settings.store_secret),
-                "numNodes": settings.workers,
-                "numProcPerNode": settings.processes_per_worker,
-                "resourcesPerNode": resources(settings),
-            },
-        },
+    trainer = {
+        "image": settings.image or image("train"),
+        "command": worker_command(settings, arguments),
+        "env": worker_environment(settings.store_secret),
+        "numNodes": settings.workers,
+        "numProcPerNode": settings.processes_per_worker,
+        "resourcesPerNode": resources(settings),
     }
+    spec = {"runtimeRef": {"name": settings.runtime}, **shape, "trainer": trainer}
+    return job_object(TRAINJOB, name, namespace, run_id, settings.queue, owners, spec)
 
 
 def accepted_trainjob(api: ApiClient, namespace: str, settings: ClusterSettings) -> Callable[..., Object]:

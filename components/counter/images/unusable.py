@@ -71,12 +71,14 @@ def _structure(channel: NDArray[np.uint8]) -> float:
     size = channel.shape[0]
     patches = max(1, min(PATCHES, size // PATCH_PIXELS))
     side = size // patches
-    whole = channel[: side * patches, : side * patches]
-    rows = whole.reshape(patches, side, -1).sum(axis=1, dtype=np.uint32)  # many times quicker than patches at once
+    apart = channel[: side * patches, : side * patches].astype(np.float32)
+    rows = apart.reshape(patches, side, -1).sum(axis=1)  # many times quicker than patches at once
     means = rows.reshape(patches, patches, side).sum(axis=2) / side**2
-    apart = whole.astype(np.float32)
-    apart -= np.float32(means.mean())
-    return float(means.var() / max(np.vdot(apart, apart) / apart.size, np.finfo(np.float32).tiny))
+    mean = means.sum() / means.size
+    means -= mean
+    apart -= mean
+    between, whole = np.vdot(means, means) / means.size, np.vdot(apart, apart) / apart.size
+    return float(between / max(whole, np.finfo(np.float32).tiny))
 
 
 def _is_torn(pixels: NDArray[np.uint8]) -> bool:

@@ -39,7 +39,8 @@ def add_management(app: FastAPI, model: CountPredictor, limits: Limits, buffered
         return _told(documents.server())
 
     async def repository_index(request: Request) -> Response:
-        async with read_body(request, of_index, buffered) as body:
+        with buffered.taking(0) as held:
+            body = await read_body(request, of_index, held)
             try:
                 asked = IndexRequest.model_validate_json(body or b"{}", strict=True)
             except ValidationError as error:

@@ -69,9 +69,7 @@ class ImageFeed:
 
     def all_labels(self) -> Rows:
         """Class of every training bin; reads all shards."""
-        rows = np.arange(len(self.train))
-        self.train.need(rows)
-        return self.train.labels(rows)
+        return self.train.all_labels()
 
     def learner(self, network: CountingNetwork) -> nn.Module:
         """What is trained on a batch's inputs."""

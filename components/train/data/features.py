@@ -150,9 +150,7 @@ class FeatureFeed:
         logits_of: Callable[[Tensor], Tensor],
     ) -> None:
         self.settings, self.workers, self.logits_of = settings, workers, logits_of
-        self.train_labels, self.validation_labels = (
-            bins.labels(_needed(bins, np.arange(len(bins)))) for bins in (train, validation)
-        )
+        self.train_labels, self.validation_labels = train.all_labels(), validation.all_labels()
         self.train = _stack(cache, "train", train, mirrored=settings.horizontal_flip > 0)
         self.validation = _stack(cache, "validation", validation, mirrored=settings.flip_tta)
 
@@ -200,11 +198,6 @@ class FeatureFeed:
 
 Feed = ImageFeed | FeatureFeed
 """What a training is fed with."""
-
-
-def _needed(bins: ShardedBins, rows: Rows) -> Rows:
-    bins.need(rows)
-    return rows
 
 
 def _stack(cache: FeatureCache, name: str, bins: ShardedBins, mirrored: bool) -> Tensor:

@@ -69,6 +69,12 @@ class ShardedBins:
         index = int(np.searchsorted(self.starts, row, side="right")) - 1
         return self._open[index].image(row - int(self.starts[index]))
 
+    def all_labels(self) -> Rows:
+        """The class of every bin; reads all shards."""
+        rows = np.arange(len(self))
+        self.need(rows)
+        return self.labels(rows)
+
     def labels(self, rows: Rows) -> Rows:
         """Class indices of rows that ``need`` made readable."""
         indices = self._shards_of(rows)

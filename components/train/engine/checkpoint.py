@@ -8,14 +8,14 @@ import io
 from typing import Any
 
 import torch
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes
 from components.common.progress import note
 from components.common.retry import retry
 from components.common.store import Store
-from components.train.engine.dispensable import dispensable
+from components.train.engine.dispensable import dispensable, read_list
 
 FORMAT = "inventory-checkpoint/2"
 KEPT = 2
@@ -75,12 +75,8 @@ class Checkpoints:
     def entries(self) -> list[Entry]:
         """What the index lists, newest first; a damaged index lists nothing."""
         if self._entries is None:
-            data = self.store.get_bytes_or_none(self._index_key)
-            try:
-                self._entries = INDEX.validate_json(data) if data else []
-            except ValidationError:
-                note(f"the list of checkpoints {self.store.uri(self._index_key)} is damaged; the training begins anew")
-                self._entries = []
+            damaged = f"the list of checkpoints {self.store.uri(self._index_key)} is damaged; the training begins anew"
+            self._entries = read_list(self.store, self._index_key, INDEX, damaged)
         return self._entries
 
     def write(self, content: dict[str, Any], steps: int, best: tuple[int, dict[str, torch.Tensor]] | None) -> bool:

@@ -15,13 +15,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
 from components.common.background import call_periodically
-from components.common.progress import note
 from components.common.store import Store
 from components.settings.training import TrainingSettings
-from components.train.engine.dispensable import dispensable
+from components.train.engine.dispensable import dispensable, read_list
 from components.train.engine.workers import Workers
 
 BEAT_SECONDS = 10.0
@@ -50,11 +49,8 @@ class RunTimes:
 
     def __init__(self, store: Store, key: str, workers: Workers, training: str = "") -> None:
         self.store, self.key, self.workers = store, key, workers
-        try:
-            known = RUNS.validate_json(store.get_bytes_or_none(key) or b"[]")
-        except ValidationError:
-            note("the times of this training's earlier runs are damaged in the store and do not count")
-            known = []
+        damaged = "the times of this training's earlier runs are damaged in the store and do not count"
+        known = read_list(store, key, RUNS, damaged)
         self._training, self._start = training, time.time()
         self._earlier = [run for run in known if run.training == training]
         workers.wait()  # everybody has read before anybody writes

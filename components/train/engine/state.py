@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from components.counter.training_log import EpochRecord, Metric
+from components.counter.training_log import EpochRecord, Metric, rank
 from components.train.data.sampler import Layout
 from components.train.engine.totals import Totals
 from components.train.engine.workers import Workers
@@ -77,8 +77,8 @@ def best_epoch(history: list[EpochRecord], select_by: Metric) -> EpochRecord:
     An epoch whose loss is no number comes after all others, whatever it seems to get right.
     """
 
-    def rank(record: EpochRecord) -> tuple[bool, float, float]:
-        value, loss = record.validation(select_by), record.validation_loss
-        return not math.isfinite(loss), (-value if select_by == "accuracy" else value), loss
+    def place(record: EpochRecord) -> tuple[bool, float, float]:
+        loss = record.validation_loss
+        return not math.isfinite(loss), rank(select_by, record.validation(select_by)), loss
 
-    return min(history, key=rank)
+    return min(history, key=place)

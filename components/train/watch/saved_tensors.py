@@ -11,7 +11,7 @@ import re
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -21,7 +21,7 @@ from components.common.store import Store
 from components.counter.training_log import EpochRecord
 from components.documents.trained import SavedTensors
 from components.settings.training import TrainingSettings
-from components.train.engine.dispensable import dispensable
+from components.train.engine.dispensable import dispensable, read_list
 from components.train.engine.hooks import Findings, Hook, StepReport
 from components.train.watch.events import layer_norms
 
@@ -131,12 +131,8 @@ class TensorSaver(Hook):
 
 def list_saved(store: Store, prefix: str) -> list[Saved]:
     """What a training has saved under ``<output>/train/tensors``, in the order of its steps."""
-    data = store.get_bytes_or_none(f"{prefix}/index.json")
-    try:
-        found = INDEX.validate_json(data) if data else []
-    except ValidationError:
-        note(f"{store.uri(prefix)}/index.json is damaged; it lists what is saved from now on")
-        found = []
+    damaged = f"{store.uri(prefix)}/index.json is damaged; it lists what is saved from now on"
+    found = read_list(store, f"{prefix}/index.json", INDEX, damaged)
     return sorted(found, key=lambda saved: (saved.step, saved.kind))
 
 

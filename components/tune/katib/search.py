@@ -44,7 +44,7 @@ class KatibSearch:
         waits = self._timeouts.away, self._timeouts.poll
         kind = with_retries(lambda: choose(self._api, self._cluster), *waits)
         launcher = JobLauncher(self._api, self._namespace, self._cluster, kind)
-        with_retries(lambda: check_cluster(self._api, self._namespace, kind), *waits)
+        with_retries(lambda: check_cluster(self._api, self._namespace), *waits)
         owners = with_retries(lambda: owner_references(self._api, self._namespace), *waits)
         address, describe_job = store.uri(plan.job(DEFAULT_TRIAL, {}).job_key), launcher.description()
         body = experiment(plan, self._cluster, self._namespace, address, owners, describe_job)

@@ -9,8 +9,9 @@ from components.common.errors import InventoryError
 from components.common.machine import usable_threads
 from components.common.progress import Counter, note
 from components.common.store import Store
+from components.counter.training_log import rank
 from components.documents.search_plan import SearchPlan
-from components.documents.search_result import DEFAULT_TRIAL, FAILURES, SearchResult, Trial, rank
+from components.documents.search_result import DEFAULT_TRIAL, FAILURES, SearchResult, Trial
 from components.documents.training_spec import TrainingSpec
 from components.settings.space import Value
 from components.tune.optuna.pool import Message, Pool, Worker, pool
@@ -94,15 +95,13 @@ class _Local:
     def _hand_out(self) -> None:
         """Gives every idle worker a trial, as far as there are any left."""
         while len(self.pool.busy) < (1 if self.alone else self.plan.parallel):
-            self.pool.grow(max(1, min(self.plan.parallel, self._left())))
+            left = self.plan.tuning.max_trials - len(self._finished())
+            self.pool.grow(max(1, min(self.plan.parallel, left)))
             trial = self._next()
             if trial is None:
                 return
             self.trial_store.write(trial)
             self.pool.idle[0].start(trial.name, self._job(trial), self.plan.tuning.objective, final=False)
-
-    def _left(self) -> int:
-        return self.plan.tuning.max_trials - len(self._finished())
 
     def _job(self, trial: Trial) -> TrainingSpec:
         """A trial's training: one process with its share of the cores, or with all of them while it is alone."""

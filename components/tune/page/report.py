@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from components.counter.training_log import Metric, better
-from components.documents.search_result import FAILURES, SearchResult, Trial, rank
+from components.counter.training_log import Metric, better, rank
+from components.documents.search_result import FAILURES, SearchResult, Trial
 from components.pages.page import render_page
 from components.pages.text import percent, plain, plural
 from components.tune.compare import Comparison

@@ -46,6 +46,16 @@ class Place:
         self.question = replace(self.question, settings=ClusterSettings.read({**GPUS, **values}))
 
 
+def change_secret(place: Place, **values: str | None) -> None:
+    """Gives keys of the store's secret other values; None takes one away."""
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in values.items() if value is not None}
+
+    def change(item: dict[str, Any]) -> None:
+        item["data"] = {key: value for key, value in item["data"].items() if key not in values} | encoded
+
+    place.cluster.update("secrets", "inventory-store", change)
+
+
 def deployment(image: str) -> dict[str, Any]:
     name = image.split(":")[0].rpartition("/")[2]
     template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "main", "image": image}]}}

@@ -13,7 +13,15 @@ from pipelines.manifests.overlay import render
 from pipelines.preflight.installed import numbers, older
 from pipelines.preflight.preflight import exit_code, report
 from tests.cluster.stand_ins.api import Refused
-from tests.pipelines.preflight.place import ENDPOINTS, Place, a_restricted_namespace, deployment, node
+from tests.cluster.stand_ins.training_operator import container
+from tests.pipelines.preflight.place import (
+    ENDPOINTS,
+    Place,
+    a_restricted_namespace,
+    change_secret,
+    deployment,
+    node,
+)
 
 Object = dict[str, Any]
 
@@ -235,6 +243,41 @@ def a_policy_of_the_cluster_that_refuses_our_pods(place: Place) -> None:
     place.cluster.admit.append(review)
 
 
+def security_context_constraints(place: Place) -> None:
+    """OpenShift's sccadmission (apiserver-library-go): the user has to be of the namespace's own range."""
+
+    def review(key: Any, _: Any) -> None:
+        if key[1] == "pods":
+            raise Refused(
+                403,
+                "Forbidden",
+                f'pods "{key[3]}" is forbidden: unable to validate against any security context constraint: [provider '
+                "restricted-v2: .containers[0].runAsUser: Invalid value: 1000: must be in the ranges: [1000650000, "
+                "1000659999]]",
+            )
+
+    place.cluster.admit.append(review)
+
+
+INSIDE = "inventory-store.team.svc.k8s.example:8333"
+
+
+def a_store_inside_that_is_not_there(place: Place) -> None:
+    change_secret(place, S3_ENDPOINT_URL=f"http://{INSIDE}")
+    kserves = {"serving.kserve.io/s3-endpoint": INSIDE}
+    place.cluster.update("secrets", "inventory-store", lambda item: item["metadata"]["annotations"].update(kserves))
+
+
+def a_store_inside_that_cannot_be_pulled(place: Place) -> None:
+    a_store_inside_that_is_not_there(place)
+    labels = {"app.kubernetes.io/name": "inventory-store"}
+    place.cluster.add({"metadata": {"name": "inventory-store"}, "spec": {"selector": labels}}, "services")
+    state = {"waiting": {"reason": "ErrImagePull", "message": "docker.io/chrislusf/seaweedfs:4.48: not found"}}
+    body: Object = {"metadata": {"name": "inventory-store-0", "labels": labels}, "spec": {"containers": []}}
+    status = {"phase": "Pending", "containerStatuses": [container(state, name="seaweedfs")]}
+    place.cluster.add({**body, "status": status}, "pods")
+
+
 DEFECTS: list[tuple[Callable[[Place], None], str, str, str]] = [
     # the defect, the check that names it, what it says, the cure
     (an_old_kubernetes, "kubernetes", "found v1.22.17, needed 1.25", "run it on Kubernetes 1.25"),
@@ -333,6 +376,24 @@ DEFECTS: list[tuple[Callable[[Place], None], str, str, str]] = [
     (nodes_that_nobody_may_use, "nodes", "every node has the taint nvidia.com/gpu:NoSchedule", "cluster.tolerations"),
     (nodes_without_the_label, "nodes", "no node has the labels {'pool': 'cpu'}", "change cluster.node_selector"),
     (no_room_in_memory, "nodes", "the largest has cpu 8, memory 31Gi", "add larger nodes"),
+    (
+        security_context_constraints,
+        "security context constraints",
+        "refuses a step, a worker, the predictor: unable to validate",
+        "oc -n team adm policy add-scc-to-user nonroot-v2 -z ACCOUNT",
+    ),
+    (
+        a_store_inside_that_is_not_there,
+        "object store",
+        "there is no Service inventory-store in namespace team",
+        "install the store",
+    ),
+    (
+        a_store_inside_that_cannot_be_pulled,
+        "object store",
+        f"no pod runs behind http://{INSIDE}: inventory-store-0: ErrImagePull: docker.io",
+        "kubectl -n team describe pods -l app.kubernetes.io/name=inventory-store",
+    ),
     (a_policy_of_the_cluster_that_refuses_our_pods, "pods", "pods need a nodeSelector", "change what refuses them"),
 ]
 

@@ -1,4 +1,3 @@
-import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +16,7 @@ from pipelines.preflight.cluster import ROLE, rights
 from pipelines.preflight.preflight import exit_code, report
 from tests.cluster.stand_ins.api import CUSTOM_KINDS, Refused
 from tests.cluster.stand_ins.schemas import CRDS
-from tests.pipelines.preflight.place import GPU, Place, a_restricted_namespace
+from tests.pipelines.preflight.place import GPU, Place, a_restricted_namespace, change_secret
 
 
 def test_a_cluster_that_has_everything_is_all_ok(place: Place) -> None:
@@ -109,16 +108,6 @@ def a_secret_without_annotations(place: Place) -> None:
 
 def a_wrong_secret_key(place: Place) -> None:
     change_secret(place, AWS_SECRET_ACCESS_KEY="wrong")
-
-
-def change_secret(place: Place, **values: str | None) -> None:
-    """Gives keys of the store's secret other values; None takes one away."""
-    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in values.items() if value is not None}
-
-    def change(item: dict[str, Any]) -> None:
-        item["data"] = {key: value for key, value in item["data"].items() if key not in values} | encoded
-
-    place.cluster.update("secrets", "inventory-store", change)
 
 
 def a_prefix_that_cannot_be_one(place: Place) -> None:
@@ -377,6 +366,18 @@ def test_the_operators_init_container_is_a_matter_for_a_restricted_namespace(pla
     assert [check.state for check in place.look() if check.name == "pod security"] == ["ok"]
 
 
+def test_a_cluster_without_the_training_operator_lacks_nothing(place: Place) -> None:
+    place.cluster.missing_kinds.add("pytorchjobs.kubeflow.org")
+    checks = place.look()
+    assert [check.line() for check in checks if check.state == "problem"] == []
+    said = {check.name: check.message for check in checks}
+    assert said["pytorchjobs.kubeflow.org"] == "not there, and not needed"
+    assert said["training job"] == "the cluster takes a TrainJob"
+    assert said["search"] == "the cluster takes an Experiment, whose trials are TrainJobs"
+    a_restricted_namespace(place)
+    assert [check.state for check in place.look() if check.name == "pod security"] == ["ok"], "no init container of its"
+
+
 def test_katibs_collector_is_a_matter_for_a_restricted_namespace(place: Place) -> None:
     assert [check.state for check in place.look() if check.name == "pod security of trials"] == ["ok"]
     a_restricted_namespace(place)
@@ -387,8 +388,12 @@ def test_katibs_collector_is_a_matter_for_a_restricted_namespace(place: Place) -
 
 def test_a_store_with_an_address_of_the_cluster_is_left_to_a_pod(place: Place) -> None:
     change_secret(place, S3_ENDPOINT_URL="http://seaweedfs.kubeflow.svc.cluster.local:8333")
+    labels = {"app": "seaweedfs"}
+    place.cluster.add({"metadata": {"name": "seaweedfs"}, "spec": {"selector": labels}}, "services", "", "kubeflow")
+    pod = {"metadata": {"name": "seaweedfs-0", "labels": labels}, "spec": {"containers": []}}
+    place.cluster.add({**pod, "status": {"phase": "Running"}}, "pods", "", "kubeflow")
     (check,) = [check for check in place.look() if check.name == "object store"]
-    assert check.state == "unknown"
+    assert (check.state, check.fix) == ("unknown", "ask from a pod")
 
 
 def test_no_secret_value_is_printed(place: Place, store_environment: dict[str, str]) -> None:

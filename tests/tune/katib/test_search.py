@@ -520,7 +520,7 @@ SCENARIOS: list[tuple[Callable[[Scene], str], str, int, int]] = [
     (namespace_that_may_not_be_read, FOUND, 1, 1),
     (no_katib, "install Katib, or do not tune", 0, 0),
     (no_kind_of_job, "the cluster has neither PyTorchJob (kubeflow.org/v1) nor TrainJob", 0, 0),
-    (the_kind_asked_for_is_missing, "knows no trainjobs.trainer.kubeflow.org (v1alpha1), which trials of this", 0, 0),
+    (the_kind_asked_for_is_missing, "knows no trainjobs.trainer.kubeflow.org (v1alpha1); set it to auto", 0, 0),
     (trainjobs_where_there_are_no_pytorchjobs, FOUND, 1, 1),
     (trainjobs_of_an_older_trainer_asked_for, FOUND, 1, 1),
     (

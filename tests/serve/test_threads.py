@@ -1,0 +1,85 @@
+"""Threads that work for the event loop."""
+
+import asyncio
+import gc
+import threading
+import weakref
+
+import pytest
+
+from components.serve.threads import Threads
+
+
+def refuse(content: object) -> None:
+    raise ValueError("not this one")
+
+
+def test_what_the_work_returns_or_raises_comes_back() -> None:
+    async def work() -> list[object]:
+        threads = Threads(2, "test")
+        return await asyncio.gather(
+            threads.do(divmod, 7, 2), threads.do(refuse, None), threads.do(str, 5), return_exceptions=True
+        )
+
+    quotient, error, text = asyncio.run(work())
+    assert (quotient, str(error), text) == ((3, 1), "not this one", "5")
+
+
+def test_work_whose_turn_comes_after_it_was_cancelled_is_not_begun() -> None:
+    gate, begun = threading.Event(), list[int]()
+
+    async def work() -> None:
+        threads = Threads(1, "test")
+        first, second, third = threads.do(gate.wait, 20), threads.do(begun.append, 2), threads.do(begun.append, 3)
+        second.cancel()
+        gate.set()
+        await asyncio.gather(first, third)
+
+    asyncio.run(work())
+    assert begun == [3]
+
+
+@pytest.mark.parametrize("ends", ["is cancelled", "ends with its loop"])
+def test_a_thread_goes_on_when_nobody_waits_for_what_it_is_doing(ends: str) -> None:
+    threads, gate, begun = Threads(1, "test"), threading.Event(), threading.Event()
+
+    def held() -> None:
+        begun.set()
+        assert gate.wait(20)
+
+    async def give_up() -> None:
+        future = threads.do(held)
+        assert await asyncio.to_thread(begun.wait, 20)
+        if ends == "is cancelled":
+            future.cancel()
+            gate.set()
+            assert await threads.do(divmod, 7, 2) == (3, 1)
+
+    async def ask() -> tuple[int, int]:
+        return await threads.do(divmod, 9, 2)
+
+    asyncio.run(give_up())
+    gate.set()
+    assert asyncio.run(ask()) == (4, 1)
+
+
+@pytest.mark.parametrize("work", [id, refuse], ids=["it is done", "it is refused"])
+def test_an_idle_thread_holds_nothing_of_what_it_did(work) -> None:
+    """A photo of some megabytes for each thread, if it did, or until the garbage collector comes."""
+
+    class Content:
+        pass
+
+    async def ask() -> weakref.ref[Content]:
+        threads, content = Threads(1, "test"), Content()
+        there = weakref.ref(content)
+        await asyncio.gather(threads.do(work, content), return_exceptions=True)
+        del content
+        await asyncio.gather(threads.do(int), threads.do(int))  # the thread has gone on meanwhile
+        return there
+
+    gc.disable()
+    try:
+        assert asyncio.run(ask())() is None
+    finally:
+        gc.enable()
