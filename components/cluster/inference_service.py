@@ -37,8 +37,11 @@ STOP_ANNOTATION = "serving.kserve.io/stop"
 
 
 def revision_name(uri: str) -> str:
-    """The name of the predictor that serves the bundle at ``uri``; the same bundle, the same name."""
-    return f"m{sha256_bytes(uri.encode())[:8]}"
+    """The name of the predictor that serves the bundle at ``uri``; the same bundle, the same name.
+
+    So short that KServe's label ``isvc.SERVICE-NAME-predictor`` stays within 63 characters for the longest service.
+    """
+    return f"m{sha256_bytes(uri.encode())[:6]}"
 
 
 def inference_service(namespace: str, uri: str, settings: ServingSettings) -> Object:

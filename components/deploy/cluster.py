@@ -13,7 +13,7 @@ from components.cluster.kube import Object, UnknownFieldError, in_cluster, with_
 from components.cluster.tunnel import open_tunnel
 from components.common.errors import InventoryError
 from components.common.progress import note
-from components.deploy.deployer import Candidate, Revision
+from components.deploy.deployer import Candidate, Revision, undone
 from components.deploy.smoke import reachable
 from components.documents.deployed import Service
 from components.settings.serving import ServingSettings
@@ -100,7 +100,7 @@ class ClusterDeployer:
         """Waits for the new model; ``changed`` is the service as it was before it was changed for it."""
         before = inference_status.revision_before(changed) if changed else ""
         old_failure = inference_status.failure(changed, candidate.uri) if changed else None
-        try:
+        with undone(lambda: self._take_out(candidate.uri)):
             service = self._wait(
                 lambda current: inference_status.canary_ready(current, candidate.uri, before),
                 candidate.uri,
@@ -108,9 +108,6 @@ class ClusterDeployer:
             )
             addresses = self._addresses(service, candidate.uri, inference_status.canary_urls(service, candidate.uri))
             endpoint = reachable(addresses, REACH_SECONDS)
-        except BaseException:
-            self._take_out(candidate.uri)
-            raise
         service_here = Service(
             namespace=self._services.namespace, uri=candidate.uri, url=endpoint.url, model_name=endpoint.model_name
         )
@@ -133,6 +130,7 @@ class ClusterDeployer:
         Returns the object as it was before, or None if its spec has not changed.
         """
         before: list[Object] = []
+        tried: list[Object] = []
 
         def once() -> bool:
             current = self._services.get(self._settings.name)
@@ -140,10 +138,12 @@ class ClusterDeployer:
                 raise InventoryError(f"InferenceService {self._settings.name} was deleted by somebody else")
             body = change(current)
             if not body:
+                before.extend(tried[-1:])  # it was changed, and the answer that said so was lost
                 return True
             body.setdefault("metadata", {})["resourceVersion"] = current["metadata"]["resourceVersion"]
             changed = self._services.patch(self._settings.name, body)
             if changed is None:
+                tried.append(current)
                 return False
             if changed["metadata"]["generation"] != current["metadata"]["generation"]:
                 before.append(current)

@@ -1,10 +1,13 @@
 """Putting a model into service without touching what is in service before the new one has proved itself."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from components.client.query import Endpoint
+from components.common.errors import InventoryError
 from components.common.progress import note
 from components.counter.bundle import Bundle
 from components.deploy.smoke import LabelledBin, smoke_test
@@ -49,6 +52,23 @@ class Deployer(Protocol):
         """Removes the revision; what was in service stays."""
 
 
+@contextmanager
+def undone(undo: Callable[[], None]) -> Iterator[None]:
+    """Undoes what was begun when the block fails; what prevents that is told beside the reason, never in its place.
+
+    Raises:
+        InventoryError: with both reasons, if it cannot be undone.
+    """
+    try:
+        yield
+    except BaseException as error:
+        try:
+            undo()
+        except InventoryError as another:
+            raise InventoryError(f"{error}; and the model could not be taken out: {another}") from error
+        raise
+
+
 def put_into_service(deployer: Deployer, candidate: Candidate, bins: list[LabelledBin]) -> DeployedModel:
     """Starts a candidate, asks it about labelled bins, and promotes it or rolls it back.
 
@@ -56,11 +76,8 @@ def put_into_service(deployer: Deployer, candidate: Candidate, bins: list[Labell
         InventoryError: if the candidate does not come up or fails the smoke test; it has been rolled back then.
     """
     revision = deployer.start(candidate)
-    try:
+    with undone(lambda: deployer.roll_back(revision)):
         smoke = smoke_test(revision.endpoint, candidate.bundle, candidate.folder, bins)
-    except BaseException:
-        deployer.roll_back(revision)
-        raise
     url = deployer.promote(revision)
     note(
         f"serving {revision.endpoint.model_name} (model {candidate.bundle.version}) at {url}; "

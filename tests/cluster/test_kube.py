@@ -66,7 +66,7 @@ KYVERNO = (
     'admission webhook "validate.kyverno.svc-fail" denied the request: \n\nresource PyTorchJob/team/x was blocked due '
     "to the following policies \n\nrequire-labels:\n  check: 'validation error: The label `owner` is required.'\n"
 )
-"""As Kyverno words it (pkg/utils/engine/... ``GetBlockedMessages``)."""
+"""As Kyverno words it (pkg/webhooks/utils/block.go, GetBlockedMessages)."""
 REFUSALS = (
     # status, what the API server says, what a person reads
     (

@@ -237,8 +237,27 @@ def test_another_change_at_the_same_time_is_no_harm(control, deploy, cluster):
     assert controller.traffic == {uri("2"): 100}
 
 
+def test_why_a_model_failed_is_told_where_it_cannot_be_taken_out(control, deploy, cluster):
+    def never(_: str) -> bool:
+        cluster.forbidden.add(("patch", services.GROUP, services.PLURAL))
+        return False
+
+    control("Standard", ready=never, lag=0.5)
+    with pytest.raises(InventoryError, match=r"was not ready within 1 s: .*; and the model could not be taken out: "):
+        deploy("1")
+
+
+def test_a_change_whose_answer_is_lost_is_waited_for_like_any_other(control, deploy, cluster):
+    controller = control("Knative")
+    deploy("1")
+    controller.settle()
+    controller.lag = 3.0  # longer than a gateway may lead to the model before
+    cluster.fail(503, "PATCH", NAME, times=1, after=True)
+    assert deploy("2", ServingSettings(ready_seconds=20)).version == "2"
+
+
 @needs_schemas
-def test_a_kserve_without_canaries_tries_a_model_in_a_second_service(control, deploy, cluster, capsys):
+def test_a_kserve_tries_a_model_in_a_second_service(control, deploy, cluster, capsys):
     cluster.releases["kserve"] = "0.18.0"
     controller = control("Standard")
     for version in ("1", "2", "1"):
@@ -342,6 +361,13 @@ def service(mode: str, **changes: object) -> dict:
     if mode == "Standard":
         body["metadata"]["annotations"][services.MODE_ANNOTATION] = mode
     return {**body, "status": {"deploymentMode": mode, **changes}}
+
+
+def test_the_longest_name_leaves_room_for_kserves_label_of_a_canary():
+    """``isvc.`` and the Deployment's name is the value of a label (GetRawServiceLabel), of 63 characters at most."""
+    service = {"metadata": {"name": "n" * 40}, "spec": {"predictor": {}, "canary": [{}]}}
+    ServingSettings(name=service["metadata"]["name"])
+    assert len(services.pod_labels(service, uri("1")).partition("=")[2]) <= 63
 
 
 def test_a_new_model_is_addressed_alone_in_both_modes():

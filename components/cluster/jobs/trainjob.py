@@ -33,7 +33,7 @@ TRAINJOB = JobKind(
     succeeded="Complete",
     pods="jobset.sigs.k8s.io/jobset-name={name}",
     leaders=("jobset.sigs.k8s.io/jobset-name={name},batch.kubernetes.io/job-completion-index=0",),
-    makers=("{name}-node-0",),  # the Job that JobSet makes (its pkg/controllers/jobset_controller.go, GenJobName)
+    makers=("{name}-node-0",),  # the Job that JobSet makes (pkg/util/placement/placement.go, GenJobName)
 )
 NODE = "node"
 """The replicated job and the container that ``torch-distributed`` and every runtime made after it call so."""
