@@ -7,6 +7,17 @@ from components.common.errors import InventoryError
 KINDS = "rendered[:N[:SEED]], s3://bucket/prefix, a directory, a .tar, a .zip or a .csv of own photos"
 DEFAULT_BINS, MOST_BINS = 4000, 1_000_000
 S3 = "s3://"
+BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")
+ELSEWHERE = {
+    **dict.fromkeys((S3, "s3a://", "s3n://"), "write s3://bucket/prefix"),
+    "gs://": "write s3://bucket/prefix, with HMAC keys and the source_endpoint https://storage.googleapis.com",
+    "file://": "give the path alone",
+    **dict.fromkeys(
+        ("http://", "https://", "ftp://", "hf://", "az://", "abfs://", "abfss://", "wasb://", "wasbs://"),
+        "download it and give the file or folder; what lies in S3 is written s3://bucket/prefix",
+    ),
+}
+"""What to do about an address that is read nowhere, by how it begins."""
 
 
 def is_rendered(text: str) -> bool:
@@ -23,10 +34,13 @@ def check_source(text: str) -> None:
     if is_rendered(text):
         read_rendered(text)
     elif text.startswith(S3):
-        if not text.removeprefix(S3).partition("/")[0]:
-            raise InventoryError(f"cannot open {text}: the source names no bucket; write s3://bucket/prefix")
+        bucket = text.removeprefix(S3).partition("/")[0]
+        if not BUCKET.fullmatch(bucket):
+            said = f"'{bucket}' is no bucket's name" if bucket else "the source names no bucket"
+            raise InventoryError(f"cannot open {text}: {said}; write s3://bucket/prefix")
     elif not text.strip() or "://" in text:
-        raise InventoryError(f"unknown source '{text}'; give {KINDS}")
+        advice = next((advice for start, advice in ELSEWHERE.items() if text.lower().startswith(start)), "")
+        raise InventoryError(f"unknown source '{text}'; {advice or f'give {KINDS}'}")
 
 
 def check_file_list(text: str) -> None:

@@ -41,8 +41,8 @@ def open_source(
             in a bucket, too.
         endpoint: of an ``s3://`` source; empty takes the object store's if it has the bucket, else AWS.
         environment: names the object store and its credentials (``components.common.store``), and optionally
-            ``SOURCE_AWS_ACCESS_KEY_ID``, ``SOURCE_AWS_SECRET_ACCESS_KEY``, ``SOURCE_AWS_SESSION_TOKEN`` and
-            ``SOURCE_AWS_REGION`` for the source.
+            ``SOURCE_AWS_ACCESS_KEY_ID``, ``SOURCE_AWS_SECRET_ACCESS_KEY``, ``SOURCE_AWS_SESSION_TOKEN``,
+            ``SOURCE_AWS_REGION`` and ``SOURCE_AWS_REQUEST_PAYER`` for the source.
         ids: of the bins that a file list names, which a bucket is read for even if it may not be listed.
 
     Raises:

@@ -128,6 +128,24 @@ def test_a_store_that_names_region_after_region_is_left():
         find_bucket("s3://bins", url, KEY)
 
 
+def test_who_reads_a_bucket_of_requester_pays_says_and_signs_that_he_pays():
+    objects = {f"/bins/{key}": data for key, data in good_bins(2).items()}
+
+    def answer(path, query, signed):
+        if "x-amz-request-payer" not in signed:
+            return error(403, "AccessDenied")
+        return objects[path] if path in objects else page(sorted(key.removeprefix("/bins/") for key in objects))
+
+    with store_of(answer) as url:
+        source = open_source("s3://bins", url, KEY | {"SOURCE_AWS_REQUEST_PAYER": "requester"})
+        assert [entry.id for entry in source.entries()] == ["00000", "00001"]
+        assert source.image("00001") == objects["/bins/bin-images/00001.jpg"]
+        with pytest.raises(InventoryError, match="AccessDenied"):
+            open_source("s3://bins", url, KEY)
+        with pytest.raises(InventoryError, match="SOURCE_AWS_REQUEST_PAYER is 'me'; write requester"):
+            open_source("s3://bins", url, KEY | {"SOURCE_AWS_REQUEST_PAYER": "me"})
+
+
 def test_the_session_token_of_a_source_goes_with_its_key():
     with store_of(lambda path, query, signed: page(KEYS)) as url:
         access = find_bucket("s3://bins", url, KEY | {"SOURCE_AWS_SESSION_TOKEN": "token"}).access

@@ -163,6 +163,15 @@ def csv_of(content):
     [
         (lambda folder: "gopher://bins", "unknown source 'gopher://bins'"),
         (lambda folder: "", "unknown source ''"),
+        (
+            lambda folder: "GS://bins/a",
+            "with HMAC keys and the source_endpoint https://storage.googleapis.com",
+        ),
+        (lambda folder: "hf://datasets/a/b", "download it and give the file or folder"),
+        (lambda folder: "https://bins.s3.amazonaws.com/", "download it .* in S3 is written s3://bucket/prefix"),
+        (lambda folder: "S3://bins", "unknown source 'S3://bins'; write s3://bucket/prefix"),
+        (lambda folder: "file:///bins", "give the path alone"),
+        (lambda folder: "s3://bins?versionId=1", r"'bins\?versionId=1' is no bucket's name; write s3://bucket/prefix"),
         (lambda folder: folder / "nowhere", "does not exist"),
         (lambda folder: folder, "holds neither bin-images/"),
         (cut_short, "not a whole .tar"),

@@ -26,17 +26,13 @@ TURNS = {
 """What sets a photo upright, by its orientation."""
 PREFIX = b"Exif\0\0"
 BYTE, SHORT, LONG = 1, 3, 4
-ENTRY_BYTES = 12
+HEADER_BYTES, ENTRY_BYTES = 8, 12
 IN_XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 XMP_BYTES = 2**20
 
 
 def orientation(photo: PhotoFile) -> int:
-    """The orientation that EXIF tells, else XMP; ``UPRIGHT`` without one.
-
-    Raises:
-        struct.error: if the EXIF ends in its own header.
-    """
+    """The orientation that EXIF tells, else XMP; ``UPRIGHT`` without one, and for damaged EXIF, as in viewers."""
     told = _from_exif(photo.exif)
     if told is None:
         in_xmp = IN_XMP.search(photo.xmp, 0, XMP_BYTES)
@@ -48,11 +44,9 @@ def _from_exif(exif: bytes) -> int | None:
     """The tag's value in the first directory of a TIFF structure (TIFF 6.0, section 2), as far as it is there."""
     while exif.startswith(PREFIX):
         exif = exif[len(PREFIX) :]
-    if not exif:
-        return None
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
-    if order is None:
-        raise struct.error("EXIF that does not say its byte order")
+    if order is None or len(exif) < HEADER_BYTES:
+        return None
     (at,) = struct.unpack_from(order + "I", exif, 4)
     entries = int.from_bytes(exif[at : at + 2], "little" if order == "<" else "big")
     for entry in range(at + 2, len(exif) - ENTRY_BYTES + 1, ENTRY_BYTES)[:entries]:

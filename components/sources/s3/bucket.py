@@ -10,7 +10,9 @@ from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
+from minio.datatypes import Object
 from minio.error import InvalidResponseError, S3Error, ServerError
+from minio.helpers import DictType
 from urllib3.response import BaseHTTPResponse
 
 from components.common.s3.client import CREDENTIALS_REFUSED, MISSING, connect, plain_errors
@@ -45,6 +47,8 @@ class Access:
     endpoint: str
     identity: Identity | None = None
     region: str | None = None
+    payer: str = ""
+    """Who pays for requests: ``requester`` where a bucket wants that, or empty for its owner."""
 
     @functools.lru_cache(maxsize=8)  # noqa: B019 - shared by equal ones; that few of them live on is what is wanted
     def client(self, retries: int) -> Minio:
@@ -58,6 +62,19 @@ class Access:
             read_seconds=READ_SECONDS,
             pool_type=PlainHttpPool,
         )
+
+    def objects(self, bucket: str, prefix: str, delimiter: str = "", retries: int = 5) -> Iterator[Object]:
+        """Lists objects, see ``list_objects``."""
+        return list_objects(self.client(retries=retries), bucket, prefix, delimiter, self._headers)
+
+    def opened(self, bucket: str, key: str, retries: int, offset: int = 0, length: int = 0) -> BaseHTTPResponse:
+        """The answer to a request for an object or, with a length, for a part of it; the client's errors."""
+        client = self.client(retries=retries)
+        return client.get_object(bucket, key, offset=offset, length=length, request_headers=self._headers)
+
+    @property
+    def _headers(self) -> DictType:
+        return {"x-amz-request-payer": self.payer} if self.payer else {}
 
 
 @dataclass(frozen=True)
@@ -82,7 +99,7 @@ class Bucket:
         """Every object below a folder; raises as ``Files.files``."""
         start = self.prefix + under
         with plain_errors(self.access.endpoint, f"list {self.uri}"):
-            for item in list_objects(self.access.client(retries=5), self.bucket, start):
+            for item in self.access.objects(self.bucket, start):
                 key = str(item.object_name)
                 if key.startswith(start) and not key.endswith("/"):  # a folder's marker is no file
                     yield File(key.removeprefix(self.prefix), int(item.size or 0), str(item.etag))
@@ -91,7 +108,7 @@ class Bucket:
         """What lies in a folder, the first ``MOST_IN_A_FOLDER`` of it; raises as ``Files.top``."""
         start = self.prefix + under
         with plain_errors(self.access.endpoint, f"list {self.uri}"):
-            listing = list_objects(self.access.client(retries=5), self.bucket, start, "/")
+            listing = self.access.objects(self.bucket, start, "/")
             names = [str(item.object_name).removeprefix(start) for item in islice(listing, MOST_IN_A_FOLDER)]
         folders = {name.partition("/")[0] for name in names if "/" in name}  # also of a store that knows no delimiter
         if len(names) == MOST_IN_A_FOLDER and self.holds(under + METADATA):
@@ -101,7 +118,7 @@ class Bucket:
     def holds(self, under: str) -> bool:
         """Whether there is any object below a folder."""
         with plain_errors(self.access.endpoint, f"list {self.uri}"):
-            listing = list_objects(self.access.client(retries=5), self.bucket, self.prefix + under)
+            listing = self.access.objects(self.bucket, self.prefix + under)
             return next(listing, None) is not None
 
     def known(self, names: Collection[str]) -> dict[str, File]:
@@ -142,7 +159,7 @@ class Bucket:
         """The answer to a request for an object or a part; what the client raises becomes what it means for that."""
         key = self.prefix + name
         try:
-            response = self.access.client(retries=retries).get_object(self.bucket, key, offset=offset, length=length)
+            response = self.access.opened(self.bucket, key, retries, offset, length)
             try:
                 yield response
             finally:

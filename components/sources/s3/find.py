@@ -13,11 +13,11 @@ from components.common.s3.client import CREDENTIALS_REFUSED, MISSING
 from components.common.s3.identity import find_identity, keys_of
 from components.common.store import Address, parse_address
 from components.sources.s3.bucket import NOT_S3, Access, Bucket, shortly
-from components.sources.s3.listing import list_objects
 from components.sources.s3.region import DEFAULT, region_of, told_region
 from components.sources.source import METADATA, TransientError, UnreadableError
 
 AWS = "https://s3.amazonaws.com"
+PAYER = "SOURCE_AWS_REQUEST_PAYER"
 OWN = "SOURCE_"
 """Before the variables of the source's own keys, which are else called like the store's."""
 RETRIES = 4
@@ -132,8 +132,16 @@ def _accesses(endpoint: str, environment: Mapping[str, str]) -> Iterator[Access]
         is_store = place.rstrip("/") == store.rstrip("/")
         identity = keys_of(environment, OWN) or (find_identity(environment, place) if is_store else None)
         if identity:
-            yield Access(place, identity, region)
+            yield Access(place, identity, region, _payer(environment))
         yield Access(place, region=None if region == DEFAULT else region)
+
+
+def _payer(environment: Mapping[str, str]) -> str:
+    """Whom requests name as the one who pays: it takes a bucket that asks for it, and credentials that are charged."""
+    payer = environment.get(PAYER, "").strip()
+    if payer not in ("", "requester"):
+        raise InventoryError(f"{PAYER} is {payer[:60]!r}; write requester, or leave it out")
+    return payer
 
 
 def _opened(place: Bucket, attempt: Callable[[Bucket], None]) -> Bucket | tuple[str, str]:
@@ -170,12 +178,12 @@ def _answer(place: Bucket, error: S3Error) -> str:
 
 
 def _list_something(place: Bucket) -> None:
-    next(list_objects(place.access.client(retries=RETRIES), place.bucket, place.prefix, "/"), None)
+    next(place.access.objects(place.bucket, place.prefix, "/", RETRIES), None)
 
 
 def _read_first_byte(place: Bucket, key: str) -> None:
     try:
-        place.access.client(retries=RETRIES).get_object(place.bucket, key, offset=0, length=1).close()
+        place.access.opened(place.bucket, key, RETRIES, length=1).close()
     except S3Error as error:
         if error.code != "InvalidRange":  # an empty object has no first byte
             raise

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from minio import Minio
 from minio.datatypes import Object, parse_list_objects
-from minio.helpers import check_bucket_name
+from minio.helpers import DictType, check_bucket_name
 
 from components.common.errors import InventoryError
 
@@ -13,7 +13,9 @@ MOST_PAGES = 20_000
 """20 million keys; a listing that goes on after so many is taken for one that does not end."""
 
 
-def list_objects(client: Minio, bucket: str, prefix: str, delimiter: str = "") -> Iterator[Object]:
+def list_objects(
+    client: Minio, bucket: str, prefix: str, delimiter: str = "", headers: DictType | None = None
+) -> Iterator[Object]:
     """Lists the objects under a prefix; those without a size are common prefixes, up to ``delimiter``.
 
     A store that gives no token for the next page is asked for what follows the last key, by both versions' names for
@@ -34,7 +36,7 @@ def list_objects(client: Minio, bucket: str, prefix: str, delimiter: str = "") -
     onwards: dict[str, str] = {}
     for _ in range(MOST_PAGES):
         # ``_execute`` signs and sends: the client's own listing has no end when the store does not get on.
-        answer = client._execute("GET", bucket, query_params={**query, **onwards})
+        answer = client._execute("GET", bucket, headers=headers, query_params={**query, **onwards})
         objects, is_truncated, token, _ = parse_list_objects(answer)
         first = str(objects[0].object_name) if objects else f"after {token}"
         if first in seen:
