@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -121,3 +122,40 @@ def test_an_image_runs_as_nobody_in_particular_and_takes_a_closed_networks_addre
     assert text.count("org.opencontainers.image.") == 8
     assert 'licenses="Apache-2.0"' in text
     assert ("HEALTHCHECK" in text) == (image == "serve")
+
+
+def test_the_base_image_is_named_by_tag_and_digest() -> None:
+    (named,) = re.findall(r"^ARG BASE_IMAGE=(\S+)$", stages()[""], re.MULTILINE)
+    assert re.fullmatch(r"[\w.]+/[\w./]+:[\w.-]+@sha256:[0-9a-f]{64}", named)
+    assert "ARG BASE_IMAGE\n" in stages()["base"], "of which its label tells"
+
+
+@pytest.mark.parametrize("image", ENTRANCES)
+def test_byte_code_of_packages_is_written_by_the_command_that_knows_no_time(image: str) -> None:
+    stage = stages()[f"{image}-packages"]
+    assert stage.count("pip install ") == stage.count("pip install --no-compile ") > 0
+    assert stage.rstrip().endswith("&& $COMPILE /opt/venv")
+
+
+def code_layer(folder: Path, rights: int, time: int) -> dict[str, tuple[int, bytes]]:
+    """What the Dockerfile's own commands make of a checkout with such rights and times: rights and bytes by name."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "components" / "common", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in folder.rglob("*"):
+        path.chmod(rights | (rights >> 2 & 0o111) if path.is_dir() else rights)
+        os.utime(path, (time, time))
+    (command,) = re.findall(r"^RUN (.*)$", stages()["app"], re.MULTILINE)
+    given = dict(re.findall(r'(PYTHONHASHSEED|COMPILE)="?([^"\n]*?)"? \\', stages()["build"]))
+    environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **given}
+    subprocess.run(["sh", "-c", command.replace("/app", str(folder))], env=environment, check=True)
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mode, path.read_bytes() if path.is_file() else b"")
+        for path in folder.rglob("*")
+    }
+
+
+def test_the_codes_layer_is_the_same_from_any_checkout_and_everybody_can_read_it(tmp_path: Path) -> None:
+    made = code_layer(tmp_path / "app", 0o644, 1_700_000_000)
+    assert sum(name.endswith(".pyc") for name in made) > 10
+    assert code_layer(tmp_path / "app", 0o600, 1_800_000_000) == made
+    assert all(mode & 0o444 == 0o444 for mode, _ in made.values())

@@ -16,7 +16,7 @@ from release.audit import audit, read
 from release.environments import ENVIRONMENTS, ROOT
 from release.provenance import statement
 from release.release import PROVENANCE, SUMS, UNSIGNED_PROVENANCE, notes
-from release.signing import seal, sign, signer
+from release.signing import opened, seal, sign, signer, verifier
 from release.verify import verify_release
 from tests.release.programs import clone, run, tools
 from tests.signing_keys import Pair, write_pair
@@ -154,7 +154,7 @@ def test_a_release_is_one_folder_whose_sums_hold_and_whose_bills_name_what_is_pi
     refused = make(tmp_path / "out", pair.public)
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert "cannot sign" in refused.stderr
-    for made, key in (("out", []), ("again", []), ("signed", [pair.private])):
+    for made, key in (("out", []), ("signed", [pair.private])):
         done = make(tmp_path / made, *key)
         assert done.returncode == 0, done.stderr
 
@@ -162,8 +162,6 @@ def test_a_release_is_one_folder_whose_sums_hold_and_whose_bills_name_what_is_pi
     sums = dict(line.split("  ")[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
     assert {file.name for file in folder.iterdir()} == {*sums, "SHA256SUMS"}
     assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == value for name, value in sums.items())
-    again = tmp_path / "again" / __version__
-    assert [file.name for file in folder.iterdir() if file.read_bytes() != (again / file.name).read_bytes()] == []
     for name, requirements in ENVIRONMENTS.items():
         bill = json.loads((folder / f"{name}.cdx.json").read_text())
         assert bill["bomFormat"] == "CycloneDX"
@@ -171,5 +169,10 @@ def test_a_release_is_one_folder_whose_sums_hold_and_whose_bills_name_what_is_pi
         listed = {f"{part['name']}=={part['version']}" for part in bill["components"]}
         assert listed == set(re.findall(r"^[\w.-]+==[^\s;]+", pinned, re.MULTILINE))
 
-    verified = verify_release(str(pair.public), tmp_path / "signed" / __version__)
+    signed = tmp_path / "signed" / __version__
+    verified = verify_release(str(pair.public), signed)
     assert {file.name for file in verified} == {*sums, "SHA256SUMS", PROVENANCE} - {UNSIGNED_PROVENANCE}
+    stated = opened((signed / PROVENANCE).read_bytes(), verifier(pair.public))
+    assert stated == (folder / UNSIGNED_PROVENANCE).read_bytes()
+    of_both = sums.keys() - {UNSIGNED_PROVENANCE}
+    assert [name for name in of_both if (signed / name).read_bytes() != (folder / name).read_bytes()] == []
