@@ -31,6 +31,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.common.errors import InventoryError
 from components.counter.answers import Answer
@@ -114,6 +115,8 @@ def create_app(
     app.add_exception_handler(ModelNotReady, lambda _, error: _error(503, str(error)))
     app.add_exception_handler(Exception, lambda *_: _error(500, "internal error; the server's log says more"))
 
+    predicting: list[Route] = []
+    app.add_middleware(_Directly, routes=predicting)
     if origins:
         app.add_middleware(
             CORSMiddleware,
@@ -234,13 +237,7 @@ def create_app(
 
     def predicts(path: str, endpoint: Callable[..., Any], described: dict[str, Any]) -> None:
         """Adds a path whose body is read by hand: FastAPI describes it alone, and takes no time of its requests."""
-
-        async def direct(request: Request) -> Response:
-            request.scope["route"] = route  # as FastAPI says of its own
-            return await endpoint(request=request, **request.path_params)
-
-        route = Route(path, direct, methods=["POST"])
-        app.router.routes.append(route)
+        predicting.append(Route(path, endpoint, methods=["POST"]))
         app.add_api_route(path, endpoint, methods=["POST"], openapi_extra=described)
 
     model_paths = ("/v2/models/{model_name}", "/v2/models/{model_name}/versions/{model_version}")
@@ -265,6 +262,27 @@ def create_app(
     add_page(app, model.name, model.bundle)
     app.openapi_schema = completed(app.openapi(), model.name, model.bundle.version)
     return app
+
+
+class _Directly:
+    """Hands prediction requests to their endpoints, past the router and what lies around it, which do nothing for them.
+
+    Errors that ``_respond`` does not know still reach Starlette's own handler around this.
+    """
+
+    def __init__(self, app: ASGIApp, routes: list[Route]) -> None:
+        self._app, self._routes = app, routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request, or hands it on."""
+        for route in self._routes if scope["type"] == "http" else ():
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope["route"] = route  # as FastAPI says of its own
+                response = await route.endpoint(request=Request(scope, receive, send), **found["path_params"])
+                await response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 async def _respond(

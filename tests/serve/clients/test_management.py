@@ -1,6 +1,7 @@
 """Triton's index, statistics and configuration extensions over REST; Triton's own clients ask too."""
 
 import asyncio
+import json
 import threading
 from contextlib import suppress
 from typing import Any
@@ -77,6 +78,32 @@ def test_no_path_waits_for_a_body_that_never_comes_or_fails_when_its_client_goes
         assert (path, status_of(app, path, piece)) == (path, 408)
         assert (path, status_of(app, path, piece, {"type": "http.disconnect"})) == (path, 400)
     assert app.state.shared.buffered.taken == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/models/bin-counter:predict", "/v2/models/bin-counter/infer"])
+def test_an_error_that_nobody_expected_is_a_500_that_tells_nothing_and_goes_to_the_log(
+    bundle_folder, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise LookupError("a secret")
+
+    model = CountPredictor("bin-counter", bundle_folder, 1, 2**20)
+    model.load()
+    app = create_app(model, Limits())
+    monkeypatch.setattr(server_module, "read_body", broken)
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"{}"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
+    with pytest.raises(LookupError):  # which uvicorn logs
+        asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == 500
+    assert json.loads(sent[1]["body"]) == {"error": "internal error; the server's log says more"}
 
 
 @pytest.mark.parametrize(
