@@ -39,11 +39,11 @@ def read_metadata(data: bytes) -> BinMetadata:
     """Reads ``metadata/<id>.json``.
 
     Raises:
-        BadBinError: if it is not JSON, or EXPECTED_QUANTITY is missing or not a count.
+        BadBinError: if it is not JSON or contradicts itself, or EXPECTED_QUANTITY is missing or not a count.
     """
     try:
         text = data.decode("utf-8-sig")
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise BadBinError("metadata is not JSON", str(error)[:200]) from error
     if not isinstance(content, dict) or "EXPECTED_QUANTITY" not in content:
@@ -54,6 +54,14 @@ def read_metadata(data: bytes) -> BinMetadata:
     split = content.get("SPLIT")
     given = cast(GivenSplit, split) if split in GIVEN_SPLITS else None
     return BinMetadata(quantity, text, _warning(content, quantity), given)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; raises ``ValueError`` for one of which a reader can take the one value or the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs) and (twice := next((name for name, value in pairs if found[name] != value), None)):
+        raise ValueError(f"{twice[:80]!r} stands there twice, with two values")
+    return found
 
 
 def _is_count(value: object) -> bool:

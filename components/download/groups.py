@@ -158,9 +158,11 @@ class Download:
         skipped = dict(sorted(Counter(skip.reason for skip in self.skips).items()))
         if not blocks:
             reasons = "; ".join(f"{reason}: {number:,}" for reason, number in skipped.items())
+            most = max(skipped, key=lambda reason: skipped[reason], default="")
+            example = next((f", such as {skip.id}: {skip.detail}" for skip in self.skips if skip.reason == most), "")
             raise InventoryError(
                 f"no bin with {self.selection.range} items was selected from {self.source.uri} "
-                f"({reasons or 'it lists none'}); choose other counts or another source"
+                f"({reasons or 'it lists none'}{example}); choose other counts or another source"
             )
         bad = {skip.id for skip in self.skips}
         doubts = [doubt for doubt in self.doubts if doubt.id not in bad]

@@ -17,6 +17,7 @@ from components.tables.columns import COUNT, ID
 from components.tables.names import stem, tidy
 from components.tables.read import read_table
 from components.tables.rows import LeftOut, summary_of
+from components.tables.text import decode
 
 T = TypeVar("T")
 
@@ -89,19 +90,20 @@ def parse_file_list(data: bytes, where: str) -> dict[str, int]:
     Raises:
         InventoryError: if it has another form, names an id under two counts, or holds none.
     """
-    if not data.lstrip().startswith(b"{") and data.strip() not in (b"", b"[]"):
+    text = decode(data).strip()
+    if not text.startswith("{"):
         return _of_table(data, where)
     wrong = f'the file list {where} must look like {{"1": ["data/metadata/<id>.json", …], …}}'
     try:
-        content = json.loads(data)
-        pairs = [(int(count), path) for count, paths in content.items() for path in paths]
-    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        content = json.loads(text, object_pairs_hook=list)  # a count may stand there twice
+        pairs = [(int(count), path) for count, paths in content for path in paths]
+    except (ValueError, TypeError, RecursionError) as error:
         raise InventoryError(wrong) from error
     listed: dict[str, int] = {}
     for count, path in pairs:
         if not isinstance(path, str) or not path.endswith(".json"):
             raise InventoryError(f"{wrong}; it has {json.dumps(path)[:80]}")
-        id_ = path.rsplit("/", 1)[-1].removesuffix(".json")
+        id_ = posixpath.basename(tidy(path)).removesuffix(".json")
         if listed.setdefault(id_, count) != count:
             raise InventoryError(f"the file list {where} names the bin {id_} under {listed[id_]} and under {count}")
     return listed

@@ -19,6 +19,7 @@ GOOD = photo()
         (b"\xff\xfe\x00", "metadata is not JSON"),
         (b"[" * 100_000, "metadata is not JSON"),
         (b'{"EXPECTED_QUANTITY": ' + b"9" * 5000 + b"}", "metadata is not JSON"),
+        (b'{"EXPECTED_QUANTITY": 1, "EXPECTED_QUANTITY": 2}', "metadata is not JSON"),
         (b"[]", "no EXPECTED_QUANTITY"),
         (b"{}", "no EXPECTED_QUANTITY"),
         (metadata("3"), "EXPECTED_QUANTITY is not a count"),
@@ -42,6 +43,7 @@ def test_metadata_without_a_count_is_refused_with_its_reason(data, reason):
         (metadata(4, 1, 3), 4, ""),
         (metadata(0, 0), 0, ""),
         (b'{"EXPECTED_QUANTITY": 2}', 2, ""),
+        (b'{"EXPECTED_QUANTITY": 2, "EXPECTED_QUANTITY": 2}', 2, ""),
         (b'\xef\xbb\xbf{"EXPECTED_QUANTITY": 2}', 2, ""),
         (metadata(4, 1, 2), 4, "the items' quantities sum to 3, EXPECTED_QUANTITY is 4"),
         (

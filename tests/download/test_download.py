@@ -316,7 +316,10 @@ def test_a_block_that_the_store_lost_or_changed_is_fetched_again(harm, store, tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"counts": "6-9"}, r"no bin with 6-9 items was selected from .* \(count outside 6-9: 5\)"),
+        (
+            {"counts": "6-9"},
+            r"no bin with 6-9 items was selected from .* \(count outside 6-9: 5, such as 0000.: .* is .\)",
+        ),
         ({"counts": "some"}, "counts is 'some'"),
         ({"limit_per_count": -1}, "limit_per_count = -1 is refused; allowed: 0 <= integer"),
         ({"file_list": "nowhere.json"}, "cannot read the file list 'nowhere.json'"),

@@ -113,6 +113,12 @@ def test_a_file_list_gives_every_id_its_count():
     assert listed == {"00001": 1, "1": 2}
 
 
+def test_a_file_list_may_be_written_by_any_program_and_name_a_count_twice():
+    text = '{"1": ["data/a.json"], "2": ["data\\\\b.json"], "1": ["c.json"]}'
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        assert parse_file_list(text.encode(encoding), "list") == {"a": 1, "b": 2, "c": 1}
+
+
 @pytest.mark.parametrize(
     "data",
     [
