@@ -367,7 +367,7 @@ def test_the_longest_name_leaves_room_for_kserves_label_of_a_canary():
     """``isvc.`` and the Deployment's name is the value of a label (GetRawServiceLabel), of 63 characters at most."""
     service = {"metadata": {"name": "n" * 40}, "spec": {"predictor": {}, "canary": [{}]}}
     ServingSettings(name=service["metadata"]["name"])
-    assert len(services.pod_labels(service, uri("1")).partition("=")[2]) <= 63
+    assert len(inference_status.pod_labels(service, uri("1")).partition("=")[2]) <= 63
 
 
 def test_a_new_model_is_addressed_alone_in_both_modes():
