@@ -64,9 +64,9 @@ def _kind(api: ApiClient, question: Question) -> JobKind | None:
     """What a training would be; None where the cluster has no such kind, as the look at kinds says."""
     try:
         return choose(api, question.settings)
-    except kube.ClusterAwayError:
-        raise
-    except InventoryError:
+    except InventoryError as error:
+        if error.__cause__:  # what the cluster refuses to tell is another matter
+            raise
         return None
 
 

@@ -45,8 +45,10 @@ class Run:
             "artifact_uri": f"mlflow-artifacts:/{self.id}/artifacts",
         }
         latest = {each["key"]: each for each in self.metrics}
-        tags = [{"key": key, "value": value} for key, value in self.tags.items()]
-        return {"run": {"info": info, "data": {"metrics": list(latest.values()), "tags": tags}}}
+        tags, params = (
+            [{"key": key, "value": value} for key, value in each.items()] for each in (self.tags, self.parameters)
+        )
+        return {"run": {"info": info, "data": {"metrics": list(latest.values()), "tags": tags, "params": params}}}
 
 
 @dataclass

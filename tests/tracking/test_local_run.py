@@ -151,6 +151,15 @@ def test_an_address_that_mlflow_does_not_know_is_refused_before_the_run(
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("uri", ["postgresql://me:secret@nowhere/db", "sqlite:////nowhere/x.db", "./mlruns", "file:/x"])
+def test_what_another_project_keeps_there_refuses_no_run_and_is_not_opened(
+    uri: str, tracking: TrackingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setattr("components.tracking.local_run.open_client", None)
+    check_tracking()
+
+
 def test_no_password_of_the_address_is_kept_in_the_runs_folder(
     tracking: TrackingServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

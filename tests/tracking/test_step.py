@@ -48,6 +48,30 @@ def test_settings_are_parameters_with_dotted_names(run: Run) -> None:
     assert len(run.tags["mlflow.source.git.commit"]) >= 40
 
 
+def test_what_a_run_was_asked_before_stays_and_its_epochs_are_logged_all_the_same(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rate in (0.02, 0.03):
+        settings = RunSettings(training=TrainingSettings(learning_rate=rate))
+        log_to_mlflow(lambda run, settings=settings: log_settings(run, settings, "r1", "d1"))
+    log_to_mlflow(lambda run: log_epochs(run, [epoch(1)]))
+    assert said(capsys) == ["warning: this MLflow run has other values, which cannot change, of training.learning_rate"]
+    assert run.parameters["training.learning_rate"] == "0.02"
+    assert run.history("validation_loss") == [(1, 1.6)]
+
+
+def test_what_another_project_says_of_logging_in_the_background_does_not_count(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    log_to_mlflow(lambda run: log_epochs(run, [epoch(1)]))
+    log_to_mlflow(lambda run: run.tags({"name": "value"}))
+    printed = capfd.readouterr()
+    assert (printed.out + printed.err).count("MLflow gets nothing more of this step") == 1
+    assert "secret" not in printed.out + printed.err
+
+
 def test_an_epoch_is_logged_once_though_its_training_was_interrupted_and_goes_on(run: Run) -> None:
     log_to_mlflow(lambda run: log_epochs(run, [epoch(1), epoch(2)]))
     log_to_mlflow(lambda run: log_epochs(run, [epoch(2), epoch(3)]))
@@ -195,6 +219,7 @@ def test_a_password_of_any_signs_is_not_shown_either() -> None:
     assert plain(ValueError("no answer of https://me:p@s/s@host/x, tried http://a:b@host")) == (
         "no answer of https://host/x, tried http://host"
     )
+    assert plain(ValueError("http://host/x?token=abc is away? Yes")) == "http://host/x is away? Yes"
 
 
 def test_a_step_in_an_image_without_mlflow_says_so_and_does_its_work(

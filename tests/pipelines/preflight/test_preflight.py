@@ -7,11 +7,15 @@ from typing import Any
 import certifi
 import pytest
 import yaml
+from kubernetes.client import ApiClient, ApiException
 
+from components.cluster.jobs.job import JobKind
 from components.cluster.jobs.katib import INJECTION_LABEL
+from components.common.errors import InventoryError
 from components.common.local_store.server import local_store
 from components.common.store import open_store
 from pipelines.kubeflow.image_registry import split_image
+from pipelines.preflight import operators
 from pipelines.preflight.cluster import ROLE, rights
 from pipelines.preflight.preflight import exit_code, report
 from tests.cluster.stand_ins.api import CUSTOM_KINDS, Refused
@@ -481,3 +485,15 @@ def test_a_certificate_that_everybody_is_given_is_no_problem(place: Place) -> No
     place.cluster.add({"metadata": {"name": "authority"}, "data": {"ca.crt": "…"}}, "configmaps")
     states = {check.name: check.state for check in place.look()}
     assert states["secret inventory-store"] == states["object store"] == states["store of the predictor"] == "ok"
+
+
+@pytest.mark.parametrize("look", [operators.training, operators.search])
+def test_a_cluster_that_does_not_tell_its_kinds_is_not_one_without_them(
+    look: Callable[..., object], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> JobKind:
+        raise InventoryError("cannot ask for kinds (403)") from ApiException(status=403)
+
+    monkeypatch.setattr(operators, "choose", refused)
+    with pytest.raises(InventoryError, match="cannot ask for kinds"):
+        look(ApiClient(), place.question)
