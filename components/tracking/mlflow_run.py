@@ -50,7 +50,8 @@ class MlflowRun:
         """Sets tags; those without a value are left out."""
         from mlflow.entities import RunTag
 
-        self.client.log_batch(self.id, tags=[RunTag(*each) for each in values.items() if each[1]], synchronous=True)
+        tags = [RunTag(name, value) for name, value in values.items() if value]
+        self.client.log_batch(self.id, tags=tags, synchronous=True)
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Logs metrics that have one value each, unless it is there already."""
