@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from pipelines.tables import ROOT, TABLES, written
 README = (Path(__file__).parents[2] / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-ELSEWHERE = ("curl", "export", "kubectl", "openssl", "source")
+ELSEWHERE = ("base64", "cosign", "curl", "diff", "export", "git", "jq", "kubectl", "openssl", "sha256sum", "source")
 """Commands that are not ours."""
 
 
@@ -57,6 +58,8 @@ def test_every_command_that_a_page_shows_is_understood(page: str, words: list[st
                 read_parameters(pipeline_arguments(parser_for("run").parse_args(["run", *options])))
             else:
                 assert set(given) <= set(re.findall(r"^([A-Z_]+) [?:]?=", MAKEFILE, re.MULTILINE)) | {"PUSH"}
+        case ["python", "-m", module, *_]:
+            assert find_spec(module)
         case [word, *_]:
             assert word in ELSEWHERE, page
 
