@@ -2,7 +2,7 @@
 
 A photo's file says what decoding takes before it begins. What takes little is decoded in as many threads as the network
 has; what takes much waits for one further thread, which yields to all others. So no thread waits for a lock, and a
-photo whose client has gone before its turn is not decoded at all.
+photo whose client has gone before its turn is neither kept nor decoded.
 """
 
 import os

@@ -12,12 +12,15 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+"""What to call, and its arguments."""
 
 
 class Threads:
     """Threads that take work in the order in which it comes, and end with the process.
 
-    The queue needs no bound here: what is in it was admitted by a ``Budget``.
+    The queue needs no bound here: what is in it was admitted by a ``Budget``, and holds no arguments from when
+    nobody waits for it any more.
     """
 
     def __init__(self, number: int, name: str, begin: Callable[[], None] = lambda: None) -> None:
@@ -28,7 +31,7 @@ class Threads:
             name: what they are called in a debugger.
             begin: what each of them does first.
         """
-        self._queue: SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...], asyncio.Future[Any]]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[list[Call], asyncio.Future[Any]]] = SimpleQueue()
         for place in range(number):
             threading.Thread(target=self._work, args=(begin,), name=f"{name}_{place}", daemon=True).start()
 
@@ -43,7 +46,9 @@ class Threads:
             A future of the running event loop: what the work returns or raises. Cancel it to do without.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put((work, given, future))
+        call: list[Call] = [(work, given)]
+        future.add_done_callback(lambda _: call.clear())
+        self._queue.put((call, future))
         return future
 
     def _work(self, begin: Callable[[], None]) -> None:
@@ -52,8 +57,12 @@ class Threads:
             _once(*self._queue.get())  # a frame of its own: an idle thread holds no photo
 
 
-def _once(work: Callable[..., T], given: tuple[Any, ...], future: asyncio.Future[T]) -> None:
+def _once(call: list[Call], future: asyncio.Future[Any]) -> None:
     if future.done():
+        return
+    try:
+        work, given = call.pop()
+    except IndexError:  # cancelled in this moment
         return
     result, error = None, None
     try:

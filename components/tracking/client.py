@@ -26,6 +26,9 @@ DEFAULTS = {
 }
 """What MLflow's client is told where the user says nothing else; seconds and tries of one request."""
 
+SCHEMES = {"http", "https", "databricks", "databricks-uc", "uc", "file", "sqlite", "postgresql", "mysql", "mssql"}
+"""Of addresses that MLflow's client knows, beside paths (``_tracking_store_registry`` there)."""
+
 T = TypeVar("T")
 
 
@@ -42,7 +45,7 @@ def open_client(environment: MutableMapping[str, str]) -> "MlflowClient":
             MLflow reads there.
 
     Raises:
-        InventoryError: if the package is not installed, or the address is of no kind that it knows.
+        InventoryError: if the package is not installed, or as ``check_address``.
     """
     if not is_installed():
         raise InventoryError(
@@ -50,17 +53,24 @@ def open_client(environment: MutableMapping[str, str]) -> "MlflowClient":
         )
     for name, value in DEFAULTS.items():
         environment.setdefault(name, value)
-    from mlflow.exceptions import MlflowException
+    check_address(environment[URI_VARIABLE])
     from mlflow.tracking import MlflowClient
 
-    uri = environment[URI_VARIABLE]
-    try:
-        return MlflowClient(uri)
-    except MlflowException as error:
+    return MlflowClient(environment[URI_VARIABLE])
+
+
+def check_address(uri: str) -> None:
+    """Refuses an address that MLflow's client does not know, without asking anybody.
+
+    Raises:
+        InventoryError: naming the variable.
+    """
+    scheme = re.match(r"([^/:+]+)[^/:]*:", uri)  # a host's name before its port too
+    if scheme and scheme[1] not in SCHEMES:
         raise InventoryError(
-            f"{URI_VARIABLE} is '{without_credentials(uri)}', which MLflow's client cannot use; give the address of a "
-            "tracking server, such as http://127.0.0.1:5000"
-        ) from error
+            f"{URI_VARIABLE} is '{without_credentials(uri)}', which MLflow's client cannot use; give the address of "
+            "a tracking server, such as http://127.0.0.1:5000"
+        )
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
@@ -89,8 +99,9 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
 
 def without_credentials(text: str) -> str:
-    """A text without the names and passwords of the addresses in it, such as MLflow's errors hold."""
-    return re.sub(r"//\S*@", "//", text)  # too much rather than too little: a password may hold anything
+    """A text without the names, passwords and queries of the addresses in it, such as MLflow's errors hold."""
+    text = re.sub(r"//\S*@", "//", text)  # too much rather than too little: a password may hold anything
+    return re.sub(r"(//[^\s?]*)\?\S*", r"\1", text)  # nor the tokens that a query may hold
 
 
 def plain(error: Exception) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.files import write_json
+from components.common.progress import note
 from components.common.provenance import commit, version
 from components.common.store import Store
 from components.counter import bundle as bundles
@@ -53,7 +54,8 @@ def _dotted(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 def log_settings(run: MlflowRun, settings: RunSettings, run_id: str, dataset_id: str) -> None:
     """Logs what a run was asked to do, on which bins, by which code."""
     run.tags(provenance_tags(run_id, dataset_id))
-    run.parameters(parameters(settings))
+    if kept := run.parameters(parameters(settings)):
+        note(f"warning: this MLflow run has other values, which cannot change, of {', '.join(kept)}")
 
 
 def log_epochs(run: MlflowRun, history: Sequence[EpochRecord]) -> None:

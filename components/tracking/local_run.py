@@ -10,7 +10,15 @@ from components.common.files import content_hash
 from components.common.provenance import commit
 from components.documents.tracked_run import TrackedRun
 from components.settings.run import RunSettings
-from components.tracking.client import RUN_VARIABLE, URI_VARIABLE, is_installed, open_client, plain, within
+from components.tracking.client import (
+    RUN_VARIABLE,
+    URI_VARIABLE,
+    check_address,
+    is_installed,
+    open_client,
+    plain,
+    within,
+)
 from components.tracking.client import without_credentials as shown_uri
 
 if TYPE_CHECKING:
@@ -33,7 +41,7 @@ def check_tracking() -> None:
         InventoryError: naming the variable.
     """
     if _is_wanted(os.environ) and is_installed():
-        open_client(os.environ)
+        check_address(os.environ[URI_VARIABLE])
 
 
 @contextmanager

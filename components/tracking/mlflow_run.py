@@ -1,4 +1,8 @@
-"""One run on an MLflow tracking server; what is logged into it twice, by a step that is done again, is seen once."""
+"""One run on an MLflow tracking server; what is logged into it twice, by a step that is done again, is seen once.
+
+Everything is logged synchronously, whatever ``MLFLOW_ENABLE_ASYNC_LOGGING`` says: MLflow's own threads would write
+addresses with their passwords into the log, and a bound of time or a failure would not be noticed.
+"""
 
 import json
 import math
@@ -27,19 +31,27 @@ class MlflowRun:
     client: "MlflowClient"
     id: str
 
-    def parameters(self, values: Mapping[str, Any]) -> None:
-        """Logs parameters, which cannot change any more."""
+    def parameters(self, values: Mapping[str, Any]) -> list[str]:
+        """Logs parameters, which cannot change any more.
+
+        Returns:
+            The names of those that have another value there, which they keep.
+        """
         from mlflow.entities import Param
 
         texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
-        for some in _parts([Param(name, text[:MOST_CHARACTERS]) for name, text in texts.items()], MOST_PARAMETERS):
-            self.client.log_batch(self.id, params=some)
+        wanted = {name: text[:MOST_CHARACTERS] for name, text in texts.items()}
+        there = self.client.get_run(self.id).data.params
+        for some in _parts([Param(*each) for each in wanted.items() if each[0] not in there], MOST_PARAMETERS):
+            self.client.log_batch(self.id, params=some, synchronous=True)
+        return [name for name, text in wanted.items() if there.get(name, text) != text]
 
     def tags(self, values: Mapping[str, str | None]) -> None:
         """Sets tags; those without a value are left out."""
         from mlflow.entities import RunTag
 
-        self.client.log_batch(self.id, tags=[RunTag(name, value) for name, value in values.items() if value])
+        tags = [RunTag(name, value) for name, value in values.items() if value]
+        self.client.log_batch(self.id, tags=tags, synchronous=True)
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Logs metrics that have one value each, unless it is there already."""
@@ -75,7 +87,7 @@ class MlflowRun:
         now = int(time.time() * 1000)
         every = [Metric(name, value, now, step) for step, each in values.items() for name, value in each.items()]
         for some in _parts(every, MOST_METRICS):
-            self.client.log_batch(self.id, metrics=some)
+            self.client.log_batch(self.id, metrics=some, synchronous=True)
 
 
 def _parts(items: Iterable[T], most: int) -> Iterable[Sequence[T]]:

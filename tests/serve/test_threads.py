@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from components.serve.threads import Threads
+from components.serve.threads import Threads, _once
 
 
 def refuse(content: object) -> None:
@@ -37,6 +37,36 @@ def test_work_whose_turn_comes_after_it_was_cancelled_is_not_begun() -> None:
 
     asyncio.run(work())
     assert begun == [3]
+
+
+def test_work_that_is_cancelled_gives_up_what_it_holds_while_the_thread_is_busy() -> None:
+    """Clients that come and go while a large photo is decoded would leave theirs behind, which nobody has booked."""
+
+    class Content:
+        pass
+
+    async def work() -> object:
+        threads, gate, content = Threads(1, "test"), threading.Event(), Content()
+        there = weakref.ref(content)
+        busy, waiting = threads.do(gate.wait, 20), threads.do(id, content)
+        del content
+        waiting.cancel()
+        await asyncio.sleep(0)
+        left = there()
+        gate.set()
+        await busy
+        return left
+
+    assert asyncio.run(work()) is None
+
+
+def test_work_that_is_cancelled_as_its_thread_takes_it_is_passed_over() -> None:
+    async def work() -> None:
+        future = asyncio.get_running_loop().create_future()
+        _once([], future)  # what the thread finds between the end of the future's wait and its own look at it
+        assert not future.done()
+
+    asyncio.run(work())
 
 
 @pytest.mark.parametrize("ends", ["is cancelled", "ends with its loop"])

@@ -30,7 +30,8 @@ def cluster_launcher(settings: ClusterSettings) -> Launcher | None:
     if not runs_on_cluster():
         return None
     api = kube.connect()
-    return JobLauncher(api, kube.namespace(), settings, choose(api, settings))
+    kind = with_retries(lambda: choose(api, settings))
+    return JobLauncher(api, kube.namespace(), settings, kind)
 
 
 @dataclass(frozen=True)
