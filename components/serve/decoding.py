@@ -8,6 +8,7 @@ photo whose client has gone before its turn is neither kept nor decoded.
 import os
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -90,7 +91,9 @@ def _look(pixels: Pixels) -> Decoded:
 
 def _yield_to_others() -> None:
     if sys.platform == "linux":  # where a thread has a priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        thread = threading.get_native_id()
+        with suppress(OSError):  # a container may forbid it, and the photo is decoded all the same
+            os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def _too_large(photo: PhotoFile, needed: int, most: int) -> str:
