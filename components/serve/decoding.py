@@ -80,6 +80,11 @@ class Decoders:
         with self._waiting.taking(1):
             return await self._heavy.do(_decode, photo, transform)
 
+    def end(self, seconds: float) -> None:
+        """Lets what is being decoded end, and waits so many seconds for each kind of thread."""
+        self._light.end(seconds)
+        self._heavy.end(seconds)
+
 
 def _decode(photo: PhotoFile, transform: InputTransform) -> Decoded:
     return _look(preprocess(photo, transform))

@@ -440,7 +440,10 @@ def serve(
     engine = f"{model.engine.name} ({model.engine.why})"
     print(f"serving {model.name} (model {model.bundle.version}) with {engine} at {address}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has drained
-    _Server(config, model, drain_seconds).run(sockets=[listener])
+    try:
+        _Server(config, model, drain_seconds).run(sockets=[listener])
+    finally:
+        model.stop()
 
 
 def _listening(host: str, port: int, option: str) -> socket.socket:

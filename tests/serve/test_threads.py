@@ -8,6 +8,7 @@ import weakref
 import pytest
 
 from components.serve.threads import Threads, _once
+from tests.waiting import wait_until
 
 
 def refuse(content: object) -> None:
@@ -91,6 +92,24 @@ def test_a_thread_goes_on_when_nobody_waits_for_what_it_is_doing(ends: str) -> N
     asyncio.run(give_up())
     gate.set()
     assert asyncio.run(ask()) == (4, 1)
+
+
+def test_threads_that_are_ended_finish_what_is_at_work_and_hold_up_nobody_longer_than_wanted() -> None:
+    gate, done, number = threading.Event(), list[int](), threading.active_count()
+
+    async def ask() -> Threads:
+        threads = Threads(2, "test")
+        threads.do(gate.wait, 20)
+        threads.do(done.append, 1)
+        return threads
+
+    threads = asyncio.run(ask())
+    threads.end(0.05)
+    wait_until(lambda: threading.active_count() == number + 1, "the thread that is free has ended")
+    assert done == [1]
+    gate.set()
+    threads.end(20)
+    assert threading.active_count() == number
 
 
 @pytest.mark.parametrize("work", [id, refuse], ids=["it is done", "it is refused"])
