@@ -51,6 +51,10 @@ class MicroBatcher:
             loop.call_soon(self._run_next)  # with what else is submitted before
         return future
 
+    def end(self, seconds: float) -> None:
+        """Lets the run at work end, and waits so many seconds for it."""
+        self._thread.end(seconds)
+
     def _run_next(self) -> None:
         wanted = [(image, future) for image, future in self._waiting if not future.done()]  # no client has gone
         batch, self._waiting = wanted[: self._max_batch], wanted[self._max_batch :]

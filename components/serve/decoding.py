@@ -2,12 +2,13 @@
 
 A photo's file says what decoding takes before it begins. What takes little is decoded in as many threads as the network
 has; what takes much waits for one further thread, which yields to all others. So no thread waits for a lock, and a
-photo whose client has gone before its turn is not decoded at all.
+photo whose client has gone before its turn is neither kept nor decoded.
 """
 
 import os
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -79,6 +80,11 @@ class Decoders:
         with self._waiting.taking(1):
             return await self._heavy.do(_decode, photo, transform)
 
+    def end(self, seconds: float) -> None:
+        """Lets what is being decoded end, and waits so many seconds for each kind of thread."""
+        self._light.end(seconds)
+        self._heavy.end(seconds)
+
 
 def _decode(photo: PhotoFile, transform: InputTransform) -> Decoded:
     return _look(preprocess(photo, transform))
@@ -90,7 +96,9 @@ def _look(pixels: Pixels) -> Decoded:
 
 def _yield_to_others() -> None:
     if sys.platform == "linux":  # where a thread has a priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        thread = threading.get_native_id()
+        with suppress(OSError):  # a container may forbid it, and the photo is decoded all the same
+            os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def _too_large(photo: PhotoFile, needed: int, most: int) -> str:

@@ -26,6 +26,9 @@ from components.serve.shadow.shadow import Shadow
 MAX_BATCH = 8
 """More images in one run gain nothing on a CPU and make the others wait."""
 
+END_SECONDS = 5.0
+"""Time at the end for the network's last run, or for a photo that is being decoded."""
+
 T = TypeVar("T")
 
 
@@ -83,6 +86,12 @@ class CountPredictor(kserve.Model):
         metrics.MODEL.labels(self.name, self.bundle.version, self.bundle.backbone, self.engine.name).set(1)
         self.ready = True
         return True
+
+    def stop(self) -> None:
+        """Ends the threads: a process that ends while its network runs is aborted, whatever its exit code would be."""
+        super().stop()
+        self._batcher.end(END_SECONDS)
+        self._decoders.end(END_SECONDS)
 
     async def preprocess(
         self, photos: list[Photo], headers: dict[str, str] | None = None

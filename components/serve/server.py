@@ -96,7 +96,7 @@ def create_app(
     plane = DataPlane(repository)
     v1, v2 = V1Endpoints(plane), V2Endpoints(plane)
     buffered = Budget(limits.buffered_bytes, "bytes")
-    parsing, with_lists = asyncio.Lock(), asyncio.Lock()
+    unpacking, parsing, with_lists = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
     at_work = Budget(limits.photos, "photos")
     metrics.PHOTOS_AT_WORK.set_function(lambda: at_work.taken)
 
@@ -140,10 +140,10 @@ def create_app(
         body = await read_body(request, limits, held)
         encoding = request.headers.get("content-encoding", "")
         if encoding:
-            body = await in_thread(partial(decoded, body, encoding, limits.body_bytes))
+            async with unpacking:  # one at a time: what it becomes can be booked only when it is there
+                body = await in_thread(partial(decoded, body, encoding, limits.body_bytes))
+                held.take(len(body))
         request.state.asked.size = len(body)
-        if encoding:
-            held.take(len(body))
         return body
 
     async def answers_for(request: Request, photos: list[Photo]) -> list[Answer]:
@@ -440,7 +440,10 @@ def serve(
     engine = f"{model.engine.name} ({model.engine.why})"
     print(f"serving {model.name} (model {model.bundle.version}) with {engine} at {address}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises the signal again when it has drained
-    _Server(config, model, drain_seconds).run(sockets=[listener])
+    try:
+        _Server(config, model, drain_seconds).run(sockets=[listener])
+    finally:
+        model.stop()
 
 
 def _listening(host: str, port: int, option: str) -> socket.socket:

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import os
+import sys
 import threading
 
 import pytest
@@ -75,3 +77,32 @@ def test_a_photo_that_takes_more_memory_than_there_is_is_refused():
     with pytest.raises(RequestError, match=r"a PNG of 5000x4000 pixels takes \d+ MiB.* send it smaller") as refusal:
         asyncio.run(Decoders(2, 16 * MEBIBYTE).decode(large(), TRANSFORM))
     assert refusal.value.status == 413
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own")
+@pytest.mark.parametrize("niceness", [0, 15])
+def test_the_thread_for_large_photos_yields_to_others_and_never_asks_for_more_than_it_had(niceness: int):
+    """Only a privileged process may lower its niceness: another's thread would end of it, and large photos hang."""
+    seen: list[tuple[int, int]] = []
+
+    def in_a_thread() -> None:
+        thread = threading.get_native_id()
+        before = max(niceness, os.getpriority(os.PRIO_PROCESS, thread))
+        os.setpriority(os.PRIO_PROCESS, thread, before)
+        decoding._yield_to_others()
+        seen.append((before, os.getpriority(os.PRIO_PROCESS, thread)))
+
+    thread = threading.Thread(target=in_a_thread)
+    thread.start()
+    thread.join()
+    ((before, after),) = seen
+    assert after == max(before, decoding.NICENESS)
+
+
+def test_a_large_photo_is_decoded_where_priorities_are_forbidden(monkeypatch):
+    def forbidden(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "setpriority", forbidden)
+    decoded = asyncio.run(asyncio.wait_for(Decoders(1, 256 * MEBIBYTE).decode(large(), TRANSFORM), 10))
+    assert decoded.pixels.shape == (32, 32, 3)

@@ -407,6 +407,24 @@ def test_sigterm_answers_what_is_in_flight_and_what_still_comes_and_ends_with_0(
     assert slow_server.process.wait(20) == 0
 
 
+def test_two_interrupts_while_the_network_runs_end_the_server_with_0(tmp_path, http):
+    """Not with an abort, when ONNX Runtime comes back to a Python that is no more."""
+
+    def listens() -> bool:
+        with socket.socket() as asked:
+            return asked.connect_ex((address.host, address.port)) == 0
+
+    write_bundle(tmp_path, slow_rounds=80)  # about a second
+    with serving(tmp_path) as server, ThreadPoolExecutor(1) as pool:
+        address = httpx.URL(server.url)
+        pool.submit(http.post, server.predict, content=photo(2))
+        wait_until(lambda: metric(http, server, "batch_size_count") == 1, "the network runs")
+        server.process.send_signal(signal.SIGINT)
+        wait_until(lambda: not listens(), "the server takes no more requests")
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(20) == 0
+
+
 def test_the_served_answer_is_that_of_the_network_in_this_process(server, http, bundle_folder):
     bundle = bundles.load(bundle_folder)
     session = open_served(bundle_folder, bundle, threads=1)

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import threading
+import time
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +17,7 @@ from components.serve.limits import Limits
 from components.serve.predictor import CountPredictor
 from components.serve.server import create_app
 from tests.tiny_model import Served, photo, serving
+from tests.waiting import wait_until
 
 INDEX = [{"name": "bin-counter", "version": "test-1", "state": "READY", "reason": ""}]
 
@@ -153,6 +156,48 @@ def test_what_a_thread_works_on_stays_booked_when_its_request_is_ended(
         asyncio.run(ended())
     finally:
         may_end.set()
+
+
+def test_bodies_are_unpacked_one_at_a_time_and_booked_before_the_next(
+    bundle_folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some kilobytes become megabytes, of which nothing is booked until they are there."""
+    model = CountPredictor("bin-counter", bundle_folder, 1, 2**20)
+    model.load()
+    app = create_app(model, Limits())
+    buffered, unpacked, seen = app.state.shared.buffered, 1000, list[int]()
+
+    def unpack(*_: object) -> bytes:
+        seen.append(buffered.taken)
+        time.sleep(0.02)
+        return b"{" * unpacked
+
+    async def never(_: object, work: Coroutine[Any, Any, Any]) -> None:
+        work.close()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(server_module, "decoded", unpack)
+    monkeypatch.setattr(server_module, "unless_gone", never)
+    monkeypatch.setattr(server_module, "parse_v1", lambda _: [])
+
+    async def ask() -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"{"}
+
+        async def send(_: Any) -> None:
+            pass
+
+        path, headers = "/v1/models/bin-counter:predict", [(b"content-encoding", b"gzip")]
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+        requests = [asyncio.ensure_future(app(scope, receive, send)) for _ in range(4)]
+        await asyncio.to_thread(wait_until, lambda: buffered.taken == 4 * (1 + unpacked), "all are unpacked")
+        for request in requests:
+            request.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
+
+    asyncio.run(ask())
+    assert seen == [4 + before * unpacked for before in range(4)]
+    assert buffered.taken == 0
 
 
 def test_statistics_count_requests_photos_and_runs(bundle_folder, http: httpx.Client) -> None:
