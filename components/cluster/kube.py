@@ -204,12 +204,12 @@ def explain(error: ApiException) -> str:
 
 
 def lacks_right(error: ApiException) -> bool:
-    """Tells the answer of who authorises (``User … cannot create resource …``) from what admission refuses with a 403.
+    """Tells the answer of who authorises (``User "…" cannot create …``) from what admission refuses with a 403.
 
-    Admission is quotas, limits, Pod Security, policies, webhooks, a namespace that is going; apiserver,
-    pkg/endpoints/handlers/responsewriters/errors.go, has the wording.
+    Admission is quotas, limits, Pod Security, policies (which may say that a container "cannot" something), webhooks, a
+    namespace that is going; apiserver, pkg/endpoints/handlers/responsewriters/errors.go, has the wording.
     """
-    return error.status == 403 and " cannot " in message_of(error)
+    return error.status == 403 and re.search(r'User ".*" cannot ', message_of(error)) is not None
 
 
 def message_of(error: ApiException) -> str:

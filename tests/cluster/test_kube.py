@@ -78,6 +78,11 @@ REFUSALS = (
     (403, KYVERNO, r"the cluster refuses this object \(403: .* following policies require-labels: check: .*required"),
     (
         403,
+        'admission webhook "psp.example" denied the request: a container cannot run with fsGroup 0',
+        r"the cluster refuses this object \(403: .*cannot run with fsGroup",
+    ),
+    (
+        403,
         'pytorchjobs.kubeflow.org "x" is forbidden: exceeded quota: team, requested: count/pytorchjobs=1',
         r"the cluster refuses this object \(403: .*exceeded quota",
     ),
