@@ -37,6 +37,11 @@ class Timeouts:
     renew: float = lease.RENEW_SECONDS
     """Between two renewals of the lease."""
 
+    @property
+    def apart(self) -> float:
+        """Two looks at an object are no farther apart, unless the API is away; a watch lasts a second at least."""
+        return 3 * max(1.0, self.poll)
+
 
 @dataclass
 class OwnedObject:
