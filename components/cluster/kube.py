@@ -71,7 +71,8 @@ def connect(context: str | None = None) -> ApiClient:
         context: of the kubeconfig; None takes the pod's service account, or else the current context.
 
     Raises:
-        InventoryError: if there is neither a service account nor a kubeconfig, or the kubeconfig cannot be read.
+        InventoryError: if there is neither a service account nor a kubeconfig, the kubeconfig cannot be read, or the
+            environment names no usable proxy.
     """
     configuration = kubernetes.client.Configuration()
     try:
@@ -82,7 +83,8 @@ def connect(context: str | None = None) -> ApiClient:
                 kubernetes.config.load_kube_config(
                     config_file=_kubeconfig(), context=context, client_configuration=configuration
                 )
-            configuration.proxy = proxy_for(configuration.host)
+            if proxy := proxy_for(configuration.host):
+                configuration.proxy, configuration.proxy_headers = proxy.url, proxy.headers
     except kubernetes.config.ConfigException as error:
         raise InventoryError(
             f"no Kubernetes cluster: {str(error).strip()}; set KUBECONFIG, or run in a pod with a service account"
