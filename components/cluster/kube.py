@@ -71,7 +71,8 @@ def connect(context: str | None = None) -> ApiClient:
         context: of the kubeconfig; None takes the pod's service account, or else the current context.
 
     Raises:
-        InventoryError: if there is neither a service account nor a kubeconfig, or the kubeconfig cannot be read.
+        InventoryError: if there is neither a service account nor a kubeconfig, the kubeconfig cannot be read, or the
+            environment names no usable proxy.
     """
     configuration = kubernetes.client.Configuration()
     try:
@@ -82,7 +83,8 @@ def connect(context: str | None = None) -> ApiClient:
                 kubernetes.config.load_kube_config(
                     config_file=_kubeconfig(), context=context, client_configuration=configuration
                 )
-            configuration.proxy = proxy_for(configuration.host)
+            if proxy := proxy_for(configuration.host):
+                configuration.proxy, configuration.proxy_headers = proxy.url, proxy.headers
     except kubernetes.config.ConfigException as error:
         raise InventoryError(
             f"no Kubernetes cluster: {str(error).strip()}; set KUBECONFIG, or run in a pod with a service account"
@@ -204,12 +206,12 @@ def explain(error: ApiException) -> str:
 
 
 def lacks_right(error: ApiException) -> bool:
-    """Tells the answer of who authorises (``User … cannot create resource …``) from what admission refuses with a 403.
+    """Tells the answer of who authorises (``User "…" cannot create …``) from what admission refuses with a 403.
 
-    Admission is quotas, limits, Pod Security, policies, webhooks, a namespace that is going; apiserver,
-    pkg/endpoints/handlers/responsewriters/errors.go, has the wording.
+    Admission is quotas, limits, Pod Security, policies (which may say that a container "cannot" something), webhooks, a
+    namespace that is going; apiserver, pkg/endpoints/handlers/responsewriters/errors.go, has the wording.
     """
-    return error.status == 403 and " cannot " in message_of(error)
+    return error.status == 403 and re.search(r'User ".*" cannot ', message_of(error)) is not None
 
 
 def message_of(error: ApiException) -> str:

@@ -18,6 +18,8 @@ from components.common.progress import note
 T = TypeVar("T")
 
 RUN_ANNOTATION = "bin-inventory/run-id"
+ROUNDS = 10
+"""In which an object that has gone, or was made by somebody faster, is looked for again; two or three are usual."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class Timeouts:
     """For a Kubernetes API that does not answer."""
     renew: float = lease.RENEW_SECONDS
     """Between two renewals of the lease."""
+
+    @property
+    def apart(self) -> float:
+        """Two looks at an object are no farther apart, unless the API is away; a watch lasts a second at least."""
+        return 3 * max(1.0, self.poll)
 
 
 @dataclass
@@ -71,29 +78,31 @@ class OwnedObject:
         Raises:
             InventoryError: if the object is another run's, or one that has to go does not go.
         """
-        deadline = time.monotonic() + self.timeouts.removal
-        while time.monotonic() < deadline:
+        for _ in range(ROUNDS):
             current = self.read()
             if current is None:
                 if done():
                     return None
-                if created := self.resource.create(self.body):
+                if created := self.with_retries(lambda: self.resource.create(self.body)):
                     note(f"{self.step}: created {self.kind} {self.name} in namespace {self.namespace}")
                     return created
+                time.sleep(min(1.0, self.timeouts.poll))
                 continue  # another attempt, or an earlier try of this very request, was faster
             if current["metadata"].get("annotations", {}).get(RUN_ANNOTATION) != self.run_id:
                 raise InventoryError(
                     f"{self.title} in namespace {self.namespace} belongs to another run; delete it first"
                 )
             if "deletionTimestamp" in current["metadata"]:
-                self.wait(current)
+                gone = self._goes(current)
             elif spoilt(current):
                 note(f"{self.step}: {self.kind} {self.name} of an earlier attempt has failed; starting anew")
-                self.delete(current)
+                gone = self.delete(current)
             else:
                 note(f"{self.step}: adopted {self.kind} {self.name} of an earlier attempt of this step")
                 return current
-        raise InventoryError(f"{self.title} of an earlier attempt does not go away: {self._finalizers()}")
+            if not gone:
+                raise InventoryError(f"{self.title} of an earlier attempt does not go away: {self._finalizers()}")
+        raise InventoryError(f"{self.title} comes and goes; look which other attempt of this step makes it")
 
     def _finalizers(self) -> str:
         return (
@@ -117,13 +126,18 @@ class OwnedObject:
         """Deletes this very object, and waits until it has gone; returns whether it has."""
         uid = item["metadata"]["uid"]
         self.with_retries(lambda: self.resource.delete(self.name, uid))
+        return self._goes(item)
+
+    def _goes(self, item: Object) -> bool:
+        """Waits until this very object has gone; returns whether it has, as the last look saw it."""
         deadline = time.monotonic() + self.timeouts.removal
-        while time.monotonic() < deadline:
+        while True:
             current = self.read()
-            if current is None or current["metadata"]["uid"] != uid:
+            if current is None or current["metadata"]["uid"] != item["metadata"]["uid"]:
                 return True
+            if time.monotonic() >= deadline:
+                return False
             self.wait(current)
-        return False
 
     def wait(self, item: Object) -> None:
         """Sleeps until the object is another than ``item``, or for one poll."""

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import kfp_server_api
 import urllib3
@@ -15,7 +16,7 @@ from kfp import Client
 from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
 
 from components.cluster import kube
-from components.cluster.proxy import open_pool, proxy_for
+from components.cluster.proxy import Proxy, open_pool, proxy_for
 from components.common.errors import InventoryError
 
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
@@ -130,6 +131,20 @@ def _get(access: Access, url: str) -> urllib3.BaseHTTPResponse:
     return pool.request("GET", url, headers=headers, timeout=urllib3.Timeout(connect=5, read=15))
 
 
+class _Client(Client):
+    """The official client, whose own way to name a proxy knows no credentials for it."""
+
+    def __init__(self, proxy: Proxy | None, **options: Any) -> None:
+        self._proxy = proxy
+        super().__init__(**options)
+
+    def _load_config(self, *options: Any) -> kfp_server_api.Configuration:
+        configuration = super()._load_config(*options)
+        if self._proxy:
+            configuration.proxy, configuration.proxy_headers = self._proxy.url, self._proxy.headers
+        return configuration
+
+
 def open_client(access: Access) -> Client:
     """Opens the official client after ``check_access``.
 
@@ -142,14 +157,14 @@ def open_client(access: Access) -> Client:
     credentials = ServiceAccountTokenVolumeCredentials(path=str(projected)) if projected.is_file() else None
     with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
-        return Client(
+        return _Client(
+            proxy_for(access.host),
             host=access.host,
             namespace=access.namespace or "kubeflow",
             existing_token=None if credentials else access.token,
             credentials=credentials,  # a projected token changes while a run is followed
             cookies=access.cookie,
             ssl_ca_cert=access.ca_file,
-            proxy=proxy_for(access.host),
         )
 
 

@@ -24,6 +24,9 @@ def resolve_image(image: str) -> tuple[State, str, str]:
 
     Returns:
         ok, problem or unknown (the registry cannot be asked from here, or wants a login); what was found; a fix.
+
+    Raises:
+        InventoryError: if the environment names a proxy that is none.
     """
     registry, name, reference = split_image(image)
     scheme = "http" if registry.split(":")[0] in ("localhost", "127.0.0.1") else "https"

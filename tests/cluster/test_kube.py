@@ -1,3 +1,4 @@
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from kubernetes.client import ApiClient
 
 from components.cluster import kube
 from components.cluster.kube import UnknownFieldError
+from components.cluster.proxy import Proxy, open_pool, proxy_for
 from components.cluster.resource import Resource
 from components.common.errors import InventoryError
 from pipelines.samples import samples
@@ -78,6 +80,11 @@ REFUSALS = (
     (403, KYVERNO, r"the cluster refuses this object \(403: .* following policies require-labels: check: .*required"),
     (
         403,
+        'admission webhook "psp.example" denied the request: a container cannot run with fsGroup 0',
+        r"the cluster refuses this object \(403: .*cannot run with fsGroup",
+    ),
+    (
+        403,
         'pytorchjobs.kubeflow.org "x" is forbidden: exceeded quota: team, requested: count/pytorchjobs=1',
         r"the cluster refuses this object \(403: .*exceeded quota",
     ),
@@ -141,24 +148,93 @@ def test_why_the_api_cannot_be_reached_is_said(
         Resource(kube.connect(), *PYTORCHJOBS).get("none")
 
 
+PROXY = "http://proxy.example:3128"
+
+
+@pytest.fixture
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that names the proxy, and no exception."""
+    for name in ("HTTPS_PROXY", "HTTP_PROXY"):
+        monkeypatch.setenv(name, PROXY)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name in ("NO_PROXY", "no_proxy", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
 @pytest.mark.parametrize(
-    ("server", "no_proxy", "proxy"),
+    ("server", "environment", "proxied"),
     [
-        ("https://10.1.2.3:6443", "", "http://proxy.example:3128"),
-        ("https://10.1.2.3:6443", "10.0.0.0/8,.svc", None),
-        ("https://api.example:6443", ".example", None),
-        ("http://127.0.0.1:8888", "", None),
+        ("https://10.1.2.3:6443", {}, True),
+        ("https://10.1.2.3:6443", {"NO_PROXY": "10.0.0.0/8,.svc"}, False),
+        ("https://[fd00::1]:6443", {"NO_PROXY": "fd00::/8"}, False),
+        ("https://10.1.2.3:6443", {"NO_PROXY": "*"}, False),
+        ("https://10.1.2.3:6443", {"NO_PROXY": "localhost, *"}, False),
+        ("https://api.example:6443", {"NO_PROXY": ".example"}, False),
+        ("https://api.example:6443", {"NO_PROXY": "example:6443"}, False),
+        ("https://notexample:6443", {"NO_PROXY": "example"}, True),
+        ("https://api.example:6443", {"NO_PROXY": "api.example", "no_proxy": "other"}, True),
+        ("https://api.example:6443", {"https_proxy": ""}, False),
+        ("http://localhost:8888", {}, False),
+        ("http://127.0.0.1:8888", {}, False),
+        ("https://127.0.0.2:8888", {}, False),
+        ("https://[::1]:8888", {}, False),
+        ("https://10.96.0.1", {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, False),
+        ("http://ml-pipeline.kubeflow.svc:8888", {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, False),
+        ("http://ml-pipeline.kubeflow.svc.cluster.local", {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, False),
+        ("http://ml-pipeline:8888", {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, False),
+        ("https://registry.example", {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, True),
+        ("https://[fd00::1]", {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, True),
     ],
 )
-def test_the_environments_proxy_leads_to_a_cluster_as_it_does_for_kubectl(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, no_proxy: str, proxy: str | None
+def test_the_environments_proxy_leads_to_where_it_leads_kubectl_and_from_a_pod_to_what_is_outside(
+    surroundings: pytest.MonkeyPatch, server: str, environment: dict[str, str], proxied: bool
 ) -> None:
-    cluster.url = server
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "config")))
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("NO_PROXY", no_proxy)
-    assert kube.connect().configuration.proxy == proxy
+    for name, value in environment.items():
+        surroundings.setenv(name, value)
+    assert proxy_for(server) == (Proxy(PROXY, {}) if proxied else None)
+
+
+@pytest.mark.parametrize(
+    ("named", "url", "credentials"),
+    [
+        ("proxy.example:3128", PROXY, None),
+        ("https://proxy.example:3128/", "https://proxy.example:3128", None),
+        ("http://me:p%40ss@proxy.example:3128", PROXY, "me:p@ss"),
+        ("me:pässword@proxy.example:3128", PROXY, "me:pässword"),
+    ],
+)
+def test_a_proxy_may_have_credentials_and_needs_no_scheme(
+    cluster: Cluster,
+    tmp_path: Path,
+    surroundings: pytest.MonkeyPatch,
+    named: str,
+    url: str,
+    credentials: str | None,
+) -> None:
+    cluster.url = "https://10.1.2.3:6443"
+    surroundings.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "config")))
+    surroundings.setenv("HTTPS_PROXY", named)
+    made = kube.connect().configuration
+    sent = {"proxy-authorization": f"Basic {b64encode(credentials.encode()).decode()}"} if credentials else {}
+    assert (made.proxy, made.proxy_headers) == (url, sent)
+    assert open_pool(cluster.url).connection_pool_kw["_proxy_headers"] == sent
+
+
+@pytest.mark.parametrize(
+    ("named", "reason"),
+    [
+        ("socks5://me:secret@proxy.example:1080", "names a proxy of the kind socks5; only http and https work"),
+        ("http://", "names no proxy: it has no host"),
+        ("http://me:secret@proxy.example:port", "names no proxy: it is no address"),
+    ],
+)
+def test_what_is_no_http_proxy_is_refused_in_one_line(
+    surroundings: pytest.MonkeyPatch, named: str, reason: str
+) -> None:
+    surroundings.setenv("HTTPS_PROXY", named)
+    with pytest.raises(InventoryError, match=f"^HTTPS_PROXY {reason}; set HTTPS_PROXY to http://HOST:PORT$"):
+        proxy_for("https://10.1.2.3:6443")
 
 
 def test_a_variable_for_the_kubeconfig_that_is_empty_counts_as_none(

@@ -9,13 +9,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kubernetes.client import ApiClient
 
 from components.cluster import kube
+from components.cluster.jobs import queue
 from components.cluster.jobs.job import JobKind, KubeJob
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.queue import queued_in_words
@@ -695,6 +698,27 @@ def test_what_holds_a_job_in_its_queue_is_told(
     assert queued_in_words(scene.api, job) == f"PyTorchJob {JOB} waits in the queue gpus: {told}"
     kueue.admit(scene.kind.plural, JOB)
     assert scene.trained(step) == "trained"
+
+
+@pytest.mark.parametrize(
+    ("looks", "seconds"),
+    [
+        # how many seconds after the look before, whether the pods run, whether a queue holds them back
+        ([(0, False, False), (5, False, False), (5, False, False)], 10),
+        ([(0, False, False), (5, False, False), (0, True, False), (5, False, False), (5, False, False)], 5),
+        ([(0, False, True), (890, False, False), (5, False, False)], 5),  # let go while the API was away
+        ([(0, False, False), (890, False, False), (5, False, False)], 20),  # the API was away
+        ([(0, False, False), (5, False, False), (5, False, True), (60, False, False), (5, False, False)], 15),
+    ],
+    ids=("pending", "ran meanwhile", "let go while away", "away", "taken back"),
+)
+def test_only_the_time_in_which_pods_are_seen_to_wait_counts(
+    looks: list[tuple[float, bool, bool]], seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = accumulate(after for after, _, _ in looks)
+    monkeypatch.setattr(queue, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    pending = queue.Pending(longest=15)
+    assert [pending.seconds(run=run, queued=queued) for _, run, queued in looks][-1] == seconds
 
 
 def test_a_reason_that_may_not_be_read_holds_nobody_up(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:

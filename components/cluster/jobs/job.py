@@ -114,7 +114,7 @@ class KubeJob:
 
     def _follow(self) -> str | None:
         """Waits for the job's end; returns None when it ended well, otherwise why not."""
-        pending = Pending()
+        pending = Pending(self.timeouts.apart)
         while True:
             job = self.owned.read()
             if job is None:

@@ -65,21 +65,25 @@ def _held_by(workload: Object) -> str:
 class Pending:
     """For how long pods have not started since any ran.
 
-    Time in a queue does not count, and a job that Kueue takes back since its pods do not start (PodsReadyTimeout)
-    begins no new count: it would be taken back and let go for ever.
+    Time in a queue does not count, nor does that in which the API was away: what passes between two looks is counted by
+    how it was at the first, since a change brings the next one, and never more than ``longest`` seconds of it. A job
+    that Kueue takes back since its pods do not start (PodsReadyTimeout) begins no new count: it would be taken back and
+    let go for ever.
     """
 
-    def __init__(self) -> None:
-        self._seconds, self._looked = 0.0, time.monotonic()
+    def __init__(self, longest: float) -> None:
+        self._longest, self._seconds = longest, 0.0
+        self._since: float | None = None
+        """The last look, if pods were pending then."""
 
     def seconds(self, *, run: bool, queued: bool) -> float:
-        """The seconds so far; ``run`` and ``queued`` say how it is since the last look."""
+        """The seconds so far; ``run`` and ``queued`` say how it is now."""
         now = time.monotonic()
+        if self._since is not None:
+            self._seconds += min(now - self._since, self._longest)
         if run:
             self._seconds = 0.0
-        elif not queued:
-            self._seconds += now - self._looked
-        self._looked = now
+        self._since = None if run or queued else now
         return self._seconds
 
 

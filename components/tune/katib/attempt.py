@@ -66,7 +66,7 @@ class Attempt:
             spoilt=lambda found: any(has_condition(found, condition) for condition in spoilt)
         )
         pods = TrialPods(self.api, self.experiment, self.kind, self.cluster.min_workers or self.cluster.workers)
-        pending = Pending()
+        pending = Pending(self.experiment.timeouts.apart)
         while True:
             found = self.experiment.read()
             if found is None:

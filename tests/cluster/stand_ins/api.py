@@ -499,7 +499,8 @@ class _Handler(BaseHTTPRequestHandler):
         verb = verbs.get(method, "delete")
         resource = key[1] + (f"/{subresource}" if subresource else "")
         if (verb, key[0], resource) in self.cluster.forbidden:
-            raise Refused(403, "Forbidden", f'{resource} is forbidden: cannot {verb} resource "{resource}"')
+            user = 'User "system:serviceaccount:team:steps"'
+            raise Refused(403, "Forbidden", f'{resource} is forbidden: {user} cannot {verb} resource "{resource}"')
 
     def _parse(self, path: str) -> tuple[Key, str, str | None, str]:
         found = PATH.match(path)

@@ -1,3 +1,4 @@
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from components.common.errors import InventoryError
 from pipelines.compiler import compile_pipeline
 from pipelines.kubeflow.access import Access, check_access, find_access, open_client, plain_errors
 from pipelines.kubeflow.api import follow, runs, submit, upload
+from tests import loopback
+from tests.loopback import Answering
 from tests.pipelines.kubeflow.kfp_api import KfpApi, serving
 from tests.pipelines.test_compiler import GOLDEN, small_pipeline
 
@@ -133,6 +136,20 @@ def test_a_failed_run_names_the_step(api: KfpApi, package: Path) -> None:
     api.states = [("FAILED", {"root": "FAILED", "download": "SUCCEEDED", "train": "FAILED"})]
     with pytest.raises(InventoryError, match=f"the run {run_id} failed in train; its log says why"):
         follow(client, run_id, poll_seconds=0.01)
+
+
+def test_a_proxy_gets_its_credentials_with_every_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Passing(Answering):
+        def do_GET(self) -> None:
+            is_known = self.headers.get("Proxy-Authorization") == f"Basic {b64encode(b'me:p@ss').decode()}"
+            self.answer(200 if is_known else 407, "{}", "application/json")
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with loopback.serving(Passing) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.replace("://", "://me:p%40ss@"))
+        monkeypatch.delenv("no_proxy", raising=False)
+        client = open_client(find_access("http://kfp.example", environment={}))
+        assert runs(client, find_access("http://kfp.example", environment={})) == []
 
 
 def test_a_run_that_does_not_exist_is_not_waited_for(api: KfpApi) -> None:
