@@ -6,9 +6,9 @@ import sys
 __version__ = "0.1.0"
 
 if os.environ.get("INVENTORY_CODE"):
-    # a working tree on published images: from here on its modules are imported, see components/common/code.py
-    from components.common.code import take_code
+    # a working tree on published images: from here on its modules are imported, see components/common/step/code.py
     from components.common.errors import InventoryError
+    from components.common.step.code import take_code
 
     try:
         __path__ = [str(take_code(os.environ["INVENTORY_CODE"]))]

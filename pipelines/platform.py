@@ -17,8 +17,8 @@ from components.cluster.pods import (
     WITHOUT_ISTIO,
     WITHOUT_SIDE_CARS,
 )
-from components.common.code import CODE_ALLOWED
 from components.common.s3.identity import FOLDER_VARIABLE
+from components.common.step.code import CODE_ALLOWED
 from components.common.step.container_images import REGISTRY, TAG
 from components.counter.signing.keys import PUBLIC_CONFIG_MAP, PUBLIC_FOLDER, SIGNING_FOLDER, SIGNING_SECRET
 from components.settings.permitted import permitted

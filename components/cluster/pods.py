@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
-from components.common.code import CODE_VARIABLE
 from components.common.s3.identity import FOLDER_VARIABLE
+from components.common.step.code import CODE_VARIABLE
 from components.common.store import BUCKET_VARIABLE, PREFIX_VARIABLE
 from components.settings.cluster import ClusterSettings
 

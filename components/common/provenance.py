@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from components.common.code import CODE_VARIABLE
+from components.common.step.code import CODE_VARIABLE
 
 COMMIT_VARIABLE = "INVENTORY_COMMIT"
 GIT_SECONDS = 10

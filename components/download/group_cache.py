@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from components.common.code import of_this_code
 from components.common.files import content_hash, sha256_bytes
+from components.common.step.code import of_this_code
 from components.common.store import Store
 from components.documents.block import LeftOut
 from components.download.fetch import Packed

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from components.common import progress
-from components.common.code import of_this_code
 from components.common.errors import InventoryError
 from components.common.files import content_hash, sha256_bytes
+from components.common.step.code import of_this_code
 from components.common.step.run_step import document_step
 from components.common.store import Store, is_address
 from components.documents.downloaded import BinsManifest, BlockInfo

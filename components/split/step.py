@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from components.common.code import of_this_code
 from components.common.errors import InventoryError
 from components.common.progress import Counter, note
+from components.common.step.code import of_this_code
 from components.common.step.run_step import document_step
 from components.common.store import Store
 from components.counter.assignment import TEST, TRAIN, VALIDATION, assign, refuse_empty, units_of

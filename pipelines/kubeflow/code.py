@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from components.common.code import CODE_VARIABLE, check_code_permitted, put_code
 from components.common.progress import note
+from components.common.step.code import CODE_VARIABLE, check_code_permitted, put_code
 from components.common.store import open_store
 from pipelines.kubeflow.arguments import environment_of
 from pipelines.kubeflow.package import changed

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from components.common.code import CODE_VARIABLE
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
+from components.common.step.code import CODE_VARIABLE
 from pipelines.compiler import images
 from pipelines.kubeflow.arguments import environment_of
 

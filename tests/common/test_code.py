@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from components.common.code import CODE_ALLOWED, CODE_VARIABLE, MOST_BYTES, pack, put_code, take_code
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
+from components.common.step.code import CODE_ALLOWED, CODE_VARIABLE, MOST_BYTES, pack, put_code, take_code
 from components.common.store import Store
 
 ROOT = Path(__file__).parents[2]

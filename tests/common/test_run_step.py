@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from components.common.code import CODE_VARIABLE
 from components.common.files import content_hash
 from components.common.progress import PROGRESS_VARIABLE
+from components.common.step.code import CODE_VARIABLE
 from components.common.step.run_step import run_step
 from components.common.store import Store
 from tests.waiting import wait_until_gone

@@ -11,9 +11,9 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from components.common.code import CODE_VARIABLE
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
+from components.common.step.code import CODE_VARIABLE
 from components.documents.downloaded import BinsManifest
 from components.download import fetch, fetch_processes, groups
 from components.download.checks import NO_PHOTO

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.common.code import CODE_VARIABLE
 from components.common.errors import InventoryError
+from components.common.step.code import CODE_VARIABLE
 from components.counter.dataset import Bins, DatasetManifest, cache_folder, fetch_shard, open_split
 from components.settings.parameters import read_parameters
 from components.split import shards

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
-from components.common.code import of_this_code
 from components.common.document import Document, NewerVersionError
 from components.common.errors import InventoryError
 from components.common.files import content_hash
 from components.common.parent_process import end_with_run
 from components.common.progress import emit, note
+from components.common.step.code import of_this_code
 from components.common.store import Store
 
 RUN_ID_VARIABLE = "INVENTORY_RUN_ID"

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from components.common.code import of_this_code
 from components.common.errors import InventoryError
 from components.common.files import content_hash
 from components.common.progress import Counter, note
+from components.common.step.code import of_this_code
 from components.common.store import Store
 from components.counter.bundle import InputTransform
 from components.settings.training import TrainingSettings

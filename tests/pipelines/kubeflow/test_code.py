@@ -5,10 +5,10 @@ import yaml
 
 from components.cluster.jobs.pytorchjob import pytorchjob
 from components.cluster.jobs.trainjob import trainjob
-from components.common.code import CODE_ALLOWED, CODE_VARIABLE, pack, take_code
 from components.common.errors import InventoryError
 from components.common.files import sha256_bytes
 from components.common.provenance import commit
+from components.common.step.code import CODE_ALLOWED, CODE_VARIABLE, pack, take_code
 from components.common.store import Store
 from components.settings.cluster import ClusterSettings
 from pipelines.cli.main import main

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from components.common.code import CODE_VARIABLE
+from components.common.step.code import CODE_VARIABLE
 from components.common.store import Store
 from components.counter.dataset import DatasetManifest
 from components.settings.training import TrainingSettings
