@@ -33,7 +33,7 @@ class Inventory:
 
     def __call__(self, *arguments: str, **environment: str) -> tuple[int, str]:
         process = self.start(*arguments, **environment)
-        output, _ = process.communicate(timeout=280)
+        output, _ = process.communicate(timeout=560)
         return process.returncode, output
 
     def run_small(self, run_id: str, *arguments: str, **environment: str) -> tuple[int, str]:

@@ -18,6 +18,8 @@ from tests.e2e.conftest import TINY_TRAINING, Inventory
 from tests.tracking.mlflow_stand_in import TrackingServer, tracking_server
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(1200)  # whole runs, beside other tests on as few cores
+
 STEPS = ("settings", "download", "split", "explore", "train", "evaluate", "gate", "deploy")
 ALWAYS = ("gate", "deploy")
 """Steps that look at the world, and so are done anew."""
@@ -196,7 +198,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(inventory: Inventory) -> Non
         for n, name in enumerate(("a", "b"))
     ]
     for process in both:
-        output, _ = process.communicate(timeout=280)
+        output, _ = process.communicate(timeout=560)
         assert process.returncode == 0, output
     results = [json.loads((inventory.folder / f"runs/{name}/result.json").read_text()) for name in ("a", "b")]
     assert results[0]["dataset_id"] != results[1]["dataset_id"]
