@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -68,3 +68,11 @@ def set_aside(path: Path) -> Path:
     free = next(name for name in names if not name.exists())
     path.rename(free)
     return free
+
+
+def contradiction(pairs: Sequence[tuple[str, Any]]) -> str | None:
+    """The first name under which a JSON object, as ``object_pairs_hook`` gets it, has two values; None without one."""
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return None
+    return next((name for name, value in pairs if found[name] != value), None)

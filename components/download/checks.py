@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, cast
 
+from components.common.files import contradiction
 from components.counter.images.avif import is_avif
 from components.counter.images.file import BadImageError
 from components.counter.images.kinds import READERS, format_of, kind_of
@@ -58,10 +59,9 @@ def read_metadata(data: bytes) -> BinMetadata:
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object; raises ``ValueError`` for one of which a reader can take the one value or the other."""
-    found = dict(pairs)
-    if len(found) < len(pairs) and (twice := next((name for name, value in pairs if found[name] != value), None)):
+    if (twice := contradiction(pairs)) is not None:
         raise ValueError(f"{twice[:80]!r} stands there twice, with two values")
-    return found
+    return dict(pairs)
 
 
 def _is_count(value: object) -> bool:

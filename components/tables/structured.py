@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from components.common.errors import InventoryError
+from components.common.files import contradiction
 from components.tables.columns import CODE, PRODUCT, Column
 from components.tables.rows import Cells, LeftOut, RawRows
 
@@ -53,7 +54,8 @@ def json_line_rows(lines: list[str], where: str) -> RawRows:
         InventoryError: if it is one object over several lines.
     """
     items = [(number, _parsed(line)) for number, line in enumerate(lines, 1) if line.strip()]
-    if len(items) > 1 and _parsed("\n".join(lines)) is not None:
+    begins_one = len(items) > 1 and items[0][1] is None
+    if begins_one and _parsed("\n".join(lines)) is not None:
         raise InventoryError(f"{where} is JSON, but neither a list of objects nor an object on each line")
     yield from _objects(items)
 
@@ -72,12 +74,8 @@ class _Twice(NamedTuple):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Twice:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next((name for name, value in pairs if found[name] != value), None)
-        if twice is not None:
-            return _Twice(twice)
-    return found
+    twice = contradiction(pairs)
+    return dict(pairs) if twice is None else _Twice(twice)
 
 
 def _objects(items: list[tuple[int, Any]]) -> Iterator[Cells | LeftOut]:
@@ -108,9 +106,7 @@ def parquet_rows(data: bytes, where: str, most_rows: int) -> RawRows:
             raise InventoryError(f"{where} has {file.metadata.num_rows:,} rows; at most {most_rows:,} are read")
         plain = [field.name for field in file.schema_arrow if _is_plain(field.type)][:MAX_COLUMNS]
         others = [f"{field.name}: {field.type}" for field in file.schema_arrow if not _is_plain(field.type)]
-        yield Cells(
-            0, plain + others
-        )  # the others are not read: a message tells why a column that is there does not count
+        yield Cells(0, plain + others)  # what is not read has its type, for the message that a column lacks
         number = 0
         for batch in file.iter_batches(BATCH, columns=plain):
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):

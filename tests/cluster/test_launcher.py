@@ -233,26 +233,26 @@ def image_that_cannot_be_pulled(scene: Scene) -> str:
     return step.verdict()
 
 
-def quota_that_allows_no_pod(scene: Scene) -> str:
+def no_pod(scene: Scene, maker: str, reason: str, message: str) -> str:
+    """No pod is made, as an event of what makes them says."""
     scene.pending_seconds = 1.0
     scene.cluster.on_create.clear()
     step = scene.step()
     wait_until(lambda: scene.operator.job, "there is a job")
-    scene.cluster.event(JOB, "FailedCreatePod", "exceeded quota: gpus, requested: nvidia.com/gpu=4, limited: 2")
+    scene.cluster.event(maker, reason, message)
     scene.operator.created = 1
     return step.verdict()
+
+
+def quota_that_allows_no_pod(scene: Scene) -> str:
+    said = "exceeded quota: gpus, requested: nvidia.com/gpu=4, limited: 2"
+    return no_pod(scene, JOB, "FailedCreatePod", said)
 
 
 def no_pod_by_the_job_beneath(scene: Scene) -> str:
     """JobSet makes a Job, and the events of that one say why it makes no pod (kubernetes, pkg/controller/job)."""
-    scene.pending_seconds = 1.0
-    scene.cluster.on_create.clear()
-    step = scene.step()
-    wait_until(lambda: scene.operator.job, "there is a job")
     maker = f"{JOB}-node-0" if scene.operator.container == "node" else JOB
-    scene.cluster.event(maker, "FailedCreate", "pods are forbidden: maximum cpu usage per Container is 2")
-    scene.operator.created = 1
-    return step.verdict()
+    return no_pod(scene, maker, "FailedCreate", "pods are forbidden: maximum cpu usage per Container is 2")
 
 
 def an_init_container_that_cannot_be_pulled(scene: Scene) -> str:

@@ -70,7 +70,7 @@ def choose(api: ApiClient, settings: ClusterSettings) -> JobKind:
     if settings.launcher != "auto":
         asked = kinds[settings.launcher]
         raise InventoryError(
-            f"cluster.launcher is {settings.launcher}, and the cluster knows no {asked.plural}.{asked.group} "
+            f"cluster.launcher is {settings.launcher}, and the cluster knows no {asked} "
             f"({asked.version}); set it to auto, or install their operator"
         )
     raise InventoryError(
